@@ -1,2 +1,34 @@
-//! The project's own chores.
-fn main() {}
+//! The project's own chores: `cargo xtask --help` lists them.
+//!
+//! One module a chore; this file only names them. A new chore is a module with `run`, a variant and an arm.
+
+mod record;
+mod setup;
+mod shell;
+mod test;
+
+use clap::Parser;
+
+/// The project's own chores.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+enum Task {
+    /// Install the Debian packages of the real peers (as root on Debian; otherwise print the line that does).
+    Setup,
+    /// Everything that must hold: format, lints, docs, tests, packages, and the tests against real peers.
+    Test(test::Args),
+    /// What a build machine runs: setup, then test. With CI set, a missing peer is a failure.
+    Ci,
+    /// Record the committed captures again, from a real QEMU and real clients.
+    Record(record::Args),
+}
+
+fn main() -> anyhow::Result<()> {
+    shell::enter_workspace()?;
+    match Task::parse() {
+        Task::Setup => setup::run(),
+        Task::Test(args) => test::run(&args),
+        Task::Ci => setup::run().and_then(|()| test::run(&test::Args::default())),
+        Task::Record(args) => record::run(&args),
+    }
+}
