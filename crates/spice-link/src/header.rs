@@ -1,0 +1,112 @@
+use crate::{Error, Parsed, bytes};
+
+/// The first four bytes of every link message, of both directions.
+pub const MAGIC: [u8; 4] = *b"REDQ";
+/// The major version of SPICE 2, the only one that spice-server talks.
+pub const VERSION_MAJOR: u32 = 2;
+/// The minor version that spice-server and spice-gtk send; nobody looks at it.
+pub const VERSION_MINOR: u32 = 2;
+
+/// `SpiceLinkHeader`: in front of the client's [`LinkMess`](crate::LinkMess) and of the server's [`LinkReply`](crate::LinkReply).
+///
+/// | offset | bytes | field |
+/// | ---: | ---: | --- |
+/// | 0 | 4 | magic, `REDQ` |
+/// | 4 | 4 | major version, 2 |
+/// | 8 | 4 | minor version |
+/// | 12 | 4 | size: bytes that follow this header |
+///
+/// All integers of the link stage are little-endian, and nothing is padded. Source: spice-protocol, protocol.h.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LinkHeader {
+    /// Major version.
+    pub major: u32,
+    /// Minor version.
+    pub minor: u32,
+    /// Bytes that follow the header.
+    pub size: u32,
+}
+
+impl LinkHeader {
+    /// Its length in bytes.
+    pub const LEN: usize = 4 // magic
+        + 4 // major version
+        + 4 // minor version
+        + 4; // size
+
+    /// A header as spice-server and spice-gtk write it, for `size` bytes.
+    pub const fn new(size: u32) -> Self {
+        Self { major: VERSION_MAJOR, minor: VERSION_MINOR, size }
+    }
+
+    /// Reads a header. The magic is judged as soon as its four bytes are there, the version with all sixteen;
+    /// the size is for the caller to judge, as its bounds depend on what follows.
+    pub fn parse(input: &[u8]) -> Result<Parsed<Self>, Error> {
+        let Some(header) = bytes::head::<{ Self::LEN }>(input) else {
+            return match bytes::head::<4>(input) {
+                Some(&MAGIC) => Ok(Parsed::Need(Self::LEN)),
+                Some(&seen) => Err(Error::Magic { seen }),
+                None => Ok(Parsed::Need(MAGIC.len())),
+            };
+        };
+        let [m0, m1, m2, m3, ..] = *header;
+        if [m0, m1, m2, m3] != MAGIC {
+            return Err(Error::Magic { seen: [m0, m1, m2, m3] });
+        }
+        let header =
+            Self { major: bytes::u32_le(header, 4), minor: bytes::u32_le(header, 8), size: bytes::u32_le(header, 12) };
+        if header.major != VERSION_MAJOR {
+            return Err(Error::Version { major: header.major });
+        }
+        Ok(Parsed::Complete(header, Self::LEN))
+    }
+
+    /// The sixteen bytes.
+    pub fn encode(&self) -> [u8; Self::LEN] {
+        let mut out = [0; Self::LEN];
+        out[..4].copy_from_slice(&MAGIC);
+        out[4..8].copy_from_slice(&self.major.to_le_bytes());
+        out[8..12].copy_from_slice(&self.minor.to_le_bytes());
+        out[12..].copy_from_slice(&self.size.to_le_bytes());
+        out
+    }
+}
+
+/// Reads a header and waits for the message behind it, whose size must lie in `min..=max`.
+/// Complete: the header and the message; the size is judged before the message has come.
+#[inline]
+pub(crate) fn message(input: &[u8], min: u32, max: u32) -> Result<Parsed<(LinkHeader, &[u8])>, Error> {
+    let header = match LinkHeader::parse(input)? {
+        Parsed::Complete(header, _) => header,
+        Parsed::Need(n) => return Ok(Parsed::Need(n)),
+    };
+    if header.size < min || header.size > max {
+        return Err(Error::Size { seen: header.size, min, max });
+    }
+    let end = LinkHeader::LEN + header.size as usize;
+    Ok(match input.get(LinkHeader::LEN..end) {
+        Some(body) => Parsed::Complete((header, body), end),
+        None => Parsed::Need(end),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_magic_is_judged_after_four_bytes() {
+        assert_eq!(LinkHeader::parse(b"GEX"), Ok(Parsed::Need(4)));
+        assert_eq!(LinkHeader::parse(b"GEX "), Err(Error::Magic { seen: *b"GEX " }));
+        assert_eq!(LinkHeader::parse(b"REDQ"), Ok(Parsed::Need(16)));
+    }
+
+    #[test]
+    fn minor_versions_do_not_matter_and_major_ones_do() {
+        let good = LinkHeader { major: 2, minor: 99, size: 18 };
+        assert_eq!(LinkHeader::parse(&good.encode()), Ok(Parsed::Complete(good, 16)));
+        for major in [0, 1, 3, u32::MAX] {
+            assert_eq!(LinkHeader::parse(&LinkHeader { major, ..good }.encode()), Err(Error::Version { major }));
+        }
+    }
+}

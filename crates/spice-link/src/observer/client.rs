@@ -1,0 +1,152 @@
+//! The client's direction: message, mechanism word, then a ticket or a SASL exchange.
+
+use super::{Asked, Cursor, Evidence, LinkEvent, LinkObserver, Outcome, Step};
+use crate::{AuthMechanism, ChannelType, Error, LinkMess, Parsed, Side, caps::common, sasl};
+
+/// `SPICE_TICKET_KEY_PAIR_LENGTH` / 8: an RSA-1024 block.
+pub const TICKET_LEN: u32 = 128;
+
+#[derive(Clone, Debug)]
+pub(super) enum State {
+    /// Header and [`LinkMess`].
+    Mess,
+    /// The mechanism word, if one comes: that takes both ends' capabilities.
+    Mechanism,
+    /// What is left of a ticket.
+    Ticket(u32),
+    SaslNameLength,
+    SaslName(u32),
+    /// The length of a step's data; which step, from 1.
+    SaslLength(u32),
+    SaslData {
+        step: u32,
+        left: u32,
+    },
+    /// Step so much is sent: the server's answer says whether another follows.
+    AwaitAnswer(u32),
+    /// The exchange is complete. A client that goes on inside a security layer has been accepted.
+    Accepted,
+    Done,
+}
+
+impl State {
+    pub(super) const fn skippable(&self) -> u64 {
+        match self {
+            Self::Ticket(left) | Self::SaslName(left) | Self::SaslData { left, .. } => *left as u64,
+            _ => 0,
+        }
+    }
+
+    /// Goes past bytes that [`skippable`](Self::skippable) counts.
+    pub(super) fn skip(&mut self, len: u64) {
+        if let Self::Ticket(left) | Self::SaslName(left) | Self::SaslData { left, .. } = self {
+            *left = u32::try_from(u64::from(*left).saturating_sub(len)).unwrap_or(0);
+        }
+    }
+}
+
+impl LinkObserver {
+    pub(super) fn read_client<'a>(&mut self, unread: &'a [u8]) -> Step<'a> {
+        let mut at = Cursor::new(unread);
+        loop {
+            self.client = match self.client {
+                State::Mess => return self.read_mess(at),
+                State::Mechanism => match self.shared.reply {
+                    None => return at.end(Outcome::BlockedOn(Side::Server)),
+                    Some(reply) if !reply.auth_selection => self.authenticate(AuthMechanism::SPICE),
+                    Some(_) => {
+                        let Some(word) = at.word() else { return at.end(Outcome::Need(4)) };
+                        self.client = self.authenticate(AuthMechanism(word));
+                        return at.end(Outcome::Event(LinkEvent::Mechanism(AuthMechanism(word))));
+                    }
+                },
+                State::Ticket(left) => match at.skip(left) {
+                    0 => State::Done,
+                    left => {
+                        self.client = State::Ticket(left);
+                        return at.end(Outcome::Need(1));
+                    }
+                },
+                State::SaslNameLength => match at.word() {
+                    None => return at.end(Outcome::Need(4)),
+                    Some(0) => return self.client_error(&at, Error::SaslNameEmpty),
+                    Some(seen) if seen > sasl::MAX_NAME => {
+                        return self.client_error(&at, Error::SaslLength { seen, max: sasl::MAX_NAME });
+                    }
+                    Some(length) => State::SaslName(length),
+                },
+                State::SaslName(left) => match at.skip(left) {
+                    0 => State::SaslLength(1),
+                    left => {
+                        self.client = State::SaslName(left);
+                        return at.end(Outcome::Need(1));
+                    }
+                },
+                State::SaslLength(step) => match at.word() {
+                    None => return at.end(Outcome::Need(4)),
+                    Some(seen) if seen > sasl::MAX_DATA => {
+                        return self.client_error(&at, Error::SaslLength { seen, max: sasl::MAX_DATA });
+                    }
+                    Some(left) => State::SaslData { step, left },
+                },
+                State::SaslData { step, left } => match at.skip(left) {
+                    0 => State::AwaitAnswer(step),
+                    left => {
+                        self.client = State::SaslData { step, left };
+                        return at.end(Outcome::Need(1));
+                    }
+                },
+                State::AwaitAnswer(step) if self.shared.sasl_answers < step => {
+                    return at.end(Outcome::BlockedOn(Side::Server));
+                }
+                State::AwaitAnswer(step) if self.shared.sasl_answers == step && self.shared.sasl_complete => {
+                    State::Accepted
+                }
+                State::AwaitAnswer(step) => State::SaslLength(step.saturating_add(1)),
+                State::Accepted if !self.shared.layer => return at.end(Outcome::BlockedOn(Side::Server)),
+                State::Accepted if at.rest.is_empty() => return at.end(Outcome::Need(1)),
+                State::Accepted => {
+                    let event = self.linked(Evidence::Continued);
+                    return at.end(Outcome::Event(event));
+                }
+                State::Done => return at.end(Outcome::Done),
+            }
+        }
+    }
+
+    fn read_mess<'a>(&mut self, mut at: Cursor<'a>) -> Step<'a> {
+        match LinkMess::parse(at.rest) {
+            Ok(Parsed::Need(n)) => at.end(Outcome::Need(n)),
+            Ok(Parsed::Complete(mess, consumed)) => {
+                at.advance(consumed);
+                let asked = Asked {
+                    auth_selection: mess.common_caps.contains(common::AUTH_SELECTION),
+                    mini_header: mess.common_caps.contains(common::MINI_HEADER),
+                    fresh_session: mess.channel_type == ChannelType::MAIN && mess.connection_id == 0,
+                };
+                self.shared.mess = Some(asked);
+                self.client =
+                    if asked.auth_selection { State::Mechanism } else { self.authenticate(AuthMechanism::SPICE) };
+                at.end(Outcome::Event(LinkEvent::Mess(mess)))
+            }
+            Err(error) => self.client_error(&at, error),
+        }
+    }
+
+    /// The mechanism is known: what the client sends next.
+    fn authenticate(&mut self, mechanism: AuthMechanism) -> State {
+        self.shared.mechanism = Some(mechanism);
+        match mechanism {
+            AuthMechanism::SPICE => State::Ticket(TICKET_LEN),
+            AuthMechanism::SASL => State::SaslNameLength,
+            // The server refuses it; whatever the client sends on top is not read by anyone.
+            _ => State::Done,
+        }
+    }
+
+    fn client_error<'a>(&mut self, at: &Cursor<'_>, error: Error) -> Step<'a> {
+        self.client = State::Done;
+        self.shared.client_lost = true;
+        at.end(Outcome::Event(LinkEvent::Unreadable { side: Side::Client, error }))
+    }
+}

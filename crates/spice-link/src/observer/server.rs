@@ -1,0 +1,210 @@
+//! The server's direction: reply, then a link result or a SASL exchange, then the peek at `MAIN_INIT`.
+
+use super::{Cursor, Evidence, LinkEvent, LinkObserver, Offered, Outcome, RefusalForm, Step};
+use crate::{
+    AuthMechanism, Error, HeaderKind, LinkErrorCode, LinkReply, MAGIC, MainInit, Parsed, Side, caps::common, sasl,
+};
+
+#[derive(Clone, Debug)]
+pub(super) enum State {
+    /// Header and [`LinkReply`].
+    Reply,
+    /// The reply accepted: what follows hangs on the client's mechanism.
+    AwaitMechanism,
+    /// The link result.
+    Result,
+    /// The length of the list of SASL mechanisms.
+    SaslListLength,
+    SaslList(u32),
+    SaslLength,
+    SaslData(u32),
+    SaslFlag,
+    /// The word that ends the exchange.
+    SaslVerdict,
+    AfterAccept,
+    /// What is left of the security layer's first frame.
+    HiddenResult(u32),
+    /// The start of the security layer's second frame.
+    Layer,
+    /// The peek at a fresh main channel's first message.
+    MainInit(HeaderKind),
+    Done,
+}
+
+impl State {
+    pub(super) const fn skippable(&self) -> u64 {
+        match self {
+            Self::SaslList(left) | Self::SaslData(left) | Self::HiddenResult(left) => *left as u64,
+            _ => 0,
+        }
+    }
+
+    /// Goes past bytes that [`skippable`](Self::skippable) counts.
+    pub(super) fn skip(&mut self, len: u64) {
+        if let Self::SaslList(left) | Self::SaslData(left) | Self::HiddenResult(left) = self {
+            *left = u32::try_from(u64::from(*left).saturating_sub(len)).unwrap_or(0);
+        }
+    }
+}
+
+impl LinkObserver {
+    pub(super) fn read_server<'a>(&mut self, unread: &'a [u8]) -> Step<'a> {
+        let mut at = Cursor::new(unread);
+        loop {
+            // A second reply frame can stand wherever a word of these is expected.
+            if matches!(self.server, State::Result | State::SaslListLength | State::SaslLength)
+                && at.peek() == Some(MAGIC)
+            {
+                return self.read_reply(at, RefusalForm::SecondReply);
+            }
+            self.server = match self.server {
+                State::Reply => return self.read_reply(at, RefusalForm::Reply),
+                State::AwaitMechanism => match self.shared.mechanism {
+                    Some(AuthMechanism::SASL) => State::SaslListLength,
+                    Some(_) => State::Result,
+                    None if !self.shared.client_lost => return at.end(Outcome::BlockedOn(Side::Client)),
+                    None => match at.peek() {
+                        None => return at.end(Outcome::Need(4)),
+                        Some(bytes) => guess(bytes),
+                    },
+                },
+                State::Result => match at.word() {
+                    None => return at.end(Outcome::Need(4)),
+                    Some(code) => return self.result(&at, LinkErrorCode(code)),
+                },
+                State::SaslListLength => match at.word() {
+                    None => return at.end(Outcome::Need(4)),
+                    Some(seen) if seen > sasl::MAX_DATA => return self.sasl_too_long(&at, seen),
+                    Some(length) => State::SaslList(length),
+                },
+                State::SaslList(left) => match at.skip(left) {
+                    0 => State::SaslLength,
+                    left => {
+                        self.server = State::SaslList(left);
+                        return at.end(Outcome::Need(1));
+                    }
+                },
+                State::SaslLength => match at.word() {
+                    None => return at.end(Outcome::Need(4)),
+                    Some(seen) if seen > sasl::MAX_DATA => return self.sasl_too_long(&at, seen),
+                    Some(left) => State::SaslData(left),
+                },
+                State::SaslData(left) => match at.skip(left) {
+                    0 => State::SaslFlag,
+                    left => {
+                        self.server = State::SaslData(left);
+                        return at.end(Outcome::Need(1));
+                    }
+                },
+                State::SaslFlag => match at.peek::<1>() {
+                    None => return at.end(Outcome::Need(1)),
+                    Some([flag @ (0 | 1)]) => {
+                        at.advance(1);
+                        self.shared.sasl_answers = self.shared.sasl_answers.saturating_add(1);
+                        self.shared.sasl_complete = flag == 1;
+                        if flag == 1 { State::SaslVerdict } else { State::SaslLength }
+                    }
+                    Some([seen]) => return self.server_error(&at, Error::SaslFlag { seen: seen.into() }),
+                },
+                State::SaslVerdict => match at.word() {
+                    None => return at.end(Outcome::Need(4)),
+                    Some(0) => State::AfterAccept,
+                    Some(1) => return self.refused(&at, LinkErrorCode::ERROR, RefusalForm::Sasl),
+                    Some(seen) => return self.server_error(&at, Error::SaslFlag { seen }),
+                },
+                State::AfterAccept => {
+                    let Some(bytes) = at.peek() else { return at.end(Outcome::Need(4)) };
+                    at.advance(4);
+                    match sasl::AfterAccept::from_bytes(bytes) {
+                        sasl::AfterAccept::Result(code) => return self.result(&at, code),
+                        sasl::AfterAccept::Layer(seen) if seen > sasl::MAX_LAYER_FRAME => {
+                            return self.server_error(&at, Error::SaslLayer { seen });
+                        }
+                        sasl::AfterAccept::Layer(length) => {
+                            self.shared.layer = true;
+                            self.server = State::HiddenResult(length);
+                            return at.end(Outcome::Event(LinkEvent::HiddenResult));
+                        }
+                    }
+                }
+                State::HiddenResult(left) => match at.skip(left) {
+                    0 => State::Layer,
+                    left => {
+                        self.server = State::HiddenResult(left);
+                        return at.end(Outcome::Need(1));
+                    }
+                },
+                State::Layer if at.rest.is_empty() => return at.end(Outcome::Need(1)),
+                State::Layer => {
+                    let event = self.linked(Evidence::Continued);
+                    return at.end(Outcome::Event(event));
+                }
+                State::MainInit(header) => return self.read_main_init(at, header),
+                State::Done => return at.end(Outcome::Done),
+            }
+        }
+    }
+
+    fn read_reply<'a>(&mut self, mut at: Cursor<'a>, form: RefusalForm) -> Step<'a> {
+        match LinkReply::parse(at.rest) {
+            Ok(Parsed::Need(n)) => at.end(Outcome::Need(n)),
+            Ok(Parsed::Complete(reply, consumed)) => {
+                at.advance(consumed);
+                if reply.error != LinkErrorCode::OK || form == RefusalForm::SecondReply {
+                    return self.refused(&at, reply.error, form);
+                }
+                self.shared.reply = Some(Offered {
+                    auth_selection: reply.common_caps.contains(common::AUTH_SELECTION),
+                    mini_header: reply.common_caps.contains(common::MINI_HEADER),
+                });
+                self.server = State::AwaitMechanism;
+                at.end(Outcome::Event(LinkEvent::Reply(reply)))
+            }
+            Err(error) => self.server_error(&at, error),
+        }
+    }
+
+    fn result<'a>(&mut self, at: &Cursor<'_>, code: LinkErrorCode) -> Step<'a> {
+        if code != LinkErrorCode::OK {
+            return self.refused(at, code, RefusalForm::Result);
+        }
+        let event = self.linked(Evidence::Result);
+        at.end(Outcome::Event(event))
+    }
+
+    fn read_main_init<'a>(&mut self, mut at: Cursor<'a>, header: HeaderKind) -> Step<'a> {
+        match MainInit::parse(header, at.rest) {
+            Ok(Parsed::Need(n)) => at.end(Outcome::Need(n)),
+            Ok(Parsed::Complete(init, consumed)) => {
+                at.advance(consumed);
+                self.server = State::Done;
+                at.end(Outcome::Event(LinkEvent::SessionId(init.session_id)))
+            }
+            Err(error) => self.server_error(&at, error),
+        }
+    }
+
+    fn refused<'a>(&mut self, at: &Cursor<'_>, code: LinkErrorCode, form: RefusalForm) -> Step<'a> {
+        self.finish();
+        at.end(Outcome::Event(LinkEvent::Refused { code, form }))
+    }
+
+    fn sasl_too_long<'a>(&mut self, at: &Cursor<'_>, seen: u32) -> Step<'a> {
+        self.server_error(at, Error::SaslLength { seen, max: sasl::MAX_DATA })
+    }
+
+    fn server_error<'a>(&mut self, at: &Cursor<'_>, error: Error) -> Step<'a> {
+        self.server = State::Done;
+        at.end(Outcome::Event(LinkEvent::Unreadable { side: Side::Server, error }))
+    }
+}
+
+/// What a server's first word after an accepting reply is, where the client's mechanism was lost: results are small
+/// numbers, and a list of SASL mechanisms has at least a name between two commas.
+fn guess(bytes: [u8; 4]) -> State {
+    if u32::from_le_bytes(bytes) <= LinkErrorCode::CHANNEL_NOT_AVAILABLE.0 || bytes == MAGIC {
+        State::Result
+    } else {
+        State::SaslListLength
+    }
+}

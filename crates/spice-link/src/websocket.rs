@@ -1,0 +1,229 @@
+//! SPICE inside WebSocket (RFC 6455), as spice-server has offered it since 0.14.3 on the very ports that speak plain
+//! SPICE: a connection that starts with `GET ` in place of the magic. Just what an observer needs: where the two heads
+//! end, and the bytes inside the frames. Source: spice-server, `websocket.c` and `red-stream.cpp`, `red_stream_is_websocket`.
+
+/// The first four bytes of a client that asks for WebSocket.
+pub const REQUEST_MAGIC: [u8; 4] = *b"GET ";
+/// The first four bytes of a server that answers as HTTP does.
+pub const RESPONSE_MAGIC: [u8; 4] = *b"HTTP";
+/// The longest request head that spice-server reads, in bytes; the bound on the response's is the same.
+pub const MAX_HEAD: usize = 4095;
+
+/// Where a request's or response's head ends: the index behind its empty line. `None` where there is none so far.
+/// `from`: how many bytes an earlier call has already seen, so that a growing buffer is not searched from its start.
+pub fn head_end(input: &[u8], from: usize) -> Option<usize> {
+    let from = from.saturating_sub(3).min(input.len());
+    input[from..].windows(4).position(|four| four == b"\r\n\r\n").map(|at| from + at + 4)
+}
+
+/// Whether a server's response head switches protocols (status 101).
+pub fn is_switching(head: &[u8]) -> bool {
+    head.starts_with(b"HTTP/1.1 101 ") || head.starts_with(b"HTTP/1.0 101 ")
+}
+
+/// What a frame holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opcode(pub u8);
+
+impl Opcode {
+    /// The frame before goes on.
+    pub const CONTINUATION: Self = Self(0);
+    /// Text; spice-server tolerates it as data.
+    pub const TEXT: Self = Self(1);
+    /// Data.
+    pub const BINARY: Self = Self(2);
+    /// The end of the connection.
+    pub const CLOSE: Self = Self(8);
+    /// A ping; may stand between the fragments of a message.
+    pub const PING: Self = Self(9);
+    /// Its answer.
+    pub const PONG: Self = Self(10);
+
+    /// Whether the frame's payload is part of the SPICE stream.
+    pub const fn is_data(self) -> bool {
+        self.0 <= 2
+    }
+}
+
+/// A frame's header: 2 bytes, then 0, 2 or 8 bytes of length (big-endian), then 4 bytes of mask where a client sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameHeader {
+    /// The last frame of its message.
+    pub fin: bool,
+    /// What it holds.
+    pub opcode: Opcode,
+    /// What each payload byte is combined with by exclusive or, in turn.
+    pub mask: Option<[u8; 4]>,
+    /// Bytes that follow the header.
+    pub len: u64,
+}
+
+impl FrameHeader {
+    /// The longest header in bytes.
+    pub const MAX_LEN: usize = 2 // flags, opcode, mask bit, short length
+        + 8 // length
+        + 4; // mask
+
+    /// Reads a header off the start of `input`.
+    pub fn parse(input: &[u8]) -> crate::Parsed<Self> {
+        use crate::Parsed::{Complete, Need};
+        let [first, second, rest @ ..] = input else { return Need(2) };
+        let masked = second & 0x80 != 0;
+        let (len, len_bytes) = match second & 0x7f {
+            126 => (rest.first_chunk().map(|b| u64::from(u16::from_be_bytes(*b))), 2),
+            127 => (rest.first_chunk().map(|b| u64::from_be_bytes(*b)), 8),
+            short => (Some(u64::from(short)), 0),
+        };
+        let total = 2 + len_bytes + if masked { 4 } else { 0 };
+        let (Some(len), Some(tail)) = (len, input.get(2 + len_bytes..total)) else { return Need(total) };
+        Complete(
+            Self { fin: first & 0x80 != 0, opcode: Opcode(first & 0x0f), mask: tail.first_chunk().copied(), len },
+            total,
+        )
+    }
+}
+
+/// Takes one direction's frames apart, in any cut. Keeps at most one header's bytes.
+///
+/// ```
+/// use spice_link::websocket::Deframer;
+/// let mut deframer = Deframer::new();
+/// let mut stream = Vec::new();
+/// // A masked frame "RE", a ping in between, and an unmasked frame "DQ", byte by byte.
+/// for byte in b"\x02\x82\x01\x02\x03\x04SG\x89\x00\x80\x02DQ" {
+///     deframer.read(&[*byte], |payload| stream.extend(payload));
+/// }
+/// assert_eq!(stream, b"REDQ");
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Deframer {
+    header: [u8; FrameHeader::MAX_LEN],
+    header_len: u8,
+    /// Bytes that are left of the frame, and whether they are data.
+    left: u64,
+    data: bool,
+    mask: [u8; 4],
+    /// Which byte of the mask is next.
+    phase: u8,
+}
+
+impl Deframer {
+    /// Behind the empty line of the head.
+    pub const fn new() -> Self {
+        Self { header: [0; FrameHeader::MAX_LEN], header_len: 0, left: 0, data: false, mask: [0; 4], phase: 0 }
+    }
+
+    /// Reads on and hands each run of payload to `sink`, unmasked; in order, and all that is in `input`.
+    pub fn read<'a>(&mut self, mut input: &'a [u8], mut sink: impl FnMut(Payload<'a>)) {
+        while !input.is_empty() {
+            if self.left == 0 {
+                input = self.read_header(input);
+                continue;
+            }
+            let here = usize::try_from(self.left).unwrap_or(usize::MAX).min(input.len());
+            let (payload, rest) = input.split_at(here);
+            if self.data {
+                let mut mask = self.mask;
+                mask.rotate_left(usize::from(self.phase));
+                sink(Payload { bytes: payload, mask, next: 0 });
+            }
+            self.phase = ((usize::from(self.phase) + here) % 4) as u8;
+            self.left -= here as u64;
+            input = rest;
+        }
+    }
+
+    /// Bytes of the frame's payload that are still to come: so many may be lost without losing the frames' bounds.
+    pub const fn left(&self) -> u64 {
+        self.left
+    }
+
+    fn read_header<'a>(&mut self, input: &'a [u8]) -> &'a [u8] {
+        let Some((byte, rest)) = input.split_first() else { return input };
+        let at = usize::from(self.header_len);
+        if let Some(slot) = self.header.get_mut(at) {
+            *slot = *byte;
+        }
+        match FrameHeader::parse(&self.header[..=at.min(FrameHeader::MAX_LEN - 1)]) {
+            crate::Parsed::Need(_) => self.header_len += 1,
+            crate::Parsed::Complete(header, _) => {
+                self.header_len = 0;
+                self.left = header.len;
+                self.data = header.opcode.is_data();
+                self.mask = header.mask.unwrap_or_default();
+                self.phase = 0;
+            }
+        }
+        rest
+    }
+}
+
+/// A run of payload bytes, unmasked as it is iterated.
+#[derive(Clone, Debug)]
+pub struct Payload<'a> {
+    bytes: &'a [u8],
+    /// The mask, turned so that its first byte belongs to the first of `bytes`.
+    mask: [u8; 4],
+    next: u8,
+}
+
+impl Iterator for Payload<'_> {
+    type Item = u8;
+
+    fn next(&mut self) -> Option<u8> {
+        let (byte, rest) = self.bytes.split_first()?;
+        self.bytes = rest;
+        let mask = self.mask[usize::from(self.next)];
+        self.next = (self.next + 1) % 4;
+        Some(byte ^ mask)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.bytes.len(), Some(self.bytes.len()))
+    }
+}
+
+impl ExactSizeIterator for Payload<'_> {}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::Parsed;
+    use std::{vec, vec::Vec};
+
+    #[test]
+    fn lengths_come_in_three_sizes() {
+        let header = |len, mask| FrameHeader { fin: true, opcode: Opcode::BINARY, mask, len };
+        assert_eq!(FrameHeader::parse(b"\x82\x7d"), Parsed::Complete(header(125, None), 2));
+        assert_eq!(FrameHeader::parse(b"\x82\x7e\x01"), Parsed::Need(4));
+        assert_eq!(FrameHeader::parse(b"\x82\x7e\x01\x00"), Parsed::Complete(header(256, None), 4));
+        assert_eq!(FrameHeader::parse(b"\x82\xff\0\0\0\x01\0\0\0\0"), Parsed::Need(14));
+        let long = FrameHeader::parse(b"\x82\xff\0\0\0\x01\0\0\0\0abcd");
+        assert_eq!(long, Parsed::Complete(header(1 << 32, Some(*b"abcd")), 14));
+    }
+
+    #[test]
+    fn any_cut_gives_the_same_stream() {
+        let mut wire = vec![0x82, 0xfe, 1, 0, 9, 8, 7, 6];
+        let payload: Vec<u8> = (0..=255).collect();
+        wire.extend(payload.iter().zip([9u8, 8, 7, 6].iter().cycle()).map(|(byte, mask)| byte ^ mask));
+        for cut in 1..wire.len() {
+            let (mut deframer, mut out) = (Deframer::new(), Vec::new());
+            for chunk in wire.chunks(cut) {
+                deframer.read(chunk, |run| out.extend(run));
+            }
+            assert_eq!(out, payload, "{cut}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_head_is_found_across_reads() {
+        let head = b"GET / HTTP/1.1\r\nHost: x\r\n\r\nrest";
+        assert_eq!(head_end(head, 0), Some(27));
+        for seen in 0..27 {
+            assert_eq!(head_end(head, seen), Some(27), "{seen}");
+            assert_eq!(head_end(&head[..26], seen), None);
+        }
+    }
+}
