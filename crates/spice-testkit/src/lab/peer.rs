@@ -1,0 +1,93 @@
+//! Which real peers this machine has, and what is missing where one is not there.
+
+use std::{
+    io::{self, Write},
+    process::{Command, Stdio},
+};
+
+use super::client::PYTHON;
+
+/// A program that tests are held against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// QEMU with SPICE, for x86.
+    Qemu,
+    /// spice-gtk's session library with the system's Python.
+    SpiceGtk,
+    /// tcpdump, and the right to use it on `lo`.
+    Tcpdump,
+    /// Wireshark's dissectors, `editcap` and `dumpcap`.
+    Tshark,
+    /// The `openssl` program.
+    Openssl,
+    /// The SASL password tool and the DIGEST-MD5 plug-in.
+    Sasl,
+    /// `haproxy`.
+    Haproxy,
+    /// socat.
+    Socat,
+}
+
+impl Peer {
+    /// The Debian packages that bring it.
+    pub const fn packages(self) -> &'static [&'static str] {
+        match self {
+            Self::Qemu => &["qemu-system-x86"],
+            Self::SpiceGtk => &["gir1.2-spiceclientglib-2.0", "python3-gi", "spice-client-gtk"],
+            Self::Tcpdump => &["tcpdump"],
+            Self::Tshark => &["tshark"],
+            Self::Openssl => &["openssl"],
+            Self::Sasl => &["sasl2-bin", "libsasl2-modules"],
+            Self::Haproxy => &["haproxy"],
+            Self::Socat => &["socat"],
+        }
+    }
+
+    /// Whether it is there and works, found out by running it.
+    pub fn is_here(self) -> bool {
+        match self {
+            Self::Qemu => runs("qemu-system-x86_64", &["--version"]),
+            Self::SpiceGtk => runs(PYTHON, &["-c", "import gi; gi.require_version('SpiceClientGLib', '2.0')"]),
+            // Only who may open `lo` for capture can list its link types.
+            Self::Tcpdump => runs("tcpdump", &["-i", "lo", "-L"]),
+            Self::Tshark => runs("tshark", &["--version"]),
+            Self::Openssl => runs("openssl", &["version"]),
+            // It prints its usage and fails; that it could be started is enough.
+            Self::Sasl => quiet("saslpasswd2", &[]).status().is_ok(),
+            Self::Haproxy => runs("haproxy", &["-v"]),
+            Self::Socat => runs("socat", &["-V"]),
+        }
+    }
+}
+
+/// Whether all of these peers are here; if not, says on stderr which packages to install.
+///
+/// # Panics
+/// If not, and `CI` is set: a build machine must not skip a test silently.
+#[must_use]
+pub fn have(peers: &[Peer]) -> bool {
+    let missing: Vec<_> = peers.iter().filter(|peer| !peer.is_here()).collect();
+    if missing.is_empty() {
+        return true;
+    }
+    let packages: Vec<_> = missing.iter().flat_map(|peer| peer.packages()).copied().collect();
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    let message = format!(
+        "{test}: no {missing:?} here; as root: apt-get install -y --no-install-recommends {}",
+        packages.join(" ")
+    );
+    assert!(std::env::var_os("CI").is_none_or(|value| value.is_empty()), "{message}");
+    // Not `eprintln!`: the test harness would swallow it in a test that passes.
+    let _ = writeln!(io::stderr(), "skipped: {message}");
+    false
+}
+
+fn runs(program: &str, args: &[&str]) -> bool {
+    quiet(program, args).status().is_ok_and(|status| status.success())
+}
+
+fn quiet(program: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
