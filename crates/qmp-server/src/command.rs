@@ -1,0 +1,139 @@
+//! A command: its name, what it takes and returns, and the function behind it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::schema::{Struct, Type};
+use crate::{CommandError, Object, Responder, Value};
+
+/// What a command answers: the value of `return`, or an error.
+pub type Answer = Result<Reply, CommandError>;
+
+/// The value of a `return` member.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Reply {
+    /// A value, which the session writes.
+    Value(Value),
+    /// One JSON value that is written already, without a line break; it is copied out as it is.
+    Json(Bytes),
+}
+
+impl Default for Reply {
+    /// `{}`, which is what a command without a result returns.
+    fn default() -> Self {
+        Self::Value(Value::Object(Object::new()))
+    }
+}
+
+impl From<()> for Reply {
+    fn from((): ()) -> Self {
+        Self::default()
+    }
+}
+
+impl From<Value> for Reply {
+    fn from(value: Value) -> Self {
+        Self::Value(value)
+    }
+}
+
+impl From<Object> for Reply {
+    fn from(object: Object) -> Self {
+        Self::Value(object.into())
+    }
+}
+
+impl From<Bytes> for Reply {
+    fn from(json: Bytes) -> Self {
+        Self::Json(json)
+    }
+}
+
+pub(crate) enum Handler {
+    Now(Box<dyn Fn(&Object) -> Answer + Send + Sync>),
+    Later(Box<dyn Fn(Object, Responder) + Send + Sync>),
+    /// `qmp_capabilities`, which is the session's own.
+    Negotiate,
+    /// `query-qmp-schema`, written when the service is built.
+    Schema,
+}
+
+/// A command to offer, see [`ServiceBuilder::command`](crate::ServiceBuilder::command).
+pub struct Command {
+    pub(crate) name: Cow<'static, str>,
+    /// `None` takes whatever comes.
+    pub(crate) arguments: Option<Struct>,
+    pub(crate) returns: Type,
+    pub(crate) allow_oob: bool,
+    pub(crate) handler: Handler,
+}
+
+impl Command {
+    /// A command that answers at once. `run` gets the arguments after they were checked.
+    ///
+    /// It runs on whatever thread reads the client's input, and must not block: see [`Command::later`] for what takes time.
+    pub fn new<R: Into<Reply>>(
+        name: impl Into<Cow<'static, str>>,
+        run: impl Fn(&Object) -> Result<R, CommandError> + Send + Sync + 'static,
+    ) -> Self {
+        Self::with(name, Handler::Now(Box::new(move |arguments| run(arguments).map(Into::into))))
+    }
+
+    /// A command that answers when it can, from any thread, through the [`Responder`] that it is given.
+    ///
+    /// Until then the client's next commands wait, as in QEMU: [`Limits::queue`](crate::Limits::queue) of them where the client
+    /// negotiated `oob`, else none; input beyond that isn't read.
+    pub fn later(
+        name: impl Into<Cow<'static, str>>,
+        run: impl Fn(Object, Responder) + Send + Sync + 'static,
+    ) -> Self {
+        Self::with(name, Handler::Later(Box::new(run)))
+    }
+
+    pub(crate) fn with(name: impl Into<Cow<'static, str>>, handler: Handler) -> Self {
+        Self {
+            name: name.into(),
+            arguments: Some(Struct::new()),
+            returns: Struct::new().into(),
+            allow_oob: false,
+            handler,
+        }
+    }
+
+    /// What it takes; none otherwise. Arguments are checked in this order, with QEMU's wording, before the command runs.
+    #[must_use]
+    pub fn takes(mut self, arguments: Struct) -> Self {
+        self.arguments = Some(arguments);
+        self
+    }
+
+    /// Takes whatever comes, unchecked (QEMU's `'gen': false`).
+    #[must_use]
+    pub fn takes_anything(mut self) -> Self {
+        self.arguments = None;
+        self
+    }
+
+    /// What it returns, for introspection; an object without members otherwise.
+    #[must_use]
+    pub fn returns(mut self, kind: impl Into<Type>) -> Self {
+        self.returns = kind.into();
+        self
+    }
+
+    /// May be run with `exec-oob`, ahead of commands that wait.
+    #[must_use]
+    pub fn allow_oob(mut self) -> Self {
+        self.allow_oob = true;
+        self
+    }
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Command").field("name", &self.name).field("allow_oob", &self.allow_oob).finish_non_exhaustive()
+    }
+}

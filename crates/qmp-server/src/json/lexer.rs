@@ -1,0 +1,232 @@
+//! Bytes to tokens, with QEMU's states (`qobject/json-lexer.c`).
+
+/// What a token is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Token {
+    OpenBrace,
+    CloseBrace,
+    OpenBracket,
+    CloseBracket,
+    Colon,
+    Comma,
+    Integer,
+    Float,
+    /// `[a-z]+`; the parser knows three of them.
+    Keyword,
+    /// In either kind of quotes; escapes and encoding are the parser's business.
+    String,
+    /// Text that no token begins with, up to and with the byte that can't be.
+    Stray,
+    /// A token that outgrew the limit before it ended.
+    Oversized,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Start,
+    /// After stray text: skip until something that looks like a fresh beginning.
+    Recovery,
+    String {
+        quote: u8,
+        escaped: bool,
+    },
+    /// `-`
+    Sign,
+    /// `0` or `-0`
+    Zero,
+    Digits,
+    /// `1.`
+    Point,
+    Fraction,
+    /// `1e`
+    Exponent,
+    /// `1e+`
+    ExponentSign,
+    ExponentDigits,
+    Keyword,
+}
+
+/// What one byte does in a state.
+enum Step {
+    /// Belongs to the token, which goes on.
+    Take(State),
+    /// Belongs to the token and ends it.
+    End(Token),
+    /// Ends the token and belongs to what follows.
+    Before(Token),
+    /// Belongs to no token.
+    Skip(State),
+    /// Belongs to no token and is to be read afresh.
+    Again,
+}
+
+/// The lexer: a state and the text of one unfinished token.
+#[derive(Debug)]
+pub(super) struct Lexer {
+    state: State,
+    text: Vec<u8>,
+    /// The token in `text` has been handed out.
+    handed_out: bool,
+    max: usize,
+}
+
+impl Lexer {
+    pub(super) fn new(max: usize) -> Self {
+        Self { state: State::Start, text: Vec::new(), handed_out: false, max }
+    }
+
+    /// The text of the token that [`next`](Self::next) returned last, or of one that hasn't ended.
+    pub(super) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// Reads until a token ends: how many bytes were taken, and the token.
+    pub(super) fn next(&mut self, input: &[u8]) -> (usize, Option<Token>) {
+        if self.handed_out {
+            self.handed_out = false;
+            // A rare big token should not be paid for ever after.
+            self.text.clear();
+            self.text.shrink_to(4096);
+        }
+        let mut at = 0;
+        while at < input.len() {
+            if let State::String { quote, escaped: false } = self.state {
+                let room = self.max.saturating_sub(self.text.len());
+                let run = plain(&input[at..], quote).min(room);
+                self.text.extend_from_slice(&input[at..at + run]);
+                at += run;
+                if at == input.len() {
+                    break;
+                }
+            }
+            let byte = input[at];
+            let step = self.state.step(byte);
+            if matches!(step, Step::Take(_) | Step::End(_)) {
+                self.text.push(byte);
+            }
+            at += usize::from(!matches!(step, Step::Before(_) | Step::Again));
+            match step {
+                Step::Take(state) => self.state = state,
+                Step::Skip(state) => self.state = state,
+                Step::Again => self.state = State::Start,
+                Step::End(token) | Step::Before(token) => {
+                    self.state = if token == Token::Stray { State::Recovery } else { State::Start };
+                    self.handed_out = true;
+                    return (at, Some(token));
+                }
+            }
+            if self.text.len() > self.max {
+                self.state = State::Start;
+                self.handed_out = true;
+                return (at, Some(Token::Oversized));
+            }
+        }
+        (at, None)
+    }
+}
+
+impl State {
+    fn step(self, byte: u8) -> Step {
+        use Step::{Before, End, Take};
+        match (self, byte) {
+            (Self::Start, _) => Self::start(byte),
+            (Self::Recovery, b'\t') => Step::Skip(Self::Recovery),
+            (Self::Recovery, ..=0x1F | 0xFE.. | b'[' | b']' | b'{' | b'}' | b':' | b',') => Step::Again,
+            (Self::Recovery, _) => Step::Skip(Self::Recovery),
+
+            (Self::String { .. }, ..=0x1F | 0xFE..) => End(Token::Stray),
+            (Self::String { quote, escaped: true }, _) => Take(Self::String { quote, escaped: false }),
+            (Self::String { quote, .. }, b'\\') => Take(Self::String { quote, escaped: true }),
+            (Self::String { quote, .. }, _) if byte == quote => End(Token::String),
+            (Self::String { .. }, _) => Take(self),
+
+            (Self::Sign, b'0') => Take(Self::Zero),
+            (Self::Sign, b'1'..=b'9') => Take(Self::Digits),
+            (Self::Zero, b'0'..=b'9') => End(Token::Stray),
+            (Self::Digits, b'0'..=b'9') => Take(Self::Digits),
+            (Self::Zero | Self::Digits, b'.') => Take(Self::Point),
+            (Self::Point | Self::Fraction, b'0'..=b'9') => Take(Self::Fraction),
+            // `0e1` is no number to QEMU, and `0.0e1` is.
+            (Self::Digits | Self::Fraction, b'e' | b'E') => Take(Self::Exponent),
+            (Self::Exponent, b'+' | b'-') => Take(Self::ExponentSign),
+            (Self::Exponent | Self::ExponentSign | Self::ExponentDigits, b'0'..=b'9') => Take(Self::ExponentDigits),
+            (Self::Zero | Self::Digits, _) => Before(Token::Integer),
+            (Self::Fraction | Self::ExponentDigits, _) => Before(Token::Float),
+            (Self::Sign | Self::Point | Self::Exponent | Self::ExponentSign, _) => End(Token::Stray),
+
+            (Self::Keyword, b'a'..=b'z') => Take(Self::Keyword),
+            (Self::Keyword, _) => Before(Token::Keyword),
+        }
+    }
+
+    fn start(byte: u8) -> Step {
+        use Step::{End, Take};
+        match byte {
+            b' ' | b'\t' | b'\r' | b'\n' => Step::Skip(Self::Start),
+            b'"' | b'\'' => Take(Self::String { quote: byte, escaped: false }),
+            b'{' => End(Token::OpenBrace),
+            b'}' => End(Token::CloseBrace),
+            b'[' => End(Token::OpenBracket),
+            b']' => End(Token::CloseBracket),
+            b':' => End(Token::Colon),
+            b',' => End(Token::Comma),
+            b'-' => Take(Self::Sign),
+            b'0' => Take(Self::Zero),
+            b'1'..=b'9' => Take(Self::Digits),
+            b'a'..=b'z' => Take(Self::Keyword),
+            _ => End(Token::Stray),
+        }
+    }
+}
+
+/// How many bytes go into a string without a second look.
+fn plain(input: &[u8], quote: u8) -> usize {
+    let special = |&byte: &u8| byte == quote || byte == b'\\' || !(0x20..=0xFD).contains(&byte);
+    input.iter().position(special).unwrap_or(input.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens(input: &[u8], chunk: usize, max: usize) -> String {
+        let mut lexer = Lexer::new(max);
+        let mut out = Vec::new();
+        for mut piece in input.chunks(chunk) {
+            while !piece.is_empty() {
+                let (n, token) = lexer.next(piece);
+                piece = &piece[n..];
+                if let Some(token) = token {
+                    out.push(format!("{token:?} {}", String::from_utf8_lossy(lexer.text()).escape_debug()));
+                }
+            }
+        }
+        out.join("; ")
+    }
+
+    #[test]
+    fn tokens_end_where_qemu_ends_them() {
+        for (input, expected) in [
+            (&b"{'a\\'b':1}"[..], "OpenBrace {; String 'a\\'b'; Colon :; Integer 1; CloseBrace }"),
+            (b"-0 0.5e-3 12E+7 ", "Integer -0; Float 0.5e-3; Float 12E+7"),
+            (b"01 {", "Stray 01; OpenBrace {"),
+            (b"0e1 ", "Integer 0; Keyword e; Integer 1"),
+            (b"-x\n1 ", "Stray -x; Integer 1"),
+            (b"trueX,", "Keyword true; Stray X; Comma ,"),
+            (b"\"a\nb\" \n", "Stray \"a\\n; Keyword b; Stray \" \\n"),
+            (b"@\tgarbage 'x' ]", "Stray @; CloseBracket ]"),
+        ] {
+            for chunk in 1..=input.len() {
+                assert_eq!(tokens(input, chunk, 100).replace("\\\\", "\\").replace("\\\"", "\"").replace("\\'", "'"),
+                    expected.replace("\\'", "'"), "in pieces of {chunk}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_that_grows_past_the_limit_ends() {
+        for chunk in 1..20 {
+            assert_eq!(tokens(b"'12345678901", chunk, 9), "Oversized \\'123456789; Integer 01".replace("Integer 01", "Stray 01"));
+        }
+    }
+}

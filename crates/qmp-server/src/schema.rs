@@ -1,0 +1,113 @@
+//! The types of arguments, answers and events: what arguments are checked against, and what `query-qmp-schema` tells.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// A QAPI type.
+///
+/// Integers of every width are one type to introspection, as in QEMU; the width is checked.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Type {
+    /// `str`
+    Str,
+    /// `int`: −2⁶³ … 2⁶³ − 1
+    Int,
+    /// `int8`, `int16`, `int32`, `uint8`, `uint16`, `uint32`: an integer from `min` to `max`, called `name` in the error.
+    Ranged {
+        /// The name in "Parameter 'x' expects …": `int32_t` and the like.
+        name: &'static str,
+        /// The least value.
+        min: i64,
+        /// The greatest value.
+        max: i64,
+    },
+    /// `uint64` or `size`: 0 … 2⁶⁴ − 1. Negative integers pass, as they do in QEMU, which adds 2⁶⁴.
+    Uint64,
+    /// `number`
+    Number,
+    /// `bool`
+    Bool,
+    /// `null`
+    Null,
+    /// `any`
+    Any,
+    /// An enumeration.
+    Enum(Enum),
+    /// An array of one type.
+    Array(Box<Type>),
+    /// A struct.
+    Struct(Struct),
+}
+
+impl Type {
+    /// `int32`, the usual width of small numbers.
+    pub const INT32: Self = Self::Ranged { name: "int32_t", min: i32::MIN as i64, max: i32::MAX as i64 };
+    /// `uint16`, as of ports.
+    pub const UINT16: Self = Self::Ranged { name: "uint16_t", min: 0, max: u16::MAX as i64 };
+    /// `uint32`
+    pub const UINT32: Self = Self::Ranged { name: "uint32_t", min: 0, max: u32::MAX as i64 };
+    /// `uint8`
+    pub const UINT8: Self = Self::Ranged { name: "uint8_t", min: 0, max: u8::MAX as i64 };
+
+    /// An array of `element`.
+    #[must_use]
+    pub fn array(element: impl Into<Self>) -> Self {
+        Self::Array(Box::new(element.into()))
+    }
+
+    /// An enumeration of `values`.
+    pub fn of<V: Into<Cow<'static, str>>>(values: impl IntoIterator<Item = V>) -> Self {
+        Self::Enum(Enum { values: values.into_iter().map(Into::into).collect() })
+    }
+}
+
+/// The values of an enumeration. Introspection calls it by a number, as QEMU's does, so it has no name here.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Enum {
+    pub(crate) values: Arc<[Cow<'static, str>]>,
+}
+
+/// The members of a struct, in the order in which they are checked.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Struct {
+    pub(crate) members: Vec<Member>,
+}
+
+/// A member of a struct.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Member {
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) kind: Type,
+    pub(crate) optional: bool,
+}
+
+impl Struct {
+    /// A struct without members.
+    pub const fn new() -> Self {
+        Self { members: Vec::new() }
+    }
+
+    /// Adds a member that must be there.
+    #[must_use]
+    pub fn required(self, name: impl Into<Cow<'static, str>>, kind: impl Into<Type>) -> Self {
+        self.member(name.into(), kind.into(), false)
+    }
+
+    /// Adds a member that may be left out.
+    #[must_use]
+    pub fn optional(self, name: impl Into<Cow<'static, str>>, kind: impl Into<Type>) -> Self {
+        self.member(name.into(), kind.into(), true)
+    }
+
+    fn member(mut self, name: Cow<'static, str>, kind: Type, optional: bool) -> Self {
+        self.members.push(Member { name, kind, optional });
+        self
+    }
+}
+
+impl From<Struct> for Type {
+    fn from(members: Struct) -> Self {
+        Self::Struct(members)
+    }
+}
