@@ -1,11 +1,41 @@
 #![doc = include_str!("../README.md")]
 #![no_std]
 
-/// Wall-clock time of an event, as QMP carries it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Timestamp {
-    /// Seconds since 1970-01-01 00:00 UTC; −1 where QEMU's clock failed.
-    pub seconds: i64,
-    /// Microseconds within the second, 0…999 999; −1 where QEMU's clock failed.
-    pub microseconds: i64,
+extern crate alloc;
+
+mod encode;
+mod error;
+mod event;
+mod generated;
+mod reader;
+mod unknown;
+mod value;
+pub mod wire;
+
+pub use encode::Encode;
+pub use error::{Error, ErrorKind};
+pub use event::{EventMessage, OtherEvent, Timestamp};
+pub use generated::*;
+pub use reader::{Decode, Reader};
+pub use unknown::{UnknownMember, UnknownMembers};
+pub use value::{Object, Value};
+
+/// Levels of objects and arrays that are read, the outermost included. QEMU's own parser has the same limit.
+pub const MAX_DEPTH: usize = 1024;
+
+/// Reads a value from JSON text that holds nothing else.
+pub fn from_str<'a, T: Decode<'a>>(text: &'a str) -> Result<T, Error> {
+    let mut reader = Reader::new(text);
+    let value = T::read(&mut reader)?;
+    reader.end()?;
+    Ok(value)
+}
+
+/// Reads a value from the bytes of JSON text that hold nothing else; a line end may follow.
+pub fn from_slice<'a, T: Decode<'a>>(text: &'a [u8]) -> Result<T, Error> {
+    from_str(utf8(text)?)
+}
+
+fn utf8(text: &[u8]) -> Result<&str, Error> {
+    core::str::from_utf8(text).map_err(|error| Error::new(ErrorKind::Utf8, error.valid_up_to()))
 }

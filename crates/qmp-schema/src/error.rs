@@ -1,0 +1,93 @@
+//! The crate's one error type.
+
+use core::fmt;
+
+/// Why some text was not what it should be, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Error {
+    /// What is wrong.
+    pub kind: ErrorKind,
+    /// Where: bytes from the start of the text that was handed in (of the whole stream, for a
+    /// [`StreamDecoder`](crate::stream::StreamDecoder)'s errors).
+    pub offset: u64,
+}
+
+/// What can be wrong with a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Not JSON: the grammar wants something else here.
+    Syntax {
+        /// What the grammar wants.
+        expected: &'static str,
+        /// The byte that is there; `None` at the end of the text.
+        found: Option<u8>,
+    },
+    /// Not UTF-8. (QEMU writes ASCII only.)
+    Utf8,
+    /// Objects and arrays nested deeper than [`MAX_DEPTH`](crate::MAX_DEPTH).
+    Depth,
+    /// JSON, but a value of another type than the schema's.
+    Type {
+        /// The schema's type.
+        expected: &'static str,
+        /// The type that is there.
+        found: &'static str,
+    },
+    /// A number that is an integer, but out of the range of the schema's type.
+    Range {
+        /// The schema's type.
+        expected: &'static str,
+    },
+    /// An object without a member that the schema calls for. The offset is that of the object's end.
+    Missing {
+        /// The member's name.
+        member: &'static str,
+    },
+    /// An event that this version of the crate has no type for. Not an error, but the reason why an event is
+    /// [`Event::Other`](crate::Event::Other).
+    UnknownEvent,
+    /// A message of a stream passed the size limit.
+    TooLong {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// A message of a stream ended in its middle: the next one, or the end of the stream, came first.
+    CutOff,
+}
+
+impl Error {
+    pub(crate) const fn new(kind: ErrorKind, offset: usize) -> Self {
+        Self { kind, offset: offset as u64 }
+    }
+
+    /// Whether the text is not even JSON, whatever was to be read out of it.
+    #[must_use]
+    pub const fn is_syntax(&self) -> bool {
+        matches!(self.kind, ErrorKind::Syntax { .. } | ErrorKind::Utf8 | ErrorKind::Depth | ErrorKind::CutOff)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            ErrorKind::Syntax { expected, found: None } => write!(f, "expected {expected}, found the end")?,
+            ErrorKind::Syntax { expected, found: Some(byte) } => {
+                write!(f, "expected {expected}, found '{}'", byte.escape_ascii())?;
+            }
+            ErrorKind::Utf8 => f.write_str("expected UTF-8, found other bytes")?,
+            ErrorKind::Depth => write!(f, "expected at most {} levels of nesting, found more", crate::MAX_DEPTH)?,
+            ErrorKind::Type { expected, found } => write!(f, "expected {expected}, found {found}")?,
+            ErrorKind::Range { expected } => write!(f, "expected {expected}, found a number out of its range")?,
+            ErrorKind::Missing { member } => write!(f, "expected member '{member}', found none")?,
+            ErrorKind::UnknownEvent => f.write_str("expected a known event, found another")?,
+            ErrorKind::TooLong { limit } => {
+                write!(f, "expected a message of at most {limit} bytes, found a longer one")?
+            }
+            ErrorKind::CutOff => f.write_str("expected the rest of a message, found none")?,
+        }
+        write!(f, " at offset {}", self.offset)
+    }
+}
+
+impl core::error::Error for Error {}

@@ -1,0 +1,238 @@
+//! The envelope around an event, and events that have no type.
+
+use alloc::{borrow::Cow, vec::Vec};
+
+use crate::{
+    Decode, Encode, Error, ErrorKind, Event,
+    reader::{Members, Reader, required},
+    unknown::UnknownMembers,
+    value::{Object, Value},
+    wire,
+};
+
+/// Wall-clock time of an event, as QMP carries it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Timestamp {
+    /// Seconds since 1970-01-01 00:00 UTC; −1 where QEMU's clock failed (QEMU 2.1…6.2 only).
+    pub seconds: i64,
+    /// Microseconds within the second, 0…999 999; −1 where QEMU's clock failed.
+    pub microseconds: i64,
+}
+
+/// One event as it comes over QMP: `{"timestamp": …, "event": …, "data": …}`.
+///
+/// ```
+/// use qmp_schema::{Event, EventMessage};
+///
+/// let line = br#"{"timestamp": {"seconds": 1763838000, "microseconds": 5}, "event": "RESUME"}"#;
+/// let message: EventMessage = qmp_schema::from_slice(line)?;
+/// assert_eq!(message.event, Event::Resume);
+///
+/// let mut out = Vec::new();
+/// message.write_to(&mut out);
+/// assert_eq!(out, line);
+/// # Ok::<(), qmp_schema::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventMessage<'a> {
+    /// When QEMU built the event. `None`: the event had none (QEMU ≤ 2.0 when its clock failed).
+    pub timestamp: Option<Timestamp>,
+    /// What happened.
+    pub event: Event<'a>,
+}
+
+/// An event that has no type here, or does not fit the one it has.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OtherEvent<'a> {
+    /// The event's name.
+    pub name: Cow<'a, str>,
+    /// Its data, whatever that is.
+    pub data: Option<Value<'a>>,
+    /// Why it is here: [`ErrorKind::UnknownEvent`], or what does not fit and where.
+    pub reason: Error,
+}
+
+impl<'a> EventMessage<'a> {
+    /// Appends the event as QEMU writes it, without a line end.
+    pub fn write_to(&self, out: &mut Vec<u8>) {
+        Encode::write_to(self, out);
+    }
+
+    /// Reads an event and keeps what the schema does not name. [`from_slice`](crate::from_slice) drops that.
+    pub fn from_slice_keeping_unknown(text: &'a [u8]) -> Result<(Self, UnknownMembers<'a>), Error> {
+        let mut reader = Reader::new(crate::utf8(text)?);
+        reader.keep_unknown();
+        let message = Self::read(&mut reader)?;
+        reader.end()?;
+        Ok((message, reader.take_unknown()))
+    }
+
+    /// Appends the event together with unknown members that came with it.
+    pub fn write_with_unknown(&self, unknown: &UnknownMembers<'_>, out: &mut Vec<u8>) {
+        let typed = self.to_vec();
+        match core::str::from_utf8(&typed).ok().and_then(|text| crate::from_str::<Object<'_>>(text).ok()) {
+            Some(mut object) if !unknown.is_empty() => {
+                unknown.insert_into(&mut object);
+                object.write_to(out);
+            }
+            // Only a bare `inf` in an untyped event's data can't be read back.
+            _ => out.extend_from_slice(&typed),
+        }
+    }
+
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> EventMessage<'static> {
+        EventMessage { timestamp: self.timestamp, event: self.event.into_owned() }
+    }
+}
+
+impl Encode for EventMessage<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{");
+        if let Some(Timestamp { seconds, microseconds }) = self.timestamp {
+            out.extend_from_slice(b"\"timestamp\": {\"seconds\": ");
+            wire::write_i64(out, seconds);
+            out.extend_from_slice(b", \"microseconds\": ");
+            wire::write_i64(out, microseconds);
+            out.extend_from_slice(b"}, ");
+        }
+        out.extend_from_slice(b"\"event\": ");
+        self.event.write_rest(out);
+    }
+}
+
+impl<'a> Decode<'a> for EventMessage<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["timestamp", "event", "data"])?;
+        let depth = reader.depth();
+        let (mut timestamp, mut misfit) = (None, None);
+        let (mut name, mut event, mut data): (Option<Cow<'a, str>>, _, _) = (None, None, None);
+        while let Some(member) = members.next(reader)? {
+            let start = reader.offset();
+            match member {
+                0 => match members.value(reader) {
+                    Ok(value) => timestamp = Some(value),
+                    Err(error) if error.is_syntax() => return Err(error),
+                    Err(error) => {
+                        misfit = Some(error);
+                        reader.rewind(start, depth);
+                        reader.skip()?;
+                    }
+                },
+                1 => {
+                    // A second name is for the same data, whose type it may change.
+                    (name, event) = (Some(members.value(reader)?), None);
+                }
+                _ => {
+                    data = Some(start);
+                    match &name {
+                        Some(name) => event = Some(read_event(name, &members, reader)?),
+                        None => reader.skip()?,
+                    }
+                }
+            }
+        }
+        let name = required(name, "event", reader)?;
+        let end = reader.offset();
+        let event = match (event, data) {
+            (Some(event), _) => event,
+            (None, None) => Event::without_data(&name, end),
+            (None, Some(start)) => {
+                reader.rewind(start, depth);
+                let event = read_event(&name, &members, reader)?;
+                reader.rewind(end, depth - 1);
+                event
+            }
+        };
+        let event = match misfit {
+            None => event,
+            Some(reason) => event.into_other(reason),
+        };
+        Ok(Self { timestamp, event })
+    }
+}
+
+/// Reads an event's data: typed where it fits its type, as it is where not.
+fn read_event<'a>(name: &Cow<'a, str>, members: &Members<'_>, reader: &mut Reader<'a>) -> Result<Event<'a>, Error> {
+    let (start, depth, kept) = (reader.offset(), reader.depth(), reader.kept());
+    let reason = match Event::read_data(name, members, reader) {
+        Ok(event) => return Ok(event),
+        Err(error) if error.is_syntax() => return Err(error),
+        Err(error) => error,
+    };
+    reader.rewind(start, depth);
+    reader.forget_unknown(kept);
+    let data = Some(Value::read(reader)?);
+    Ok(Event::Other(OtherEvent { name: name.clone(), data, reason }))
+}
+
+impl<'a> Event<'a> {
+    /// Without a type: its name and data as JSON.
+    fn into_other(self, reason: Error) -> Self {
+        if let Event::Other(other) = self {
+            return Event::Other(other);
+        }
+        let name = Cow::Owned(self.name().into());
+        // What this crate wrote a moment ago it can read.
+        let text = EventMessage { timestamp: None, event: self }.to_vec();
+        let data = core::str::from_utf8(&text).ok().and_then(|text| crate::from_str::<Object<'_>>(text).ok());
+        let data = data.and_then(|object| object.get("data").cloned()).map(Value::into_owned);
+        Event::Other(OtherEvent { name, data, reason })
+    }
+
+    /// An event that should have data and does not, or that is not known at all.
+    pub(crate) fn other_without_data(name: &Cow<'a, str>, known: bool, offset: usize) -> Self {
+        let kind = if known { ErrorKind::Missing { member: "data" } } else { ErrorKind::UnknownEvent };
+        let reason = Error::new(kind, offset.saturating_sub(1));
+        Event::Other(OtherEvent { name: name.clone(), data: None, reason })
+    }
+}
+
+impl OtherEvent<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> OtherEvent<'static> {
+        OtherEvent {
+            name: Cow::Owned(self.name.into_owned()),
+            data: self.data.map(Value::into_owned),
+            reason: self.reason,
+        }
+    }
+
+    pub(crate) fn write_rest(&self, out: &mut Vec<u8>) {
+        wire::write_str(out, &self.name);
+        if let Some(data) = &self.data {
+            out.extend_from_slice(b", \"data\": ");
+            data.write_to(out);
+        }
+        out.push(b'}');
+    }
+}
+
+impl Encode for Timestamp {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"seconds\": ");
+        wire::write_i64(out, self.seconds);
+        out.extend_from_slice(b", \"microseconds\": ");
+        wire::write_i64(out, self.microseconds);
+        out.push(b'}');
+    }
+}
+
+impl Decode<'_> for Timestamp {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["seconds", "microseconds"])?;
+        let (mut seconds, mut microseconds) = (None, None);
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => seconds = Some(members.value(reader)?),
+                _ => microseconds = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self {
+            seconds: required(seconds, "seconds", reader)?,
+            microseconds: required(microseconds, "microseconds", reader)?,
+        })
+    }
+}

@@ -1,0 +1,204 @@
+//! Any JSON value, for what has no type of its own: ids, results, events that this crate does not know.
+
+use alloc::{borrow::Cow, string::String, vec::Vec};
+
+use crate::{
+    Decode, Encode, Error, ErrorKind,
+    reader::{Elements, Members, Reader},
+    wire,
+};
+
+/// A JSON value that borrows its strings where it can.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Value<'a> {
+    /// `null`
+    #[default]
+    Null,
+    /// `true`, `false`
+    Bool(bool),
+    /// An integer of −2⁶³…2⁶³−1. QEMU reads integers as this first.
+    Int(i64),
+    /// An integer of 2⁶³…2⁶⁴−1.
+    Uint(u64),
+    /// Any other number. Beware of infinities and NaN: QEMU writes them bare, which is not JSON.
+    Float(f64),
+    /// A string.
+    Str(Cow<'a, str>),
+    /// An array.
+    Array(Vec<Value<'a>>),
+    /// An object: its members in the order in which they are written.
+    Object(Object<'a>),
+}
+
+/// The members of a JSON object, in the order in which they are written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Object<'a>(pub Vec<(Cow<'a, str>, Value<'a>)>);
+
+impl<'a> Object<'a> {
+    /// Puts members that were inserted one after the other into QEMU's order, see [`wire::order`].
+    #[must_use]
+    pub fn in_qemu_order(inserted: Vec<(Cow<'a, str>, Value<'a>)>) -> Self {
+        let mut members = inserted;
+        wire::order(&mut members, |(key, _)| key);
+        Self(members)
+    }
+
+    /// The value of a member; of the last one where a key comes twice.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Value<'a>> {
+        self.0.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value)
+    }
+
+    /// As [`get`](Self::get), to change the value.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Value<'a>> {
+        self.0.iter_mut().rev().find(|(name, _)| name == key).map(|(_, value)| value)
+    }
+
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> Object<'static> {
+        let own = |(key, value): (Cow<'_, str>, Value<'_>)| (Cow::Owned(key.into_owned()), value.into_owned());
+        Object(self.0.into_iter().map(own).collect())
+    }
+}
+
+impl<'a> Value<'a> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> Value<'static> {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(value) => Value::Bool(value),
+            Self::Int(value) => Value::Int(value),
+            Self::Uint(value) => Value::Uint(value),
+            Self::Float(value) => Value::Float(value),
+            Self::Str(value) => Value::Str(Cow::Owned(value.into_owned())),
+            Self::Array(values) => Value::Array(values.into_iter().map(Value::into_owned).collect()),
+            Self::Object(members) => Value::Object(members.into_owned()),
+        }
+    }
+
+    /// The members, if it is an object.
+    #[must_use]
+    pub const fn as_object(&self) -> Option<&Object<'a>> {
+        if let Self::Object(members) = self { Some(members) } else { None }
+    }
+
+    /// The text, if it is a string.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        if let Self::Str(text) = self { Some(text) } else { None }
+    }
+}
+
+impl Encode for Value<'_> {
+    /// Appends the value as QEMU writes it, members in the order in which they are held.
+    fn write_to(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Null => out.extend_from_slice(b"null"),
+            Self::Bool(value) => wire::write_bool(out, *value),
+            Self::Int(value) => wire::write_i64(out, *value),
+            Self::Uint(value) => wire::write_u64(out, *value),
+            Self::Float(value) => wire::write_f64(out, *value),
+            Self::Str(text) => wire::write_str(out, text),
+            Self::Array(values) => values.write_to(out),
+            Self::Object(members) => members.write_to(out),
+        }
+    }
+}
+
+impl Encode for Object<'_> {
+    /// Appends the object as QEMU writes it, members in the order in which they are held.
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.push(b'{');
+        for (i, (key, value)) in self.0.iter().enumerate() {
+            if i > 0 {
+                out.extend_from_slice(b", ");
+            }
+            wire::write_str(out, key);
+            out.extend_from_slice(b": ");
+            value.write_to(out);
+        }
+        out.push(b'}');
+    }
+}
+
+impl<'a> Decode<'a> for Value<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        Ok(match reader.peek() {
+            Some(b'"') => Self::Str(reader.string()?),
+            Some(b'{') => Self::Object(Object::read(reader)?),
+            Some(b'[') => {
+                let mut elements = Elements::open(reader)?;
+                let mut values = Vec::new();
+                while elements.next(reader)? {
+                    values.push(Self::read(reader)?);
+                }
+                Self::Array(values)
+            }
+            Some(b't' | b'f') => Self::Bool(bool::read(reader)?),
+            Some(b'n') => {
+                reader.null()?;
+                Self::Null
+            }
+            _ => read_number(reader)?,
+        })
+    }
+}
+
+/// As QEMU: an `int64` where it fits, else a `uint64`, else a double. `-0` only comes from a double.
+fn read_number<'a>(reader: &mut Reader<'a>) -> Result<Value<'a>, Error> {
+    let start = reader.offset();
+    let number = reader.number()?;
+    if number.whole && number.text != "-0" {
+        if let Ok(value) = number.text.parse() {
+            return Ok(Value::Int(value));
+        }
+        if let (false, Ok(value)) = (number.negative, number.text.parse()) {
+            return Ok(Value::Uint(value));
+        }
+    }
+    // The grammar is Rust's too, so this can't fail; too large a number is an infinity.
+    number.text.parse().map(Value::Float).map_err(|_| Error::new(ErrorKind::Range { expected: "a number" }, start))
+}
+
+impl<'a> Decode<'a> for Object<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &[])?;
+        let mut object = Vec::new();
+        while let Some(key) = members.next_any(reader)? {
+            object.push((key, Value::read(reader)?));
+        }
+        Ok(Self(object))
+    }
+}
+
+impl<'a> From<&'a str> for Value<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Str(Cow::Borrowed(text))
+    }
+}
+
+impl From<String> for Value<'_> {
+    fn from(text: String) -> Self {
+        Self::Str(Cow::Owned(text))
+    }
+}
+
+impl From<i64> for Value<'_> {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl From<u64> for Value<'_> {
+    fn from(value: u64) -> Self {
+        i64::try_from(value).map_or(Self::Uint(value), Self::Int)
+    }
+}
+
+impl From<bool> for Value<'_> {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
