@@ -20,8 +20,11 @@
 //! # }
 //! ```
 
+pub mod battery;
 mod client;
+mod digest_md5;
 mod events;
+pub mod link;
 mod peer;
 mod pki;
 mod process;
@@ -30,6 +33,7 @@ pub mod scenarios;
 mod sniffer;
 mod trim;
 mod vm;
+mod websocket;
 
 pub use client::{CHANNELS, Client};
 pub use events::EventLog;
@@ -39,6 +43,7 @@ pub use process::Scratch;
 pub use sasl::SaslUser;
 pub use sniffer::Sniffer;
 pub use vm::Vm;
+pub use websocket::WebSocket;
 
 use std::{
     io,

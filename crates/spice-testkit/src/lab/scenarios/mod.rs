@@ -1,5 +1,6 @@
 //! What the committed captures show, as programs: each boots a QEMU, plays its part and hands back the recording.
 
+mod by_hand;
 mod sessions;
 
 use std::io;
@@ -68,7 +69,7 @@ pub struct Recording {
 
 /// Every scenario, in the order of the manual.
 pub fn all() -> impl Iterator<Item = &'static Scenario> {
-    sessions::ALL.iter()
+    sessions::ALL.iter().chain(by_hand::ALL)
 }
 
 impl Scenario {
