@@ -103,8 +103,8 @@ pub struct Deframer {
     left: u64,
     data: bool,
     mask: [u8; 4],
-    /// Which byte of the mask is next.
-    phase: u8,
+    /// How many bytes of the frame came so far, modulo 4: which byte of the mask is next.
+    phase: usize,
 }
 
 impl Deframer {
@@ -124,10 +124,10 @@ impl Deframer {
             let (payload, rest) = input.split_at(here);
             if self.data {
                 let mut mask = self.mask;
-                mask.rotate_left(usize::from(self.phase));
+                mask.rotate_left(self.phase);
                 sink(Payload { bytes: payload, mask, next: 0 });
             }
-            self.phase = ((usize::from(self.phase) + here) % 4) as u8;
+            self.phase = (self.phase + here) % 4;
             self.left -= here as u64;
             input = rest;
         }

@@ -1,0 +1,170 @@
+//! One direction of a connection in its link stage: takes WebSocket off, and holds the few bytes that can't be read yet.
+
+use bytes::{Buf, BytesMut};
+use spice_link::{
+    Side,
+    websocket::{self, Deframer},
+};
+
+/// The unread SPICE bytes of one direction.
+#[derive(Debug)]
+pub(crate) struct Direction {
+    carrier: Carrier,
+    /// SPICE bytes that were taken and not read; while the carrier is not settled, the bytes of its head.
+    unread: BytesMut,
+    /// How many bytes behind `unread` were lost or not kept. From the first of them on nothing more is kept.
+    missing: u64,
+    /// How many SPICE bytes were read before `unread`.
+    pub(crate) offset: u64,
+    /// How many unread bytes it takes until reading on is worth while; `usize::MAX` while it hangs on the other direction.
+    need: usize,
+}
+
+/// What carries the SPICE bytes.
+#[derive(Debug)]
+enum Carrier {
+    /// Not yet known: the first four bytes tell.
+    Unknown,
+    /// Nothing: they are the stream's own.
+    Plain,
+    /// WebSocket, its head not complete; how many bytes of it were searched for its end.
+    Head { searched: usize },
+    /// WebSocket's frames.
+    Frames(Deframer),
+}
+
+/// The head of a WebSocket upgrade is none.
+#[derive(Debug)]
+pub(crate) struct BadHead;
+
+impl Direction {
+    pub(crate) fn new() -> Self {
+        Self { carrier: Carrier::Unknown, unread: BytesMut::new(), missing: 0, offset: 0, need: 0 }
+    }
+
+    /// Takes new bytes. Returns those that can be read now without having been copied: with nothing held before them and no
+    /// carrier around them. What of them is not read comes back through [`hold`](Self::hold).
+    pub(crate) fn take<'a>(&mut self, side: Side, data: &'a [u8], limit: usize) -> Result<&'a [u8], BadHead> {
+        if matches!(self.carrier, Carrier::Unknown) {
+            let magic = match side {
+                Side::Client => websocket::REQUEST_MAGIC,
+                Side::Server => websocket::RESPONSE_MAGIC,
+            };
+            let start = self.unread.iter().chain(data).copied().take(4);
+            if !start.clone().eq(magic.iter().copied().take(start.count())) {
+                self.carrier = Carrier::Plain;
+            } else if self.unread.len() + data.len() >= 4 {
+                self.carrier = Carrier::Head { searched: 0 };
+            } else {
+                self.hold(data, limit);
+                return Ok(&[]);
+            }
+        }
+        match &mut self.carrier {
+            Carrier::Plain if self.unread.is_empty() && self.missing == 0 => return Ok(data),
+            Carrier::Plain | Carrier::Unknown => self.hold(data, limit),
+            Carrier::Frames(deframer) => deframe(deframer, data, &mut self.unread, &mut self.missing, limit),
+            Carrier::Head { searched } => {
+                // Never more of the head than its limit and what came along with its end.
+                self.unread.extend_from_slice(data);
+                let Some(end) = websocket::head_end(&self.unread, *searched) else {
+                    *searched = self.unread.len();
+                    return if *searched > websocket::MAX_HEAD { Err(BadHead) } else { Ok(&[]) };
+                };
+                let head = self.unread.split_to(end);
+                if end > websocket::MAX_HEAD || (side == Side::Server && !websocket::is_switching(&head)) {
+                    return Err(BadHead);
+                }
+                let rest = self.unread.split();
+                let mut deframer = Deframer::new();
+                deframe(&mut deframer, &rest, &mut self.unread, &mut self.missing, limit);
+                self.carrier = Carrier::Frames(deframer);
+            }
+        }
+        Ok(&[])
+    }
+
+    /// Keeps bytes for later: as many as there is room for, and none behind a gap.
+    pub(crate) fn hold(&mut self, data: &[u8], limit: usize) {
+        keep(&mut self.unread, &mut self.missing, data, limit);
+    }
+
+    /// Bytes were lost. With nothing held before them and no carrier around them they may be bytes that nobody looks at:
+    /// `Some(len)` then, for the observer to judge.
+    pub(crate) fn lose(&mut self, len: u64) -> Option<u64> {
+        match self.carrier {
+            Carrier::Plain if self.unread.is_empty() && self.missing == 0 => Some(len),
+            _ => {
+                self.missing = self.missing.saturating_add(len);
+                None
+            }
+        }
+    }
+
+    /// The carrier is known, and what is held are SPICE bytes.
+    pub(crate) fn is_settled(&self) -> bool {
+        matches!(self.carrier, Carrier::Plain | Carrier::Frames(_))
+    }
+
+    /// How many bytes are missing behind the unread ones.
+    pub(crate) fn missing(&self) -> u64 {
+        self.missing
+    }
+
+    /// The held bytes.
+    pub(crate) fn unread(&self) -> &[u8] {
+        &self.unread
+    }
+
+    /// Takes the held bytes out, to be read; [`put_back`](Self::put_back) returns what is left of them.
+    pub(crate) fn take_unread(&mut self) -> BytesMut {
+        std::mem::take(&mut self.unread)
+    }
+
+    /// Returns what [`take_unread`](Self::take_unread) gave, less its first `consumed` bytes.
+    pub(crate) fn put_back(&mut self, mut held: BytesMut, consumed: usize) {
+        held.advance(consumed.min(held.len()));
+        if !held.is_empty() {
+            self.unread = held;
+        }
+    }
+
+    /// Reading on takes so many bytes in all.
+    pub(crate) fn set_need(&mut self, need: usize) {
+        self.need = need;
+    }
+
+    /// Reading on hangs on the other direction.
+    pub(crate) fn block(&mut self) {
+        self.need = usize::MAX;
+    }
+
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.need == usize::MAX
+    }
+
+    /// Whether so many unread bytes are enough to read on.
+    pub(crate) fn is_ready(&self, unread: usize) -> bool {
+        unread >= self.need
+    }
+
+    /// Nothing more is read: gives the memory back.
+    pub(crate) fn clear(&mut self) {
+        self.unread = BytesMut::new();
+    }
+}
+
+fn keep(unread: &mut BytesMut, missing: &mut u64, data: &[u8], limit: usize) {
+    let room = if *missing == 0 { limit.saturating_sub(unread.len()).min(data.len()) } else { 0 };
+    let (kept, dropped) = data.split_at(room);
+    unread.extend_from_slice(kept);
+    *missing = missing.saturating_add(dropped.len() as u64);
+}
+
+fn deframe(deframer: &mut Deframer, data: &[u8], unread: &mut BytesMut, missing: &mut u64, limit: usize) {
+    deframer.read(data, |run| {
+        let room = if *missing == 0 { limit.saturating_sub(unread.len()).min(run.len()) } else { 0 };
+        *missing = missing.saturating_add((run.len() - room) as u64);
+        unread.extend(run.take(room));
+    });
+}

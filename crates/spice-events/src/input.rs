@@ -1,0 +1,146 @@
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use qmp_schema::NetworkAddressFamily;
+use spice_link::Side;
+
+/// A connection, named by the caller: any number that no other live connection of the same tracker has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FlowId(pub u64);
+
+/// What happened to a connection.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// The server's side accepted it. Comes first, and needs no byte: it is the moment of `SPICE_CONNECTED`.
+    Opened {
+        /// The local end of the accepted socket.
+        server: Address,
+        /// Its peer.
+        client: Address,
+        /// The SPICE channel runs inside TLS: `tls` of the event.
+        tls: bool,
+        /// The bytes that follow can be read: plain, or decrypted. Where not, nothing of them is looked at.
+        readable: bool,
+    },
+    /// Bytes of one direction: in order, in any cut, and in any interleaving with the other direction.
+    Bytes {
+        /// Who sent them.
+        from: Side,
+        /// As many as there are.
+        data: &'a [u8],
+    },
+    /// Bytes that were sent and never seen: what a capture has lost.
+    Gap {
+        /// Who sent them.
+        from: Side,
+        /// How many bytes.
+        len: u64,
+    },
+    /// The server's side of the connection is gone: the moment of `SPICE_DISCONNECTED`. The id may be used again.
+    Closed {
+        /// Who ended it first, where that is known.
+        by: Option<Side>,
+    },
+}
+
+/// One end of a connection, as QEMU shows it: the strings that glibc's `getnameinfo` makes with numeric host and service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Address {
+    /// `127.0.0.1`, `::ffff:127.0.0.1` for an IPv4 peer of a dual-stack listener, `localhost` for a unix socket.
+    pub host: Box<str>,
+    /// The port in decimal, or a unix socket's path.
+    pub port: Box<str>,
+    /// The address family of the socket.
+    pub family: Family,
+}
+
+/// QAPI's `NetworkAddressFamily`, as far as a socket can have one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// `AF_INET`
+    Ipv4,
+    /// `AF_INET6`
+    Ipv6,
+    /// `AF_UNIX`
+    Unix,
+    /// `AF_VSOCK`
+    Vsock,
+    /// Anything else, or a peer that was gone before it could be asked.
+    Unknown,
+}
+
+impl Address {
+    /// A unix socket's end: its path, which is empty where it is unbound or abstract.
+    pub fn unix(path: &str) -> Self {
+        Self { host: "localhost".into(), port: path.into(), family: Family::Unix }
+    }
+
+    /// The peer was gone before the socket could be asked. QEMU shows uninitialised memory here; we show nothing.
+    pub fn unknown() -> Self {
+        Self { host: "".into(), port: "".into(), family: Family::Unknown }
+    }
+}
+
+impl From<SocketAddr> for Address {
+    /// A scope id is shown as a number; `getnameinfo` shows the interface's name, which only the caller can know.
+    fn from(address: SocketAddr) -> Self {
+        let (host, family) = match address {
+            SocketAddr::V4(v4) => (v4.ip().to_string(), Family::Ipv4),
+            SocketAddr::V6(v6) if v6.scope_id() != 0 => (format!("{}%{}", ipv6(*v6.ip()), v6.scope_id()), Family::Ipv6),
+            SocketAddr::V6(v6) => (ipv6(*v6.ip()), Family::Ipv6),
+        };
+        Self { host: host.into(), port: address.port().to_string().into(), family }
+    }
+}
+
+impl From<(IpAddr, u16)> for Address {
+    fn from(address: (IpAddr, u16)) -> Self {
+        SocketAddr::from(address).into()
+    }
+}
+
+/// As glibc's `inet_ntop`, which differs from Rust in one place: ::a.b.c.d, if a.b is not 0.0, is dotted too.
+fn ipv6(ip: Ipv6Addr) -> String {
+    match ip.segments() {
+        [0, 0, 0, 0, 0, 0, high, low] if high != 0 => {
+            let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+            format!("::{a}.{b}.{c}.{d}")
+        }
+        _ => ip.to_string(),
+    }
+}
+
+impl From<Family> for NetworkAddressFamily<'static> {
+    fn from(family: Family) -> Self {
+        match family {
+            Family::Ipv4 => Self::Ipv4,
+            Family::Ipv6 => Self::Ipv6,
+            Family::Unix => Self::Unix,
+            Family::Vsock => Self::Vsock,
+            Family::Unknown => Self::Unknown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `getnameinfo` of glibc 2.36 prints.
+    #[test]
+    fn addresses_look_as_getnameinfo_makes_them() {
+        for (address, host, port) in [
+            ("127.0.0.1:5900", "127.0.0.1", "5900"),
+            ("[::1]:65535", "::1", "65535"),
+            ("[::ffff:127.0.0.1]:1", "::ffff:127.0.0.1", "1"),
+            ("[::102:304]:1", "::1.2.3.4", "1"),
+            ("[::2]:1", "::2", "1"),
+            ("[::]:0", "::", "0"),
+            ("[2001:db8:0:0:1:0:0:1]:5", "2001:db8::1:0:0:1", "5"),
+            ("[2001:db8:0:1:1:1:1:1]:5", "2001:db8:0:1:1:1:1:1", "5"),
+            ("[64:ff9b::102:304]:5", "64:ff9b::102:304", "5"),
+        ] {
+            let address = Address::from(address.parse::<SocketAddr>().unwrap());
+            assert_eq!((&*address.host, &*address.port), (host, port));
+        }
+    }
+}

@@ -1,0 +1,259 @@
+use std::{fmt, sync::Arc};
+
+use qmp_schema::{
+    Event, EventMessage, SpiceBasicInfo, SpiceChannel, SpiceConnected, SpiceDisconnected, SpiceInitialized,
+    SpiceServerInfo, Timestamp,
+};
+use spice_link::{Answer, ChannelType, LinkErrorCode, RefusalForm, Side};
+
+use crate::{Address, Auth, FlowId};
+
+/// What the tracker has to say, in the order in which it became known.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// One of QEMU's events.
+    Event(Emitted),
+    /// Something that QMP has no word for.
+    Anomaly(Anomaly),
+}
+
+/// What never changes in a connection's life. Shared by all that is said of it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// The local end of the accepted socket.
+    pub server: Address,
+    /// Its peer.
+    pub client: Address,
+    /// The channel runs inside TLS.
+    pub tls: bool,
+}
+
+/// A channel whose link stage succeeded: what QEMU's `SPICE_INITIALIZED` adds to the two addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Channel {
+    /// The session's id: the wire's 32 bits as the signed number that QMP shows. 0 where it never became known.
+    pub connection_id: i32,
+    /// What kind of channel.
+    pub channel_type: ChannelType,
+    /// Which one of its kind.
+    pub channel_id: u8,
+    /// The server's `auth` setting.
+    pub auth: Auth,
+}
+
+/// One of QEMU's three events about a connection.
+#[derive(Clone, Debug)]
+pub struct Emitted {
+    /// When it happened.
+    pub at: Timestamp,
+    /// The connection that it speaks of.
+    pub flow: FlowId,
+    /// That connection's ends.
+    pub connection: Arc<Connection>,
+    /// Which event.
+    pub kind: EventKind,
+}
+
+/// Which of QEMU's three events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// `SPICE_CONNECTED`
+    Connected,
+    /// `SPICE_INITIALIZED`
+    Initialized(Channel),
+    /// `SPICE_DISCONNECTED`
+    Disconnected,
+}
+
+impl Emitted {
+    /// The event as QMP has it. Borrows the connection's strings.
+    pub fn event(&self) -> Event<'_> {
+        let Connection { server, client, .. } = &*self.connection;
+        match self.kind {
+            EventKind::Connected => {
+                Event::SpiceConnected(SpiceConnected { server: basic(server), client: basic(client) })
+            }
+            EventKind::Initialized(channel) => Event::SpiceInitialized(SpiceInitialized {
+                server: SpiceServerInfo {
+                    auth: Some(channel.auth.name().into()),
+                    host: (&*server.host).into(),
+                    port: (&*server.port).into(),
+                    family: server.family.into(),
+                },
+                client: channel.info(&self.connection),
+            }),
+            EventKind::Disconnected => {
+                Event::SpiceDisconnected(SpiceDisconnected { server: basic(server), client: basic(client) })
+            }
+        }
+    }
+
+    /// Appends the event as QEMU writes it, without a line end.
+    pub fn write_to(&self, out: &mut Vec<u8>) {
+        EventMessage { timestamp: Some(self.at), event: self.event() }.write_to(out);
+    }
+}
+
+impl Channel {
+    /// The channel as QMP has it, in `SPICE_INITIALIZED` and in `query-spice`.
+    pub fn info<'a>(&self, connection: &'a Connection) -> SpiceChannel<'a> {
+        SpiceChannel {
+            host: (&*connection.client.host).into(),
+            port: (&*connection.client.port).into(),
+            family: connection.client.family.into(),
+            connection_id: self.connection_id.into(),
+            channel_type: self.channel_type.0.into(),
+            channel_id: self.channel_id.into(),
+            tls: connection.tls,
+        }
+    }
+}
+
+fn basic(address: &Address) -> SpiceBasicInfo<'_> {
+    SpiceBasicInfo { host: (&*address.host).into(), port: (&*address.port).into(), family: address.family.into() }
+}
+
+/// Something that a peer did which SPICE does not foresee, or that could not be read, or had to be inferred.
+#[derive(Clone, Debug)]
+pub struct Anomaly {
+    /// When it was seen.
+    pub at: Timestamp,
+    /// The connection.
+    pub flow: FlowId,
+    /// Its ends.
+    pub connection: Arc<Connection>,
+    /// Whose bytes it concerns, where it concerns bytes, and how many SPICE bytes of that direction came before.
+    pub place: Option<(Side, u64)>,
+    /// What it is.
+    pub kind: AnomalyKind,
+}
+
+/// What was odd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AnomalyKind {
+    /// This direction's bytes can't be read; nothing more is read of it.
+    Unreadable(spice_link::Error),
+    /// The client asked for WebSocket, and the head of one side is none, or longer than spice-server reads.
+    WebSocketHead,
+    /// Bytes were lost where each one counts; nothing more is read of this direction.
+    Lost {
+        /// How many, in bytes.
+        len: u64,
+    },
+    /// The other direction had to be read on first, and more came than is held.
+    Backlog {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// The server refused the link.
+    Refused {
+        /// Why.
+        code: LinkErrorCode,
+        /// Where it said so.
+        form: RefusalForm,
+    },
+    /// spice-server has just forgotten this socket without closing it: QEMU will send no `SPICE_DISCONNECTED`.
+    Leaked,
+    /// The link result is hidden in a SASL security layer; that the link succeeded was inferred from what followed.
+    Inferred,
+    /// A main channel's id could not be read, and was learned from another channel of its session.
+    IdLearned,
+    /// A main channel's id never became known; `SPICE_INITIALIZED` says 0.
+    IdUnknown,
+    /// A main channel joined an existing session: the target of a migration.
+    MigrationTarget,
+    /// The connection ended in the link stage, and no byte says why.
+    Unlinked,
+    /// The caller opened a connection whose id was still in use; the older one counts as closed.
+    Reopened,
+}
+
+impl AnomalyKind {
+    /// A short fixed name, for machines.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) => "unreadable",
+            Self::WebSocketHead => "websocket-head",
+            Self::Lost { .. } => "lost",
+            Self::Backlog { .. } => "backlog",
+            Self::Refused { .. } => "refused",
+            Self::Leaked => "leaked",
+            Self::Inferred => "inferred",
+            Self::IdLearned => "id-learned",
+            Self::IdUnknown => "id-unknown",
+            Self::MigrationTarget => "migration-target",
+            Self::Unlinked => "unlinked",
+            Self::Reopened => "reopened",
+        }
+    }
+}
+
+impl fmt::Display for AnomalyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(error) => {
+                write!(f, "{error}")?;
+                match error.answer() {
+                    Some(Answer::Frame(code)) => write!(f, " (spice-server answers {}, {code})", code.0),
+                    Some(Answer::SilentClose) => f.write_str(" (spice-server closes without a word)"),
+                    None => Ok(()),
+                }
+            }
+            Self::WebSocketHead => f.write_str("expected the head of a websocket upgrade, found something else"),
+            Self::Lost { len } => write!(f, "{len} bytes were lost in the link stage"),
+            Self::Backlog { limit } => {
+                write!(f, "more than {limit} bytes came before the other direction could be read")
+            }
+            Self::Refused { code, form } => {
+                let form = match form {
+                    RefusalForm::Reply => "in its reply",
+                    RefusalForm::SecondReply => "in a second reply",
+                    RefusalForm::Result => "in the link result",
+                    RefusalForm::Sasl => "at the end of the sasl exchange",
+                };
+                write!(f, "the server refused the link {form}: {}, {code}", code.0)
+            }
+            Self::Leaked => {
+                f.write_str("spice-server forgot this socket without closing it; no SPICE_DISCONNECTED will follow")
+            }
+            Self::Inferred => {
+                f.write_str("the link result is inside a sasl security layer; success inferred from what followed")
+            }
+            Self::IdLearned => {
+                f.write_str("the main channel's connection-id was learned from another channel of the session")
+            }
+            Self::IdUnknown => {
+                f.write_str("the main channel's connection-id never became known; 0 stands in its place")
+            }
+            Self::MigrationTarget => {
+                f.write_str("a main channel joined an existing session: the target of a migration")
+            }
+            Self::Unlinked => f.write_str("closed in the link stage without a reason on the wire"),
+            Self::Reopened => f.write_str("opened anew before it was closed"),
+        }
+    }
+}
+
+impl fmt::Display for Anomaly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Connection { client, server, .. } = &*self.connection;
+        write!(f, "{} -> {}: ", Ends(client), Ends(server))?;
+        if let Some((side, offset)) = self.place {
+            write!(f, "{side} byte {offset}: ")?;
+        }
+        self.kind.fmt(f)
+    }
+}
+
+/// `host:port`, with brackets where the host has colons.
+struct Ends<'a>(&'a Address);
+
+impl fmt::Display for Ends<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Address { host, port, .. } = self.0;
+        // Paths and hosts can come from a peer: what would upset a terminal is escaped.
+        let (host, port) = (host.escape_debug(), port.escape_debug());
+        if self.0.host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
+}

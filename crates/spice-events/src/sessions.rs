@@ -1,0 +1,70 @@
+//! Which sessions there are, as far as it takes to name a main channel whose own id could not be read.
+
+use std::collections::HashMap;
+
+use crate::{Connection, FlowId};
+
+/// Main channels, with and without a known id.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions {
+    /// How many live main channels have each known id.
+    named: HashMap<i32, u32>,
+    /// Main channels without an id, oldest first, by who is connected to what.
+    nameless: HashMap<Ends, Vec<FlowId>>,
+}
+
+/// The server's address and the client's host. A session's channels share them; ports differ.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Ends(Box<str>);
+
+impl Ends {
+    fn of(connection: &Connection) -> Self {
+        let Connection { server, client, .. } = connection;
+        Self(format!("{}\0{}\0{}", server.host, server.port, client.host).into())
+    }
+}
+
+impl Sessions {
+    /// A main channel with a known id is up.
+    pub(crate) fn add(&mut self, connection_id: i32) {
+        *self.named.entry(connection_id).or_default() += 1;
+    }
+
+    /// A main channel with a known id is gone.
+    pub(crate) fn remove(&mut self, connection_id: i32) {
+        if let Some(count) = self.named.get_mut(&connection_id) {
+            *count -= 1;
+            if *count == 0 {
+                self.named.remove(&connection_id);
+            }
+        }
+    }
+
+    /// A main channel is up whose id is not known.
+    pub(crate) fn wait(&mut self, connection: &Connection, flow: FlowId) {
+        self.nameless.entry(Ends::of(connection)).or_default().push(flow);
+    }
+
+    /// A main channel without an id is gone.
+    pub(crate) fn forget(&mut self, connection: &Connection, flow: FlowId) {
+        let ends = Ends::of(connection);
+        if let Some(waiting) = self.nameless.get_mut(&ends) {
+            waiting.retain(|waiting| *waiting != flow);
+            if waiting.is_empty() {
+                self.nameless.remove(&ends);
+            }
+        }
+    }
+
+    /// Another channel with this id is up: the main channel that it must belong to. It is the newest one that waits with the
+    /// same ends, as a server has one session at a time and a new one ends the old; and only if no main channel is known to
+    /// have the id.
+    pub(crate) fn name(&mut self, connection: &Connection, connection_id: i32) -> Option<FlowId> {
+        if self.nameless.is_empty() || self.named.contains_key(&connection_id) {
+            return None;
+        }
+        let main = *self.nameless.get(&Ends::of(connection))?.last()?;
+        self.forget(connection, main);
+        Some(main)
+    }
+}

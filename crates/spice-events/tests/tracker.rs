@@ -1,0 +1,366 @@
+//! What the tracker says of whole connections, byte for byte as QEMU would.
+
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+
+use spice_events::{Address, Auth, Config, FlowId, Input, Output, Side, Timestamp, Tracker};
+use spice_link::{
+    AuthMechanism, CapsBuf, ChannelType, DataHeader, LinkErrorCode, LinkMess, LinkReply, MainInit, caps::common,
+};
+
+const TICKET: [u8; 128] = [0xaa; 128];
+
+/// A client's message for a channel, with capability words as spice-gtk sends them.
+fn mess(connection_id: u32, channel_type: ChannelType, channel_id: u8, common: u32) -> Vec<u8> {
+    let (common, channel) = (CapsBuf::from_words([common]), CapsBuf::from_words([0]));
+    let (common_caps, channel_caps) = (common.as_caps(), channel.as_caps());
+    let mut out = vec![0; 64];
+    let len = LinkMess { connection_id, channel_type, channel_id, common_caps, channel_caps }.encode(&mut out).unwrap();
+    out.truncate(len);
+    out
+}
+
+/// A server's accepting reply.
+fn reply(common: u32) -> Vec<u8> {
+    let (common, channel) = (CapsBuf::from_words([common]), CapsBuf::from_words([0]));
+    let reply = LinkReply {
+        error: LinkErrorCode::OK,
+        pub_key: &[0x30; 162],
+        common_caps: common.as_caps(),
+        channel_caps: channel.as_caps(),
+    };
+    let mut out = vec![0; 256];
+    let len = reply.encode(&mut out).unwrap();
+    out.truncate(len);
+    out
+}
+
+fn main_init(session_id: u32, full: Option<(u64, u32)>) -> Vec<u8> {
+    let header = DataHeader { message_type: MainInit::MESSAGE_TYPE, size: MainInit::SIZE, full };
+    let mut out = header.encode(&mut [0; 18]).to_vec();
+    out.extend(session_id.to_le_bytes());
+    out.extend([0; 28]);
+    out
+}
+
+const AUTH_SELECTION: u32 = 1 << common::AUTH_SELECTION;
+const SASL: u32 = 1 << common::AUTH_SASL;
+const MINI: u32 = 1 << common::MINI_HEADER;
+const GTK: u32 = AUTH_SELECTION | MINI;
+const QEMU: u32 = GTK | 1 << common::AUTH_SPICE;
+const QEMU_SASL: u32 = GTK | SASL;
+
+/// One tracker, a clock that ticks a microsecond an input, and what was said so far.
+struct Lab {
+    tracker: Tracker,
+    now: i64,
+    said: Vec<String>,
+}
+
+impl Lab {
+    fn new(config: Config) -> Self {
+        Self { tracker: Tracker::new(config), now: 0, said: Vec::new() }
+    }
+
+    fn input(&mut self, flow: u64, input: Input<'_>) -> &mut Self {
+        self.now += 1;
+        self.tracker.handle(Timestamp { seconds: 0, microseconds: self.now }, FlowId(flow), input);
+        while let Some(output) = self.tracker.poll() {
+            self.said.push(match output {
+                Output::Event(event) => {
+                    let mut line = Vec::new();
+                    event.write_to(&mut line);
+                    String::from_utf8(line).unwrap()
+                }
+                Output::Anomaly(anomaly) => format!("{} {}", anomaly.flow.0, anomaly.kind.name()),
+            });
+        }
+        self
+    }
+
+    /// A connection from a port of its own number.
+    fn open(&mut self, flow: u64) -> &mut Self {
+        let end = |port: u16| Address::from(([127, 0, 0, 1].into(), port));
+        let client = end(u16::try_from(flow).unwrap());
+        self.input(flow, Input::Opened { server: end(5900), client, tls: false, readable: true })
+    }
+
+    fn client(&mut self, flow: u64, data: &[u8]) -> &mut Self {
+        self.input(flow, Input::Bytes { from: Side::Client, data })
+    }
+
+    fn server(&mut self, flow: u64, data: &[u8]) -> &mut Self {
+        self.input(flow, Input::Bytes { from: Side::Server, data })
+    }
+
+    fn close(&mut self, flow: u64, by: Side) -> &mut Self {
+        self.input(flow, Input::Closed { by: Some(by) })
+    }
+
+    /// Everything that was said since the last call, as `flow EVENT` or `flow EVENT id type/id auth`.
+    fn said(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.said).iter().map(|line| short(line)).collect()
+    }
+}
+
+fn short(line: &str) -> String {
+    if !line.starts_with('{') {
+        return line.to_owned();
+    }
+    let value: serde_json::Value = serde_json::from_str(line).unwrap();
+    let (client, server) = (&value["data"]["client"], &value["data"]["server"]);
+    let mut out = format!("{} {}", client["port"].as_str().unwrap(), value["event"].as_str().unwrap());
+    if let Some(id) = client["connection-id"].as_i64() {
+        out +=
+            &format!(" {id} {}/{} {}", client["channel-type"], client["channel-id"], server["auth"].as_str().unwrap());
+    }
+    out.replace("SPICE_", "")
+}
+
+#[test]
+fn lines_are_qemu_s() {
+    let mut lab = Lab::new(Config::new().auth(Auth::None));
+    lab.open(1).client(1, &mess(0x8000_0001, ChannelType::INPUTS, 0, GTK)).server(1, &reply(QEMU));
+    lab.client(1, &AuthMechanism::SPICE.0.to_le_bytes()).client(1, &TICKET).server(1, &[0; 4]).close(1, Side::Client);
+    assert_eq!(
+        lab.said,
+        [
+            r#"{"timestamp": {"seconds": 0, "microseconds": 1}, "event": "SPICE_CONNECTED", "data": {"server": {"port": "5900", "family": "ipv4", "host": "127.0.0.1"}, "client": {"port": "1", "family": "ipv4", "host": "127.0.0.1"}}}"#,
+            r#"{"timestamp": {"seconds": 0, "microseconds": 6}, "event": "SPICE_INITIALIZED", "data": {"server": {"auth": "none", "port": "5900", "family": "ipv4", "host": "127.0.0.1"}, "client": {"port": "1", "family": "ipv4", "channel-type": 3, "connection-id": -2147483647, "host": "127.0.0.1", "channel-id": 0, "tls": false}}}"#,
+            r#"{"timestamp": {"seconds": 0, "microseconds": 7}, "event": "SPICE_DISCONNECTED", "data": {"server": {"port": "5900", "family": "ipv4", "host": "127.0.0.1"}, "client": {"port": "1", "family": "ipv4", "host": "127.0.0.1"}}}"#,
+        ]
+    );
+}
+
+/// Link stage of one channel with a ticket, to the result.
+fn link(lab: &mut Lab, flow: u64, id: u32, channel_type: ChannelType, channel_id: u8, result: LinkErrorCode) {
+    lab.open(flow).client(flow, &mess(id, channel_type, channel_id, GTK)).server(flow, &reply(QEMU));
+    lab.client(flow, &AuthMechanism::SPICE.0.to_le_bytes()).client(flow, &TICKET);
+    lab.server(flow, &result.0.to_le_bytes());
+}
+
+#[test]
+fn a_fresh_main_channel_waits_for_its_id() {
+    for (common, full) in [(GTK, None), (AUTH_SELECTION, Some((1, 0))), (MINI, None), (0, Some((1, 0)))] {
+        let mut lab = Lab::new(Config::new());
+        lab.open(1).client(1, &mess(0, ChannelType::MAIN, 0, common)).server(1, &reply(QEMU));
+        if common & AUTH_SELECTION != 0 {
+            lab.client(1, &AuthMechanism::SPICE.0.to_le_bytes());
+        }
+        lab.client(1, &TICKET).server(1, &[0; 4]);
+        assert_eq!(lab.said(), ["1 CONNECTED"]);
+        assert!(lab.tracker.wants(FlowId(1)));
+        lab.server(1, &main_init(0xc769_5ccb, full));
+        assert_eq!(lab.said(), ["1 INITIALIZED -949396277 1/0 spice"], "{common:#x}");
+        assert!(!lab.tracker.wants(FlowId(1)));
+    }
+}
+
+#[test]
+fn a_main_channel_that_closes_before_its_id_comes_is_initialised_with_0() {
+    let mut lab = Lab::new(Config::new());
+    link(&mut lab, 1, 0, ChannelType::MAIN, 0, LinkErrorCode::OK);
+    lab.server(1, &[103]).close(1, Side::Client);
+    assert_eq!(lab.said(), ["1 CONNECTED", "1 id-unknown", "1 INITIALIZED 0 1/0 spice", "1 DISCONNECTED"]);
+}
+
+#[test]
+fn a_migration_target_brings_its_id() {
+    let mut lab = Lab::new(Config::new());
+    link(&mut lab, 1, 7, ChannelType::MAIN, 0, LinkErrorCode::OK);
+    assert_eq!(lab.said(), ["1 CONNECTED", "1 migration-target", "1 INITIALIZED 7 1/0 spice"]);
+}
+
+#[test]
+fn refusals_are_said_and_disconnected() {
+    let mut lab = Lab::new(Config::new());
+    link(&mut lab, 1, 0, ChannelType::MAIN, 0, LinkErrorCode::PERMISSION_DENIED);
+    lab.close(1, Side::Server);
+    assert_eq!(lab.said(), ["1 CONNECTED", "1 refused", "1 DISCONNECTED"]);
+    lab.open(2).client(2, b"GEX / HTTP/1.1\r\n\r\n").server(2, &LinkReply::refusal(LinkErrorCode::INVALID_MAGIC));
+    lab.close(2, Side::Server);
+    assert_eq!(lab.said(), ["2 CONNECTED", "2 unreadable", "2 refused", "2 DISCONNECTED"]);
+    lab.open(3).close(3, Side::Client);
+    assert_eq!(lab.said(), ["3 CONNECTED", "3 unlinked", "3 DISCONNECTED"]);
+}
+
+#[test]
+fn a_socket_that_spice_server_leaks_is_never_disconnected() {
+    let mut lab = Lab::new(Config::new());
+    let second = LinkReply::refusal(LinkErrorCode::VERSION_MISMATCH);
+    lab.open(1).client(1, &mess(0, ChannelType::MAIN, 0, MINI)).server(1, &reply(QEMU_SASL)).server(1, &second);
+    assert_eq!(lab.said(), ["1 CONNECTED", "1 refused", "1 leaked"]);
+    lab.close(1, Side::Client);
+    assert_eq!(lab.said(), [""; 0]);
+    assert!(lab.tracker.is_empty());
+}
+
+/// The SASL exchange that spice-gtk and QEMU have with DIGEST-MD5, up to the accept.
+fn sasl(lab: &mut Lab, flow: u64, id: u32, channel_type: ChannelType) {
+    let block = |data: &[u8]| [&u32::try_from(data.len()).unwrap().to_le_bytes(), data].concat();
+    lab.open(flow).client(flow, &mess(id, channel_type, 0, GTK | SASL)).server(flow, &reply(QEMU_SASL));
+    lab.client(flow, &AuthMechanism::SASL.0.to_le_bytes()).server(flow, &block(b",DIGEST-MD5,"));
+    lab.client(flow, &block(b"DIGEST-MD5")).client(flow, &block(b""));
+    lab.server(flow, &[block(&[1; 150]), vec![0]].concat()).client(flow, &block(&[2; 258]));
+    lab.server(flow, &[block(&[3; 41]), vec![1]].concat()).server(flow, &[0; 4]);
+}
+
+/// A frame of the security layer.
+fn frame(len: u32) -> Vec<u8> {
+    [&len.to_be_bytes()[..], &vec![0xee; len as usize]].concat()
+}
+
+#[test]
+fn success_behind_a_security_layer_is_inferred_and_the_id_learned() {
+    let mut lab = Lab::new(Config::new());
+    sasl(&mut lab, 1, 0, ChannelType::MAIN);
+    lab.server(1, &frame(20));
+    assert_eq!(lab.said(), ["1 CONNECTED"]);
+    lab.server(1, &frame(54));
+    assert_eq!(lab.said(), ["1 inferred"]);
+    sasl(&mut lab, 2, 0xffff_fff0, ChannelType::INPUTS);
+    lab.server(2, &frame(20)).client(2, &frame(24));
+    assert_eq!(
+        lab.said(),
+        ["2 CONNECTED", "2 inferred", "1 id-learned", "1 INITIALIZED -16 1/0 sasl", "2 INITIALIZED -16 3/0 sasl"]
+    );
+    let order: Vec<_> = lab.tracker.channels().iter().map(|channel| channel.channel_type).collect();
+    assert_eq!(order, [1, 3]);
+    lab.close(2, Side::Client).close(1, Side::Client);
+    assert_eq!(lab.said(), ["2 DISCONNECTED", "1 DISCONNECTED"]);
+}
+
+#[test]
+fn a_hidden_result_before_a_close_counts_by_who_closes() {
+    let mut lab = Lab::new(Config::new());
+    sasl(&mut lab, 1, 5, ChannelType::RECORD);
+    lab.server(1, &frame(20)).close(1, Side::Server);
+    assert_eq!(lab.said(), ["1 CONNECTED", "1 unlinked", "1 DISCONNECTED"]);
+    sasl(&mut lab, 2, 5, ChannelType::RECORD);
+    lab.server(2, &frame(20)).close(2, Side::Client);
+    assert_eq!(lab.said(), ["2 CONNECTED", "2 inferred", "2 INITIALIZED 5 6/0 sasl", "2 DISCONNECTED"]);
+}
+
+#[test]
+fn lost_bytes_matter_only_where_they_are_looked_at() {
+    let mut lab = Lab::new(Config::new());
+    lab.open(1).client(1, &mess(9, ChannelType::CURSOR, 1, GTK)).server(1, &reply(QEMU));
+    lab.client(1, &AuthMechanism::SPICE.0.to_le_bytes()).client(1, &TICKET[..50]);
+    lab.input(1, Input::Gap { from: Side::Client, len: 78 }).server(1, &[0; 4]);
+    assert_eq!(lab.said(), ["1 CONNECTED", "1 INITIALIZED 9 4/1 spice"]);
+
+    lab.open(2).client(2, &mess(9, ChannelType::CURSOR, 1, GTK)).input(2, Input::Gap { from: Side::Server, len: 202 });
+    lab.server(2, &[0; 4]).close(2, Side::Server);
+    assert_eq!(lab.said(), ["2 CONNECTED", "2 lost", "2 DISCONNECTED"]);
+}
+
+#[test]
+fn a_reused_number_closes_the_older_connection() {
+    let mut lab = Lab::new(Config::new());
+    lab.open(1).open(1).close(1, Side::Client);
+    assert_eq!(
+        lab.said(),
+        ["1 CONNECTED", "1 reopened", "1 unlinked", "1 DISCONNECTED", "1 CONNECTED", "1 unlinked", "1 DISCONNECTED"]
+    );
+}
+
+/// Whole conversations of one connection, each direction in one piece, and what is said of them in any cut and order.
+fn conversations() -> Vec<(Vec<u8>, Vec<u8>, &'static [&'static str])> {
+    let ticket = [&AuthMechanism::SPICE.0.to_le_bytes()[..], &TICKET].concat();
+    let block = |data: &[u8]| [&u32::try_from(data.len()).unwrap().to_le_bytes(), data].concat();
+    let websocket = |stream: &[u8]| -> Vec<u8> {
+        stream.chunks(7).flat_map(|run| [&[0x82, u8::try_from(run.len()).unwrap()], run].concat()).collect()
+    };
+    let inputs = [mess(9, ChannelType::INPUTS, 0, GTK), ticket.clone()].concat();
+    let inputs_answer = [reply(QEMU), vec![0; 4], vec![0x55; 64]].concat();
+    vec![
+        (inputs.clone(), inputs_answer.clone(), &["1 CONNECTED", "1 INITIALIZED 9 3/0 spice", "1 DISCONNECTED"]),
+        (
+            [&b"GET / HTTP/1.1\r\nSec-WebSocket-Key: x\r\n\r\n"[..], &websocket(&inputs)].concat(),
+            [&b"HTTP/1.1 101 Switching Protocols\r\n\r\n"[..], &websocket(&inputs_answer)].concat(),
+            &["1 CONNECTED", "1 INITIALIZED 9 3/0 spice", "1 DISCONNECTED"],
+        ),
+        (
+            [mess(0, ChannelType::MAIN, 0, GTK), ticket].concat(),
+            [reply(QEMU), vec![0; 4], main_init(3, None), vec![0; 99]].concat(),
+            &["1 CONNECTED", "1 INITIALIZED 3 1/0 spice", "1 DISCONNECTED"],
+        ),
+        (
+            [
+                mess(4, ChannelType::DISPLAY, 0, GTK | SASL),
+                AuthMechanism::SASL.0.to_le_bytes().to_vec(),
+                block(b"DIGEST-MD5"),
+                block(b""),
+                block(&[2; 258]),
+                frame(36),
+            ]
+            .concat(),
+            [
+                reply(QEMU_SASL),
+                block(b",DIGEST-MD5,"),
+                block(&[1; 150]),
+                vec![0],
+                block(&[3; 41]),
+                vec![1, 0, 0, 0, 0],
+                frame(20),
+                frame(30),
+            ]
+            .concat(),
+            &["1 CONNECTED", "1 inferred", "1 INITIALIZED 4 2/0 sasl", "1 DISCONNECTED"],
+        ),
+        (
+            [mess(0, ChannelType::MAIN, 0, 0), TICKET.to_vec()].concat(),
+            [reply(QEMU), LinkErrorCode::PERMISSION_DENIED.0.to_le_bytes().to_vec()].concat(),
+            &["1 CONNECTED", "1 refused", "1 DISCONNECTED"],
+        ),
+    ]
+}
+
+#[test]
+fn cuts_and_interleavings_change_nothing() {
+    for (client, server, expected) in conversations() {
+        for (cut, server_first) in [(1, false), (1, true), (3, false), (19, true), (4096, false), (4096, true)] {
+            // All of one direction before the other, then turn by turn.
+            let mut lab = Lab::new(Config::new());
+            lab.open(1);
+            let (mut c, mut s) = (client.chunks(cut), server.chunks(cut));
+            if server_first {
+                s.by_ref().for_each(|chunk| {
+                    let _ = lab.server(1, chunk);
+                });
+            }
+            c.by_ref().for_each(|chunk| {
+                let _ = lab.client(1, chunk);
+            });
+            s.for_each(|chunk| {
+                let _ = lab.server(1, chunk);
+            });
+            lab.close(1, Side::Client);
+            assert_eq!(lab.said(), expected, "cut {cut}, server first: {server_first}");
+
+            lab.open(1);
+            let (mut c, mut s) = (client.chunks(cut), server.chunks(cut * 2));
+            loop {
+                let (from_client, from_server) = (c.next(), s.next());
+                from_client.map(|chunk| lab.client(1, chunk));
+                from_server.map(|chunk| lab.server(1, chunk));
+                if from_client.or(from_server).is_none() {
+                    break;
+                }
+            }
+            lab.close(1, Side::Client);
+            assert_eq!(lab.said(), expected, "cut {cut}, in turns");
+        }
+    }
+}
+
+#[test]
+fn what_is_held_of_a_direction_is_bounded() {
+    let mut lab = Lab::new(Config::new());
+    lab.open(1).server(1, &reply(QEMU));
+    for _ in 0..1000 {
+        lab.server(1, &[0; 4096]);
+    }
+    // The result was among the bytes that were held.
+    lab.client(1, &mess(9, ChannelType::INPUTS, 0, GTK)).client(1, &AuthMechanism::SPICE.0.to_le_bytes());
+    assert_eq!(lab.said(), ["1 CONNECTED", "1 INITIALIZED 9 3/0 spice"]);
+}
