@@ -54,6 +54,8 @@ const DEVICES: &[&str] = &[
     "usb-redir,chardev=usb-b,bus=ehci.0",
 ];
 
+const LOG: &str = "log";
+
 /// A running QEMU and the events that it sends.
 #[derive(Debug)]
 pub struct Vm {
@@ -74,7 +76,7 @@ impl Vm {
     pub fn boot_with(spice: &str, more: impl FnOnce(&mut Command)) -> io::Result<Self> {
         let scratch = Scratch::new()?;
         let (qmp, monitor) = (scratch.join("events.qmp"), scratch.join("spare.qmp"));
-        let log = scratch.join("log");
+        let log = scratch.join(LOG);
         let mut command = Command::new("qemu-system-x86_64");
         command.args(DEVICES).args(["-name", "lab", "-spice", spice]);
         for socket in [&qmp, &monitor] {
@@ -117,9 +119,19 @@ impl Vm {
         Ok(vec![format!("qemu {qemu}"), format!("spice-server {spice}")])
     }
 
+    /// What QEMU and spice-server wrote to stderr so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.scratch.join(LOG)).unwrap_or_default()
+    }
+
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Returns when QEMU is done with what it does right after its last event: closing that socket, for example.
+    pub fn settle(&self) -> io::Result<()> {
+        self.events.execute(r#"{"execute": "query-name"}"#).map(drop)
     }
 
     /// Tells QEMU to quit and waits until it has: live channels get no `SPICE_DISCONNECTED`.

@@ -7,10 +7,7 @@ mod accepted;
 mod refused;
 mod sasl;
 
-use std::{
-    io,
-    net::{Ipv4Addr, SocketAddr},
-};
+use std::{io, net::SocketAddr};
 
 use super::link::Wire;
 use crate::captures::Link;
@@ -59,9 +56,9 @@ impl Answer {
 }
 
 impl Case {
-    /// Plays it against the server at this port on loopback.
-    pub fn play(&self, port: u16) -> io::Result<Link> {
-        let mut wire = Wire::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
+    /// Plays it against this server.
+    pub fn play(&self, server: SocketAddr) -> io::Result<Link> {
+        let mut wire = Wire::connect(server)?;
         (self.play)(&mut wire).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.name)))?;
         Ok(wire.seen(self.name))
     }

@@ -1,6 +1,6 @@
 //! Links made by hand: what no usual client sends, and what servers do with it.
 
-use std::{io, net::Ipv4Addr};
+use std::io;
 
 use super::{Form, Scenario, Stage};
 use crate::{
@@ -38,7 +38,7 @@ pub(super) const ALL: &[Scenario] = &[
         play: |stage| {
             play(stage, SASL)?;
             // No SPICE_DISCONNECTED ever follows, so there is nothing to wait for.
-            let seen = NO_SELECTION.play(stage.port)?;
+            let seen = NO_SELECTION.play(stage.plain()?)?;
             stage.links.push(seen);
             Ok(())
         },
@@ -79,17 +79,17 @@ pub(super) const ALL: &[Scenario] = &[
 
 fn play(stage: &mut Stage, cases: &[Case]) -> io::Result<()> {
     for case in cases {
-        let seen = case.play(stage.port)?;
+        let seen = case.play(stage.plain()?)?;
         stage.links.push(seen);
         stage.vm.events().wait_for("SPICE_DISCONNECTED", stage.links.len())?;
     }
-    Ok(())
+    stage.vm.settle()
 }
 
 impl Stage {
     /// Links one channel by hand with the recorded servers' password; the result has to be 0.
     fn linked(&mut self, case: &str, connection_id: u32, channel_type: u8) -> io::Result<Wire> {
-        let mut wire = Wire::connect((Ipv4Addr::LOCALHOST, self.port))?;
+        let mut wire = Wire::connect(self.plain()?)?;
         let result = wire.link(&Mess::new(connection_id, channel_type, 0), PASSWORD)?;
         self.links.push(wire.seen(case));
         if result == 0 { Ok(wire) } else { Err(io::Error::other(format!("{case}: expected result 0, saw {result}"))) }
@@ -102,8 +102,8 @@ fn websocket(stage: &mut Stage) -> io::Result<()> {
     for (case, channel_type, masked) in
         [("main", 1, true), ("inputs", 3, false), ("cursor", 4, true), ("playback", 5, true), ("webdav", 11, false)]
     {
-        let socket = WebSocket::connect((Ipv4Addr::LOCALHOST, stage.port), masked)?;
-        let ports = [socket.stream().local_addr()?.port(), stage.port];
+        let socket = WebSocket::connect(stage.plain()?, masked)?;
+        let ports = [socket.stream().local_addr()?.port(), stage.plain()?.port()];
         let mut wire = Wire::over(socket, ports);
         wire.link(&Mess::new(session, channel_type, 0), PASSWORD)?;
         stage.links.push(wire.seen(case));
@@ -114,7 +114,8 @@ fn websocket(stage: &mut Stage) -> io::Result<()> {
     }
     stage.vm.events().wait_for("SPICE_INITIALIZED", open.len())?;
     drop(open);
-    stage.vm.events().wait_for_quiet()
+    stage.vm.events().wait_for_quiet()?;
+    stage.vm.settle()
 }
 
 fn duplicate(stage: &mut Stage) -> io::Result<()> {
@@ -125,7 +126,8 @@ fn duplicate(stage: &mut Stage) -> io::Result<()> {
     again.until_end()?;
     stage.vm.events().wait_for("SPICE_DISCONNECTED", 1)?;
     drop((main, inputs));
-    stage.vm.events().wait_for_quiet()
+    stage.vm.events().wait_for_quiet()?;
+    stage.vm.settle()
 }
 
 fn migration_target(stage: &mut Stage) -> io::Result<()> {
@@ -153,5 +155,6 @@ fn kick(stage: &mut Stage) -> io::Result<()> {
     old_inputs.until_end()?;
     stage.vm.events().wait_for("SPICE_DISCONNECTED", 2)?;
     drop(new);
-    stage.vm.events().wait_for_quiet()
+    stage.vm.events().wait_for_quiet()?;
+    stage.vm.settle()
 }

@@ -3,10 +3,16 @@
 mod by_hand;
 mod sessions;
 
-use std::io;
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+};
 
-use super::{Client, Peer, Pki, SaslUser, Sniffer, Vm, free_port, trim::trim};
-use crate::captures::{Link, MAX_FILE, Manifest};
+use super::{Client, Peer, Pki, SaslUser, Sniffer, Vm, free_port, sniffer::to_pcapng, trim::trim};
+use crate::captures::{Link, MAX_FILE, Manifest, PASSWORD, USER};
+
+/// A recording above this is trimmed: room is left for pcapng, which takes more bytes for the same.
+const TRIM_ABOVE: usize = MAX_FILE - 5_000;
 
 /// One recorded situation.
 #[derive(Clone, Copy, Debug)]
@@ -44,10 +50,10 @@ pub enum Form {
 pub struct Stage {
     /// The QEMU under test.
     pub vm: Vm,
-    /// Its plain port.
-    pub port: u16,
+    /// Its plain port, where the scenario has one.
+    pub port: Option<u16>,
     /// Its TLS port, where the scenario has one.
-    pub tls_port: u16,
+    pub tls_port: Option<u16>,
     /// The certificates of the TLS port.
     pub pki: Option<Pki>,
     /// The links made by hand so far.
@@ -87,33 +93,33 @@ impl Scenario {
 
     /// Boots, plays, records.
     pub fn run(&self) -> io::Result<Recording> {
-        let (port, tls_port) = (free_port()?, free_port()?);
-        let with_tls = self.spice.contains("{tls-port}");
-        let pki = with_tls.then(Pki::new).transpose()?;
-        let dir = pki.as_ref().map(|pki| pki.dir().display().to_string()).unwrap_or_default();
-        let spice = self
-            .spice
-            .replace("{port}", &port.to_string())
-            .replace("{tls-port}", &tls_port.to_string())
-            .replace("{pki}", &dir);
-        let sasl = (self.auth == "sasl")
-            .then(|| SaslUser::new(crate::captures::USER, crate::captures::PASSWORD, "digest-md5"));
-        let sasl = sasl.transpose()?;
+        let port = |name: &str| self.spice.contains(name).then(free_port).transpose();
+        let (port, tls_port) = (port("{port}")?, port("{tls-port}")?);
+        let pki = tls_port.map(|_| Pki::new()).transpose()?;
+        let mut spice = self.spice.to_owned();
+        for (name, value) in [
+            ("{port}", port.map(|port| port.to_string())),
+            ("{tls-port}", tls_port.map(|port| port.to_string())),
+            ("{pki}", pki.as_ref().map(|pki| pki.dir().display().to_string())),
+        ] {
+            spice = spice.replace(name, &value.unwrap_or_default());
+        }
+        let sasl = (self.auth == "sasl").then(|| SaslUser::new(USER, PASSWORD, "digest-md5")).transpose()?;
 
-        let ports: &[u16] = if with_tls { &[port, tls_port] } else { &[port] };
-        let sniffer = Sniffer::start_with(ports, self.form.tcpdump())?;
+        let ports: Vec<_> = port.into_iter().chain(tls_port).collect();
+        let sniffer = Sniffer::start_with(&ports, self.form.tcpdump())?;
         let vm = Vm::boot_with(&spice, |qemu| {
             if let Some(sasl) = &sasl {
                 sasl.configure(qemu);
             }
         })?;
+        let peers = vm.versions()?;
         let mut stage = Stage { vm, port, tls_port, pki, links: Vec::new() };
-        (self.play)(&mut stage)?;
-        // Its answer also proves that QEMU is done with what it did right after the last event: closing that socket.
-        let peers = stage.vm.versions()?;
-        let (capture, trimmed) = trim(&sniffer.stop()?, MAX_FILE)?;
+        (self.play)(&mut stage)
+            .map_err(|error| io::Error::new(error.kind(), format!("{error}\nqemu's log:\n{}", stage.vm.log())))?;
+        let (capture, trimmed) = trim(&sniffer.stop()?, TRIM_ABOVE)?;
         Ok(Recording {
-            capture: if self.form == Form::Pcapng { super::sniffer::to_pcapng(&capture)? } else { capture },
+            capture: if self.form == Form::Pcapng { to_pcapng(&capture)? } else { capture },
             extension: if self.form == Form::Pcapng { "pcapng" } else { "pcap" },
             qmp: stage.vm.events().raw(),
             manifest: Manifest {
@@ -121,8 +127,8 @@ impl Scenario {
                 spice: self.spice.to_owned(),
                 peers,
                 auth: self.auth.to_owned(),
-                ports: vec![port],
-                tls_ports: if with_tls { vec![tls_port] } else { Vec::new() },
+                ports: port.into_iter().collect(),
+                tls_ports: tls_port.into_iter().collect(),
                 trimmed,
                 links: stage.links,
             },
@@ -142,9 +148,21 @@ impl Form {
 }
 
 impl Stage {
-    /// A spice-gtk session to the plain port, with more arguments.
+    /// A spice-gtk session to whichever ports the server has, with more arguments.
     pub fn client(&self, more: &[&str]) -> io::Result<Client> {
-        let port = self.port.to_string();
-        Client::start(&[&["--port", &port], more].concat())
+        let (port, tls_port) = (self.port.map(|port| port.to_string()), self.tls_port.map(|port| port.to_string()));
+        let ca = self.pki.as_ref().map(|pki| pki.ca().display().to_string());
+        let mut args = Vec::new();
+        for (name, value) in [("--port", &port), ("--tls-port", &tls_port), ("--ca", &ca)] {
+            args.extend(value.iter().flat_map(|value| [name, value.as_str()]));
+        }
+        args.extend(more);
+        Client::start(&args)
+    }
+
+    /// The plain port, for links by hand.
+    pub fn plain(&self) -> io::Result<SocketAddr> {
+        let port = self.port.ok_or_else(|| io::Error::other("this server has no plain port"))?;
+        Ok((Ipv4Addr::LOCALHOST, port).into())
     }
 }
