@@ -53,6 +53,9 @@ pub struct Manifest {
     /// Payload was cut after each direction's first bytes, as with a snap length.
     #[serde(default)]
     pub trimmed: bool,
+    /// QEMU quits in it, and does not report the end of connections that were open then.
+    #[serde(default)]
+    pub quits: bool,
     /// The links that were made by hand, in order.
     #[serde(default, rename = "link", skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<Link>,

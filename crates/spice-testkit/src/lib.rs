@@ -2,5 +2,6 @@
 
 #[cfg(feature = "captures")]
 pub mod captures;
+pub mod events;
 #[cfg(feature = "lab")]
 pub mod lab;

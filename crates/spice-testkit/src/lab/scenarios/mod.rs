@@ -130,6 +130,7 @@ impl Scenario {
                 ports: port.into_iter().collect(),
                 tls_ports: tls_port.into_iter().collect(),
                 trimmed,
+                quits: stage.vm.events().count("SHUTDOWN") > 0,
                 links: stage.links,
             },
         })

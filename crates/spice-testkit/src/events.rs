@@ -1,0 +1,153 @@
+//! Event lines held against each other: what some program printed against what QEMU sent for the same connections.
+//!
+//! Only the timestamp may differ, and even that must be spelled as QEMU spells it. Everything from `"event"` on is
+//! compared as bytes: member order, separators and escapes included. So a line that agrees equals QEMU's byte for byte
+//! once it is given QEMU's timestamp.
+
+use std::collections::BTreeMap;
+
+/// One event line, without its line end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventLine<'a> {
+    /// Whole seconds of its timestamp.
+    pub seconds: i64,
+    /// Microseconds of its timestamp.
+    pub microseconds: u32,
+    /// The rest of the line, from `"event"` on.
+    pub body: &'a str,
+}
+
+impl<'a> EventLine<'a> {
+    /// Reads a line that starts with a timestamp exactly as QEMU writes it.
+    pub fn parse(line: &'a str) -> Option<Self> {
+        let rest = line.strip_prefix("{\"timestamp\": {\"seconds\": ")?;
+        let (seconds, rest) = rest.split_once(", \"microseconds\": ")?;
+        let (microseconds, body) = rest.split_once("}, ")?;
+        let (seconds, microseconds) = (seconds.parse().ok()?, microseconds.parse().ok()?);
+        let event = Self { seconds, microseconds, body };
+        (event.microseconds < 1_000_000 && event.to_line() == line).then_some(event)
+    }
+
+    /// The line as QEMU writes it.
+    pub fn to_line(&self) -> String {
+        let Self { seconds, microseconds, body } = self;
+        format!("{{\"timestamp\": {{\"seconds\": {seconds}, \"microseconds\": {microseconds}}}, {body}")
+    }
+
+    /// The event's name.
+    pub fn name(&self) -> &'a str {
+        between(self.body, "\"event\": \"", "\"").unwrap_or_default()
+    }
+
+    /// The two ends of the connection that it speaks of: server host and port, client host and port.
+    pub fn connection(&self) -> Option<[&'a str; 4]> {
+        let (server, client) = self.body.split_once("\"client\": ")?;
+        let field = |of: &'a str, name: &str| between(of, name, "\"");
+        let (host, port) = ("\"host\": \"", "\"port\": \"");
+        Some([field(server, host)?, field(server, port)?, field(client, host)?, field(client, port)?])
+    }
+}
+
+/// Where two sets of event lines disagree, in words; empty where they agree.
+///
+/// Per connection, the same events in the same order with the same bytes, timestamps aside, and nothing more. Nothing is
+/// asked of the order between connections. A connection's ends may be used again: its events follow one another.
+///
+/// `unended`: the server quit, so that QEMU's lines may lack the `SPICE_DISCONNECTED` of connections that did end.
+pub fn disagreements<'a>(
+    ours: impl IntoIterator<Item = &'a str>,
+    qemu: impl IntoIterator<Item = &'a str>,
+    unended: bool,
+) -> Vec<String> {
+    let mut found = Vec::new();
+    let (ours, qemu) = (by_connection(ours, "ours", &mut found), by_connection(qemu, "qemu", &mut found));
+    let mut connections: Vec<_> = ours.keys().chain(qemu.keys()).collect();
+    connections.sort_unstable();
+    connections.dedup();
+    for connection in connections {
+        let ours = ours.get(connection).map_or(&[][..], Vec::as_slice);
+        let qemu = qemu.get(connection).map_or(&[][..], Vec::as_slice);
+        let forgiven = unended
+            && matches!(ours.split_last(), Some((last, before)) if last.name() == "SPICE_DISCONNECTED" && same(before, qemu));
+        if !same(ours, qemu) && !forgiven {
+            let [server_host, server_port, client_host, client_port] = connection;
+            found.push(format!(
+                "{client_host} {client_port} -> {server_host} {server_port}:\n  ours:\n{}  qemu:\n{}",
+                shown(ours),
+                shown(qemu)
+            ));
+        }
+    }
+    found
+}
+
+type ByConnection<'a> = BTreeMap<[&'a str; 4], Vec<EventLine<'a>>>;
+
+fn by_connection<'a>(
+    lines: impl IntoIterator<Item = &'a str>,
+    whose: &str,
+    found: &mut Vec<String>,
+) -> ByConnection<'a> {
+    let mut map = ByConnection::new();
+    for line in lines {
+        match EventLine::parse(line).and_then(|event| Some((event.connection()?, event))) {
+            Some((connection, event)) => map.entry(connection).or_default().push(event),
+            None => found.push(format!("{whose}: not an event line as QEMU writes it: {line}")),
+        }
+    }
+    map
+}
+
+fn same(ours: &[EventLine<'_>], qemu: &[EventLine<'_>]) -> bool {
+    ours.iter().map(|event| event.body).eq(qemu.iter().map(|event| event.body))
+}
+
+fn shown(events: &[EventLine<'_>]) -> String {
+    events.iter().flat_map(|event| ["    ".to_owned(), event.to_line(), "\n".to_owned()]).collect()
+}
+
+fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    text.split_once(before)?.1.split(after).next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONNECTED: &str = r#"{"timestamp": {"seconds": 1795370794, "microseconds": 96984}, "event": "SPICE_CONNECTED", "data": {"server": {"port": "5930", "family": "ipv4", "host": "127.0.0.1"}, "client": {"port": "58500", "family": "ipv4", "host": "127.0.0.1"}}}"#;
+
+    fn compare(ours: &[&str], qemu: &[&str], unended: bool) -> usize {
+        disagreements(ours.iter().copied(), qemu.iter().copied(), unended).len()
+    }
+
+    #[test]
+    fn a_line_is_read_and_written_as_it_was() {
+        let event = EventLine::parse(CONNECTED).unwrap();
+        assert_eq!((event.seconds, event.microseconds, event.name()), (1_795_370_794, 96_984, "SPICE_CONNECTED"));
+        assert_eq!(event.connection().unwrap(), ["127.0.0.1", "5930", "127.0.0.1", "58500"]);
+        assert_eq!(event.to_line(), CONNECTED);
+    }
+
+    #[test]
+    fn another_time_is_no_disagreement_and_anything_else_is() {
+        let ended = CONNECTED.replace("_CONNECTED", "_DISCONNECTED");
+        let later = CONNECTED.replace("1795370794", "1795370795");
+        assert_eq!(compare(&[CONNECTED, &ended], &[&later, &ended], false), 0);
+        assert_eq!(compare(&[CONNECTED, CONNECTED], &[CONNECTED], false), 1);
+        assert_eq!(compare(&[], &[CONNECTED], false), 1);
+        assert_eq!(compare(&[&ended, CONNECTED], &[CONNECTED, &ended], false), 1);
+        assert_eq!(compare(&[&CONNECTED.replace("ipv4", "ipv6")], &[CONNECTED], false), 1);
+        assert_eq!(compare(&[&CONNECTED.replace("58500", "58501")], &[CONNECTED], false), 2);
+        assert_eq!(compare(&[&CONNECTED.replace("\": ", "\":")], &[CONNECTED], false), 2);
+        assert_eq!(compare(&[&CONNECTED.replace("96984", "096984")], &[CONNECTED], false), 2);
+    }
+
+    #[test]
+    fn only_a_missing_end_is_forgiven_when_the_server_quit() {
+        let ended = CONNECTED.replace("_CONNECTED", "_DISCONNECTED");
+        let up = CONNECTED.replace("_CONNECTED", "_INITIALIZED");
+        assert_eq!(compare(&[CONNECTED, &ended], &[CONNECTED], true), 0);
+        assert_eq!(compare(&[CONNECTED, &ended], &[CONNECTED, &up], true), 1);
+        assert_eq!(compare(&[CONNECTED], &[CONNECTED, &ended], true), 1);
+    }
+}
