@@ -1,4 +1,5 @@
 //! Scenarios that the benches share: bytes as real peers send them.
+#![allow(clippy::missing_panics_doc, reason = "a scenario that does not fit its buffer is a mistake in this file")]
 
 use spice_link::{CapsBuf, ChannelType, DataHeader, LinkErrorCode, LinkMess, LinkReply, MainInit};
 

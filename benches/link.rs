@@ -17,14 +17,14 @@ mod header_and_mess {
     use super::*;
 
     #[divan::bench]
-    fn spice_link(bencher: Bencher) {
+    fn spice_link(bencher: Bencher<'_, '_>) {
         let bytes = display_mess();
         bencher.counter(BytesCount::of_slice(&bytes)).bench(|| LinkMess::parse(black_box(&bytes)));
     }
 
     /// The fields alone, with one check of the length: what no reader can go below.
     #[divan::bench]
-    fn fields_by_hand(bencher: Bencher) {
+    fn fields_by_hand(bencher: Bencher<'_, '_>) {
         let bytes = display_mess();
         bencher.counter(BytesCount::of_slice(&bytes)).bench(|| {
             let bytes: &[u8; 42] = black_box(&bytes[..]).try_into().ok()?;
@@ -35,7 +35,7 @@ mod header_and_mess {
 
     #[cfg(feature = "peers")]
     #[divan::bench]
-    fn shakenfist_spice_protocol(bencher: Bencher) {
+    fn shakenfist_spice_protocol(bencher: Bencher<'_, '_>) {
         use shakenfist_spice_protocol::link::{SpiceLinkHeader, SpiceLinkMess};
         let bytes = display_mess();
         bencher.counter(BytesCount::of_slice(&bytes)).bench(|| {
@@ -47,7 +47,7 @@ mod header_and_mess {
 
 /// One channel from accept to `SPICE_INITIALIZED`, then its end: eight inputs, three events.
 #[divan::bench]
-fn channel_through_the_tracker(bencher: Bencher) {
+fn channel_through_the_tracker(bencher: Bencher<'_, '_>) {
     let (mess, reply) = (mess(0, ChannelType::MAIN, 0), reply());
     let (auth, result) = (mechanism_and_ticket(), result_and_main_init(0xc769_5ccb));
     let at = Timestamp { seconds: 1_795_370_794, microseconds: 696_984 };

@@ -1,11 +1,13 @@
 //! Little-endian reads from places that the caller has already found to be there.
 
 /// The first `N` bytes, if there are as many.
+#[inline]
 pub(crate) fn head<const N: usize>(input: &[u8]) -> Option<&[u8; N]> {
     input.first_chunk()
 }
 
 /// The u32 at `at`; 0 past the end.
+#[inline]
 pub(crate) fn u32_le(input: &[u8], at: usize) -> u32 {
     match input.get(at..).and_then(|rest| rest.first_chunk()) {
         Some(bytes) => u32::from_le_bytes(*bytes),

@@ -41,6 +41,7 @@ impl LinkHeader {
 
     /// Reads a header. The magic is judged as soon as its four bytes are there, the version with all sixteen;
     /// the size is for the caller to judge, as its bounds depend on what follows.
+    #[inline]
     pub fn parse(input: &[u8]) -> Result<Parsed<Self>, Error> {
         let Some(header) = bytes::head::<{ Self::LEN }>(input) else {
             return match bytes::head::<4>(input) {
@@ -72,20 +73,27 @@ impl LinkHeader {
     }
 }
 
-/// Reads a header and waits for the message behind it, whose size must lie in `min..=max`.
-/// Complete: the header and the message; the size is judged before the message has come.
+/// A message behind its header: the part that every one has, and all of it.
+pub(crate) type Message<'a, const FIXED: usize> = (&'a [u8; FIXED], &'a [u8]);
+
+/// Reads a header and waits for the message behind it, of at least its fixed part and at most `max` bytes.
+/// The size is judged before the message has come.
 #[inline]
-pub(crate) fn message(input: &[u8], min: u32, max: u32) -> Result<Parsed<(LinkHeader, &[u8])>, Error> {
+pub(crate) fn message<const FIXED: usize>(input: &[u8], max: u32) -> Result<Parsed<Message<'_, FIXED>>, Error> {
     let header = match LinkHeader::parse(input)? {
         Parsed::Complete(header, _) => header,
         Parsed::Need(n) => return Ok(Parsed::Need(n)),
     };
-    if header.size < min || header.size > max {
+    let end = LinkHeader::LEN + header.size as usize;
+    if end < LinkHeader::LEN + FIXED || header.size > max {
+        let min = u32::try_from(FIXED).unwrap_or(u32::MAX);
         return Err(Error::Size { seen: header.size, min, max });
     }
-    let end = LinkHeader::LEN + header.size as usize;
     Ok(match input.get(LinkHeader::LEN..end) {
-        Some(body) => Parsed::Complete((header, body), end),
+        Some(body) => match body.first_chunk() {
+            Some(fixed) => Parsed::Complete((fixed, body), end),
+            None => Parsed::Need(end),
+        },
         None => Parsed::Need(end),
     })
 }

@@ -43,28 +43,22 @@ impl<'a> LinkMess<'a> {
 
     /// Reads header and message off the start of a client's stream, with spice-server's checks in spice-server's order.
     /// The error's [`answer`](Error::answer) is what that server would send back.
+    #[inline]
     pub fn parse(input: &'a [u8]) -> Result<Parsed<Self>, Error> {
-        match header::message(input, Self::MIN_SIZE, Self::MAX_SIZE)? {
-            Parsed::Complete((header, body), consumed) => {
-                Ok(Parsed::Complete(Self::from_body(header.size, body)?, consumed))
-            }
-            Parsed::Need(n) => Ok(Parsed::Need(n)),
-        }
-    }
-
-    fn from_body(size: u32, body: &'a [u8]) -> Result<Self, Error> {
-        let Some(fixed) = bytes::head::<{ LinkMess::MIN_SIZE as usize }>(body) else {
-            return Err(Error::Size { seen: size, min: Self::MIN_SIZE, max: Self::MAX_SIZE });
+        let (fixed, body, consumed) = match header::message::<{ LinkMess::MIN_SIZE as usize }>(input, Self::MAX_SIZE)? {
+            Parsed::Complete((fixed, body), consumed) => (fixed, body, consumed),
+            Parsed::Need(n) => return Ok(Parsed::Need(n)),
         };
-        let (common, channel) = (bytes::u32_le(fixed, 6), bytes::u32_le(fixed, 10));
-        let [common_caps, channel_caps] = split_lists(body, Self::MIN_SIZE, bytes::u32_le(fixed, 14), common, channel)?;
-        Ok(Self {
+        let (common, channel, offset) = (bytes::u32_le(fixed, 6), bytes::u32_le(fixed, 10), bytes::u32_le(fixed, 14));
+        let [common_caps, channel_caps] = split_lists(body, Self::MIN_SIZE, offset, common, channel)?;
+        let mess = Self {
             connection_id: bytes::u32_le(fixed, 0),
             channel_type: ChannelType(fixed[4]),
             channel_id: fixed[5],
             common_caps,
             channel_caps,
-        })
+        };
+        Ok(Parsed::Complete(mess, consumed))
     }
 
     /// The whole message's length, header included, in bytes.

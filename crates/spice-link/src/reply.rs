@@ -43,24 +43,19 @@ impl<'a> LinkReply<'a> {
     pub const MAX_LEN: usize = LinkHeader::LEN + Self::MAX_SIZE as usize;
 
     /// Reads header and reply off the start of a server's stream.
+    #[inline]
     pub fn parse(input: &'a [u8]) -> Result<Parsed<Self>, Error> {
-        match header::message(input, Self::MIN_SIZE, Self::MAX_SIZE)? {
-            Parsed::Complete((header, body), consumed) => {
-                Ok(Parsed::Complete(Self::from_body(header.size, body)?, consumed))
-            }
-            Parsed::Need(n) => Ok(Parsed::Need(n)),
-        }
-    }
-
-    fn from_body(size: u32, body: &'a [u8]) -> Result<Self, Error> {
-        let (Some(pub_key), Some(counts)) =
-            (body.get(4..).and_then(<[u8]>::first_chunk), body.get(4 + Self::PUB_KEY_LEN..Self::MIN_SIZE as usize))
-        else {
-            return Err(Error::Size { seen: size, min: Self::MIN_SIZE, max: Self::MAX_SIZE });
+        let (fixed, body, consumed) = match header::message::<{ LinkReply::MIN_SIZE as usize }>(input, Self::MAX_SIZE)?
+        {
+            Parsed::Complete((fixed, body), consumed) => (fixed, body, consumed),
+            Parsed::Need(n) => return Ok(Parsed::Need(n)),
         };
-        let (common, channel) = (bytes::u32_le(counts, 0), bytes::u32_le(counts, 4));
-        let [common_caps, channel_caps] = split_lists(body, Self::MIN_SIZE, bytes::u32_le(counts, 8), common, channel)?;
-        Ok(Self { error: LinkErrorCode(bytes::u32_le(body, 0)), pub_key, common_caps, channel_caps })
+        let (common, channel) = (bytes::u32_le(fixed, 166), bytes::u32_le(fixed, 170));
+        let [common_caps, channel_caps] =
+            split_lists(body, Self::MIN_SIZE, bytes::u32_le(fixed, 174), common, channel)?;
+        let error = LinkErrorCode(bytes::u32_le(fixed, 0));
+        let pub_key = fixed[4..].first_chunk().unwrap_or(&[0; Self::PUB_KEY_LEN]);
+        Ok(Parsed::Complete(Self { error, pub_key, common_caps, channel_caps }, consumed))
     }
 
     /// The whole reply's length, header included, in bytes.
