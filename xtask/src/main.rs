@@ -2,6 +2,7 @@
 //!
 //! One module a chore; this file only names them. A new chore is a module with `run`, a variant and an arm.
 
+mod codegen;
 mod record;
 mod setup;
 mod shell;
@@ -19,6 +20,8 @@ enum Task {
     Test(test::Args),
     /// What a build machine runs: setup, then test. With CI set, a missing peer is a failure.
     Ci,
+    /// Make qmp-schema's types, their codecs and its README's table from its facts file.
+    Codegen(codegen::Args),
     /// Record the committed captures again, from a real QEMU and real clients.
     Record(record::Args),
 }
@@ -29,6 +32,7 @@ fn main() -> anyhow::Result<()> {
         Task::Setup => setup::run(),
         Task::Test(args) => test::run(&args),
         Task::Ci => setup::run().and_then(|()| test::run(&test::Args::default())),
+        Task::Codegen(args) => codegen::run(&args),
         Task::Record(args) => record::run(&args),
     }
 }

@@ -211,7 +211,7 @@ impl<'a> Reader<'a> {
         for _ in 0..4 {
             let digit = self.text.as_bytes().get(self.at).and_then(|&byte| char::from(byte).to_digit(16));
             let Some(digit) = digit else { return Err(self.syntax("a hexadecimal digit")) };
-            unit = unit << 4 | digit as u16;
+            unit = unit << 4 | u16::try_from(digit).unwrap_or_default();
             self.at += 1;
         }
         Ok(unit)
@@ -366,9 +366,10 @@ impl<'a> Reader<'a> {
         Ok(found)
     }
 
-    /// The next object holds a union's variant and this discriminator beside it.
-    pub(crate) fn expect_tag(&mut self, tag: &'static str) {
+    /// Reads a union's case: the next object, which holds this discriminator too.
+    pub(crate) fn case<T: Decode<'a>>(&mut self, tag: &'static str) -> Result<T, Error> {
         self.tag = Some(tag);
+        T::read(self)
     }
 
     fn enter(&mut self) -> Result<(), Error> {
@@ -414,7 +415,7 @@ impl<'k> Members<'k> {
     }
 
     /// Goes to the next known member's value and tells its place among the keys; `None` at the object's end.
-    pub(crate) fn next<'a>(&mut self, reader: &mut Reader<'a>) -> Result<Option<usize>, Error> {
+    pub(crate) fn next(&mut self, reader: &mut Reader<'_>) -> Result<Option<usize>, Error> {
         loop {
             if !self.advance(reader)? {
                 return Ok(None);

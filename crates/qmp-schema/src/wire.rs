@@ -32,7 +32,9 @@ pub const fn bucket(key: &str) -> u16 {
         i += 1;
     }
     let hash = value.wrapping_mul(1_103_515_243).wrapping_add(12_345);
-    (hash % BUCKETS as u32) as u16
+    #[expect(clippy::cast_possible_truncation, reason = "below 512")]
+    let bucket = (hash % BUCKETS as u32) as u16;
+    bucket
 }
 
 /// Sorts what was inserted one after the other into the order in which QEMU emits it.
@@ -292,6 +294,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::excessive_precision, reason = "exactly what those doubles are: ties of the 17th digit")]
     fn doubles_as_c_prints_them() {
         // The right side is glibc's printf("%.17g").
         for (value, printed) in [

@@ -1,109 +1,346 @@
-use alloc::{borrow::Cow, vec::Vec};
+// Made by `cargo xtask codegen` from facts/qmp.json. Change that, not this.
 
-use crate::{
-    Encode as _, Error, ErrorKind, OtherEvent,
-    reader::{Members, Reader},
-    wire,
-};
+//! Every event of QEMU, and what is known about it.
 
-mod spice;
-pub use spice::*;
+use crate::{EventInfo, OtherEvent};
 
-/// An event of QEMU.
+mod block;
+mod codec;
+mod control;
+mod devices;
+mod display;
+mod migration;
+mod net;
+mod run_state;
+pub use block::*;
+pub use control::*;
+pub use devices::*;
+pub use display::*;
+pub use migration::*;
+pub use net::*;
+pub use run_state::*;
+
+/// An event: every one that a QEMU of version 7.2 … 10.2 can send, and any other.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// `RESUME`
+    /// `SHUTDOWN`: The virtual machine has shut down: execution stops, and QEMU is about to end unless it was started with `-no-shutdown`.
+    ///
+    /// Since QEMU 0.12.
+    Shutdown(Shutdown<'a>),
+    /// `POWERDOWN`: The guest was asked to power down, as by a press of the power button. Whether it does is up to the guest.
+    ///
+    /// Since QEMU 0.12.
+    Powerdown,
+    /// `RESET`: The virtual machine was reset.
+    ///
+    /// Since QEMU 0.12.
+    Reset(Reset<'a>),
+    /// `STOP`: The virtual machine has stopped: its processors do not run.
+    ///
+    /// Since QEMU 0.12.
+    Stop,
+    /// `RESUME`: The virtual machine runs again.
+    ///
+    /// Since QEMU 0.12.
     Resume,
-    /// `SPICE_CONNECTED`
+    /// `SUSPEND`: The guest has entered a suspended state, such as S3, and waits for a wake-up.
+    ///
+    /// Since QEMU 1.1.
+    Suspend,
+    /// `SUSPEND_DISK`: The guest has suspended to disk (S4). QEMU also shuts down, so a SHUTDOWN follows.
+    ///
+    /// Since QEMU 1.2.
+    SuspendDisk,
+    /// `WAKEUP`: The guest has woken up from its suspended state.
+    ///
+    /// Since QEMU 1.1.
+    Wakeup,
+    /// `WATCHDOG`: The guest's watchdog device has run out.
+    ///
+    /// Since QEMU 0.13.
+    ///
+    /// QEMU sends at most one a second: what comes faster is dropped, but for the last.
+    Watchdog(Watchdog<'a>),
+    /// `GUEST_PANICKED`: The guest's kernel has panicked, and a device or a processor told QEMU.
+    ///
+    /// Since QEMU 1.5.
+    GuestPanicked(GuestPanicked<'a>),
+    /// `GUEST_CRASHLOADED`: The guest's kernel has crashed and is now running its crash kernel, which will deal with it.
+    ///
+    /// Since QEMU 5.0.
+    GuestCrashloaded(GuestCrashloaded<'a>),
+    /// `GUEST_PVSHUTDOWN`: The guest has shut down and said so through its pvpanic device.
+    ///
+    /// Since QEMU 9.1.
+    GuestPvshutdown,
+    /// `MEMORY_FAILURE`: The host's hardware reported memory that has failed.
+    ///
+    /// Since QEMU 5.2.
+    MemoryFailure(MemoryFailure<'a>),
+    /// `JOB_STATUS_CHANGE`: A background job has changed its state.
+    ///
+    /// Since QEMU 3.0.
+    JobStatusChange(JobStatusChange<'a>),
+    /// `BLOCK_IMAGE_CORRUPTED`: A disk image was found to be corrupted.
+    ///
+    /// Since QEMU 1.7.
+    BlockImageCorrupted(BlockImageCorrupted<'a>),
+    /// `BLOCK_IO_ERROR`: A disk operation of the guest has failed.
+    ///
+    /// Since QEMU 0.13.
+    ///
+    /// QEMU sends at most one a second for each `qom-path` (since 9.2): what comes faster is dropped, but for the last.
+    BlockIoError(BlockIoError<'a>),
+    /// `BLOCK_JOB_COMPLETED`: A job on a disk has ended, well or with an error.
+    ///
+    /// Since QEMU 1.1.
+    BlockJobCompleted(BlockJobCompleted<'a>),
+    /// `BLOCK_JOB_CANCELLED`: A job on a disk was cancelled.
+    ///
+    /// Since QEMU 1.1.
+    BlockJobCancelled(BlockJobCancelled<'a>),
+    /// `BLOCK_JOB_ERROR`: A job on a disk has met an error.
+    ///
+    /// Since QEMU 1.3.
+    BlockJobError(BlockJobError<'a>),
+    /// `BLOCK_JOB_READY`: A job on a disk is in step with its source and can be completed by `block-job-complete`.
+    ///
+    /// Since QEMU 1.3.
+    BlockJobReady(BlockJobReady<'a>),
+    /// `BLOCK_JOB_PENDING`: A job on a disk is done and waits to be finalized. Sent only where the job was started with `auto-finalize` off.
+    ///
+    /// Since QEMU 2.12.
+    BlockJobPending(BlockJobPending<'a>),
+    /// `BLOCK_WRITE_THRESHOLD`: A write has gone past the threshold set by `block-set-write-threshold`. The threshold is then off, so this comes once for each time that it is set.
+    ///
+    /// Since QEMU 2.3.
+    BlockWriteThreshold(BlockWriteThreshold<'a>),
+    /// `QUORUM_FAILURE`: A quorum of disks could not agree: too few of them gave the same answer.
+    ///
+    /// Since QEMU 2.0.
+    ///
+    /// QEMU sends at most one a second: what comes faster is dropped, but for the last.
+    QuorumFailure(QuorumFailure<'a>),
+    /// `QUORUM_REPORT_BAD`: One disk of a quorum failed, or gave another answer than the others.
+    ///
+    /// Since QEMU 2.0.
+    ///
+    /// QEMU sends at most one a second for each `node-name`: what comes faster is dropped, but for the last.
+    QuorumReportBad(QuorumReportBad<'a>),
+    /// `DEVICE_TRAY_MOVED`: The tray of a removable disk was opened or closed, by the guest or by a command.
+    ///
+    /// Since QEMU 1.1.
+    DeviceTrayMoved(DeviceTrayMoved<'a>),
+    /// `PR_MANAGER_STATUS_CHANGED`: The helper process for persistent reservations has come or gone.
+    ///
+    /// Since QEMU 3.0.
+    PrManagerStatusChanged(PrManagerStatusChanged<'a>),
+    /// `BLOCK_EXPORT_DELETED`: An export of a disk is gone and its id can be used again.
+    ///
+    /// Since QEMU 5.2.
+    BlockExportDeleted(BlockExportDeleted<'a>),
+    /// `VSERPORT_CHANGE`: The guest has opened or closed a virtio-serial port.
+    ///
+    /// Since QEMU 2.1.
+    ///
+    /// QEMU sends at most one a second for each `id`: what comes faster is dropped, but for the last.
+    VserportChange(VserportChange<'a>),
+    /// `DEVICE_DELETED`: A device is gone: the guest has let go of it and QEMU has removed it.
+    ///
+    /// Since QEMU 1.5.
+    DeviceDeleted(DeviceDeleted<'a>),
+    /// `DEVICE_UNPLUG_GUEST_ERROR`: The guest has refused to let go of a device.
+    ///
+    /// Since QEMU 6.2.
+    DeviceUnplugGuestError(DeviceUnplugGuestError<'a>),
+    /// `MEM_UNPLUG_ERROR`: The guest has refused to let go of a memory device. [`DeviceUnplugGuestError`] has taken its place.
+    ///
+    /// Since QEMU 2.4, until 9.1 (which no longer has it). Deprecated.
+    MemUnplugError(MemUnplugError<'a>),
+    /// `ACPI_DEVICE_OST`: The guest has told what became of a plug or unplug request, by ACPI's `_OST` method.
+    ///
+    /// Since QEMU 2.1.
+    AcpiDeviceOst(AcpiDeviceOst<'a>),
+    /// `BALLOON_CHANGE`: The guest has changed the size of its memory balloon.
+    ///
+    /// Since QEMU 1.2.
+    ///
+    /// QEMU sends at most one a second: what comes faster is dropped, but for the last.
+    BalloonChange(BalloonChange),
+    /// `HV_BALLOON_STATUS_REPORT`: A guest with the Hyper-V balloon has reported its memory.
+    ///
+    /// Since QEMU 8.2.
+    ///
+    /// QEMU sends at most one a second: what comes faster is dropped, but for the last.
+    HvBalloonStatusReport(HvBalloonStatusReport),
+    /// `MEMORY_DEVICE_SIZE_CHANGE`: The guest has changed the size of a memory device, such as virtio-mem.
+    ///
+    /// Since QEMU 5.1.
+    ///
+    /// QEMU sends at most one a second for each `qom-path`: what comes faster is dropped, but for the last.
+    MemoryDeviceSizeChange(MemoryDeviceSizeChange<'a>),
+    /// `RTC_CHANGE`: The guest has set its real-time clock.
+    ///
+    /// Since QEMU 0.13.
+    ///
+    /// QEMU sends at most one a second: what comes faster is dropped, but for the last.
+    RtcChange(RtcChange<'a>),
+    /// `CPU_POLARIZATION_CHANGE`: The guest of an s390x machine asks for another way to spread work over its processors.
+    ///
+    /// Since QEMU 8.2. Unstable: QEMU may change it at any time.
+    CpuPolarizationChange(CpuPolarizationChange<'a>),
+    /// `SCLP_CPI_INFO_AVAILABLE`: The guest of an s390x machine has told who it is; the answer can be read from QEMU's object tree.
+    ///
+    /// Since QEMU 10.2. Unstable: QEMU may change it at any time.
+    SclpCpiInfoAvailable,
+    /// `VFU_CLIENT_HANGUP`: The client of a vfio-user server has gone.
+    ///
+    /// Since QEMU 7.1.
+    VfuClientHangup(VfuClientHangup<'a>),
+    /// `NIC_RX_FILTER_CHANGED`: The guest has changed a network card's receive filter. It comes once; the next one is sent only after `query-rx-filter` was asked.
+    ///
+    /// Since QEMU 1.6.
+    NicRxFilterChanged(NicRxFilterChanged<'a>),
+    /// `FAILOVER_NEGOTIATED`: The guest's driver supports failover, so the primary network card can now be plugged.
+    ///
+    /// Since QEMU 4.2.
+    FailoverNegotiated(FailoverNegotiated<'a>),
+    /// `UNPLUG_PRIMARY`: A migration waits for the guest to let go of a failover pair's primary network card.
+    ///
+    /// Since QEMU 4.2.
+    UnplugPrimary(UnplugPrimary<'a>),
+    /// `NETDEV_STREAM_CONNECTED`: A stream network back end is connected to its peer.
+    ///
+    /// Since QEMU 7.2.
+    NetdevStreamConnected(NetdevStreamConnected<'a>),
+    /// `NETDEV_STREAM_DISCONNECTED`: A stream network back end has lost its peer.
+    ///
+    /// Since QEMU 7.2.
+    NetdevStreamDisconnected(NetdevStreamDisconnected<'a>),
+    /// `NETDEV_VHOST_USER_CONNECTED`: A vhost-user network back end is connected to its peer.
+    ///
+    /// Since QEMU 10.0.
+    NetdevVhostUserConnected(NetdevVhostUserConnected<'a>),
+    /// `NETDEV_VHOST_USER_DISCONNECTED`: A vhost-user network back end has lost its peer.
+    ///
+    /// Since QEMU 10.0.
+    NetdevVhostUserDisconnected(NetdevVhostUserDisconnected<'a>),
+    /// `RDMA_GID_STATUS_CHANGED`: The guest's RDMA device has added or removed an address of its table.
+    ///
+    /// Since QEMU 4.0, until 9.1 (which no longer has it).
+    RdmaGidStatusChanged(RdmaGidStatusChanged<'a>),
+    /// `SPICE_CONNECTED`: The SPICE server has accepted a connection. Nothing was read from it yet.
+    ///
+    /// Since QEMU 0.14.
     SpiceConnected(SpiceConnected<'a>),
-    /// `SPICE_INITIALIZED`
+    /// `SPICE_INITIALIZED`: A SPICE channel is linked and its client is authenticated.
+    ///
+    /// Since QEMU 0.14.
     SpiceInitialized(SpiceInitialized<'a>),
-    /// `SPICE_DISCONNECTED`
+    /// `SPICE_DISCONNECTED`: A connection of the SPICE server is gone, whether or not a channel came of it.
+    ///
+    /// Since QEMU 0.14.
     SpiceDisconnected(SpiceDisconnected<'a>),
-    /// `SPICE_MIGRATE_COMPLETED`
+    /// `SPICE_MIGRATE_COMPLETED`: The SPICE server has done its part in a migration. Where no client was connected it comes after a failed migration too.
+    ///
+    /// Since QEMU 1.3.
     SpiceMigrateCompleted,
-    /// An event that this version of the crate does not know, or whose data is not what the schema says.
+    /// `VNC_CONNECTED`: The VNC server has accepted a connection.
+    ///
+    /// Since QEMU 0.13.
+    VncConnected(VncConnected<'a>),
+    /// `VNC_INITIALIZED`: A VNC client is authenticated and its session begins.
+    ///
+    /// Since QEMU 0.13.
+    VncInitialized(VncInitialized<'a>),
+    /// `VNC_DISCONNECTED`: A VNC connection is gone.
+    ///
+    /// Since QEMU 0.13.
+    VncDisconnected(VncDisconnected<'a>),
+    /// `MIGRATION`: A migration has changed its state. Sent only where the migration capability `events` is on.
+    ///
+    /// Since QEMU 2.4.
+    Migration(Migration<'a>),
+    /// `MIGRATION_PASS`: The source of a migration begins another pass over the guest's memory. Sent only where the migration capability `events` is on.
+    ///
+    /// Since QEMU 2.6.
+    MigrationPass(MigrationPass),
+    /// `COLO_EXIT`: A machine has left its fault-tolerant pair.
+    ///
+    /// Since QEMU 3.1.
+    ColoExit(ColoExit<'a>),
+    /// `VFIO_MIGRATION`: A host device that is passed to the guest has changed its state in a migration. Sent only for devices with `migration-events` on.
+    ///
+    /// Since QEMU 9.1.
+    VfioMigration(VfioMigration<'a>),
+    /// `DUMP_COMPLETED`: A dump of the guest's memory that ran in the background has ended, well or with an error.
+    ///
+    /// Since QEMU 2.6.
+    DumpCompleted(DumpCompleted<'a>),
+    /// An event that has no type here, or whose data is not what the schema says: kept as it is, with the reason.
     Other(OtherEvent<'a>),
 }
 
-impl<'a> Event<'a> {
-    /// The event's name in QMP.
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Resume => "RESUME",
-            Self::SpiceConnected(_) => "SPICE_CONNECTED",
-            Self::SpiceInitialized(_) => "SPICE_INITIALIZED",
-            Self::SpiceDisconnected(_) => "SPICE_DISCONNECTED",
-            Self::SpiceMigrateCompleted => "SPICE_MIGRATE_COMPLETED",
-            Self::Other(event) => &event.name,
-        }
-    }
-
-    /// A copy that borrows nothing.
-    #[must_use]
-    pub fn into_owned(self) -> Event<'static> {
-        match self {
-            Self::Resume => Event::Resume,
-            Self::SpiceConnected(event) => Event::SpiceConnected(event.into_owned()),
-            Self::SpiceInitialized(event) => Event::SpiceInitialized(event.into_owned()),
-            Self::SpiceDisconnected(event) => Event::SpiceDisconnected(event.into_owned()),
-            Self::SpiceMigrateCompleted => Event::SpiceMigrateCompleted,
-            Self::Other(event) => Event::Other(event.into_owned()),
-        }
-    }
-
-    pub(crate) fn read_data(name: &str, members: &Members<'_>, reader: &mut Reader<'a>) -> Result<Self, Error> {
-        Ok(match name {
-            "RESUME" => members.value(reader).map(|NoData| Self::Resume)?,
-            "SPICE_CONNECTED" => Self::SpiceConnected(members.value(reader)?),
-            "SPICE_INITIALIZED" => Self::SpiceInitialized(members.value(reader)?),
-            "SPICE_DISCONNECTED" => Self::SpiceDisconnected(members.value(reader)?),
-            "SPICE_MIGRATE_COMPLETED" => members.value(reader).map(|NoData| Self::SpiceMigrateCompleted)?,
-            _ => return Err(Error::new(ErrorKind::UnknownEvent, reader.offset())),
-        })
-    }
-
-    pub(crate) fn without_data(name: &Cow<'a, str>, offset: usize) -> Self {
-        match &**name {
-            "RESUME" => Self::Resume,
-            "SPICE_MIGRATE_COMPLETED" => Self::SpiceMigrateCompleted,
-            "SPICE_CONNECTED" | "SPICE_INITIALIZED" | "SPICE_DISCONNECTED" => {
-                Self::other_without_data(name, true, offset)
-            }
-            _ => Self::other_without_data(name, false, offset),
-        }
-    }
-
-    pub(crate) fn write_rest(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Resume => return out.extend_from_slice(b"\"RESUME\"}"),
-            Self::SpiceConnected(event) => {
-                out.extend_from_slice(b"\"SPICE_CONNECTED\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::SpiceInitialized(event) => {
-                out.extend_from_slice(b"\"SPICE_INITIALIZED\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::SpiceDisconnected(event) => {
-                out.extend_from_slice(b"\"SPICE_DISCONNECTED\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::SpiceMigrateCompleted => return out.extend_from_slice(b"\"SPICE_MIGRATE_COMPLETED\"}"),
-            Self::Other(event) => return event.write_rest(out),
-        }
-        out.push(b'}');
-    }
-}
-
-/// The data of an event that has none.
-struct NoData;
-
-impl<'a> crate::Decode<'a> for NoData {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[])?;
-        while members.next(reader)?.is_some() {}
-        Ok(Self)
-    }
-}
+/// All events that have a type.
+pub(crate) static EVENTS: &[EventInfo] = &[
+    EventInfo::new("SHUTDOWN", "0.12"),
+    EventInfo::new("POWERDOWN", "0.12"),
+    EventInfo::new("RESET", "0.12"),
+    EventInfo::new("STOP", "0.12"),
+    EventInfo::new("RESUME", "0.12"),
+    EventInfo::new("SUSPEND", "1.1"),
+    EventInfo::new("SUSPEND_DISK", "1.2"),
+    EventInfo::new("WAKEUP", "1.1"),
+    EventInfo::new("WATCHDOG", "0.13").limited(None, None),
+    EventInfo::new("GUEST_PANICKED", "1.5"),
+    EventInfo::new("GUEST_CRASHLOADED", "5.0"),
+    EventInfo::new("GUEST_PVSHUTDOWN", "9.1"),
+    EventInfo::new("MEMORY_FAILURE", "5.2"),
+    EventInfo::new("JOB_STATUS_CHANGE", "3.0"),
+    EventInfo::new("BLOCK_IMAGE_CORRUPTED", "1.7"),
+    EventInfo::new("BLOCK_IO_ERROR", "0.13").limited(Some("qom-path"), Some("9.2")),
+    EventInfo::new("BLOCK_JOB_COMPLETED", "1.1"),
+    EventInfo::new("BLOCK_JOB_CANCELLED", "1.1"),
+    EventInfo::new("BLOCK_JOB_ERROR", "1.3"),
+    EventInfo::new("BLOCK_JOB_READY", "1.3"),
+    EventInfo::new("BLOCK_JOB_PENDING", "2.12"),
+    EventInfo::new("BLOCK_WRITE_THRESHOLD", "2.3"),
+    EventInfo::new("QUORUM_FAILURE", "2.0").limited(None, None),
+    EventInfo::new("QUORUM_REPORT_BAD", "2.0").limited(Some("node-name"), None),
+    EventInfo::new("DEVICE_TRAY_MOVED", "1.1"),
+    EventInfo::new("PR_MANAGER_STATUS_CHANGED", "3.0"),
+    EventInfo::new("BLOCK_EXPORT_DELETED", "5.2"),
+    EventInfo::new("VSERPORT_CHANGE", "2.1").limited(Some("id"), None),
+    EventInfo::new("DEVICE_DELETED", "1.5"),
+    EventInfo::new("DEVICE_UNPLUG_GUEST_ERROR", "6.2"),
+    EventInfo::new("MEM_UNPLUG_ERROR", "2.4").until("9.1").deprecated(),
+    EventInfo::new("ACPI_DEVICE_OST", "2.1"),
+    EventInfo::new("BALLOON_CHANGE", "1.2").limited(None, None),
+    EventInfo::new("HV_BALLOON_STATUS_REPORT", "8.2").limited(None, None),
+    EventInfo::new("MEMORY_DEVICE_SIZE_CHANGE", "5.1").limited(Some("qom-path"), None),
+    EventInfo::new("RTC_CHANGE", "0.13").limited(None, None),
+    EventInfo::new("CPU_POLARIZATION_CHANGE", "8.2").unstable(),
+    EventInfo::new("SCLP_CPI_INFO_AVAILABLE", "10.2").unstable(),
+    EventInfo::new("VFU_CLIENT_HANGUP", "7.1"),
+    EventInfo::new("NIC_RX_FILTER_CHANGED", "1.6"),
+    EventInfo::new("FAILOVER_NEGOTIATED", "4.2"),
+    EventInfo::new("UNPLUG_PRIMARY", "4.2"),
+    EventInfo::new("NETDEV_STREAM_CONNECTED", "7.2"),
+    EventInfo::new("NETDEV_STREAM_DISCONNECTED", "7.2"),
+    EventInfo::new("NETDEV_VHOST_USER_CONNECTED", "10.0"),
+    EventInfo::new("NETDEV_VHOST_USER_DISCONNECTED", "10.0"),
+    EventInfo::new("RDMA_GID_STATUS_CHANGED", "4.0").until("9.1"),
+    EventInfo::new("SPICE_CONNECTED", "0.14"),
+    EventInfo::new("SPICE_INITIALIZED", "0.14"),
+    EventInfo::new("SPICE_DISCONNECTED", "0.14"),
+    EventInfo::new("SPICE_MIGRATE_COMPLETED", "1.3"),
+    EventInfo::new("VNC_CONNECTED", "0.13"),
+    EventInfo::new("VNC_INITIALIZED", "0.13"),
+    EventInfo::new("VNC_DISCONNECTED", "0.13"),
+    EventInfo::new("MIGRATION", "2.4"),
+    EventInfo::new("MIGRATION_PASS", "2.6"),
+    EventInfo::new("COLO_EXIT", "3.1"),
+    EventInfo::new("VFIO_MIGRATION", "9.1"),
+    EventInfo::new("DUMP_COMPLETED", "2.6"),
+];

@@ -1,0 +1,824 @@
+// Made by `cargo xtask codegen` from facts/qmp.json. Change that, not this.
+
+//! Reading and writing the types of `block`.
+
+use alloc::{borrow::Cow, vec::Vec};
+
+use crate::{
+    BlockErrorAction, BlockExportDeleted, BlockImageCorrupted, BlockIoError, BlockJobCancelled, BlockJobCompleted,
+    BlockJobError, BlockJobPending, BlockJobReady, BlockWriteThreshold, Decode, DeviceTrayMoved, Encode, Error, Event,
+    IoOperationType, JobStatus, JobStatusChange, JobType, PrManagerStatusChanged, QuorumFailure, QuorumOpType,
+    QuorumReportBad, open_enum,
+    reader::{Members, Reader, required},
+};
+
+impl JobStatusChange<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> JobStatusChange<'static> {
+        JobStatusChange { id: Cow::Owned(self.id.into_owned()), status: self.status.into_owned() }
+    }
+}
+
+impl<'a> Decode<'a> for JobStatusChange<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["status", "id"])?;
+        let mut status = None;
+        let mut id = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => status = Some(members.value(reader)?),
+                _ => id = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self { id: required(id, "id", reader)?, status: required(status, "status", reader)? })
+    }
+}
+
+impl Encode for JobStatusChange<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"status\": ");
+        self.status.write_to(out);
+        out.extend_from_slice(b", \"id\": ");
+        self.id.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<JobStatusChange<'a>> for Event<'a> {
+    fn from(event: JobStatusChange<'a>) -> Self {
+        Self::JobStatusChange(event)
+    }
+}
+
+impl BlockImageCorrupted<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> BlockImageCorrupted<'static> {
+        BlockImageCorrupted {
+            device: Cow::Owned(self.device.into_owned()),
+            node_name: self.node_name.map(|text| Cow::Owned(text.into_owned())),
+            msg: Cow::Owned(self.msg.into_owned()),
+            offset: self.offset,
+            size: self.size,
+            fatal: self.fatal,
+        }
+    }
+}
+
+impl<'a> Decode<'a> for BlockImageCorrupted<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["device", "msg", "offset", "node-name", "fatal", "size"])?;
+        let mut device = None;
+        let mut msg = None;
+        let mut offset = None;
+        let mut node_name = None;
+        let mut fatal = None;
+        let mut size = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => device = Some(members.value(reader)?),
+                1 => msg = Some(members.value(reader)?),
+                2 => offset = Some(members.value(reader)?),
+                3 => node_name = Some(members.value(reader)?),
+                4 => fatal = Some(members.value(reader)?),
+                _ => size = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self {
+            device: required(device, "device", reader)?,
+            node_name,
+            msg: required(msg, "msg", reader)?,
+            offset,
+            size,
+            fatal: required(fatal, "fatal", reader)?,
+        })
+    }
+}
+
+impl Encode for BlockImageCorrupted<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"device\": ");
+        self.device.write_to(out);
+        out.extend_from_slice(b", \"msg\": ");
+        self.msg.write_to(out);
+        if let Some(offset) = &self.offset {
+            out.extend_from_slice(b", \"offset\": ");
+            offset.write_to(out);
+        }
+        if let Some(node_name) = &self.node_name {
+            out.extend_from_slice(b", \"node-name\": ");
+            node_name.write_to(out);
+        }
+        out.extend_from_slice(b", \"fatal\": ");
+        self.fatal.write_to(out);
+        if let Some(size) = &self.size {
+            out.extend_from_slice(b", \"size\": ");
+            size.write_to(out);
+        }
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<BlockImageCorrupted<'a>> for Event<'a> {
+    fn from(event: BlockImageCorrupted<'a>) -> Self {
+        Self::BlockImageCorrupted(event)
+    }
+}
+
+impl BlockIoError<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> BlockIoError<'static> {
+        BlockIoError {
+            qom_path: self.qom_path.map(|text| Cow::Owned(text.into_owned())),
+            device: Cow::Owned(self.device.into_owned()),
+            node_name: self.node_name.map(|text| Cow::Owned(text.into_owned())),
+            operation: self.operation.into_owned(),
+            action: self.action.into_owned(),
+            nospace: self.nospace,
+            reason: Cow::Owned(self.reason.into_owned()),
+        }
+    }
+}
+
+impl<'a> Decode<'a> for BlockIoError<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members =
+            Members::open(reader, &["device", "nospace", "node-name", "qom-path", "reason", "operation", "action"])?;
+        let mut device = None;
+        let mut nospace = None;
+        let mut node_name = None;
+        let mut qom_path = None;
+        let mut reason = None;
+        let mut operation = None;
+        let mut action = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => device = Some(members.value(reader)?),
+                1 => nospace = Some(members.value(reader)?),
+                2 => node_name = Some(members.value(reader)?),
+                3 => qom_path = Some(members.value(reader)?),
+                4 => reason = Some(members.value(reader)?),
+                5 => operation = Some(members.value(reader)?),
+                _ => action = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self {
+            qom_path,
+            device: required(device, "device", reader)?,
+            node_name,
+            operation: required(operation, "operation", reader)?,
+            action: required(action, "action", reader)?,
+            nospace,
+            reason: required(reason, "reason", reader)?,
+        })
+    }
+}
+
+impl Encode for BlockIoError<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"device\": ");
+        self.device.write_to(out);
+        if let Some(nospace) = &self.nospace {
+            out.extend_from_slice(b", \"nospace\": ");
+            nospace.write_to(out);
+        }
+        if let Some(node_name) = &self.node_name {
+            out.extend_from_slice(b", \"node-name\": ");
+            node_name.write_to(out);
+        }
+        if let Some(qom_path) = &self.qom_path {
+            out.extend_from_slice(b", \"qom-path\": ");
+            qom_path.write_to(out);
+        }
+        out.extend_from_slice(b", \"reason\": ");
+        self.reason.write_to(out);
+        out.extend_from_slice(b", \"operation\": ");
+        self.operation.write_to(out);
+        out.extend_from_slice(b", \"action\": ");
+        self.action.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<BlockIoError<'a>> for Event<'a> {
+    fn from(event: BlockIoError<'a>) -> Self {
+        Self::BlockIoError(event)
+    }
+}
+
+impl BlockJobCompleted<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> BlockJobCompleted<'static> {
+        BlockJobCompleted {
+            r#type: self.r#type.into_owned(),
+            device: Cow::Owned(self.device.into_owned()),
+            len: self.len,
+            offset: self.offset,
+            speed: self.speed,
+            error: self.error.map(|text| Cow::Owned(text.into_owned())),
+        }
+    }
+}
+
+impl<'a> Decode<'a> for BlockJobCompleted<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["device", "len", "offset", "speed", "type", "error"])?;
+        let mut device = None;
+        let mut len = None;
+        let mut offset = None;
+        let mut speed = None;
+        let mut r#type = None;
+        let mut error = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => device = Some(members.value(reader)?),
+                1 => len = Some(members.value(reader)?),
+                2 => offset = Some(members.value(reader)?),
+                3 => speed = Some(members.value(reader)?),
+                4 => r#type = Some(members.value(reader)?),
+                _ => error = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self {
+            r#type: required(r#type, "type", reader)?,
+            device: required(device, "device", reader)?,
+            len: required(len, "len", reader)?,
+            offset: required(offset, "offset", reader)?,
+            speed: required(speed, "speed", reader)?,
+            error,
+        })
+    }
+}
+
+impl Encode for BlockJobCompleted<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"device\": ");
+        self.device.write_to(out);
+        out.extend_from_slice(b", \"len\": ");
+        self.len.write_to(out);
+        out.extend_from_slice(b", \"offset\": ");
+        self.offset.write_to(out);
+        out.extend_from_slice(b", \"speed\": ");
+        self.speed.write_to(out);
+        out.extend_from_slice(b", \"type\": ");
+        self.r#type.write_to(out);
+        if let Some(error) = &self.error {
+            out.extend_from_slice(b", \"error\": ");
+            error.write_to(out);
+        }
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<BlockJobCompleted<'a>> for Event<'a> {
+    fn from(event: BlockJobCompleted<'a>) -> Self {
+        Self::BlockJobCompleted(event)
+    }
+}
+
+impl BlockJobCancelled<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> BlockJobCancelled<'static> {
+        BlockJobCancelled {
+            r#type: self.r#type.into_owned(),
+            device: Cow::Owned(self.device.into_owned()),
+            len: self.len,
+            offset: self.offset,
+            speed: self.speed,
+        }
+    }
+}
+
+impl<'a> Decode<'a> for BlockJobCancelled<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["device", "len", "offset", "speed", "type"])?;
+        let mut device = None;
+        let mut len = None;
+        let mut offset = None;
+        let mut speed = None;
+        let mut r#type = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => device = Some(members.value(reader)?),
+                1 => len = Some(members.value(reader)?),
+                2 => offset = Some(members.value(reader)?),
+                3 => speed = Some(members.value(reader)?),
+                _ => r#type = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self {
+            r#type: required(r#type, "type", reader)?,
+            device: required(device, "device", reader)?,
+            len: required(len, "len", reader)?,
+            offset: required(offset, "offset", reader)?,
+            speed: required(speed, "speed", reader)?,
+        })
+    }
+}
+
+impl Encode for BlockJobCancelled<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"device\": ");
+        self.device.write_to(out);
+        out.extend_from_slice(b", \"len\": ");
+        self.len.write_to(out);
+        out.extend_from_slice(b", \"offset\": ");
+        self.offset.write_to(out);
+        out.extend_from_slice(b", \"speed\": ");
+        self.speed.write_to(out);
+        out.extend_from_slice(b", \"type\": ");
+        self.r#type.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<BlockJobCancelled<'a>> for Event<'a> {
+    fn from(event: BlockJobCancelled<'a>) -> Self {
+        Self::BlockJobCancelled(event)
+    }
+}
+
+impl BlockJobError<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> BlockJobError<'static> {
+        BlockJobError {
+            device: Cow::Owned(self.device.into_owned()),
+            operation: self.operation.into_owned(),
+            action: self.action.into_owned(),
+        }
+    }
+}
+
+impl<'a> Decode<'a> for BlockJobError<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["device", "operation", "action"])?;
+        let mut device = None;
+        let mut operation = None;
+        let mut action = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => device = Some(members.value(reader)?),
+                1 => operation = Some(members.value(reader)?),
+                _ => action = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self {
+            device: required(device, "device", reader)?,
+            operation: required(operation, "operation", reader)?,
+            action: required(action, "action", reader)?,
+        })
+    }
+}
+
+impl Encode for BlockJobError<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"device\": ");
+        self.device.write_to(out);
+        out.extend_from_slice(b", \"operation\": ");
+        self.operation.write_to(out);
+        out.extend_from_slice(b", \"action\": ");
+        self.action.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<BlockJobError<'a>> for Event<'a> {
+    fn from(event: BlockJobError<'a>) -> Self {
+        Self::BlockJobError(event)
+    }
+}
+
+impl BlockJobReady<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> BlockJobReady<'static> {
+        BlockJobReady {
+            r#type: self.r#type.into_owned(),
+            device: Cow::Owned(self.device.into_owned()),
+            len: self.len,
+            offset: self.offset,
+            speed: self.speed,
+        }
+    }
+}
+
+impl<'a> Decode<'a> for BlockJobReady<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["device", "len", "offset", "speed", "type"])?;
+        let mut device = None;
+        let mut len = None;
+        let mut offset = None;
+        let mut speed = None;
+        let mut r#type = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => device = Some(members.value(reader)?),
+                1 => len = Some(members.value(reader)?),
+                2 => offset = Some(members.value(reader)?),
+                3 => speed = Some(members.value(reader)?),
+                _ => r#type = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self {
+            r#type: required(r#type, "type", reader)?,
+            device: required(device, "device", reader)?,
+            len: required(len, "len", reader)?,
+            offset: required(offset, "offset", reader)?,
+            speed: required(speed, "speed", reader)?,
+        })
+    }
+}
+
+impl Encode for BlockJobReady<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"device\": ");
+        self.device.write_to(out);
+        out.extend_from_slice(b", \"len\": ");
+        self.len.write_to(out);
+        out.extend_from_slice(b", \"offset\": ");
+        self.offset.write_to(out);
+        out.extend_from_slice(b", \"speed\": ");
+        self.speed.write_to(out);
+        out.extend_from_slice(b", \"type\": ");
+        self.r#type.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<BlockJobReady<'a>> for Event<'a> {
+    fn from(event: BlockJobReady<'a>) -> Self {
+        Self::BlockJobReady(event)
+    }
+}
+
+impl BlockJobPending<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> BlockJobPending<'static> {
+        BlockJobPending { r#type: self.r#type.into_owned(), id: Cow::Owned(self.id.into_owned()) }
+    }
+}
+
+impl<'a> Decode<'a> for BlockJobPending<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["type", "id"])?;
+        let mut r#type = None;
+        let mut id = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => r#type = Some(members.value(reader)?),
+                _ => id = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self { r#type: required(r#type, "type", reader)?, id: required(id, "id", reader)? })
+    }
+}
+
+impl Encode for BlockJobPending<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"type\": ");
+        self.r#type.write_to(out);
+        out.extend_from_slice(b", \"id\": ");
+        self.id.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<BlockJobPending<'a>> for Event<'a> {
+    fn from(event: BlockJobPending<'a>) -> Self {
+        Self::BlockJobPending(event)
+    }
+}
+
+impl BlockWriteThreshold<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> BlockWriteThreshold<'static> {
+        BlockWriteThreshold {
+            node_name: Cow::Owned(self.node_name.into_owned()),
+            amount_exceeded: self.amount_exceeded,
+            write_threshold: self.write_threshold,
+        }
+    }
+}
+
+impl<'a> Decode<'a> for BlockWriteThreshold<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["node-name", "write-threshold", "amount-exceeded"])?;
+        let mut node_name = None;
+        let mut write_threshold = None;
+        let mut amount_exceeded = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => node_name = Some(members.value(reader)?),
+                1 => write_threshold = Some(members.value(reader)?),
+                _ => amount_exceeded = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self {
+            node_name: required(node_name, "node-name", reader)?,
+            amount_exceeded: required(amount_exceeded, "amount-exceeded", reader)?,
+            write_threshold: required(write_threshold, "write-threshold", reader)?,
+        })
+    }
+}
+
+impl Encode for BlockWriteThreshold<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"node-name\": ");
+        self.node_name.write_to(out);
+        out.extend_from_slice(b", \"write-threshold\": ");
+        self.write_threshold.write_to(out);
+        out.extend_from_slice(b", \"amount-exceeded\": ");
+        self.amount_exceeded.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<BlockWriteThreshold<'a>> for Event<'a> {
+    fn from(event: BlockWriteThreshold<'a>) -> Self {
+        Self::BlockWriteThreshold(event)
+    }
+}
+
+impl QuorumFailure<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> QuorumFailure<'static> {
+        QuorumFailure {
+            reference: Cow::Owned(self.reference.into_owned()),
+            sector_num: self.sector_num,
+            sectors_count: self.sectors_count,
+        }
+    }
+}
+
+impl<'a> Decode<'a> for QuorumFailure<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["reference", "sectors-count", "sector-num"])?;
+        let mut reference = None;
+        let mut sectors_count = None;
+        let mut sector_num = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => reference = Some(members.value(reader)?),
+                1 => sectors_count = Some(members.value(reader)?),
+                _ => sector_num = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self {
+            reference: required(reference, "reference", reader)?,
+            sector_num: required(sector_num, "sector-num", reader)?,
+            sectors_count: required(sectors_count, "sectors-count", reader)?,
+        })
+    }
+}
+
+impl Encode for QuorumFailure<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"reference\": ");
+        self.reference.write_to(out);
+        out.extend_from_slice(b", \"sectors-count\": ");
+        self.sectors_count.write_to(out);
+        out.extend_from_slice(b", \"sector-num\": ");
+        self.sector_num.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<QuorumFailure<'a>> for Event<'a> {
+    fn from(event: QuorumFailure<'a>) -> Self {
+        Self::QuorumFailure(event)
+    }
+}
+
+impl QuorumReportBad<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> QuorumReportBad<'static> {
+        QuorumReportBad {
+            r#type: self.r#type.into_owned(),
+            error: self.error.map(|text| Cow::Owned(text.into_owned())),
+            node_name: Cow::Owned(self.node_name.into_owned()),
+            sector_num: self.sector_num,
+            sectors_count: self.sectors_count,
+        }
+    }
+}
+
+impl<'a> Decode<'a> for QuorumReportBad<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["node-name", "sectors-count", "sector-num", "type", "error"])?;
+        let mut node_name = None;
+        let mut sectors_count = None;
+        let mut sector_num = None;
+        let mut r#type = None;
+        let mut error = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => node_name = Some(members.value(reader)?),
+                1 => sectors_count = Some(members.value(reader)?),
+                2 => sector_num = Some(members.value(reader)?),
+                3 => r#type = Some(members.value(reader)?),
+                _ => error = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self {
+            r#type: required(r#type, "type", reader)?,
+            error,
+            node_name: required(node_name, "node-name", reader)?,
+            sector_num: required(sector_num, "sector-num", reader)?,
+            sectors_count: required(sectors_count, "sectors-count", reader)?,
+        })
+    }
+}
+
+impl Encode for QuorumReportBad<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"node-name\": ");
+        self.node_name.write_to(out);
+        out.extend_from_slice(b", \"sectors-count\": ");
+        self.sectors_count.write_to(out);
+        out.extend_from_slice(b", \"sector-num\": ");
+        self.sector_num.write_to(out);
+        out.extend_from_slice(b", \"type\": ");
+        self.r#type.write_to(out);
+        if let Some(error) = &self.error {
+            out.extend_from_slice(b", \"error\": ");
+            error.write_to(out);
+        }
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<QuorumReportBad<'a>> for Event<'a> {
+    fn from(event: QuorumReportBad<'a>) -> Self {
+        Self::QuorumReportBad(event)
+    }
+}
+
+impl DeviceTrayMoved<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> DeviceTrayMoved<'static> {
+        DeviceTrayMoved {
+            device: Cow::Owned(self.device.into_owned()),
+            id: Cow::Owned(self.id.into_owned()),
+            tray_open: self.tray_open,
+        }
+    }
+}
+
+impl<'a> Decode<'a> for DeviceTrayMoved<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["device", "tray-open", "id"])?;
+        let mut device = None;
+        let mut tray_open = None;
+        let mut id = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => device = Some(members.value(reader)?),
+                1 => tray_open = Some(members.value(reader)?),
+                _ => id = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self {
+            device: required(device, "device", reader)?,
+            id: required(id, "id", reader)?,
+            tray_open: required(tray_open, "tray-open", reader)?,
+        })
+    }
+}
+
+impl Encode for DeviceTrayMoved<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"device\": ");
+        self.device.write_to(out);
+        out.extend_from_slice(b", \"tray-open\": ");
+        self.tray_open.write_to(out);
+        out.extend_from_slice(b", \"id\": ");
+        self.id.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<DeviceTrayMoved<'a>> for Event<'a> {
+    fn from(event: DeviceTrayMoved<'a>) -> Self {
+        Self::DeviceTrayMoved(event)
+    }
+}
+
+impl PrManagerStatusChanged<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> PrManagerStatusChanged<'static> {
+        PrManagerStatusChanged { id: Cow::Owned(self.id.into_owned()), connected: self.connected }
+    }
+}
+
+impl<'a> Decode<'a> for PrManagerStatusChanged<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["connected", "id"])?;
+        let mut connected = None;
+        let mut id = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => connected = Some(members.value(reader)?),
+                _ => id = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self { id: required(id, "id", reader)?, connected: required(connected, "connected", reader)? })
+    }
+}
+
+impl Encode for PrManagerStatusChanged<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"connected\": ");
+        self.connected.write_to(out);
+        out.extend_from_slice(b", \"id\": ");
+        self.id.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<PrManagerStatusChanged<'a>> for Event<'a> {
+    fn from(event: PrManagerStatusChanged<'a>) -> Self {
+        Self::PrManagerStatusChanged(event)
+    }
+}
+
+impl BlockExportDeleted<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> BlockExportDeleted<'static> {
+        BlockExportDeleted { id: Cow::Owned(self.id.into_owned()) }
+    }
+}
+
+impl<'a> Decode<'a> for BlockExportDeleted<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["id"])?;
+        let mut id = None;
+        while members.next(reader)?.is_some() {
+            id = Some(members.value(reader)?);
+        }
+        Ok(Self { id: required(id, "id", reader)? })
+    }
+}
+
+impl Encode for BlockExportDeleted<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"id\": ");
+        self.id.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<BlockExportDeleted<'a>> for Event<'a> {
+    fn from(event: BlockExportDeleted<'a>) -> Self {
+        Self::BlockExportDeleted(event)
+    }
+}
+
+open_enum! { BlockErrorAction { Ignore = "ignore",
+Report = "report",
+Stop = "stop",
+ } }
+
+open_enum! { IoOperationType { Read = "read",
+Write = "write",
+ } }
+
+open_enum! { JobStatus { Undefined = "undefined",
+Created = "created",
+Running = "running",
+Paused = "paused",
+Ready = "ready",
+Standby = "standby",
+Waiting = "waiting",
+Pending = "pending",
+Aborting = "aborting",
+Concluded = "concluded",
+Null = "null",
+ } }
+
+open_enum! { JobType { Commit = "commit",
+Stream = "stream",
+Mirror = "mirror",
+Backup = "backup",
+Create = "create",
+Amend = "amend",
+SnapshotLoad = "snapshot-load",
+SnapshotSave = "snapshot-save",
+SnapshotDelete = "snapshot-delete",
+ } }
+
+open_enum! { QuorumOpType { Read = "read",
+Write = "write",
+Flush = "flush",
+ } }

@@ -1,0 +1,86 @@
+// Made by `cargo xtask codegen` from facts/qmp.json. Change that, not this.
+
+//! Reading and writing the types of `control`.
+
+use alloc::{borrow::Cow, vec::Vec};
+
+use crate::{
+    Capability, Decode, Encode, Error, ErrorClass, VersionInfo, VersionTriple, open_enum,
+    reader::{Members, Reader, required},
+};
+
+open_enum! { Capability { Oob = "oob",
+} }
+
+open_enum! { ErrorClass { GenericError = "GenericError",
+CommandNotFound = "CommandNotFound",
+DeviceNotActive = "DeviceNotActive",
+DeviceNotFound = "DeviceNotFound",
+KvmMissingCap = "KVMMissingCap",
+ } }
+
+impl VersionInfo<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> VersionInfo<'static> {
+        VersionInfo { qemu: self.qemu, package: Cow::Owned(self.package.into_owned()) }
+    }
+}
+
+impl<'a> Decode<'a> for VersionInfo<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["qemu", "package"])?;
+        let mut qemu = None;
+        let mut package = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => qemu = Some(members.value(reader)?),
+                _ => package = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self { qemu: required(qemu, "qemu", reader)?, package: required(package, "package", reader)? })
+    }
+}
+
+impl Encode for VersionInfo<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"qemu\": ");
+        self.qemu.write_to(out);
+        out.extend_from_slice(b", \"package\": ");
+        self.package.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> Decode<'a> for VersionTriple {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["micro", "minor", "major"])?;
+        let mut micro = None;
+        let mut minor = None;
+        let mut major = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => micro = Some(members.value(reader)?),
+                1 => minor = Some(members.value(reader)?),
+                _ => major = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self {
+            major: required(major, "major", reader)?,
+            minor: required(minor, "minor", reader)?,
+            micro: required(micro, "micro", reader)?,
+        })
+    }
+}
+
+impl Encode for VersionTriple {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"micro\": ");
+        self.micro.write_to(out);
+        out.extend_from_slice(b", \"minor\": ");
+        self.minor.write_to(out);
+        out.extend_from_slice(b", \"major\": ");
+        self.major.write_to(out);
+        out.push(b'}');
+    }
+}

@@ -1,0 +1,530 @@
+// Made by `cargo xtask codegen` from facts/qmp.json. Change that, not this.
+
+//! Reading and writing the types of `devices`.
+
+use alloc::{borrow::Cow, vec::Vec};
+
+use crate::{
+    AcpiDeviceOst, AcpiSlotType, AcpiostInfo, BalloonChange, CpuPolarizationChange, Decode, DeviceDeleted,
+    DeviceUnplugGuestError, Encode, Error, Event, HvBalloonStatusReport, MemUnplugError, MemoryDeviceSizeChange,
+    RtcChange, S390CpuPolarization, VfuClientHangup, VserportChange, open_enum,
+    reader::{Members, Reader, required},
+};
+
+impl VserportChange<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> VserportChange<'static> {
+        VserportChange { id: Cow::Owned(self.id.into_owned()), open: self.open }
+    }
+}
+
+impl<'a> Decode<'a> for VserportChange<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["open", "id"])?;
+        let mut open = None;
+        let mut id = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => open = Some(members.value(reader)?),
+                _ => id = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self { id: required(id, "id", reader)?, open: required(open, "open", reader)? })
+    }
+}
+
+impl Encode for VserportChange<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"open\": ");
+        self.open.write_to(out);
+        out.extend_from_slice(b", \"id\": ");
+        self.id.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<VserportChange<'a>> for Event<'a> {
+    fn from(event: VserportChange<'a>) -> Self {
+        Self::VserportChange(event)
+    }
+}
+
+impl DeviceDeleted<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> DeviceDeleted<'static> {
+        DeviceDeleted {
+            device: self.device.map(|text| Cow::Owned(text.into_owned())),
+            path: Cow::Owned(self.path.into_owned()),
+        }
+    }
+}
+
+impl<'a> Decode<'a> for DeviceDeleted<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["device", "path"])?;
+        let mut device = None;
+        let mut path = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => device = Some(members.value(reader)?),
+                _ => path = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self { device, path: required(path, "path", reader)? })
+    }
+}
+
+impl Encode for DeviceDeleted<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{");
+        let mut separator: &[u8] = b"";
+        if let Some(device) = &self.device {
+            out.extend_from_slice(separator);
+            out.extend_from_slice(b"\"device\": ");
+            device.write_to(out);
+            separator = b", ";
+        }
+        out.extend_from_slice(separator);
+        out.extend_from_slice(b"\"path\": ");
+        self.path.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<DeviceDeleted<'a>> for Event<'a> {
+    fn from(event: DeviceDeleted<'a>) -> Self {
+        Self::DeviceDeleted(event)
+    }
+}
+
+impl DeviceUnplugGuestError<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> DeviceUnplugGuestError<'static> {
+        DeviceUnplugGuestError {
+            device: self.device.map(|text| Cow::Owned(text.into_owned())),
+            path: Cow::Owned(self.path.into_owned()),
+        }
+    }
+}
+
+impl<'a> Decode<'a> for DeviceUnplugGuestError<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["device", "path"])?;
+        let mut device = None;
+        let mut path = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => device = Some(members.value(reader)?),
+                _ => path = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self { device, path: required(path, "path", reader)? })
+    }
+}
+
+impl Encode for DeviceUnplugGuestError<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{");
+        let mut separator: &[u8] = b"";
+        if let Some(device) = &self.device {
+            out.extend_from_slice(separator);
+            out.extend_from_slice(b"\"device\": ");
+            device.write_to(out);
+            separator = b", ";
+        }
+        out.extend_from_slice(separator);
+        out.extend_from_slice(b"\"path\": ");
+        self.path.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<DeviceUnplugGuestError<'a>> for Event<'a> {
+    fn from(event: DeviceUnplugGuestError<'a>) -> Self {
+        Self::DeviceUnplugGuestError(event)
+    }
+}
+
+impl MemUnplugError<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> MemUnplugError<'static> {
+        MemUnplugError { device: Cow::Owned(self.device.into_owned()), msg: Cow::Owned(self.msg.into_owned()) }
+    }
+}
+
+impl<'a> Decode<'a> for MemUnplugError<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["device", "msg"])?;
+        let mut device = None;
+        let mut msg = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => device = Some(members.value(reader)?),
+                _ => msg = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self { device: required(device, "device", reader)?, msg: required(msg, "msg", reader)? })
+    }
+}
+
+impl Encode for MemUnplugError<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"device\": ");
+        self.device.write_to(out);
+        out.extend_from_slice(b", \"msg\": ");
+        self.msg.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<MemUnplugError<'a>> for Event<'a> {
+    fn from(event: MemUnplugError<'a>) -> Self {
+        Self::MemUnplugError(event)
+    }
+}
+
+impl AcpiDeviceOst<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> AcpiDeviceOst<'static> {
+        AcpiDeviceOst { info: self.info.into_owned() }
+    }
+}
+
+impl<'a> Decode<'a> for AcpiDeviceOst<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["info"])?;
+        let mut info = None;
+        while members.next(reader)?.is_some() {
+            info = Some(members.value(reader)?);
+        }
+        Ok(Self { info: required(info, "info", reader)? })
+    }
+}
+
+impl Encode for AcpiDeviceOst<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"info\": ");
+        self.info.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<AcpiDeviceOst<'a>> for Event<'a> {
+    fn from(event: AcpiDeviceOst<'a>) -> Self {
+        Self::AcpiDeviceOst(event)
+    }
+}
+
+impl<'a> Decode<'a> for BalloonChange {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["actual"])?;
+        let mut actual = None;
+        while members.next(reader)?.is_some() {
+            actual = Some(members.value(reader)?);
+        }
+        Ok(Self { actual: required(actual, "actual", reader)? })
+    }
+}
+
+impl Encode for BalloonChange {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"actual\": ");
+        self.actual.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl From<BalloonChange> for Event<'_> {
+    fn from(event: BalloonChange) -> Self {
+        Self::BalloonChange(event)
+    }
+}
+
+impl<'a> Decode<'a> for HvBalloonStatusReport {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["available", "committed"])?;
+        let mut available = None;
+        let mut committed = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => available = Some(members.value(reader)?),
+                _ => committed = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self {
+            committed: required(committed, "committed", reader)?,
+            available: required(available, "available", reader)?,
+        })
+    }
+}
+
+impl Encode for HvBalloonStatusReport {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"available\": ");
+        self.available.write_to(out);
+        out.extend_from_slice(b", \"committed\": ");
+        self.committed.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl From<HvBalloonStatusReport> for Event<'_> {
+    fn from(event: HvBalloonStatusReport) -> Self {
+        Self::HvBalloonStatusReport(event)
+    }
+}
+
+impl MemoryDeviceSizeChange<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> MemoryDeviceSizeChange<'static> {
+        MemoryDeviceSizeChange {
+            id: self.id.map(|text| Cow::Owned(text.into_owned())),
+            size: self.size,
+            qom_path: Cow::Owned(self.qom_path.into_owned()),
+        }
+    }
+}
+
+impl<'a> Decode<'a> for MemoryDeviceSizeChange<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["size", "qom-path", "id"])?;
+        let mut size = None;
+        let mut qom_path = None;
+        let mut id = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => size = Some(members.value(reader)?),
+                1 => qom_path = Some(members.value(reader)?),
+                _ => id = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self { id, size: required(size, "size", reader)?, qom_path: required(qom_path, "qom-path", reader)? })
+    }
+}
+
+impl Encode for MemoryDeviceSizeChange<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"size\": ");
+        self.size.write_to(out);
+        out.extend_from_slice(b", \"qom-path\": ");
+        self.qom_path.write_to(out);
+        if let Some(id) = &self.id {
+            out.extend_from_slice(b", \"id\": ");
+            id.write_to(out);
+        }
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<MemoryDeviceSizeChange<'a>> for Event<'a> {
+    fn from(event: MemoryDeviceSizeChange<'a>) -> Self {
+        Self::MemoryDeviceSizeChange(event)
+    }
+}
+
+impl RtcChange<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> RtcChange<'static> {
+        RtcChange { offset: self.offset, qom_path: Cow::Owned(self.qom_path.into_owned()) }
+    }
+}
+
+impl<'a> Decode<'a> for RtcChange<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["offset", "qom-path"])?;
+        let mut offset = None;
+        let mut qom_path = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => offset = Some(members.value(reader)?),
+                _ => qom_path = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self { offset: required(offset, "offset", reader)?, qom_path: required(qom_path, "qom-path", reader)? })
+    }
+}
+
+impl Encode for RtcChange<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"offset\": ");
+        self.offset.write_to(out);
+        out.extend_from_slice(b", \"qom-path\": ");
+        self.qom_path.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<RtcChange<'a>> for Event<'a> {
+    fn from(event: RtcChange<'a>) -> Self {
+        Self::RtcChange(event)
+    }
+}
+
+impl CpuPolarizationChange<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> CpuPolarizationChange<'static> {
+        CpuPolarizationChange { polarization: self.polarization.into_owned() }
+    }
+}
+
+impl<'a> Decode<'a> for CpuPolarizationChange<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["polarization"])?;
+        let mut polarization = None;
+        while members.next(reader)?.is_some() {
+            polarization = Some(members.value(reader)?);
+        }
+        Ok(Self { polarization: required(polarization, "polarization", reader)? })
+    }
+}
+
+impl Encode for CpuPolarizationChange<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"polarization\": ");
+        self.polarization.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<CpuPolarizationChange<'a>> for Event<'a> {
+    fn from(event: CpuPolarizationChange<'a>) -> Self {
+        Self::CpuPolarizationChange(event)
+    }
+}
+
+impl VfuClientHangup<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> VfuClientHangup<'static> {
+        VfuClientHangup {
+            vfu_id: Cow::Owned(self.vfu_id.into_owned()),
+            vfu_qom_path: Cow::Owned(self.vfu_qom_path.into_owned()),
+            dev_id: Cow::Owned(self.dev_id.into_owned()),
+            dev_qom_path: Cow::Owned(self.dev_qom_path.into_owned()),
+        }
+    }
+}
+
+impl<'a> Decode<'a> for VfuClientHangup<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["vfu-qom-path", "vfu-id", "dev-qom-path", "dev-id"])?;
+        let mut vfu_qom_path = None;
+        let mut vfu_id = None;
+        let mut dev_qom_path = None;
+        let mut dev_id = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => vfu_qom_path = Some(members.value(reader)?),
+                1 => vfu_id = Some(members.value(reader)?),
+                2 => dev_qom_path = Some(members.value(reader)?),
+                _ => dev_id = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self {
+            vfu_id: required(vfu_id, "vfu-id", reader)?,
+            vfu_qom_path: required(vfu_qom_path, "vfu-qom-path", reader)?,
+            dev_id: required(dev_id, "dev-id", reader)?,
+            dev_qom_path: required(dev_qom_path, "dev-qom-path", reader)?,
+        })
+    }
+}
+
+impl Encode for VfuClientHangup<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"vfu-qom-path\": ");
+        self.vfu_qom_path.write_to(out);
+        out.extend_from_slice(b", \"vfu-id\": ");
+        self.vfu_id.write_to(out);
+        out.extend_from_slice(b", \"dev-qom-path\": ");
+        self.dev_qom_path.write_to(out);
+        out.extend_from_slice(b", \"dev-id\": ");
+        self.dev_id.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<VfuClientHangup<'a>> for Event<'a> {
+    fn from(event: VfuClientHangup<'a>) -> Self {
+        Self::VfuClientHangup(event)
+    }
+}
+
+impl AcpiostInfo<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> AcpiostInfo<'static> {
+        AcpiostInfo {
+            device: self.device.map(|text| Cow::Owned(text.into_owned())),
+            slot: Cow::Owned(self.slot.into_owned()),
+            slot_type: self.slot_type.into_owned(),
+            source: self.source,
+            status: self.status,
+        }
+    }
+}
+
+impl<'a> Decode<'a> for AcpiostInfo<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["device", "source", "status", "slot", "slot-type"])?;
+        let mut device = None;
+        let mut source = None;
+        let mut status = None;
+        let mut slot = None;
+        let mut slot_type = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => device = Some(members.value(reader)?),
+                1 => source = Some(members.value(reader)?),
+                2 => status = Some(members.value(reader)?),
+                3 => slot = Some(members.value(reader)?),
+                _ => slot_type = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self {
+            device,
+            slot: required(slot, "slot", reader)?,
+            slot_type: required(slot_type, "slot-type", reader)?,
+            source: required(source, "source", reader)?,
+            status: required(status, "status", reader)?,
+        })
+    }
+}
+
+impl Encode for AcpiostInfo<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{");
+        let mut separator: &[u8] = b"";
+        if let Some(device) = &self.device {
+            out.extend_from_slice(separator);
+            out.extend_from_slice(b"\"device\": ");
+            device.write_to(out);
+            separator = b", ";
+        }
+        out.extend_from_slice(separator);
+        out.extend_from_slice(b"\"source\": ");
+        self.source.write_to(out);
+        out.extend_from_slice(b", \"status\": ");
+        self.status.write_to(out);
+        out.extend_from_slice(b", \"slot\": ");
+        self.slot.write_to(out);
+        out.extend_from_slice(b", \"slot-type\": ");
+        self.slot_type.write_to(out);
+        out.push(b'}');
+    }
+}
+
+open_enum! { AcpiSlotType { Dimm = "DIMM",
+Cpu = "CPU",
+ } }
+
+open_enum! { S390CpuPolarization { Horizontal = "horizontal",
+Vertical = "vertical",
+ } }

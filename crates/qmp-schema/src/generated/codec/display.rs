@@ -1,0 +1,710 @@
+// Made by `cargo xtask codegen` from facts/qmp.json. Change that, not this.
+
+//! Reading and writing the types of `display`.
+
+use alloc::{borrow::Cow, vec::Vec};
+
+use crate::{
+    Decode, Encode, Error, Event, NetworkAddressFamily, SpiceBasicInfo, SpiceChannel, SpiceConnected,
+    SpiceDisconnected, SpiceInfo, SpiceInitialized, SpiceQueryMouseMode, SpiceServerInfo, VncBasicInfo, VncClientInfo,
+    VncConnected, VncDisconnected, VncInitialized, VncServerInfo, open_enum,
+    reader::{Members, Reader, required},
+};
+
+impl SpiceConnected<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> SpiceConnected<'static> {
+        SpiceConnected { server: self.server.into_owned(), client: self.client.into_owned() }
+    }
+}
+
+impl<'a> Decode<'a> for SpiceConnected<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["server", "client"])?;
+        let mut server = None;
+        let mut client = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => server = Some(members.value(reader)?),
+                _ => client = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self { server: required(server, "server", reader)?, client: required(client, "client", reader)? })
+    }
+}
+
+impl Encode for SpiceConnected<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"server\": ");
+        self.server.write_to(out);
+        out.extend_from_slice(b", \"client\": ");
+        self.client.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<SpiceConnected<'a>> for Event<'a> {
+    fn from(event: SpiceConnected<'a>) -> Self {
+        Self::SpiceConnected(event)
+    }
+}
+
+impl SpiceInitialized<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> SpiceInitialized<'static> {
+        SpiceInitialized { server: self.server.into_owned(), client: self.client.into_owned() }
+    }
+}
+
+impl<'a> Decode<'a> for SpiceInitialized<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["server", "client"])?;
+        let mut server = None;
+        let mut client = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => server = Some(members.value(reader)?),
+                _ => client = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self { server: required(server, "server", reader)?, client: required(client, "client", reader)? })
+    }
+}
+
+impl Encode for SpiceInitialized<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"server\": ");
+        self.server.write_to(out);
+        out.extend_from_slice(b", \"client\": ");
+        self.client.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<SpiceInitialized<'a>> for Event<'a> {
+    fn from(event: SpiceInitialized<'a>) -> Self {
+        Self::SpiceInitialized(event)
+    }
+}
+
+impl SpiceDisconnected<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> SpiceDisconnected<'static> {
+        SpiceDisconnected { server: self.server.into_owned(), client: self.client.into_owned() }
+    }
+}
+
+impl<'a> Decode<'a> for SpiceDisconnected<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["server", "client"])?;
+        let mut server = None;
+        let mut client = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => server = Some(members.value(reader)?),
+                _ => client = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self { server: required(server, "server", reader)?, client: required(client, "client", reader)? })
+    }
+}
+
+impl Encode for SpiceDisconnected<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"server\": ");
+        self.server.write_to(out);
+        out.extend_from_slice(b", \"client\": ");
+        self.client.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<SpiceDisconnected<'a>> for Event<'a> {
+    fn from(event: SpiceDisconnected<'a>) -> Self {
+        Self::SpiceDisconnected(event)
+    }
+}
+
+impl VncConnected<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> VncConnected<'static> {
+        VncConnected { server: self.server.into_owned(), client: self.client.into_owned() }
+    }
+}
+
+impl<'a> Decode<'a> for VncConnected<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["server", "client"])?;
+        let mut server = None;
+        let mut client = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => server = Some(members.value(reader)?),
+                _ => client = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self { server: required(server, "server", reader)?, client: required(client, "client", reader)? })
+    }
+}
+
+impl Encode for VncConnected<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"server\": ");
+        self.server.write_to(out);
+        out.extend_from_slice(b", \"client\": ");
+        self.client.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<VncConnected<'a>> for Event<'a> {
+    fn from(event: VncConnected<'a>) -> Self {
+        Self::VncConnected(event)
+    }
+}
+
+impl VncInitialized<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> VncInitialized<'static> {
+        VncInitialized { server: self.server.into_owned(), client: self.client.into_owned() }
+    }
+}
+
+impl<'a> Decode<'a> for VncInitialized<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["server", "client"])?;
+        let mut server = None;
+        let mut client = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => server = Some(members.value(reader)?),
+                _ => client = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self { server: required(server, "server", reader)?, client: required(client, "client", reader)? })
+    }
+}
+
+impl Encode for VncInitialized<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"server\": ");
+        self.server.write_to(out);
+        out.extend_from_slice(b", \"client\": ");
+        self.client.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<VncInitialized<'a>> for Event<'a> {
+    fn from(event: VncInitialized<'a>) -> Self {
+        Self::VncInitialized(event)
+    }
+}
+
+impl VncDisconnected<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> VncDisconnected<'static> {
+        VncDisconnected { server: self.server.into_owned(), client: self.client.into_owned() }
+    }
+}
+
+impl<'a> Decode<'a> for VncDisconnected<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["server", "client"])?;
+        let mut server = None;
+        let mut client = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => server = Some(members.value(reader)?),
+                _ => client = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self { server: required(server, "server", reader)?, client: required(client, "client", reader)? })
+    }
+}
+
+impl Encode for VncDisconnected<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"server\": ");
+        self.server.write_to(out);
+        out.extend_from_slice(b", \"client\": ");
+        self.client.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<VncDisconnected<'a>> for Event<'a> {
+    fn from(event: VncDisconnected<'a>) -> Self {
+        Self::VncDisconnected(event)
+    }
+}
+
+open_enum! { NetworkAddressFamily { Ipv4 = "ipv4",
+Ipv6 = "ipv6",
+Unix = "unix",
+Vsock = "vsock",
+Unknown = "unknown",
+ } }
+
+impl SpiceBasicInfo<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> SpiceBasicInfo<'static> {
+        SpiceBasicInfo {
+            host: Cow::Owned(self.host.into_owned()),
+            port: Cow::Owned(self.port.into_owned()),
+            family: self.family.into_owned(),
+        }
+    }
+}
+
+impl<'a> Decode<'a> for SpiceBasicInfo<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["port", "family", "host"])?;
+        let mut port = None;
+        let mut family = None;
+        let mut host = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => port = Some(members.value(reader)?),
+                1 => family = Some(members.value(reader)?),
+                _ => host = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self {
+            host: required(host, "host", reader)?,
+            port: required(port, "port", reader)?,
+            family: required(family, "family", reader)?,
+        })
+    }
+}
+
+impl Encode for SpiceBasicInfo<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"port\": ");
+        self.port.write_to(out);
+        out.extend_from_slice(b", \"family\": ");
+        self.family.write_to(out);
+        out.extend_from_slice(b", \"host\": ");
+        self.host.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl SpiceChannel<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> SpiceChannel<'static> {
+        SpiceChannel {
+            host: Cow::Owned(self.host.into_owned()),
+            port: Cow::Owned(self.port.into_owned()),
+            family: self.family.into_owned(),
+            connection_id: self.connection_id,
+            channel_type: self.channel_type,
+            channel_id: self.channel_id,
+            tls: self.tls,
+        }
+    }
+}
+
+impl<'a> Decode<'a> for SpiceChannel<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members =
+            Members::open(reader, &["port", "family", "channel-type", "connection-id", "host", "channel-id", "tls"])?;
+        let mut port = None;
+        let mut family = None;
+        let mut channel_type = None;
+        let mut connection_id = None;
+        let mut host = None;
+        let mut channel_id = None;
+        let mut tls = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => port = Some(members.value(reader)?),
+                1 => family = Some(members.value(reader)?),
+                2 => channel_type = Some(members.value(reader)?),
+                3 => connection_id = Some(members.value(reader)?),
+                4 => host = Some(members.value(reader)?),
+                5 => channel_id = Some(members.value(reader)?),
+                _ => tls = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self {
+            host: required(host, "host", reader)?,
+            port: required(port, "port", reader)?,
+            family: required(family, "family", reader)?,
+            connection_id: required(connection_id, "connection-id", reader)?,
+            channel_type: required(channel_type, "channel-type", reader)?,
+            channel_id: required(channel_id, "channel-id", reader)?,
+            tls: required(tls, "tls", reader)?,
+        })
+    }
+}
+
+impl Encode for SpiceChannel<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"port\": ");
+        self.port.write_to(out);
+        out.extend_from_slice(b", \"family\": ");
+        self.family.write_to(out);
+        out.extend_from_slice(b", \"channel-type\": ");
+        self.channel_type.write_to(out);
+        out.extend_from_slice(b", \"connection-id\": ");
+        self.connection_id.write_to(out);
+        out.extend_from_slice(b", \"host\": ");
+        self.host.write_to(out);
+        out.extend_from_slice(b", \"channel-id\": ");
+        self.channel_id.write_to(out);
+        out.extend_from_slice(b", \"tls\": ");
+        self.tls.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl SpiceInfo<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> SpiceInfo<'static> {
+        SpiceInfo {
+            enabled: self.enabled,
+            migrated: self.migrated,
+            host: self.host.map(|text| Cow::Owned(text.into_owned())),
+            port: self.port,
+            tls_port: self.tls_port,
+            auth: self.auth.map(|text| Cow::Owned(text.into_owned())),
+            compiled_version: self.compiled_version.map(|text| Cow::Owned(text.into_owned())),
+            mouse_mode: self.mouse_mode.into_owned(),
+            channels: self.channels.map(|items| items.into_iter().map(SpiceChannel::into_owned).collect()),
+        }
+    }
+}
+
+impl<'a> Decode<'a> for SpiceInfo<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(
+            reader,
+            &["migrated", "enabled", "auth", "port", "compiled-version", "tls-port", "host", "channels", "mouse-mode"],
+        )?;
+        let mut migrated = None;
+        let mut enabled = None;
+        let mut auth = None;
+        let mut port = None;
+        let mut compiled_version = None;
+        let mut tls_port = None;
+        let mut host = None;
+        let mut channels = None;
+        let mut mouse_mode = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => migrated = Some(members.value(reader)?),
+                1 => enabled = Some(members.value(reader)?),
+                2 => auth = Some(members.value(reader)?),
+                3 => port = Some(members.value(reader)?),
+                4 => compiled_version = Some(members.value(reader)?),
+                5 => tls_port = Some(members.value(reader)?),
+                6 => host = Some(members.value(reader)?),
+                7 => channels = Some(members.value(reader)?),
+                _ => mouse_mode = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self {
+            enabled: required(enabled, "enabled", reader)?,
+            migrated: required(migrated, "migrated", reader)?,
+            host,
+            port,
+            tls_port,
+            auth,
+            compiled_version,
+            mouse_mode: required(mouse_mode, "mouse-mode", reader)?,
+            channels,
+        })
+    }
+}
+
+impl Encode for SpiceInfo<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"migrated\": ");
+        self.migrated.write_to(out);
+        out.extend_from_slice(b", \"enabled\": ");
+        self.enabled.write_to(out);
+        if let Some(auth) = &self.auth {
+            out.extend_from_slice(b", \"auth\": ");
+            auth.write_to(out);
+        }
+        if let Some(port) = &self.port {
+            out.extend_from_slice(b", \"port\": ");
+            port.write_to(out);
+        }
+        if let Some(compiled_version) = &self.compiled_version {
+            out.extend_from_slice(b", \"compiled-version\": ");
+            compiled_version.write_to(out);
+        }
+        if let Some(tls_port) = &self.tls_port {
+            out.extend_from_slice(b", \"tls-port\": ");
+            tls_port.write_to(out);
+        }
+        if let Some(host) = &self.host {
+            out.extend_from_slice(b", \"host\": ");
+            host.write_to(out);
+        }
+        if let Some(channels) = &self.channels {
+            out.extend_from_slice(b", \"channels\": ");
+            channels.write_to(out);
+        }
+        out.extend_from_slice(b", \"mouse-mode\": ");
+        self.mouse_mode.write_to(out);
+        out.push(b'}');
+    }
+}
+
+open_enum! { SpiceQueryMouseMode { Client = "client",
+Server = "server",
+Unknown = "unknown",
+ } }
+
+impl SpiceServerInfo<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> SpiceServerInfo<'static> {
+        SpiceServerInfo {
+            host: Cow::Owned(self.host.into_owned()),
+            port: Cow::Owned(self.port.into_owned()),
+            family: self.family.into_owned(),
+            auth: self.auth.map(|text| Cow::Owned(text.into_owned())),
+        }
+    }
+}
+
+impl<'a> Decode<'a> for SpiceServerInfo<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["auth", "port", "family", "host"])?;
+        let mut auth = None;
+        let mut port = None;
+        let mut family = None;
+        let mut host = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => auth = Some(members.value(reader)?),
+                1 => port = Some(members.value(reader)?),
+                2 => family = Some(members.value(reader)?),
+                _ => host = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self {
+            host: required(host, "host", reader)?,
+            port: required(port, "port", reader)?,
+            family: required(family, "family", reader)?,
+            auth,
+        })
+    }
+}
+
+impl Encode for SpiceServerInfo<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{");
+        let mut separator: &[u8] = b"";
+        if let Some(auth) = &self.auth {
+            out.extend_from_slice(separator);
+            out.extend_from_slice(b"\"auth\": ");
+            auth.write_to(out);
+            separator = b", ";
+        }
+        out.extend_from_slice(separator);
+        out.extend_from_slice(b"\"port\": ");
+        self.port.write_to(out);
+        out.extend_from_slice(b", \"family\": ");
+        self.family.write_to(out);
+        out.extend_from_slice(b", \"host\": ");
+        self.host.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl VncBasicInfo<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> VncBasicInfo<'static> {
+        VncBasicInfo {
+            host: Cow::Owned(self.host.into_owned()),
+            service: Cow::Owned(self.service.into_owned()),
+            family: self.family.into_owned(),
+            websocket: self.websocket,
+        }
+    }
+}
+
+impl<'a> Decode<'a> for VncBasicInfo<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["family", "service", "host", "websocket"])?;
+        let mut family = None;
+        let mut service = None;
+        let mut host = None;
+        let mut websocket = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => family = Some(members.value(reader)?),
+                1 => service = Some(members.value(reader)?),
+                2 => host = Some(members.value(reader)?),
+                _ => websocket = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self {
+            host: required(host, "host", reader)?,
+            service: required(service, "service", reader)?,
+            family: required(family, "family", reader)?,
+            websocket: required(websocket, "websocket", reader)?,
+        })
+    }
+}
+
+impl Encode for VncBasicInfo<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"family\": ");
+        self.family.write_to(out);
+        out.extend_from_slice(b", \"service\": ");
+        self.service.write_to(out);
+        out.extend_from_slice(b", \"host\": ");
+        self.host.write_to(out);
+        out.extend_from_slice(b", \"websocket\": ");
+        self.websocket.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl VncClientInfo<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> VncClientInfo<'static> {
+        VncClientInfo {
+            host: Cow::Owned(self.host.into_owned()),
+            service: Cow::Owned(self.service.into_owned()),
+            family: self.family.into_owned(),
+            websocket: self.websocket,
+            x509_dname: self.x509_dname.map(|text| Cow::Owned(text.into_owned())),
+            sasl_username: self.sasl_username.map(|text| Cow::Owned(text.into_owned())),
+        }
+    }
+}
+
+impl<'a> Decode<'a> for VncClientInfo<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members =
+            Members::open(reader, &["family", "service", "x509_dname", "host", "websocket", "sasl_username"])?;
+        let mut family = None;
+        let mut service = None;
+        let mut x509_dname = None;
+        let mut host = None;
+        let mut websocket = None;
+        let mut sasl_username = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => family = Some(members.value(reader)?),
+                1 => service = Some(members.value(reader)?),
+                2 => x509_dname = Some(members.value(reader)?),
+                3 => host = Some(members.value(reader)?),
+                4 => websocket = Some(members.value(reader)?),
+                _ => sasl_username = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self {
+            host: required(host, "host", reader)?,
+            service: required(service, "service", reader)?,
+            family: required(family, "family", reader)?,
+            websocket: required(websocket, "websocket", reader)?,
+            x509_dname,
+            sasl_username,
+        })
+    }
+}
+
+impl Encode for VncClientInfo<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"family\": ");
+        self.family.write_to(out);
+        out.extend_from_slice(b", \"service\": ");
+        self.service.write_to(out);
+        if let Some(x509_dname) = &self.x509_dname {
+            out.extend_from_slice(b", \"x509_dname\": ");
+            x509_dname.write_to(out);
+        }
+        out.extend_from_slice(b", \"host\": ");
+        self.host.write_to(out);
+        out.extend_from_slice(b", \"websocket\": ");
+        self.websocket.write_to(out);
+        if let Some(sasl_username) = &self.sasl_username {
+            out.extend_from_slice(b", \"sasl_username\": ");
+            sasl_username.write_to(out);
+        }
+        out.push(b'}');
+    }
+}
+
+impl VncServerInfo<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> VncServerInfo<'static> {
+        VncServerInfo {
+            host: Cow::Owned(self.host.into_owned()),
+            service: Cow::Owned(self.service.into_owned()),
+            family: self.family.into_owned(),
+            websocket: self.websocket,
+            auth: self.auth.map(|text| Cow::Owned(text.into_owned())),
+        }
+    }
+}
+
+impl<'a> Decode<'a> for VncServerInfo<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["auth", "family", "service", "host", "websocket"])?;
+        let mut auth = None;
+        let mut family = None;
+        let mut service = None;
+        let mut host = None;
+        let mut websocket = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => auth = Some(members.value(reader)?),
+                1 => family = Some(members.value(reader)?),
+                2 => service = Some(members.value(reader)?),
+                3 => host = Some(members.value(reader)?),
+                _ => websocket = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self {
+            host: required(host, "host", reader)?,
+            service: required(service, "service", reader)?,
+            family: required(family, "family", reader)?,
+            websocket: required(websocket, "websocket", reader)?,
+            auth,
+        })
+    }
+}
+
+impl Encode for VncServerInfo<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{");
+        let mut separator: &[u8] = b"";
+        if let Some(auth) = &self.auth {
+            out.extend_from_slice(separator);
+            out.extend_from_slice(b"\"auth\": ");
+            auth.write_to(out);
+            separator = b", ";
+        }
+        out.extend_from_slice(separator);
+        out.extend_from_slice(b"\"family\": ");
+        self.family.write_to(out);
+        out.extend_from_slice(b", \"service\": ");
+        self.service.write_to(out);
+        out.extend_from_slice(b", \"host\": ");
+        self.host.write_to(out);
+        out.extend_from_slice(b", \"websocket\": ");
+        self.websocket.write_to(out);
+        out.push(b'}');
+    }
+}

@@ -1,0 +1,285 @@
+// Made by `cargo xtask codegen` from facts/qmp.json. Change that, not this.
+
+//! Reading and writing the types of `migration`.
+
+use alloc::{borrow::Cow, vec::Vec};
+
+use crate::{
+    ColoExit, ColoExitReason, ColoMode, Decode, DumpCompleted, DumpQueryResult, DumpStatus, Encode, Error, Event,
+    Migration, MigrationPass, MigrationStatus, QapiVfioMigrationState, VfioMigration, open_enum,
+    reader::{Members, Reader, required},
+};
+
+impl Migration<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> Migration<'static> {
+        Migration { status: self.status.into_owned() }
+    }
+}
+
+impl<'a> Decode<'a> for Migration<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["status"])?;
+        let mut status = None;
+        while members.next(reader)?.is_some() {
+            status = Some(members.value(reader)?);
+        }
+        Ok(Self { status: required(status, "status", reader)? })
+    }
+}
+
+impl Encode for Migration<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"status\": ");
+        self.status.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<Migration<'a>> for Event<'a> {
+    fn from(event: Migration<'a>) -> Self {
+        Self::Migration(event)
+    }
+}
+
+impl<'a> Decode<'a> for MigrationPass {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["pass"])?;
+        let mut pass = None;
+        while members.next(reader)?.is_some() {
+            pass = Some(members.value(reader)?);
+        }
+        Ok(Self { pass: required(pass, "pass", reader)? })
+    }
+}
+
+impl Encode for MigrationPass {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"pass\": ");
+        self.pass.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl From<MigrationPass> for Event<'_> {
+    fn from(event: MigrationPass) -> Self {
+        Self::MigrationPass(event)
+    }
+}
+
+impl ColoExit<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> ColoExit<'static> {
+        ColoExit { mode: self.mode.into_owned(), reason: self.reason.into_owned() }
+    }
+}
+
+impl<'a> Decode<'a> for ColoExit<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["mode", "reason"])?;
+        let mut mode = None;
+        let mut reason = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => mode = Some(members.value(reader)?),
+                _ => reason = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self { mode: required(mode, "mode", reader)?, reason: required(reason, "reason", reader)? })
+    }
+}
+
+impl Encode for ColoExit<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"mode\": ");
+        self.mode.write_to(out);
+        out.extend_from_slice(b", \"reason\": ");
+        self.reason.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<ColoExit<'a>> for Event<'a> {
+    fn from(event: ColoExit<'a>) -> Self {
+        Self::ColoExit(event)
+    }
+}
+
+impl VfioMigration<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> VfioMigration<'static> {
+        VfioMigration {
+            device_id: Cow::Owned(self.device_id.into_owned()),
+            qom_path: Cow::Owned(self.qom_path.into_owned()),
+            device_state: self.device_state.into_owned(),
+        }
+    }
+}
+
+impl<'a> Decode<'a> for VfioMigration<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["device-state", "device-id", "qom-path"])?;
+        let mut device_state = None;
+        let mut device_id = None;
+        let mut qom_path = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => device_state = Some(members.value(reader)?),
+                1 => device_id = Some(members.value(reader)?),
+                _ => qom_path = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self {
+            device_id: required(device_id, "device-id", reader)?,
+            qom_path: required(qom_path, "qom-path", reader)?,
+            device_state: required(device_state, "device-state", reader)?,
+        })
+    }
+}
+
+impl Encode for VfioMigration<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"device-state\": ");
+        self.device_state.write_to(out);
+        out.extend_from_slice(b", \"device-id\": ");
+        self.device_id.write_to(out);
+        out.extend_from_slice(b", \"qom-path\": ");
+        self.qom_path.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<VfioMigration<'a>> for Event<'a> {
+    fn from(event: VfioMigration<'a>) -> Self {
+        Self::VfioMigration(event)
+    }
+}
+
+impl DumpCompleted<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> DumpCompleted<'static> {
+        DumpCompleted { result: self.result.into_owned(), error: self.error.map(|text| Cow::Owned(text.into_owned())) }
+    }
+}
+
+impl<'a> Decode<'a> for DumpCompleted<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["result", "error"])?;
+        let mut result = None;
+        let mut error = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => result = Some(members.value(reader)?),
+                _ => error = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self { result: required(result, "result", reader)?, error })
+    }
+}
+
+impl Encode for DumpCompleted<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"result\": ");
+        self.result.write_to(out);
+        if let Some(error) = &self.error {
+            out.extend_from_slice(b", \"error\": ");
+            error.write_to(out);
+        }
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<DumpCompleted<'a>> for Event<'a> {
+    fn from(event: DumpCompleted<'a>) -> Self {
+        Self::DumpCompleted(event)
+    }
+}
+
+open_enum! { ColoExitReason { None = "none",
+Request = "request",
+Error = "error",
+Processing = "processing",
+ } }
+
+open_enum! { ColoMode { None = "none",
+Primary = "primary",
+Secondary = "secondary",
+ } }
+
+impl DumpQueryResult<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> DumpQueryResult<'static> {
+        DumpQueryResult { status: self.status.into_owned(), completed: self.completed, total: self.total }
+    }
+}
+
+impl<'a> Decode<'a> for DumpQueryResult<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["total", "status", "completed"])?;
+        let mut total = None;
+        let mut status = None;
+        let mut completed = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => total = Some(members.value(reader)?),
+                1 => status = Some(members.value(reader)?),
+                _ => completed = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self {
+            status: required(status, "status", reader)?,
+            completed: required(completed, "completed", reader)?,
+            total: required(total, "total", reader)?,
+        })
+    }
+}
+
+impl Encode for DumpQueryResult<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"total\": ");
+        self.total.write_to(out);
+        out.extend_from_slice(b", \"status\": ");
+        self.status.write_to(out);
+        out.extend_from_slice(b", \"completed\": ");
+        self.completed.write_to(out);
+        out.push(b'}');
+    }
+}
+
+open_enum! { DumpStatus { None = "none",
+Active = "active",
+Completed = "completed",
+Failed = "failed",
+ } }
+
+open_enum! { MigrationStatus { None = "none",
+Setup = "setup",
+Cancelling = "cancelling",
+Cancelled = "cancelled",
+Active = "active",
+PostcopyDevice = "postcopy-device",
+PostcopyActive = "postcopy-active",
+PostcopyPaused = "postcopy-paused",
+PostcopyRecoverSetup = "postcopy-recover-setup",
+PostcopyRecover = "postcopy-recover",
+Completed = "completed",
+Failed = "failed",
+Colo = "colo",
+PreSwitchover = "pre-switchover",
+Device = "device",
+WaitUnplug = "wait-unplug",
+ } }
+
+open_enum! { QapiVfioMigrationState { Stop = "stop",
+Running = "running",
+StopCopy = "stop-copy",
+Resuming = "resuming",
+RunningP2p = "running-p2p",
+PreCopy = "pre-copy",
+PreCopyP2p = "pre-copy-p2p",
+ } }

@@ -1,0 +1,516 @@
+// Made by `cargo xtask codegen` from facts/qmp.json. Change that, not this.
+
+//! Reading and writing events: from a name to its type and back.
+
+use alloc::{borrow::Cow, vec::Vec};
+
+use crate::{
+    Decode, Encode, Error, ErrorKind, Event,
+    reader::{Members, Reader},
+};
+
+mod block;
+mod control;
+mod devices;
+mod display;
+mod migration;
+mod net;
+mod run_state;
+
+impl<'a> Event<'a> {
+    /// The event's name in QMP: `SPICE_CONNECTED`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Shutdown(_) => "SHUTDOWN",
+            Self::Powerdown => "POWERDOWN",
+            Self::Reset(_) => "RESET",
+            Self::Stop => "STOP",
+            Self::Resume => "RESUME",
+            Self::Suspend => "SUSPEND",
+            Self::SuspendDisk => "SUSPEND_DISK",
+            Self::Wakeup => "WAKEUP",
+            Self::Watchdog(_) => "WATCHDOG",
+            Self::GuestPanicked(_) => "GUEST_PANICKED",
+            Self::GuestCrashloaded(_) => "GUEST_CRASHLOADED",
+            Self::GuestPvshutdown => "GUEST_PVSHUTDOWN",
+            Self::MemoryFailure(_) => "MEMORY_FAILURE",
+            Self::JobStatusChange(_) => "JOB_STATUS_CHANGE",
+            Self::BlockImageCorrupted(_) => "BLOCK_IMAGE_CORRUPTED",
+            Self::BlockIoError(_) => "BLOCK_IO_ERROR",
+            Self::BlockJobCompleted(_) => "BLOCK_JOB_COMPLETED",
+            Self::BlockJobCancelled(_) => "BLOCK_JOB_CANCELLED",
+            Self::BlockJobError(_) => "BLOCK_JOB_ERROR",
+            Self::BlockJobReady(_) => "BLOCK_JOB_READY",
+            Self::BlockJobPending(_) => "BLOCK_JOB_PENDING",
+            Self::BlockWriteThreshold(_) => "BLOCK_WRITE_THRESHOLD",
+            Self::QuorumFailure(_) => "QUORUM_FAILURE",
+            Self::QuorumReportBad(_) => "QUORUM_REPORT_BAD",
+            Self::DeviceTrayMoved(_) => "DEVICE_TRAY_MOVED",
+            Self::PrManagerStatusChanged(_) => "PR_MANAGER_STATUS_CHANGED",
+            Self::BlockExportDeleted(_) => "BLOCK_EXPORT_DELETED",
+            Self::VserportChange(_) => "VSERPORT_CHANGE",
+            Self::DeviceDeleted(_) => "DEVICE_DELETED",
+            Self::DeviceUnplugGuestError(_) => "DEVICE_UNPLUG_GUEST_ERROR",
+            Self::MemUnplugError(_) => "MEM_UNPLUG_ERROR",
+            Self::AcpiDeviceOst(_) => "ACPI_DEVICE_OST",
+            Self::BalloonChange(_) => "BALLOON_CHANGE",
+            Self::HvBalloonStatusReport(_) => "HV_BALLOON_STATUS_REPORT",
+            Self::MemoryDeviceSizeChange(_) => "MEMORY_DEVICE_SIZE_CHANGE",
+            Self::RtcChange(_) => "RTC_CHANGE",
+            Self::CpuPolarizationChange(_) => "CPU_POLARIZATION_CHANGE",
+            Self::SclpCpiInfoAvailable => "SCLP_CPI_INFO_AVAILABLE",
+            Self::VfuClientHangup(_) => "VFU_CLIENT_HANGUP",
+            Self::NicRxFilterChanged(_) => "NIC_RX_FILTER_CHANGED",
+            Self::FailoverNegotiated(_) => "FAILOVER_NEGOTIATED",
+            Self::UnplugPrimary(_) => "UNPLUG_PRIMARY",
+            Self::NetdevStreamConnected(_) => "NETDEV_STREAM_CONNECTED",
+            Self::NetdevStreamDisconnected(_) => "NETDEV_STREAM_DISCONNECTED",
+            Self::NetdevVhostUserConnected(_) => "NETDEV_VHOST_USER_CONNECTED",
+            Self::NetdevVhostUserDisconnected(_) => "NETDEV_VHOST_USER_DISCONNECTED",
+            Self::RdmaGidStatusChanged(_) => "RDMA_GID_STATUS_CHANGED",
+            Self::SpiceConnected(_) => "SPICE_CONNECTED",
+            Self::SpiceInitialized(_) => "SPICE_INITIALIZED",
+            Self::SpiceDisconnected(_) => "SPICE_DISCONNECTED",
+            Self::SpiceMigrateCompleted => "SPICE_MIGRATE_COMPLETED",
+            Self::VncConnected(_) => "VNC_CONNECTED",
+            Self::VncInitialized(_) => "VNC_INITIALIZED",
+            Self::VncDisconnected(_) => "VNC_DISCONNECTED",
+            Self::Migration(_) => "MIGRATION",
+            Self::MigrationPass(_) => "MIGRATION_PASS",
+            Self::ColoExit(_) => "COLO_EXIT",
+            Self::VfioMigration(_) => "VFIO_MIGRATION",
+            Self::DumpCompleted(_) => "DUMP_COMPLETED",
+            Self::Other(event) => &event.name,
+        }
+    }
+
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> Event<'static> {
+        match self {
+            Self::Shutdown(event) => Event::Shutdown(event.into_owned()),
+            Self::Powerdown => Event::Powerdown,
+            Self::Reset(event) => Event::Reset(event.into_owned()),
+            Self::Stop => Event::Stop,
+            Self::Resume => Event::Resume,
+            Self::Suspend => Event::Suspend,
+            Self::SuspendDisk => Event::SuspendDisk,
+            Self::Wakeup => Event::Wakeup,
+            Self::Watchdog(event) => Event::Watchdog(event.into_owned()),
+            Self::GuestPanicked(event) => Event::GuestPanicked(event.into_owned()),
+            Self::GuestCrashloaded(event) => Event::GuestCrashloaded(event.into_owned()),
+            Self::GuestPvshutdown => Event::GuestPvshutdown,
+            Self::MemoryFailure(event) => Event::MemoryFailure(event.into_owned()),
+            Self::JobStatusChange(event) => Event::JobStatusChange(event.into_owned()),
+            Self::BlockImageCorrupted(event) => Event::BlockImageCorrupted(event.into_owned()),
+            Self::BlockIoError(event) => Event::BlockIoError(event.into_owned()),
+            Self::BlockJobCompleted(event) => Event::BlockJobCompleted(event.into_owned()),
+            Self::BlockJobCancelled(event) => Event::BlockJobCancelled(event.into_owned()),
+            Self::BlockJobError(event) => Event::BlockJobError(event.into_owned()),
+            Self::BlockJobReady(event) => Event::BlockJobReady(event.into_owned()),
+            Self::BlockJobPending(event) => Event::BlockJobPending(event.into_owned()),
+            Self::BlockWriteThreshold(event) => Event::BlockWriteThreshold(event.into_owned()),
+            Self::QuorumFailure(event) => Event::QuorumFailure(event.into_owned()),
+            Self::QuorumReportBad(event) => Event::QuorumReportBad(event.into_owned()),
+            Self::DeviceTrayMoved(event) => Event::DeviceTrayMoved(event.into_owned()),
+            Self::PrManagerStatusChanged(event) => Event::PrManagerStatusChanged(event.into_owned()),
+            Self::BlockExportDeleted(event) => Event::BlockExportDeleted(event.into_owned()),
+            Self::VserportChange(event) => Event::VserportChange(event.into_owned()),
+            Self::DeviceDeleted(event) => Event::DeviceDeleted(event.into_owned()),
+            Self::DeviceUnplugGuestError(event) => Event::DeviceUnplugGuestError(event.into_owned()),
+            Self::MemUnplugError(event) => Event::MemUnplugError(event.into_owned()),
+            Self::AcpiDeviceOst(event) => Event::AcpiDeviceOst(event.into_owned()),
+            Self::BalloonChange(event) => Event::BalloonChange(event),
+            Self::HvBalloonStatusReport(event) => Event::HvBalloonStatusReport(event),
+            Self::MemoryDeviceSizeChange(event) => Event::MemoryDeviceSizeChange(event.into_owned()),
+            Self::RtcChange(event) => Event::RtcChange(event.into_owned()),
+            Self::CpuPolarizationChange(event) => Event::CpuPolarizationChange(event.into_owned()),
+            Self::SclpCpiInfoAvailable => Event::SclpCpiInfoAvailable,
+            Self::VfuClientHangup(event) => Event::VfuClientHangup(event.into_owned()),
+            Self::NicRxFilterChanged(event) => Event::NicRxFilterChanged(event.into_owned()),
+            Self::FailoverNegotiated(event) => Event::FailoverNegotiated(event.into_owned()),
+            Self::UnplugPrimary(event) => Event::UnplugPrimary(event.into_owned()),
+            Self::NetdevStreamConnected(event) => Event::NetdevStreamConnected(event.into_owned()),
+            Self::NetdevStreamDisconnected(event) => Event::NetdevStreamDisconnected(event.into_owned()),
+            Self::NetdevVhostUserConnected(event) => Event::NetdevVhostUserConnected(event.into_owned()),
+            Self::NetdevVhostUserDisconnected(event) => Event::NetdevVhostUserDisconnected(event.into_owned()),
+            Self::RdmaGidStatusChanged(event) => Event::RdmaGidStatusChanged(event.into_owned()),
+            Self::SpiceConnected(event) => Event::SpiceConnected(event.into_owned()),
+            Self::SpiceInitialized(event) => Event::SpiceInitialized(event.into_owned()),
+            Self::SpiceDisconnected(event) => Event::SpiceDisconnected(event.into_owned()),
+            Self::SpiceMigrateCompleted => Event::SpiceMigrateCompleted,
+            Self::VncConnected(event) => Event::VncConnected(event.into_owned()),
+            Self::VncInitialized(event) => Event::VncInitialized(event.into_owned()),
+            Self::VncDisconnected(event) => Event::VncDisconnected(event.into_owned()),
+            Self::Migration(event) => Event::Migration(event.into_owned()),
+            Self::MigrationPass(event) => Event::MigrationPass(event),
+            Self::ColoExit(event) => Event::ColoExit(event.into_owned()),
+            Self::VfioMigration(event) => Event::VfioMigration(event.into_owned()),
+            Self::DumpCompleted(event) => Event::DumpCompleted(event.into_owned()),
+            Self::Other(event) => Event::Other(event.into_owned()),
+        }
+    }
+
+    /// Reads the data of the event of this name.
+    pub(crate) fn read_data(name: &str, members: &Members<'_>, reader: &mut Reader<'a>) -> Result<Self, Error> {
+        Ok(match name {
+            "SHUTDOWN" => Self::Shutdown(members.value(reader)?),
+            "POWERDOWN" => members.value(reader).map(|NoData| Self::Powerdown)?,
+            "RESET" => Self::Reset(members.value(reader)?),
+            "STOP" => members.value(reader).map(|NoData| Self::Stop)?,
+            "RESUME" => members.value(reader).map(|NoData| Self::Resume)?,
+            "SUSPEND" => members.value(reader).map(|NoData| Self::Suspend)?,
+            "SUSPEND_DISK" => members.value(reader).map(|NoData| Self::SuspendDisk)?,
+            "WAKEUP" => members.value(reader).map(|NoData| Self::Wakeup)?,
+            "WATCHDOG" => Self::Watchdog(members.value(reader)?),
+            "GUEST_PANICKED" => Self::GuestPanicked(members.value(reader)?),
+            "GUEST_CRASHLOADED" => Self::GuestCrashloaded(members.value(reader)?),
+            "GUEST_PVSHUTDOWN" => members.value(reader).map(|NoData| Self::GuestPvshutdown)?,
+            "MEMORY_FAILURE" => Self::MemoryFailure(members.value(reader)?),
+            "JOB_STATUS_CHANGE" => Self::JobStatusChange(members.value(reader)?),
+            "BLOCK_IMAGE_CORRUPTED" => Self::BlockImageCorrupted(members.value(reader)?),
+            "BLOCK_IO_ERROR" => Self::BlockIoError(members.value(reader)?),
+            "BLOCK_JOB_COMPLETED" => Self::BlockJobCompleted(members.value(reader)?),
+            "BLOCK_JOB_CANCELLED" => Self::BlockJobCancelled(members.value(reader)?),
+            "BLOCK_JOB_ERROR" => Self::BlockJobError(members.value(reader)?),
+            "BLOCK_JOB_READY" => Self::BlockJobReady(members.value(reader)?),
+            "BLOCK_JOB_PENDING" => Self::BlockJobPending(members.value(reader)?),
+            "BLOCK_WRITE_THRESHOLD" => Self::BlockWriteThreshold(members.value(reader)?),
+            "QUORUM_FAILURE" => Self::QuorumFailure(members.value(reader)?),
+            "QUORUM_REPORT_BAD" => Self::QuorumReportBad(members.value(reader)?),
+            "DEVICE_TRAY_MOVED" => Self::DeviceTrayMoved(members.value(reader)?),
+            "PR_MANAGER_STATUS_CHANGED" => Self::PrManagerStatusChanged(members.value(reader)?),
+            "BLOCK_EXPORT_DELETED" => Self::BlockExportDeleted(members.value(reader)?),
+            "VSERPORT_CHANGE" => Self::VserportChange(members.value(reader)?),
+            "DEVICE_DELETED" => Self::DeviceDeleted(members.value(reader)?),
+            "DEVICE_UNPLUG_GUEST_ERROR" => Self::DeviceUnplugGuestError(members.value(reader)?),
+            "MEM_UNPLUG_ERROR" => Self::MemUnplugError(members.value(reader)?),
+            "ACPI_DEVICE_OST" => Self::AcpiDeviceOst(members.value(reader)?),
+            "BALLOON_CHANGE" => Self::BalloonChange(members.value(reader)?),
+            "HV_BALLOON_STATUS_REPORT" => Self::HvBalloonStatusReport(members.value(reader)?),
+            "MEMORY_DEVICE_SIZE_CHANGE" => Self::MemoryDeviceSizeChange(members.value(reader)?),
+            "RTC_CHANGE" => Self::RtcChange(members.value(reader)?),
+            "CPU_POLARIZATION_CHANGE" => Self::CpuPolarizationChange(members.value(reader)?),
+            "SCLP_CPI_INFO_AVAILABLE" => members.value(reader).map(|NoData| Self::SclpCpiInfoAvailable)?,
+            "VFU_CLIENT_HANGUP" => Self::VfuClientHangup(members.value(reader)?),
+            "NIC_RX_FILTER_CHANGED" => Self::NicRxFilterChanged(members.value(reader)?),
+            "FAILOVER_NEGOTIATED" => Self::FailoverNegotiated(members.value(reader)?),
+            "UNPLUG_PRIMARY" => Self::UnplugPrimary(members.value(reader)?),
+            "NETDEV_STREAM_CONNECTED" => Self::NetdevStreamConnected(members.value(reader)?),
+            "NETDEV_STREAM_DISCONNECTED" => Self::NetdevStreamDisconnected(members.value(reader)?),
+            "NETDEV_VHOST_USER_CONNECTED" => Self::NetdevVhostUserConnected(members.value(reader)?),
+            "NETDEV_VHOST_USER_DISCONNECTED" => Self::NetdevVhostUserDisconnected(members.value(reader)?),
+            "RDMA_GID_STATUS_CHANGED" => Self::RdmaGidStatusChanged(members.value(reader)?),
+            "SPICE_CONNECTED" => Self::SpiceConnected(members.value(reader)?),
+            "SPICE_INITIALIZED" => Self::SpiceInitialized(members.value(reader)?),
+            "SPICE_DISCONNECTED" => Self::SpiceDisconnected(members.value(reader)?),
+            "SPICE_MIGRATE_COMPLETED" => members.value(reader).map(|NoData| Self::SpiceMigrateCompleted)?,
+            "VNC_CONNECTED" => Self::VncConnected(members.value(reader)?),
+            "VNC_INITIALIZED" => Self::VncInitialized(members.value(reader)?),
+            "VNC_DISCONNECTED" => Self::VncDisconnected(members.value(reader)?),
+            "MIGRATION" => Self::Migration(members.value(reader)?),
+            "MIGRATION_PASS" => Self::MigrationPass(members.value(reader)?),
+            "COLO_EXIT" => Self::ColoExit(members.value(reader)?),
+            "VFIO_MIGRATION" => Self::VfioMigration(members.value(reader)?),
+            "DUMP_COMPLETED" => Self::DumpCompleted(members.value(reader)?),
+            _ => return Err(Error::new(ErrorKind::UnknownEvent, reader.offset())),
+        })
+    }
+
+    /// The event of this name, which came without data.
+    pub(crate) fn without_data(name: &Cow<'a, str>, offset: usize) -> Self {
+        match &**name {
+            "POWERDOWN" => Self::Powerdown,
+            "STOP" => Self::Stop,
+            "RESUME" => Self::Resume,
+            "SUSPEND" => Self::Suspend,
+            "SUSPEND_DISK" => Self::SuspendDisk,
+            "WAKEUP" => Self::Wakeup,
+            "GUEST_PVSHUTDOWN" => Self::GuestPvshutdown,
+            "SCLP_CPI_INFO_AVAILABLE" => Self::SclpCpiInfoAvailable,
+            "SPICE_MIGRATE_COMPLETED" => Self::SpiceMigrateCompleted,
+
+            "SHUTDOWN"
+            | "RESET"
+            | "WATCHDOG"
+            | "GUEST_PANICKED"
+            | "GUEST_CRASHLOADED"
+            | "MEMORY_FAILURE"
+            | "JOB_STATUS_CHANGE"
+            | "BLOCK_IMAGE_CORRUPTED"
+            | "BLOCK_IO_ERROR"
+            | "BLOCK_JOB_COMPLETED"
+            | "BLOCK_JOB_CANCELLED"
+            | "BLOCK_JOB_ERROR"
+            | "BLOCK_JOB_READY"
+            | "BLOCK_JOB_PENDING"
+            | "BLOCK_WRITE_THRESHOLD"
+            | "QUORUM_FAILURE"
+            | "QUORUM_REPORT_BAD"
+            | "DEVICE_TRAY_MOVED"
+            | "PR_MANAGER_STATUS_CHANGED"
+            | "BLOCK_EXPORT_DELETED"
+            | "VSERPORT_CHANGE"
+            | "DEVICE_DELETED"
+            | "DEVICE_UNPLUG_GUEST_ERROR"
+            | "MEM_UNPLUG_ERROR"
+            | "ACPI_DEVICE_OST"
+            | "BALLOON_CHANGE"
+            | "HV_BALLOON_STATUS_REPORT"
+            | "MEMORY_DEVICE_SIZE_CHANGE"
+            | "RTC_CHANGE"
+            | "CPU_POLARIZATION_CHANGE"
+            | "VFU_CLIENT_HANGUP"
+            | "NIC_RX_FILTER_CHANGED"
+            | "FAILOVER_NEGOTIATED"
+            | "UNPLUG_PRIMARY"
+            | "NETDEV_STREAM_CONNECTED"
+            | "NETDEV_STREAM_DISCONNECTED"
+            | "NETDEV_VHOST_USER_CONNECTED"
+            | "NETDEV_VHOST_USER_DISCONNECTED"
+            | "RDMA_GID_STATUS_CHANGED"
+            | "SPICE_CONNECTED"
+            | "SPICE_INITIALIZED"
+            | "SPICE_DISCONNECTED"
+            | "VNC_CONNECTED"
+            | "VNC_INITIALIZED"
+            | "VNC_DISCONNECTED"
+            | "MIGRATION"
+            | "MIGRATION_PASS"
+            | "COLO_EXIT"
+            | "VFIO_MIGRATION"
+            | "DUMP_COMPLETED" => Self::other_without_data(name, true, offset),
+            _ => Self::other_without_data(name, false, offset),
+        }
+    }
+
+    /// Writes the event from its name to its end.
+    #[expect(clippy::too_many_lines, reason = "an arm for each event")]
+    pub(crate) fn write_rest(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Shutdown(event) => {
+                out.extend_from_slice(b"\"SHUTDOWN\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::Powerdown => out.extend_from_slice(b"\"POWERDOWN\""),
+            Self::Reset(event) => {
+                out.extend_from_slice(b"\"RESET\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::Stop => out.extend_from_slice(b"\"STOP\""),
+            Self::Resume => out.extend_from_slice(b"\"RESUME\""),
+            Self::Suspend => out.extend_from_slice(b"\"SUSPEND\""),
+            Self::SuspendDisk => out.extend_from_slice(b"\"SUSPEND_DISK\""),
+            Self::Wakeup => out.extend_from_slice(b"\"WAKEUP\""),
+            Self::Watchdog(event) => {
+                out.extend_from_slice(b"\"WATCHDOG\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::GuestPanicked(event) => {
+                out.extend_from_slice(b"\"GUEST_PANICKED\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::GuestCrashloaded(event) => {
+                out.extend_from_slice(b"\"GUEST_CRASHLOADED\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::GuestPvshutdown => out.extend_from_slice(b"\"GUEST_PVSHUTDOWN\""),
+            Self::MemoryFailure(event) => {
+                out.extend_from_slice(b"\"MEMORY_FAILURE\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::JobStatusChange(event) => {
+                out.extend_from_slice(b"\"JOB_STATUS_CHANGE\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::BlockImageCorrupted(event) => {
+                out.extend_from_slice(b"\"BLOCK_IMAGE_CORRUPTED\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::BlockIoError(event) => {
+                out.extend_from_slice(b"\"BLOCK_IO_ERROR\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::BlockJobCompleted(event) => {
+                out.extend_from_slice(b"\"BLOCK_JOB_COMPLETED\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::BlockJobCancelled(event) => {
+                out.extend_from_slice(b"\"BLOCK_JOB_CANCELLED\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::BlockJobError(event) => {
+                out.extend_from_slice(b"\"BLOCK_JOB_ERROR\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::BlockJobReady(event) => {
+                out.extend_from_slice(b"\"BLOCK_JOB_READY\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::BlockJobPending(event) => {
+                out.extend_from_slice(b"\"BLOCK_JOB_PENDING\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::BlockWriteThreshold(event) => {
+                out.extend_from_slice(b"\"BLOCK_WRITE_THRESHOLD\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::QuorumFailure(event) => {
+                out.extend_from_slice(b"\"QUORUM_FAILURE\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::QuorumReportBad(event) => {
+                out.extend_from_slice(b"\"QUORUM_REPORT_BAD\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::DeviceTrayMoved(event) => {
+                out.extend_from_slice(b"\"DEVICE_TRAY_MOVED\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::PrManagerStatusChanged(event) => {
+                out.extend_from_slice(b"\"PR_MANAGER_STATUS_CHANGED\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::BlockExportDeleted(event) => {
+                out.extend_from_slice(b"\"BLOCK_EXPORT_DELETED\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::VserportChange(event) => {
+                out.extend_from_slice(b"\"VSERPORT_CHANGE\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::DeviceDeleted(event) => {
+                out.extend_from_slice(b"\"DEVICE_DELETED\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::DeviceUnplugGuestError(event) => {
+                out.extend_from_slice(b"\"DEVICE_UNPLUG_GUEST_ERROR\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::MemUnplugError(event) => {
+                out.extend_from_slice(b"\"MEM_UNPLUG_ERROR\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::AcpiDeviceOst(event) => {
+                out.extend_from_slice(b"\"ACPI_DEVICE_OST\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::BalloonChange(event) => {
+                out.extend_from_slice(b"\"BALLOON_CHANGE\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::HvBalloonStatusReport(event) => {
+                out.extend_from_slice(b"\"HV_BALLOON_STATUS_REPORT\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::MemoryDeviceSizeChange(event) => {
+                out.extend_from_slice(b"\"MEMORY_DEVICE_SIZE_CHANGE\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::RtcChange(event) => {
+                out.extend_from_slice(b"\"RTC_CHANGE\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::CpuPolarizationChange(event) => {
+                out.extend_from_slice(b"\"CPU_POLARIZATION_CHANGE\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::SclpCpiInfoAvailable => out.extend_from_slice(b"\"SCLP_CPI_INFO_AVAILABLE\""),
+            Self::VfuClientHangup(event) => {
+                out.extend_from_slice(b"\"VFU_CLIENT_HANGUP\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::NicRxFilterChanged(event) => {
+                out.extend_from_slice(b"\"NIC_RX_FILTER_CHANGED\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::FailoverNegotiated(event) => {
+                out.extend_from_slice(b"\"FAILOVER_NEGOTIATED\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::UnplugPrimary(event) => {
+                out.extend_from_slice(b"\"UNPLUG_PRIMARY\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::NetdevStreamConnected(event) => {
+                out.extend_from_slice(b"\"NETDEV_STREAM_CONNECTED\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::NetdevStreamDisconnected(event) => {
+                out.extend_from_slice(b"\"NETDEV_STREAM_DISCONNECTED\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::NetdevVhostUserConnected(event) => {
+                out.extend_from_slice(b"\"NETDEV_VHOST_USER_CONNECTED\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::NetdevVhostUserDisconnected(event) => {
+                out.extend_from_slice(b"\"NETDEV_VHOST_USER_DISCONNECTED\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::RdmaGidStatusChanged(event) => {
+                out.extend_from_slice(b"\"RDMA_GID_STATUS_CHANGED\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::SpiceConnected(event) => {
+                out.extend_from_slice(b"\"SPICE_CONNECTED\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::SpiceInitialized(event) => {
+                out.extend_from_slice(b"\"SPICE_INITIALIZED\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::SpiceDisconnected(event) => {
+                out.extend_from_slice(b"\"SPICE_DISCONNECTED\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::SpiceMigrateCompleted => out.extend_from_slice(b"\"SPICE_MIGRATE_COMPLETED\""),
+            Self::VncConnected(event) => {
+                out.extend_from_slice(b"\"VNC_CONNECTED\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::VncInitialized(event) => {
+                out.extend_from_slice(b"\"VNC_INITIALIZED\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::VncDisconnected(event) => {
+                out.extend_from_slice(b"\"VNC_DISCONNECTED\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::Migration(event) => {
+                out.extend_from_slice(b"\"MIGRATION\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::MigrationPass(event) => {
+                out.extend_from_slice(b"\"MIGRATION_PASS\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::ColoExit(event) => {
+                out.extend_from_slice(b"\"COLO_EXIT\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::VfioMigration(event) => {
+                out.extend_from_slice(b"\"VFIO_MIGRATION\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::DumpCompleted(event) => {
+                out.extend_from_slice(b"\"DUMP_COMPLETED\", \"data\": ");
+                event.write_to(out);
+            }
+            Self::Other(event) => return event.write_rest(out),
+        }
+        out.push(b'}');
+    }
+}
+
+/// The data of an event that has none: an empty object, if there is one at all.
+struct NoData;
+
+impl<'a> Decode<'a> for NoData {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &[])?;
+        while members.next(reader)?.is_some() {}
+        Ok(Self)
+    }
+}

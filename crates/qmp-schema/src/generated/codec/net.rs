@@ -1,0 +1,691 @@
+// Made by `cargo xtask codegen` from facts/qmp.json. Change that, not this.
+
+//! Reading and writing the types of `net`.
+
+use alloc::{borrow::Cow, vec::Vec};
+
+use crate::{
+    Decode, Encode, Error, Event, FailoverNegotiated, FdSocketAddress, InetSocketAddress, NetdevStreamConnected,
+    NetdevStreamDisconnected, NetdevVhostUserConnected, NetdevVhostUserDisconnected, NicRxFilterChanged, Object,
+    RdmaGidStatusChanged, SocketAddress, SocketAddressType, UnixSocketAddress, UnplugPrimary, VsockSocketAddress,
+    open_enum,
+    reader::{Members, Reader, required},
+};
+
+impl NicRxFilterChanged<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> NicRxFilterChanged<'static> {
+        NicRxFilterChanged {
+            name: self.name.map(|text| Cow::Owned(text.into_owned())),
+            path: Cow::Owned(self.path.into_owned()),
+        }
+    }
+}
+
+impl<'a> Decode<'a> for NicRxFilterChanged<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["name", "path"])?;
+        let mut name = None;
+        let mut path = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => name = Some(members.value(reader)?),
+                _ => path = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self { name, path: required(path, "path", reader)? })
+    }
+}
+
+impl Encode for NicRxFilterChanged<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{");
+        let mut separator: &[u8] = b"";
+        if let Some(name) = &self.name {
+            out.extend_from_slice(separator);
+            out.extend_from_slice(b"\"name\": ");
+            name.write_to(out);
+            separator = b", ";
+        }
+        out.extend_from_slice(separator);
+        out.extend_from_slice(b"\"path\": ");
+        self.path.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<NicRxFilterChanged<'a>> for Event<'a> {
+    fn from(event: NicRxFilterChanged<'a>) -> Self {
+        Self::NicRxFilterChanged(event)
+    }
+}
+
+impl FailoverNegotiated<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> FailoverNegotiated<'static> {
+        FailoverNegotiated { device_id: Cow::Owned(self.device_id.into_owned()) }
+    }
+}
+
+impl<'a> Decode<'a> for FailoverNegotiated<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["device-id"])?;
+        let mut device_id = None;
+        while members.next(reader)?.is_some() {
+            device_id = Some(members.value(reader)?);
+        }
+        Ok(Self { device_id: required(device_id, "device-id", reader)? })
+    }
+}
+
+impl Encode for FailoverNegotiated<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"device-id\": ");
+        self.device_id.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<FailoverNegotiated<'a>> for Event<'a> {
+    fn from(event: FailoverNegotiated<'a>) -> Self {
+        Self::FailoverNegotiated(event)
+    }
+}
+
+impl UnplugPrimary<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> UnplugPrimary<'static> {
+        UnplugPrimary { device_id: Cow::Owned(self.device_id.into_owned()) }
+    }
+}
+
+impl<'a> Decode<'a> for UnplugPrimary<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["device-id"])?;
+        let mut device_id = None;
+        while members.next(reader)?.is_some() {
+            device_id = Some(members.value(reader)?);
+        }
+        Ok(Self { device_id: required(device_id, "device-id", reader)? })
+    }
+}
+
+impl Encode for UnplugPrimary<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"device-id\": ");
+        self.device_id.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<UnplugPrimary<'a>> for Event<'a> {
+    fn from(event: UnplugPrimary<'a>) -> Self {
+        Self::UnplugPrimary(event)
+    }
+}
+
+impl NetdevStreamConnected<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> NetdevStreamConnected<'static> {
+        NetdevStreamConnected { netdev_id: Cow::Owned(self.netdev_id.into_owned()), addr: self.addr.into_owned() }
+    }
+}
+
+impl<'a> Decode<'a> for NetdevStreamConnected<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["netdev-id", "addr"])?;
+        let mut netdev_id = None;
+        let mut addr = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => netdev_id = Some(members.value(reader)?),
+                _ => addr = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self { netdev_id: required(netdev_id, "netdev-id", reader)?, addr: required(addr, "addr", reader)? })
+    }
+}
+
+impl Encode for NetdevStreamConnected<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"netdev-id\": ");
+        self.netdev_id.write_to(out);
+        out.extend_from_slice(b", \"addr\": ");
+        self.addr.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<NetdevStreamConnected<'a>> for Event<'a> {
+    fn from(event: NetdevStreamConnected<'a>) -> Self {
+        Self::NetdevStreamConnected(event)
+    }
+}
+
+impl NetdevStreamDisconnected<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> NetdevStreamDisconnected<'static> {
+        NetdevStreamDisconnected { netdev_id: Cow::Owned(self.netdev_id.into_owned()) }
+    }
+}
+
+impl<'a> Decode<'a> for NetdevStreamDisconnected<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["netdev-id"])?;
+        let mut netdev_id = None;
+        while members.next(reader)?.is_some() {
+            netdev_id = Some(members.value(reader)?);
+        }
+        Ok(Self { netdev_id: required(netdev_id, "netdev-id", reader)? })
+    }
+}
+
+impl Encode for NetdevStreamDisconnected<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"netdev-id\": ");
+        self.netdev_id.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<NetdevStreamDisconnected<'a>> for Event<'a> {
+    fn from(event: NetdevStreamDisconnected<'a>) -> Self {
+        Self::NetdevStreamDisconnected(event)
+    }
+}
+
+impl NetdevVhostUserConnected<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> NetdevVhostUserConnected<'static> {
+        NetdevVhostUserConnected {
+            netdev_id: Cow::Owned(self.netdev_id.into_owned()),
+            chardev_id: Cow::Owned(self.chardev_id.into_owned()),
+        }
+    }
+}
+
+impl<'a> Decode<'a> for NetdevVhostUserConnected<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["netdev-id", "chardev-id"])?;
+        let mut netdev_id = None;
+        let mut chardev_id = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => netdev_id = Some(members.value(reader)?),
+                _ => chardev_id = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self {
+            netdev_id: required(netdev_id, "netdev-id", reader)?,
+            chardev_id: required(chardev_id, "chardev-id", reader)?,
+        })
+    }
+}
+
+impl Encode for NetdevVhostUserConnected<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"netdev-id\": ");
+        self.netdev_id.write_to(out);
+        out.extend_from_slice(b", \"chardev-id\": ");
+        self.chardev_id.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<NetdevVhostUserConnected<'a>> for Event<'a> {
+    fn from(event: NetdevVhostUserConnected<'a>) -> Self {
+        Self::NetdevVhostUserConnected(event)
+    }
+}
+
+impl NetdevVhostUserDisconnected<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> NetdevVhostUserDisconnected<'static> {
+        NetdevVhostUserDisconnected { netdev_id: Cow::Owned(self.netdev_id.into_owned()) }
+    }
+}
+
+impl<'a> Decode<'a> for NetdevVhostUserDisconnected<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["netdev-id"])?;
+        let mut netdev_id = None;
+        while members.next(reader)?.is_some() {
+            netdev_id = Some(members.value(reader)?);
+        }
+        Ok(Self { netdev_id: required(netdev_id, "netdev-id", reader)? })
+    }
+}
+
+impl Encode for NetdevVhostUserDisconnected<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"netdev-id\": ");
+        self.netdev_id.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<NetdevVhostUserDisconnected<'a>> for Event<'a> {
+    fn from(event: NetdevVhostUserDisconnected<'a>) -> Self {
+        Self::NetdevVhostUserDisconnected(event)
+    }
+}
+
+impl RdmaGidStatusChanged<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> RdmaGidStatusChanged<'static> {
+        RdmaGidStatusChanged {
+            netdev: Cow::Owned(self.netdev.into_owned()),
+            gid_status: self.gid_status,
+            subnet_prefix: self.subnet_prefix,
+            interface_id: self.interface_id,
+        }
+    }
+}
+
+impl<'a> Decode<'a> for RdmaGidStatusChanged<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["netdev", "interface-id", "gid-status", "subnet-prefix"])?;
+        let mut netdev = None;
+        let mut interface_id = None;
+        let mut gid_status = None;
+        let mut subnet_prefix = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => netdev = Some(members.value(reader)?),
+                1 => interface_id = Some(members.value(reader)?),
+                2 => gid_status = Some(members.value(reader)?),
+                _ => subnet_prefix = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self {
+            netdev: required(netdev, "netdev", reader)?,
+            gid_status: required(gid_status, "gid-status", reader)?,
+            subnet_prefix: required(subnet_prefix, "subnet-prefix", reader)?,
+            interface_id: required(interface_id, "interface-id", reader)?,
+        })
+    }
+}
+
+impl Encode for RdmaGidStatusChanged<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"netdev\": ");
+        self.netdev.write_to(out);
+        out.extend_from_slice(b", \"interface-id\": ");
+        self.interface_id.write_to(out);
+        out.extend_from_slice(b", \"gid-status\": ");
+        self.gid_status.write_to(out);
+        out.extend_from_slice(b", \"subnet-prefix\": ");
+        self.subnet_prefix.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl<'a> From<RdmaGidStatusChanged<'a>> for Event<'a> {
+    fn from(event: RdmaGidStatusChanged<'a>) -> Self {
+        Self::RdmaGidStatusChanged(event)
+    }
+}
+
+impl FdSocketAddress<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> FdSocketAddress<'static> {
+        FdSocketAddress { str: Cow::Owned(self.str.into_owned()) }
+    }
+}
+
+impl<'a> Decode<'a> for FdSocketAddress<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["str"])?;
+        let mut str = None;
+        while members.next(reader)?.is_some() {
+            str = Some(members.value(reader)?);
+        }
+        Ok(Self { str: required(str, "str", reader)? })
+    }
+}
+
+impl Encode for FdSocketAddress<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"str\": ");
+        self.str.write_to(out);
+        out.push(b'}');
+    }
+}
+
+impl InetSocketAddress<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> InetSocketAddress<'static> {
+        InetSocketAddress {
+            host: Cow::Owned(self.host.into_owned()),
+            port: Cow::Owned(self.port.into_owned()),
+            numeric: self.numeric,
+            to: self.to,
+            ipv4: self.ipv4,
+            ipv6: self.ipv6,
+            keep_alive: self.keep_alive,
+            keep_alive_count: self.keep_alive_count,
+            keep_alive_idle: self.keep_alive_idle,
+            keep_alive_interval: self.keep_alive_interval,
+            mptcp: self.mptcp,
+        }
+    }
+}
+
+impl<'a> Decode<'a> for InetSocketAddress<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(
+            reader,
+            &[
+                "numeric",
+                "port",
+                "mptcp",
+                "keep-alive-interval",
+                "ipv6",
+                "ipv4",
+                "keep-alive-idle",
+                "host",
+                "keep-alive",
+                "to",
+                "keep-alive-count",
+            ],
+        )?;
+        let mut numeric = None;
+        let mut port = None;
+        let mut mptcp = None;
+        let mut keep_alive_interval = None;
+        let mut ipv6 = None;
+        let mut ipv4 = None;
+        let mut keep_alive_idle = None;
+        let mut host = None;
+        let mut keep_alive = None;
+        let mut to = None;
+        let mut keep_alive_count = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => numeric = Some(members.value(reader)?),
+                1 => port = Some(members.value(reader)?),
+                2 => mptcp = Some(members.value(reader)?),
+                3 => keep_alive_interval = Some(members.value(reader)?),
+                4 => ipv6 = Some(members.value(reader)?),
+                5 => ipv4 = Some(members.value(reader)?),
+                6 => keep_alive_idle = Some(members.value(reader)?),
+                7 => host = Some(members.value(reader)?),
+                8 => keep_alive = Some(members.value(reader)?),
+                9 => to = Some(members.value(reader)?),
+                _ => keep_alive_count = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self {
+            host: required(host, "host", reader)?,
+            port: required(port, "port", reader)?,
+            numeric,
+            to,
+            ipv4,
+            ipv6,
+            keep_alive,
+            keep_alive_count,
+            keep_alive_idle,
+            keep_alive_interval,
+            mptcp,
+        })
+    }
+}
+
+impl Encode for InetSocketAddress<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{");
+        let mut separator: &[u8] = b"";
+        if let Some(numeric) = &self.numeric {
+            out.extend_from_slice(separator);
+            out.extend_from_slice(b"\"numeric\": ");
+            numeric.write_to(out);
+            separator = b", ";
+        }
+        out.extend_from_slice(separator);
+        out.extend_from_slice(b"\"port\": ");
+        self.port.write_to(out);
+        if let Some(mptcp) = &self.mptcp {
+            out.extend_from_slice(b", \"mptcp\": ");
+            mptcp.write_to(out);
+        }
+        if let Some(keep_alive_interval) = &self.keep_alive_interval {
+            out.extend_from_slice(b", \"keep-alive-interval\": ");
+            keep_alive_interval.write_to(out);
+        }
+        if let Some(ipv6) = &self.ipv6 {
+            out.extend_from_slice(b", \"ipv6\": ");
+            ipv6.write_to(out);
+        }
+        if let Some(ipv4) = &self.ipv4 {
+            out.extend_from_slice(b", \"ipv4\": ");
+            ipv4.write_to(out);
+        }
+        if let Some(keep_alive_idle) = &self.keep_alive_idle {
+            out.extend_from_slice(b", \"keep-alive-idle\": ");
+            keep_alive_idle.write_to(out);
+        }
+        out.extend_from_slice(b", \"host\": ");
+        self.host.write_to(out);
+        if let Some(keep_alive) = &self.keep_alive {
+            out.extend_from_slice(b", \"keep-alive\": ");
+            keep_alive.write_to(out);
+        }
+        if let Some(to) = &self.to {
+            out.extend_from_slice(b", \"to\": ");
+            to.write_to(out);
+        }
+        if let Some(keep_alive_count) = &self.keep_alive_count {
+            out.extend_from_slice(b", \"keep-alive-count\": ");
+            keep_alive_count.write_to(out);
+        }
+        out.push(b'}');
+    }
+}
+
+impl SocketAddress<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> SocketAddress<'static> {
+        match self {
+            Self::Inet(case) => SocketAddress::Inet(case.into_owned()),
+            Self::Unix(case) => SocketAddress::Unix(case.into_owned()),
+            Self::Vsock(case) => SocketAddress::Vsock(case.into_owned()),
+            Self::Fd(case) => SocketAddress::Fd(case.into_owned()),
+            Self::Other(members) => SocketAddress::Other(members.into_owned()),
+        }
+    }
+}
+
+impl<'a> Decode<'a> for SocketAddress<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        Ok(match &*reader.look_for_tag("type")? {
+            "inet" => Self::Inet(reader.case("type")?),
+            "unix" => Self::Unix(reader.case("type")?),
+            "vsock" => Self::Vsock(reader.case("type")?),
+            "fd" => Self::Fd(reader.case("type")?),
+            _ => Self::Other(Object::read(reader)?),
+        })
+    }
+}
+
+impl Encode for SocketAddress<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Inet(case) => {
+                out.extend_from_slice(b"{");
+                let mut separator: &[u8] = b"";
+                if let Some(numeric) = &case.numeric {
+                    out.extend_from_slice(separator);
+                    out.extend_from_slice(b"\"numeric\": ");
+                    numeric.write_to(out);
+                    separator = b", ";
+                }
+                out.extend_from_slice(separator);
+                out.extend_from_slice(b"\"port\": ");
+                case.port.write_to(out);
+                if let Some(mptcp) = &case.mptcp {
+                    out.extend_from_slice(b", \"mptcp\": ");
+                    mptcp.write_to(out);
+                }
+                if let Some(keep_alive_interval) = &case.keep_alive_interval {
+                    out.extend_from_slice(b", \"keep-alive-interval\": ");
+                    keep_alive_interval.write_to(out);
+                }
+                if let Some(ipv6) = &case.ipv6 {
+                    out.extend_from_slice(b", \"ipv6\": ");
+                    ipv6.write_to(out);
+                }
+                if let Some(ipv4) = &case.ipv4 {
+                    out.extend_from_slice(b", \"ipv4\": ");
+                    ipv4.write_to(out);
+                }
+                if let Some(keep_alive_idle) = &case.keep_alive_idle {
+                    out.extend_from_slice(b", \"keep-alive-idle\": ");
+                    keep_alive_idle.write_to(out);
+                }
+                out.extend_from_slice(b", \"host\": ");
+                case.host.write_to(out);
+                if let Some(keep_alive) = &case.keep_alive {
+                    out.extend_from_slice(b", \"keep-alive\": ");
+                    keep_alive.write_to(out);
+                }
+                if let Some(to) = &case.to {
+                    out.extend_from_slice(b", \"to\": ");
+                    to.write_to(out);
+                }
+                out.extend_from_slice(b", \"type\": \"inet\"");
+                if let Some(keep_alive_count) = &case.keep_alive_count {
+                    out.extend_from_slice(b", \"keep-alive-count\": ");
+                    keep_alive_count.write_to(out);
+                }
+                out.push(b'}');
+            }
+            Self::Unix(case) => {
+                out.extend_from_slice(b"{");
+                let mut separator: &[u8] = b"";
+                if let Some(r#abstract) = &case.r#abstract {
+                    out.extend_from_slice(separator);
+                    out.extend_from_slice(b"\"abstract\": ");
+                    r#abstract.write_to(out);
+                    separator = b", ";
+                }
+                out.extend_from_slice(separator);
+                out.extend_from_slice(b"\"path\": ");
+                case.path.write_to(out);
+                out.extend_from_slice(b", \"type\": \"unix\"");
+                if let Some(tight) = &case.tight {
+                    out.extend_from_slice(b", \"tight\": ");
+                    tight.write_to(out);
+                }
+                out.push(b'}');
+            }
+            Self::Vsock(case) => {
+                out.extend_from_slice(b"{\"port\": ");
+                case.port.write_to(out);
+                out.extend_from_slice(b", \"cid\": ");
+                case.cid.write_to(out);
+                out.extend_from_slice(b", \"type\": \"vsock\"}");
+            }
+            Self::Fd(case) => {
+                out.extend_from_slice(b"{\"str\": ");
+                case.str.write_to(out);
+                out.extend_from_slice(b", \"type\": \"fd\"}");
+            }
+            Self::Other(members) => members.write_to(out),
+        }
+    }
+}
+open_enum! { SocketAddressType { Inet = "inet",
+Unix = "unix",
+Vsock = "vsock",
+Fd = "fd",
+ } }
+
+impl UnixSocketAddress<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> UnixSocketAddress<'static> {
+        UnixSocketAddress { path: Cow::Owned(self.path.into_owned()), r#abstract: self.r#abstract, tight: self.tight }
+    }
+}
+
+impl<'a> Decode<'a> for UnixSocketAddress<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["abstract", "path", "tight"])?;
+        let mut r#abstract = None;
+        let mut path = None;
+        let mut tight = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => r#abstract = Some(members.value(reader)?),
+                1 => path = Some(members.value(reader)?),
+                _ => tight = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self { path: required(path, "path", reader)?, r#abstract, tight })
+    }
+}
+
+impl Encode for UnixSocketAddress<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{");
+        let mut separator: &[u8] = b"";
+        if let Some(r#abstract) = &self.r#abstract {
+            out.extend_from_slice(separator);
+            out.extend_from_slice(b"\"abstract\": ");
+            r#abstract.write_to(out);
+            separator = b", ";
+        }
+        out.extend_from_slice(separator);
+        out.extend_from_slice(b"\"path\": ");
+        self.path.write_to(out);
+        if let Some(tight) = &self.tight {
+            out.extend_from_slice(b", \"tight\": ");
+            tight.write_to(out);
+        }
+        out.push(b'}');
+    }
+}
+
+impl VsockSocketAddress<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> VsockSocketAddress<'static> {
+        VsockSocketAddress { cid: Cow::Owned(self.cid.into_owned()), port: Cow::Owned(self.port.into_owned()) }
+    }
+}
+
+impl<'a> Decode<'a> for VsockSocketAddress<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, &["port", "cid"])?;
+        let mut port = None;
+        let mut cid = None;
+        while let Some(member) = members.next(reader)? {
+            match member {
+                0 => port = Some(members.value(reader)?),
+                _ => cid = Some(members.value(reader)?),
+            }
+        }
+        Ok(Self { cid: required(cid, "cid", reader)?, port: required(port, "port", reader)? })
+    }
+}
+
+impl Encode for VsockSocketAddress<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"port\": ");
+        self.port.write_to(out);
+        out.extend_from_slice(b", \"cid\": ");
+        self.cid.write_to(out);
+        out.push(b'}');
+    }
+}

@@ -1,0 +1,73 @@
+//! What is known about each event beside its type.
+
+use crate::Event;
+
+/// Facts about an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct EventInfo {
+    /// Its name in QMP: `SPICE_CONNECTED`.
+    pub name: &'static str,
+    /// The first version of QEMU that has it: `"0.14"`.
+    pub since: &'static str,
+    /// The first version of QEMU that does not have it any more.
+    pub until: Option<&'static str>,
+    /// QEMU has said that it will go.
+    pub deprecated: bool,
+    /// QEMU has said that it may change at any time.
+    pub unstable: bool,
+    /// Whether QEMU sends at most one a second.
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// QEMU sends at most one event of the kind a second, the last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct RateLimit {
+    /// One a second for each value of this member of the data, instead of one in all.
+    pub per: Option<&'static str>,
+    /// The first version of QEMU that limits it; `None`: as long as there has been a limit on any event.
+    pub since: Option<&'static str>,
+}
+
+impl EventInfo {
+    pub(crate) const fn new(name: &'static str, since: &'static str) -> Self {
+        Self { name, since, until: None, deprecated: false, unstable: false, rate_limit: None }
+    }
+
+    pub(crate) const fn until(self, version: &'static str) -> Self {
+        Self { until: Some(version), ..self }
+    }
+
+    pub(crate) const fn deprecated(self) -> Self {
+        Self { deprecated: true, ..self }
+    }
+
+    pub(crate) const fn unstable(self) -> Self {
+        Self { unstable: true, ..self }
+    }
+
+    pub(crate) const fn limited(self, per: Option<&'static str>, since: Option<&'static str>) -> Self {
+        Self { rate_limit: Some(RateLimit { per, since }), ..self }
+    }
+
+    /// Facts about every event that has a type.
+    #[must_use]
+    pub const fn all() -> &'static [Self] {
+        crate::generated::EVENTS
+    }
+
+    /// Facts about the event of this name.
+    #[must_use]
+    pub fn of(name: &str) -> Option<&'static Self> {
+        Self::all().iter().find(|info| info.name == name)
+    }
+}
+
+impl Event<'_> {
+    /// Facts about the event; `None` where the crate does not know its name.
+    #[must_use]
+    pub fn info(&self) -> Option<&'static EventInfo> {
+        EventInfo::of(self.name())
+    }
+}

@@ -1,0 +1,61 @@
+//! QEMU's enumerations, which later versions extend.
+
+/// Names of an enumeration's values, and everything that follows from them.
+macro_rules! open_enum {
+    ($name:ident { $($variant:ident = $text:literal,)* }) => {
+        impl $name<'_> {
+            /// The value as QMP carries it.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$variant => $text,)*
+                    Self::Other(text) => text,
+                }
+            }
+
+            /// A copy that borrows nothing.
+            #[must_use]
+            pub fn into_owned(self) -> $name<'static> {
+                match self {
+                    $(Self::$variant => $name::$variant,)*
+                    Self::Other(text) => $name::Other(alloc::borrow::Cow::Owned(text.into_owned())),
+                }
+            }
+        }
+
+        impl<'a> From<alloc::borrow::Cow<'a, str>> for $name<'a> {
+            fn from(text: alloc::borrow::Cow<'a, str>) -> Self {
+                match &*text {
+                    $($text => Self::$variant,)*
+                    _ => Self::Other(text),
+                }
+            }
+        }
+
+        impl<'a> From<&'a str> for $name<'a> {
+            fn from(text: &'a str) -> Self {
+                Self::from(alloc::borrow::Cow::Borrowed(text))
+            }
+        }
+
+        impl core::fmt::Display for $name<'_> {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl<'a> crate::Decode<'a> for $name<'a> {
+            fn read(reader: &mut crate::Reader<'a>) -> Result<Self, crate::Error> {
+                reader.string().map(Self::from)
+            }
+        }
+
+        impl crate::Encode for $name<'_> {
+            fn write_to(&self, out: &mut alloc::vec::Vec<u8>) {
+                crate::wire::write_str(out, self.as_str());
+            }
+        }
+    };
+}
+
+pub(crate) use open_enum;
