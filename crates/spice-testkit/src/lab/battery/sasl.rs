@@ -69,7 +69,7 @@ pub const SASL: &[Case] = &[
 ];
 
 /// A client that can't choose a mechanism: a good reply and an error frame, and then the server forgets the socket.
-pub const NO_SELECTION: Case = case("no mechanism selection", Answer::refused(&[0, 4]), |wire| {
+pub const NO_SELECTION: Case = case("SASL without mechanism selection", Answer::refused(&[0, 4]), |wire| {
     wire.send(&Mess { common: vec![cap::MINI_HEADER], ..main() }.bytes())?;
     wire.read_reply()?;
     wire.read_reply().map(drop)

@@ -2,15 +2,11 @@
 
 use std::{io, thread, time::Duration};
 
-use super::{Form, Scenario, Stage};
+use super::{Form, MOMENT, Scenario, Stage};
 use crate::{
     captures::{PASSWORD, USER},
     lab::{CHANNELS, Client},
 };
-
-/// Long enough for the channels to have been set up. QEMU 7.2 was seen to crash, about every third time, when a client
-/// leaves in the same millisecond in which its last channel was initialized.
-const MOMENT: Duration = Duration::from_millis(300);
 
 pub(super) const ALL: &[Scenario] = &[
     Scenario {

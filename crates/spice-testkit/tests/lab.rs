@@ -1,0 +1,71 @@
+//! The real peers, live: each test says so and passes where they are missing, except where `CI` is set.
+#![cfg(feature = "lab")]
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+};
+
+use spice_testkit::{
+    captures::{PASSWORD, USER},
+    lab::{
+        self, Client, Peer, Pki, SaslUser, Vm,
+        battery::{ACCEPTED, Case, NO_SELECTION, REFUSED, SASL},
+        scenarios,
+    },
+};
+
+/// Plays the cases one after another; each must be answered as expected, and QEMU must report its end.
+fn check(vm: &Vm, port: u16, cases: &[Case]) -> io::Result<()> {
+    for (n, case) in (1..).zip(cases) {
+        let seen = case.play(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
+        assert!(case.expected.is(&seen), "{}: expected {:?}, saw {seen:?}", case.name, case.expected);
+        vm.events().wait_for("SPICE_DISCONNECTED", n)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_real_server_refuses_and_accepts_as_the_battery_says() {
+    if !lab::have(&[Peer::Qemu, Peer::Openssl]) {
+        return;
+    }
+    let (port, tls_port, pki) = (lab::free_port().unwrap(), lab::free_port().unwrap(), Pki::new().unwrap());
+    let dir = pki.dir().display();
+    let spice =
+        format!("port={port},tls-port={tls_port},x509-dir={dir},addr=127.0.0.1,password={PASSWORD},tls-channel=record");
+    let vm = Vm::boot(&spice).unwrap();
+    check(&vm, port, &[REFUSED, ACCEPTED].concat()).unwrap();
+    assert_eq!(vm.events().count("SPICE_INITIALIZED"), ACCEPTED.len());
+}
+
+#[test]
+fn a_real_sasl_server_answers_as_the_battery_says() {
+    if !lab::have(&[Peer::Qemu, Peer::Openssl, Peer::Sasl]) {
+        return;
+    }
+    let port = lab::free_port().unwrap();
+    let user = SaslUser::new(USER, PASSWORD, "digest-md5").unwrap();
+    let vm = Vm::boot_with(&format!("port={port},addr=127.0.0.1,sasl=on"), |qemu| user.configure(qemu)).unwrap();
+    check(&vm, port, SASL).unwrap();
+    assert_eq!(vm.events().count("SPICE_INITIALIZED"), 1);
+    let seen = NO_SELECTION.play(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).unwrap();
+    assert!(NO_SELECTION.expected.is(&seen), "saw {seen:?}");
+}
+
+#[test]
+fn a_real_client_opens_every_channel() {
+    if !lab::have(&[Peer::Qemu, Peer::SpiceGtk]) {
+        return;
+    }
+    let port = lab::free_port().unwrap();
+    let vm = Vm::boot(&format!("port={port},addr=127.0.0.1,disable-ticketing=on")).unwrap();
+    let client = Client::start(&["--port", &port.to_string()]).unwrap();
+    vm.events().wait_for("SPICE_INITIALIZED", lab::CHANNELS).unwrap();
+    std::thread::sleep(scenarios::MOMENT);
+    let channels = vm.events().execute(r#"{"execute": "query-spice"}"#).unwrap();
+    assert_eq!(channels.matches("\"channel-type\"").count(), lab::CHANNELS, "{channels}");
+    assert!(client.leave().unwrap().success());
+    vm.events().wait_for_quiet().unwrap();
+    assert_eq!(vm.events().count("SPICE_CONNECTED"), lab::CHANNELS);
+}
