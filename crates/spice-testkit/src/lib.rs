@@ -5,3 +5,4 @@ pub mod captures;
 pub mod events;
 #[cfg(feature = "lab")]
 pub mod lab;
+pub mod packets;

@@ -1,0 +1,109 @@
+//! Generators: wire units, whole conversations, and how they are cut and interleaved; valid, and nearly valid.
+//!
+//! Every type here implements [`Arbitrary`]: it is made from a string of bytes, its *choices*. One generator so serves three
+//! drivers. A fuzzer hands in its own bytes; proptest draws and shrinks them ([`strategy`]); a seed makes them in order
+//! ([`Choices`]). Choices that run out are zeros, and zero is always the plain, valid choice, so that shrinking the bytes makes
+//! a case plainer.
+//!
+//! ```
+//! use spice_testkit::generate::{self, Mess};
+//! use spice_link::LinkMess;
+//!
+//! let plain: Mess = generate::from_choices(&[]);
+//! assert!(LinkMess::parse(&plain.bytes()).is_ok());
+//! ```
+//!
+//! Nearly valid means: one or two fields moved to the other side of a bound that a reader has to check (a size of 17, a count
+//! of 1025, an offset that wraps a 32-bit sum), the rest in good order. That reaches what random bytes don't.
+
+mod conversation;
+mod delivery;
+mod mess;
+mod qmp;
+mod reply;
+mod sasl;
+mod segments;
+mod websocket;
+
+pub use conversation::{Conversation, Turn};
+pub use delivery::{Chunk, Delivery};
+pub use mess::Mess;
+pub use qmp::QmpInput;
+pub use reply::Reply;
+pub use sasl::{SaslExchange, SaslStep};
+pub use segments::{Segment, Segments};
+pub use websocket::{Frame, Frames};
+
+pub use arbitrary::{Arbitrary, Unstructured};
+use proptest::strategy::Strategy;
+
+/// The value that these choices make. A generator of this crate never refuses its choices; one of somebody else's that does
+/// gets the empty ones.
+pub fn from_choices<T: for<'a> Arbitrary<'a> + Default>(choices: &[u8]) -> T {
+    T::arbitrary(&mut Unstructured::new(choices)).unwrap_or_default()
+}
+
+/// The proptest strategy of any type here, from at most `choices` bytes. It shrinks towards the plain value.
+pub fn strategy<T>(choices: usize) -> impl Strategy<Value = T>
+where
+    T: for<'a> Arbitrary<'a> + Default + std::fmt::Debug,
+{
+    bytes(choices).prop_map(|choices| from_choices(&choices))
+}
+
+/// The proptest strategy of choices themselves, for an oracle that takes bytes.
+pub fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
+    proptest::collection::vec(proptest::num::u8::ANY, 0..=most)
+}
+
+/// An endless row of cases from one seed, the same on every machine.
+#[derive(Clone, Debug)]
+pub struct Choices {
+    state: u64,
+}
+
+impl Choices {
+    /// The row of this seed.
+    pub const fn new(seed: u64) -> Self {
+        Self { state: seed }
+    }
+
+    /// The next 64 bits: SplitMix64 (Steele, Lea and Flood 2014).
+    pub const fn word(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Fresh choices for one case: `len` bytes into `out`.
+    pub fn fill(&mut self, out: &mut Vec<u8>, len: usize) {
+        out.clear();
+        while out.len() < len {
+            out.extend(self.word().to_le_bytes());
+        }
+        out.truncate(len);
+    }
+}
+
+/// A value near `plain`, or on one of the bounds that a reader has to check: one less, it, or one more.
+pub(crate) fn near(u: &mut Unstructured<'_>, plain: u32, bounds: &[u32]) -> arbitrary::Result<u32> {
+    let anchor = match u.int_in_range(0..=3)? {
+        0 => plain,
+        1 | 2 if !bounds.is_empty() => *u.choose(bounds)?,
+        _ => return u.arbitrary(),
+    };
+    Ok(anchor.wrapping_add(*u.choose(&[0, 1, u32::MAX])?))
+}
+
+/// A short run of bytes, usually none.
+pub(crate) fn few_bytes(u: &mut Unstructured<'_>, most: usize) -> arbitrary::Result<Vec<u8>> {
+    let len = if u.ratio(1, 4)? { u.int_in_range(0..=most)? } else { 0 };
+    (0..len).map(|_| u.arbitrary()).collect()
+}
+
+/// A length that is known to be small, as the wire has it.
+pub(crate) fn word(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}

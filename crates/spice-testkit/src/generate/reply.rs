@@ -1,0 +1,102 @@
+use arbitrary::{Arbitrary, Result, Unstructured};
+
+use super::{few_bytes, mess::words, near, word};
+
+/// `SpiceLinkReply` behind its header, every field free to be wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// `REDQ`
+    pub magic: [u8; 4],
+    /// 2
+    pub major: u32,
+    /// 2
+    pub minor: u32,
+    /// What the header says; `None`: the truth.
+    pub size: Option<u32>,
+    /// 0, or why the link is refused.
+    pub error: u32,
+    /// Each of the key's 162 bytes.
+    pub key: u8,
+    /// How many words the reply says there are; `None`: the truth.
+    pub counts: Option<[u32; 2]>,
+    /// Where it says that they start; `None`: the truth.
+    pub caps_offset: Option<u32>,
+    /// Bytes between the fixed part and the words.
+    pub gap: Vec<u8>,
+    /// The common words.
+    pub common: Vec<u32>,
+    /// The channel's words.
+    pub channel: Vec<u32>,
+    /// Bytes behind the words.
+    pub tail: Vec<u8>,
+}
+
+impl Default for Reply {
+    /// What spice-server 0.15 sends for a main channel where tickets are on.
+    fn default() -> Self {
+        Self {
+            magic: *b"REDQ",
+            major: 2,
+            minor: 2,
+            size: None,
+            error: 0,
+            key: 0x30,
+            counts: None,
+            caps_offset: None,
+            gap: Vec::new(),
+            common: vec![0xb],
+            channel: vec![0xf],
+            tail: Vec::new(),
+        }
+    }
+}
+
+impl Reply {
+    /// The refusal that spice-server sends: all zeros but for the code.
+    pub fn refusal(error: u32) -> Self {
+        Self { error, key: 0, caps_offset: Some(0), common: Vec::new(), channel: Vec::new(), ..Self::default() }
+    }
+
+    /// The bytes as they go on the wire, header first.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut body = self.error.to_le_bytes().to_vec();
+        body.extend([self.key; 162]);
+        let counts = self.counts.unwrap_or([word(self.common.len()), word(self.channel.len())]);
+        let caps_offset = self.caps_offset.unwrap_or(178 + word(self.gap.len()));
+        body.extend([counts[0], counts[1], caps_offset].map(u32::to_le_bytes).concat());
+        body.extend(&self.gap);
+        body.extend(self.common.iter().chain(&self.channel).flat_map(|word| word.to_le_bytes()));
+        body.extend(&self.tail);
+        let size = self.size.unwrap_or(word(body.len()));
+        let mut out = self.magic.to_vec();
+        out.extend([self.major, self.minor, size].map(u32::to_le_bytes).concat());
+        out.append(&mut body);
+        out
+    }
+}
+
+impl<'a> Arbitrary<'a> for Reply {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        let mut reply = Self::default();
+        if u.ratio(1, 4)? {
+            reply = Self::refusal(u.int_in_range(0..=10)?);
+        } else if u.ratio(1, 2)? {
+            reply.common = words(u, 3)?;
+            reply.channel = words(u, 3)?;
+            reply.gap = few_bytes(u, 7)?;
+            reply.tail = few_bytes(u, 7)?;
+        }
+        if u.ratio(1, 3)? {
+            let truth = 178 + word(reply.gap.len());
+            match u.int_in_range(0..=5)? {
+                0 => reply.size = Some(near(u, truth, &[0, 178, 8370, u32::MAX])?),
+                1 => reply.counts = Some([near(u, 1, &[0, 1024, 1 << 30, u32::MAX])?, 0]),
+                2 => reply.counts = Some([0, near(u, 1, &[0, 1024, 1 << 30, u32::MAX])?]),
+                3 => reply.caps_offset = Some(near(u, truth, &[0, 178, 182, 186, u32::MAX - 3])?),
+                4 => reply.major = near(u, 2, &[0])?,
+                _ => reply.magic[3] = u.arbitrary()?,
+            }
+        }
+        Ok(reply)
+    }
+}
