@@ -1,0 +1,184 @@
+//! pcap and pcapng: bytes of a file in, packets out.
+//!
+//! Sans-IO: [`Reader::push`] takes the file in whatever chunks it comes and hands over each packet as soon as its last byte is there.
+//! A packet that lies whole in a chunk is borrowed from it; one that straddles two is put together in a buffer of the reader, the only thing it keeps
+//! ([`MAX_CAPTURED`] and a header at most).
+//!
+//! | format | magic | record | time |
+//! | --- | --- | --- | --- |
+//! | pcap, µs | `A1B2C3D4` | 16 bytes + data | u32 seconds, u32 µs |
+//! | pcap, ns | `A1B23C4D` | 16 bytes + data | u32 seconds, u32 ns |
+//! | pcap, "modified" | `A1B2CD34` | 24 bytes + data | u32 seconds, u32 µs |
+//! | pcapng | `0A0D0D0A` | blocks | u64 in units of `if_tsresol`, plus `if_tsoffset` seconds |
+//!
+//! Either byte order is read. The file, section and interface headers are parsed by `pcap-parser`; the packet records, whose fixed fields are all that is
+//! needed, in place: `pcap-parser` collects each packet's options in a `Vec`. Two fields are read here rather than there, because 0.17.0 takes no
+//! power-of-two `if_tsresol` and reads a big-endian `if_tsoffset` as little-endian.
+
+mod pcap;
+mod pcapng;
+
+use crate::{Error, link::LinkType};
+use spice_events::Timestamp;
+
+/// The most bytes of one packet that a capture can hold: libpcap's `MAXIMUM_SNAPLEN`. A record that claims more is damage.
+pub const MAX_CAPTURED: u32 = 262_144;
+
+/// The most bytes of a pcapng block that are kept; a longer one of a type that we do not read is skipped, any other is damage.
+pub const MAX_BLOCK: u32 = MAX_CAPTURED + 65_536;
+
+/// One packet of a capture.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet<'a> {
+    /// When it was captured.
+    pub at: Timestamp,
+    /// The interface of the pcapng section, in the order of description; 0 in pcap.
+    pub interface: u32,
+    /// How its first header is to be read.
+    pub link: LinkType,
+    /// As many bytes as were kept (`caplen`).
+    pub data: &'a [u8],
+    /// As many bytes as there were on the wire; at least `data.len()`.
+    pub wire_len: u32,
+}
+
+/// Where a file ended in the middle of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// The record's first byte, counted from the start of the file.
+    pub offset: u64,
+    /// The file's length.
+    pub end: u64,
+}
+
+/// Takes a capture file apart.
+#[derive(Debug, Default)]
+pub struct Reader {
+    format: Format,
+    /// The bytes of a record that is not complete, up to what the next [`Step`] needs.
+    carry: Vec<u8>,
+    /// Bytes still to come of a record that is of no interest.
+    skip: u64,
+    /// Offset in the file of the current record.
+    record: u64,
+    /// Offset in the file of the next byte that is pushed.
+    end: u64,
+}
+
+#[derive(Debug, Default)]
+enum Format {
+    #[default]
+    Unknown,
+    Pcap(pcap::File),
+    PcapNg(pcapng::Section),
+}
+
+/// What a look at the start of a record came to.
+enum Step {
+    /// So many bytes of the record are needed, more than there were.
+    Need(usize),
+    /// The record, or as much of it as matters, took `used` bytes; `skip` more are of no interest.
+    Used { used: usize, skip: u64 },
+}
+
+impl Reader {
+    /// A reader at offset 0.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next bytes of the file and hands each complete packet to `packet`.
+    ///
+    /// After an error the position of the next record is unknown: nothing more can be read.
+    pub fn push(&mut self, mut data: &[u8], mut packet: impl FnMut(Packet<'_>)) -> Result<(), Error> {
+        self.end += data.len() as u64;
+        loop {
+            if self.skip > 0 {
+                let n = usize::try_from(self.skip).map_or(data.len(), |skip| skip.min(data.len()));
+                self.skip -= n as u64;
+                self.record += n as u64;
+                data = &data[n..];
+                if self.skip > 0 {
+                    return Ok(());
+                }
+            }
+            let direct = self.carry.is_empty();
+            let input = if direct { data } else { &self.carry[..] };
+            if input.is_empty() {
+                return Ok(());
+            }
+            match self.format.step(input, self.record, &mut packet)? {
+                Step::Used { used, skip } => {
+                    self.record += used as u64;
+                    self.skip = skip;
+                    if direct {
+                        data = &data[used..];
+                    } else {
+                        debug_assert_eq!(used, self.carry.len(), "no more is carried than is needed");
+                        self.carry.clear();
+                    }
+                }
+                Step::Need(needed) => {
+                    let more = needed - if direct { 0 } else { self.carry.len() };
+                    let n = more.min(data.len());
+                    self.carry.extend_from_slice(&data[..n]);
+                    data = &data[n..];
+                    if n < more {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// The end of the file: an error where nothing was recognised, and where the last record is incomplete, its place.
+    pub fn finish(&self) -> Result<Option<Cut>, Error> {
+        if matches!(self.format, Format::Unknown) {
+            return Err(if self.end == 0 { Error::Empty } else { Error::NotACapture { start: start_of(&self.carry) } });
+        }
+        let cut = !self.carry.is_empty() || self.skip > 0;
+        Ok(cut.then_some(Cut { offset: self.record, end: self.end }))
+    }
+}
+
+impl Format {
+    fn step(&mut self, input: &[u8], offset: u64, packet: &mut impl FnMut(Packet<'_>)) -> Result<Step, Error> {
+        match self {
+            Self::Pcap(file) => file.step(input, offset, packet),
+            Self::PcapNg(section) => section.step(input, offset, packet),
+            Self::Unknown => self.recognise(input),
+        }
+    }
+
+    /// Reads the file's magic number. A pcapng section header is left where it is: it is a block like any other.
+    fn recognise(&mut self, input: &[u8]) -> Result<Step, Error> {
+        let Some(magic) = input.first_chunk::<4>() else { return Ok(Step::Need(4)) };
+        if *magic == pcapng::SECTION_HEADER.to_le_bytes() {
+            *self = Self::PcapNg(pcapng::Section::default());
+            return Ok(Step::Used { used: 0, skip: 0 });
+        }
+        if !pcap::is_magic(*magic) {
+            return Err(Error::NotACapture { start: start_of(input) });
+        }
+        if input.len() < pcap::HEADER {
+            return Ok(Step::Need(pcap::HEADER));
+        }
+        *self = Self::Pcap(pcap::File::parse(input)?);
+        Ok(Step::Used { used: pcap::HEADER, skip: 0 })
+    }
+}
+
+/// The first bytes, for the error that says what was there.
+fn start_of(input: &[u8]) -> [u8; 4] {
+    let mut start = [0; 4];
+    for (to, from) in start.iter_mut().zip(input) {
+        *to = *from;
+    }
+    start
+}
+
+/// A field at an offset that was checked to be inside.
+fn u32_at(data: &[u8], at: usize, big_endian: bool) -> u32 {
+    let bytes = data.get(at..).and_then(|d| d.first_chunk::<4>()).copied().unwrap_or_default();
+    if big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
+}

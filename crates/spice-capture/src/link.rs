@@ -1,0 +1,108 @@
+//! What stands before the IP header: Ethernet with VLAN tags, Linux cooked capture, BSD loopback, nothing.
+
+use std::fmt;
+
+/// How a packet's first header is to be read: a `LINKTYPE_` number of the libpcap project.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LinkType(pub u32);
+
+macro_rules! link_types {
+    ($($(#[$doc:meta])* $name:ident = $number:literal;)*) => {
+        impl LinkType {
+            $($(#[$doc])* pub const $name: Self = Self($number);)*
+
+            /// The name without `LINKTYPE_`, where it is one of those above.
+            pub fn name(self) -> Option<&'static str> {
+                match self {
+                    $(Self::$name => Some(stringify!($name)),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+link_types! {
+    /// BSD loopback: an address family in the byte order of the capturing machine, 4 bytes.
+    NULL = 0;
+    /// Ethernet, 14 bytes, VLAN tags 4 each.
+    ETHERNET = 1;
+    /// Raw IP as some BSDs number it (`DLT_RAW`).
+    RAW_BSD = 12;
+    /// Raw IP as OpenBSD numbers it.
+    RAW_OPENBSD = 14;
+    /// Raw IP, either version.
+    RAW = 101;
+    /// OpenBSD loopback: an address family in network byte order, 4 bytes.
+    LOOP = 108;
+    /// Linux cooked capture (`tcpdump -i any` of old), 16 bytes.
+    LINUX_SLL = 113;
+    /// Raw IPv4.
+    IPV4 = 228;
+    /// Raw IPv6.
+    IPV6 = 229;
+    /// Linux cooked capture, version 2, 20 bytes.
+    LINUX_SLL2 = 276;
+}
+
+impl fmt::Debug for LinkType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => write!(f, "{name} ({})", self.0),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+const ETHERTYPE_IPV4: u16 = 0x0800;
+const ETHERTYPE_IPV6: u16 = 0x86dd;
+/// 802.1Q, 802.1ad, and the number that stacked tags had before it.
+const ETHERTYPE_VLAN: [u16; 3] = [0x8100, 0x88a8, 0x9100];
+const ETHERTYPE_PPPOE: u16 = 0x8864;
+
+const AF_INET: u32 = 2;
+/// `AF_INET6` is 10 on Linux, 24 on NetBSD and OpenBSD, 28 on FreeBSD, 30 on macOS.
+const AF_INET6: [u32; 4] = [10, 24, 28, 30];
+
+impl LinkType {
+    /// The IP packet behind the link header; `None` for anything else and for what is too short to tell.
+    ///
+    /// A link type that is not named above has none: see [`LinkType::name`].
+    pub fn ip(self, frame: &[u8]) -> Option<&[u8]> {
+        match self {
+            Self::ETHERNET => ethertype(be16(frame, 12)?, frame.get(14..)?),
+            Self::LINUX_SLL => ethertype(be16(frame, 14)?, frame.get(16..)?),
+            Self::LINUX_SLL2 => ethertype(be16(frame, 0)?, frame.get(20..)?),
+            Self::NULL => {
+                let family = *frame.first_chunk::<4>()?;
+                [u32::from_le_bytes(family), u32::from_be_bytes(family)].into_iter().any(is_ip).then_some(&frame[4..])
+            }
+            Self::LOOP => is_ip(u32::from_be_bytes(*frame.first_chunk::<4>()?)).then_some(&frame[4..]),
+            Self::RAW | Self::RAW_BSD | Self::RAW_OPENBSD | Self::IPV4 | Self::IPV6 => Some(frame),
+            _ => None,
+        }
+    }
+}
+
+fn is_ip(family: u32) -> bool {
+    family == AF_INET || AF_INET6.contains(&family)
+}
+
+/// Looks through VLAN tags and `PPPoE`.
+fn ethertype(mut kind: u16, mut rest: &[u8]) -> Option<&[u8]> {
+    loop {
+        match kind {
+            ETHERTYPE_IPV4 | ETHERTYPE_IPV6 => return Some(rest),
+            ETHERTYPE_PPPOE => return matches!(be16(rest, 6)?, 0x0021 | 0x0057).then(|| rest.get(8..))?,
+            tag if ETHERTYPE_VLAN.contains(&tag) => {
+                kind = be16(rest, 2)?;
+                rest = rest.get(4..)?;
+            }
+            _ => return None,
+        }
+    }
+}
+
+fn be16(data: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_be_bytes(*data.get(at..)?.first_chunk()?))
+}

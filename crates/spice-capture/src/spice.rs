@@ -1,0 +1,288 @@
+//! What TCP tells, handed to the tracker; and before that, whether a connection is SPICE at all.
+
+use crate::{
+    capture::{Config, Counters, Notice, Output},
+    packet::Endpoint,
+    recognise::{self, MAX_CLIENT, MAX_SERVER, Verdict},
+    tcp::{Connection, Handler, Interest, Side},
+};
+use spice_events::{Address, FlowId, Input, Timestamp, Tracker};
+use std::{collections::VecDeque, net::SocketAddr};
+
+/// Bytes held of connections that were not recognised yet, in all.
+const MAX_HELD: usize = 64 << 20;
+
+/// What is kept of a connection.
+#[derive(Debug, Default)]
+pub(crate) enum Follow {
+    /// Nothing, or nothing yet.
+    #[default]
+    Nothing,
+    /// Too few bytes to know what it is.
+    Undecided(Box<Held>),
+    /// The tracker knows it.
+    Spice(FlowId),
+}
+
+/// A connection that may be SPICE, and all that happened to it.
+#[derive(Debug)]
+pub(crate) struct Held {
+    connection: Connection,
+    kind: Kind,
+    /// The operator says that its server's port is SPICE.
+    expected: bool,
+    client: Vec<u8>,
+    server: Vec<u8>,
+    pieces: Vec<Piece>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    Tls,
+}
+
+/// The next bytes of one side.
+#[derive(Clone, Copy, Debug)]
+struct Piece {
+    at: Timestamp,
+    from: Side,
+    len: usize,
+}
+
+/// Follows SPICE connections and collects what is to be said of them.
+#[derive(Debug)]
+pub(crate) struct Spice {
+    config: Config,
+    tracker: Tracker,
+    /// The id of the last connection that was opened; also their number.
+    last: u64,
+    held: usize,
+    outputs: VecDeque<Output>,
+    events: u64,
+    anomalies: u64,
+    evicted: bool,
+}
+
+impl Spice {
+    pub(crate) fn new(config: Config) -> Self {
+        Self {
+            tracker: Tracker::new(config.tracker.clone()),
+            config,
+            last: 0,
+            held: 0,
+            outputs: VecDeque::new(),
+            events: 0,
+            anomalies: 0,
+            evicted: false,
+        }
+    }
+
+    pub(crate) fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    pub(crate) fn notice(&mut self, notice: Notice) {
+        self.anomalies += 1;
+        self.outputs.push_back(Output::Notice(notice));
+    }
+
+    /// Fills in what is counted here.
+    pub(crate) fn count(&self, counters: Counters) -> Counters {
+        Counters { connections: self.last, events: self.events, anomalies: self.anomalies, ..counters }
+    }
+
+    fn recognises(&self) -> bool {
+        self.config.ports.is_empty()
+    }
+
+    fn input(&mut self, at: Timestamp, flow: FlowId, input: Input<'_>) {
+        self.tracker.handle(at, flow, input);
+        while let Some(output) = self.tracker.poll() {
+            self.outputs.push_back(match output {
+                spice_events::Output::Event(event) => {
+                    self.events += 1;
+                    Output::Event(event)
+                }
+                spice_events::Output::Anomaly(anomaly) => {
+                    self.anomalies += 1;
+                    Output::Anomaly(anomaly)
+                }
+            });
+        }
+    }
+
+    fn interest(&self, flow: FlowId) -> Interest {
+        if self.tracker.wants(flow) { Interest::Bytes } else { Interest::End }
+    }
+
+    fn address(&self, end: Endpoint) -> Address {
+        match SocketAddr::from(end) {
+            SocketAddr::V4(v4) if self.config.dual_stack => {
+                SocketAddr::from((v4.ip().to_ipv6_mapped(), v4.port())).into()
+            }
+            address => address.into(),
+        }
+    }
+
+    fn open(&mut self, connection: &Connection, kind: Kind) -> FlowId {
+        self.last += 1;
+        let flow = FlowId(self.last);
+        let (server, client) = (self.address(connection.server), self.address(connection.client));
+        let tls = kind == Kind::Tls;
+        self.input(connection.at, flow, Input::Opened { server, client, tls, readable: !tls });
+        flow
+    }
+
+    /// Adds to what is held, and decides if that is enough to.
+    fn hold(&mut self, held: &mut Held, at: Timestamp, from: Side, data: &[u8]) -> Verdict {
+        let (bytes, max) = match from {
+            Side::Client => (&mut held.client, MAX_CLIENT),
+            Side::Server => (&mut held.server, MAX_SERVER),
+        };
+        let room = max.saturating_sub(bytes.len());
+        if from == Side::Server && data.len() > room {
+            return Verdict::Other;
+        }
+        let verdict = match from {
+            // What lies behind the limit is passed on too if the verdict falls within it: that is the common case, at the first segment.
+            Side::Client => {
+                bytes.extend_from_slice(data);
+                self.held += data.len();
+                let judged = &bytes[..bytes.len().min(max)];
+                match (held.kind, held.connection.from_start) {
+                    (Kind::Tls, _) => recognise::judge_tls(judged),
+                    (Kind::Plain, true) => recognise::judge(judged),
+                    (Kind::Plain, false) => recognise::judge_midstream(judged),
+                }
+            }
+            Side::Server => {
+                bytes.extend_from_slice(data);
+                self.held += data.len();
+                Verdict::More
+            }
+        };
+        held.pieces.push(Piece { at, from, len: data.len() });
+        let full = held.client.len() >= MAX_CLIENT || self.held > MAX_HELD;
+        if verdict == Verdict::More && full { Verdict::Other } else { verdict }
+    }
+
+    /// It is SPICE: all that was held happens now, at its own time.
+    fn replay(&mut self, held: &Held) -> (FlowId, Interest) {
+        let flow = self.open(&held.connection, held.kind);
+        let (mut client, mut server) = (&held.client[..], &held.server[..]);
+        for piece in &held.pieces {
+            let bytes = match piece.from {
+                Side::Client => &mut client,
+                Side::Server => &mut server,
+            };
+            let (data, rest) = bytes.split_at(piece.len);
+            *bytes = rest;
+            if self.tracker.wants(flow) {
+                self.input(piece.at, flow, Input::Bytes { from: piece.from, data });
+            }
+        }
+        (flow, self.interest(flow))
+    }
+
+    /// It is not, or nobody will ever know.
+    fn dismiss(&mut self, held: &Held) {
+        self.held -= held.len();
+        let Connection { client, server, at, from_start } = held.connection;
+        if held.expected && !from_start {
+            self.notice(Notice::AlreadyOpen { at, client: client.into(), server: server.into() });
+        }
+    }
+}
+
+impl Held {
+    fn len(&self) -> usize {
+        self.client.len() + self.server.len()
+    }
+}
+
+impl Handler for Spice {
+    type State = Follow;
+
+    fn admits(&self, ports: [u16; 2]) -> bool {
+        self.recognises() || ports.into_iter().any(|port| self.listens(port))
+    }
+
+    fn listens(&self, port: u16) -> bool {
+        self.config.ports.contains(&port) || self.config.tls_ports.contains(&port)
+    }
+
+    fn opened(&mut self, state: &mut Follow, connection: &Connection) -> Interest {
+        let port = connection.server.port();
+        let kind = if self.config.tls_ports.contains(&port) { Kind::Tls } else { Kind::Plain };
+        let expected = self.listens(port);
+        if !expected && !self.recognises() {
+            return Interest::Nothing;
+        }
+        if expected && connection.from_start {
+            let flow = self.open(connection, kind);
+            *state = Follow::Spice(flow);
+            return self.interest(flow);
+        }
+        let (client, server, pieces) = (Vec::new(), Vec::new(), Vec::new());
+        *state = Follow::Undecided(Box::new(Held { connection: *connection, kind, expected, client, server, pieces }));
+        Interest::Bytes
+    }
+
+    fn bytes(&mut self, state: &mut Follow, at: Timestamp, from: Side, data: &[u8]) -> Interest {
+        match state {
+            Follow::Nothing => Interest::Nothing,
+            Follow::Spice(flow) => {
+                self.input(at, *flow, Input::Bytes { from, data });
+                self.interest(*flow)
+            }
+            Follow::Undecided(held) => match self.hold(held, at, from, data) {
+                Verdict::More => Interest::Bytes,
+                Verdict::Other => {
+                    self.dismiss(held);
+                    Interest::Nothing
+                }
+                Verdict::Spice => {
+                    let (flow, interest) = self.replay(held);
+                    self.held -= held.len();
+                    *state = Follow::Spice(flow);
+                    interest
+                }
+            },
+        }
+    }
+
+    fn gap(&mut self, state: &mut Follow, at: Timestamp, from: Side, len: u64) -> Interest {
+        match state {
+            Follow::Nothing => Interest::Nothing,
+            Follow::Spice(flow) => {
+                self.input(at, *flow, Input::Gap { from, len });
+                self.interest(*flow)
+            }
+            // What is missing might be what would have told.
+            Follow::Undecided(held) => {
+                self.dismiss(held);
+                Interest::Nothing
+            }
+        }
+    }
+
+    fn closed(&mut self, state: &mut Follow, at: Timestamp, by: Option<Side>) {
+        match std::mem::take(state) {
+            Follow::Nothing => {}
+            Follow::Spice(flow) => self.input(at, flow, Input::Closed { by }),
+            Follow::Undecided(held) => self.dismiss(&held),
+        }
+    }
+
+    fn evicted(&mut self, state: &mut Follow) {
+        match std::mem::take(state) {
+            Follow::Undecided(held) => self.held -= held.len(),
+            Follow::Nothing | Follow::Spice(_) => {}
+        }
+        if !self.evicted {
+            self.evicted = true;
+            self.notice(Notice::TooManyConnections);
+        }
+    }
+}

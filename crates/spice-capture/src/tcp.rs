@@ -1,0 +1,248 @@
+//! TCP reassembly: segments of every connection in, each direction's bytes in order out.
+//!
+//! The reader of a capture stands beside the network, so this differs from a TCP stack: nothing can be asked for again, packets may be missing, come twice
+//! (`tcpdump -i any` on a bridge) or change places, and a connection may have begun before the capture did. What is decided here, and when:
+//!
+//! | question | answer |
+//! | --- | --- |
+//! | when is a connection open? | When the handshake completes: at the client's first ACK or data after SYN and SYN-ACK. A SYN that is refused or not answered opens nothing. |
+//! | and one whose SYN is not in the capture? | It is kept back for [`PATIENCE`], [`ORPHAN_CHUNKS`] segments or [`ORPHAN_BYTES`], in case its SYN was captured late; then [`Handler::opened`] says `from_start: false`. |
+//! | when are bytes lost? | When the receiver has acknowledged them and they still are not there [`PATIENCE`] later; when [`MAX_CHUNKS`] or [`MAX_BYTES`] wait behind them; at the end of the connection or of the capture. |
+//! | whose bytes count where segments overlap? | Those that came first. |
+//! | when is it closed? | At the server's FIN, once all before it is there, or at a valid RST. A client's FIN alone closes nothing: the server decides when it lets go. |
+//! | which RST is valid? | One whose sequence number lies between what its receiver has acknowledged and what its sender has sent. One slightly ahead of that (at most [`RESET_AHEAD`]) waits for the missing bytes, or for [`PATIENCE`] without another packet of its sender. |
+//! | when is a 4-tuple a new connection? | At a SYN with another initial sequence number after a close; on a live connection, once the other side goes along with it. |
+//! | when is a connection forgotten? | [`TIME_WAIT`] after its close, so that late retransmissions open nothing. |
+//!
+//! Times are those of the packets: no clock is read. In-order bytes pass from the packet to the [`Handler`] without a copy; what comes early is copied and bounded.
+//! Once the handler wants no more bytes ([`Interest`]), a segment costs a look-up and a few comparisons, and its payload is not touched.
+//!
+//! Checksums are not verified: packets captured on the sending machine carry none yet.
+
+mod flow;
+mod pending;
+mod rules;
+mod stream;
+mod table;
+mod timers;
+
+use crate::packet::{Endpoint, Segment};
+use flow::{Flow, Stage};
+pub use spice_events::Side;
+use spice_events::Timestamp;
+use std::fmt;
+use table::Table;
+use timers::{Clock, Timers};
+
+/// How long the reader waits for bytes that were captured late: 1 s of packet time.
+pub const PATIENCE: u64 = 1_000_000;
+/// How long a closed connection is remembered: 120 s of packet time, twice Linux's TIME-WAIT.
+pub const TIME_WAIT: u64 = 120_000_000;
+/// Early segments that are kept for one direction of a connection.
+pub const MAX_CHUNKS: usize = 256;
+/// Early bytes that are kept for one direction of a connection: sixteen of loopback's 64 KiB segments.
+pub const MAX_BYTES: usize = 1 << 20;
+/// Early bytes that are kept in all.
+pub const MAX_BYTES_TOTAL: usize = 64 << 20;
+/// Segments that are kept of a connection whose SYN was not seen, before it is taken for an old one.
+pub const ORPHAN_CHUNKS: usize = 32;
+/// Bytes that are kept of such a connection, likewise.
+pub const ORPHAN_BYTES: usize = 64 << 10;
+/// How far ahead of what was seen of its sender an RST may be, and an acknowledgement of what was seen of its receiver: what a capture may have lost.
+pub const RESET_AHEAD: u32 = 1 << 20;
+/// Connections that are remembered, those in [`TIME_WAIT`] and of no interest included.
+pub const MAX_FLOWS: u32 = 1 << 20;
+
+/// The largest TCP window (RFC 7323: 2^30). What is farther ahead belongs to no live connection.
+const WINDOW: u32 = 1 << 30;
+
+/// A connection, as it is opened.
+#[derive(Clone, Copy, Debug)]
+pub struct Connection {
+    /// Who connected.
+    pub client: Endpoint,
+    /// Who accepted.
+    pub server: Endpoint,
+    /// When: the packet that completed the handshake, or the first that was seen.
+    pub at: Timestamp,
+    /// The handshake was seen. Otherwise who is client was guessed: by [`Handler::listens`], or it is who first sent anything.
+    pub from_start: bool,
+}
+
+/// What a handler still wants to hear of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// Bytes, gaps and the end.
+    Bytes,
+    /// The end alone. Nothing is kept for it any more.
+    End,
+    /// Nothing; the connection is remembered, lest its later segments be taken for a new one.
+    Nothing,
+}
+
+/// Who is told of connections.
+///
+/// `at` never goes backwards within a connection.
+pub trait Handler {
+    /// What the handler keeps for each connection.
+    type State: Default;
+
+    /// Whether connections between these two ports are of interest at all; if not, they cost nothing.
+    fn admits(&self, _ports: [u16; 2]) -> bool {
+        true
+    }
+
+    /// Whether this is a server's port: tells who is client where the handshake was not seen.
+    fn listens(&self, _port: u16) -> bool {
+        false
+    }
+
+    /// A connection is open.
+    fn opened(&mut self, state: &mut Self::State, connection: &Connection) -> Interest;
+
+    /// The next bytes of one direction.
+    fn bytes(&mut self, state: &mut Self::State, at: Timestamp, from: Side, data: &[u8]) -> Interest;
+
+    /// The next `len` bytes of one direction are not in the capture.
+    fn gap(&mut self, state: &mut Self::State, at: Timestamp, from: Side, len: u64) -> Interest;
+
+    /// The server's side of the connection is gone. `by`: who ended it first; `None`: its end was not seen, but its 4-tuple is in use again.
+    fn closed(&mut self, state: &mut Self::State, at: Timestamp, by: Option<Side>);
+
+    /// An open connection is forgotten, because there are more than [`MAX_FLOWS`].
+    fn evicted(&mut self, _state: &mut Self::State) {}
+}
+
+/// Follows every TCP connection of a capture.
+pub struct Reassembler<S> {
+    flows: Table<Flow<S>>,
+    shared: Shared,
+}
+
+/// What the rules need beside the connection that they are about.
+struct Shared {
+    clock: Clock,
+    /// Connections with something to decide: a hole, a doubtful RST, no SYN.
+    patience: Timers,
+    /// Connections to forget.
+    linger: Timers,
+    /// Bytes kept, of all connections.
+    kept: usize,
+}
+
+impl<S: Default> Default for Reassembler<S> {
+    fn default() -> Self {
+        Self::new(MAX_FLOWS)
+    }
+}
+
+impl<S: Default> Reassembler<S> {
+    /// Without connections; will remember `max_flows` at most ([`MAX_FLOWS`] by default).
+    pub fn new(max_flows: u32) -> Self {
+        let max = max_flows.max(1);
+        Self {
+            flows: Table::new(max),
+            shared: Shared { clock: Clock::default(), patience: Timers::new(max), linger: Timers::new(max), kept: 0 },
+        }
+    }
+
+    /// Takes one segment, and tells the handler what follows from it.
+    pub fn segment<H: Handler<State = S>>(&mut self, segment: &Segment<'_>, handler: &mut H) {
+        self.shared.clock.advance(segment.at);
+        self.expire(handler);
+        if segment.from == segment.to || !handler.admits([segment.from.port(), segment.to.port()]) {
+            return;
+        }
+        let (key, direction) = flow::key(segment.from, segment.to);
+        let index = match self.flows.find(&key) {
+            Some(index) => index,
+            None if Flow::<S>::worth_opening(segment) => self.insert(key, handler),
+            None => return,
+        };
+        let token = self.flows.token(index);
+        let flow = self.flows.at(index);
+        let mut ctx = rules::Context { shared: &mut self.shared, handler, token };
+        flow.segment(direction, segment, &mut ctx);
+        self.retire(index);
+    }
+
+    /// The capture ends: what was waited for is lost, and what follows from that is told.
+    pub fn finish<H: Handler<State = S>>(&mut self, handler: &mut H) {
+        for index in self.flows.indices() {
+            let token = self.flows.token(index);
+            let mut ctx = rules::Context { shared: &mut self.shared, handler, token };
+            self.flows.at(index).finish(&mut ctx);
+        }
+    }
+
+    /// Connections that are remembered.
+    pub fn flows(&self) -> usize {
+        self.flows.len()
+    }
+
+    /// Bytes that are kept because others before them are missing.
+    pub fn kept(&self) -> usize {
+        self.shared.kept
+    }
+
+    fn insert<H: Handler<State = S>>(&mut self, key: flow::Key, handler: &mut H) -> u32 {
+        if self.flows.is_full() {
+            let index = self.flows.victim(|flow| flow.stage != Stage::Open);
+            let flow = self.flows.at(index);
+            if flow.stage == Stage::Open {
+                handler.evicted(&mut flow.state);
+            }
+            self.forget(index);
+        }
+        self.flows.insert(key, Flow::new(key))
+    }
+
+    /// Lets timers run out; a few at a time, so that no packet can cost much.
+    fn expire<H: Handler<State = S>>(&mut self, handler: &mut H) {
+        let now = self.shared.clock.now();
+        for _ in 0..4 {
+            let Some(token) = self.shared.patience.pop(now) else { break };
+            if let Some(flow) = self.flows.live(token) {
+                let mut ctx = rules::Context { shared: &mut self.shared, handler, token };
+                flow.out_of_patience(&mut ctx);
+                self.retire(token.index);
+            }
+        }
+        for _ in 0..4 {
+            let Some(token) = self.shared.linger.pop(now) else { break };
+            if self.flows.live(token).is_some_and(|flow| matches!(flow.stage, Stage::Closed | Stage::Embryo)) {
+                self.forget(token.index);
+            }
+        }
+    }
+
+    fn forget(&mut self, index: u32) {
+        let flow = self.flows.at(index);
+        flow.release(&mut self.shared);
+        flow.state = S::default();
+        flow.undecided = None;
+        self.flows.remove(index);
+    }
+
+    /// A connection that turned out to be none is forgotten at once, one that closed after [`TIME_WAIT`].
+    fn retire(&mut self, index: u32) {
+        let flow = self.flows.at(index);
+        match flow.stage {
+            Stage::Gone => self.forget(index),
+            Stage::Closed | Stage::Embryo if !flow.lingers => {
+                flow.lingers = true;
+                flow.queued = false;
+                self.flows.renew(index);
+                let deadline = self.shared.clock.now() + TIME_WAIT;
+                self.shared.linger.push(deadline, self.flows.token(index));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl<S> fmt::Debug for Reassembler<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reassembler").field("flows", &self.flows.len()).field("kept", &self.shared.kept).finish()
+    }
+}

@@ -1,0 +1,62 @@
+//! Time as the packets tell it, and queues of deadlines.
+
+use spice_events::Timestamp;
+use std::collections::VecDeque;
+
+/// Microseconds of packet time since the first packet, never backwards.
+///
+/// One packet with an absurd time would otherwise stop every timer: so a step forward counts for ten minutes at most, and a step back for nothing.
+#[derive(Debug, Default)]
+pub(super) struct Clock {
+    now: u64,
+    last: Option<i64>,
+}
+
+const MAX_STEP: u64 = 600_000_000;
+
+impl Clock {
+    pub(super) fn advance(&mut self, at: Timestamp) {
+        let at = at.seconds.saturating_mul(1_000_000).saturating_add(at.microseconds);
+        let step = self.last.map_or(0, |last| u64::try_from(at.saturating_sub(last)).unwrap_or(0));
+        self.now += step.min(MAX_STEP);
+        self.last = Some(at);
+    }
+
+    pub(super) fn now(&self) -> u64 {
+        self.now
+    }
+}
+
+/// A connection in the table, and which life of its slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Token {
+    pub(super) index: u32,
+    pub(super) generation: u32,
+}
+
+/// Deadlines of one constant distance, so that the queue is in order by itself.
+#[derive(Debug)]
+pub(super) struct Timers {
+    queue: VecDeque<(u64, Token)>,
+    /// Beyond this many, the oldest run out early: where time stands still, deadlines must not pile up.
+    max: usize,
+}
+
+impl Timers {
+    pub(super) fn new(max_flows: u32) -> Self {
+        Self { queue: VecDeque::new(), max: 2 * max_flows as usize + 16 }
+    }
+
+    pub(super) fn push(&mut self, deadline: u64, token: Token) {
+        self.queue.push_back((deadline, token));
+    }
+
+    /// The next that has run out.
+    pub(super) fn pop(&mut self, now: u64) -> Option<Token> {
+        let (deadline, token) = *self.queue.front()?;
+        (deadline <= now || self.queue.len() > self.max).then(|| {
+            self.queue.pop_front();
+            token
+        })
+    }
+}

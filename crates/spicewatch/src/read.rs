@@ -1,0 +1,312 @@
+//! `spicewatch read`: the events of a capture file.
+
+use clap::ValueEnum;
+use spice_capture::{Capture, Config, Counters, Output};
+use spice_events::Auth;
+use std::{
+    fmt::Display,
+    fs::File,
+    io::{self, IsTerminal, Read, Write},
+    path::PathBuf,
+    process::ExitCode,
+    sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Print the events that QEMU sent for the SPICE connections in a packet capture
+///
+/// Reads a capture of network traffic (pcap or pcapng, as tcpdump, dumpcap and Wireshark write them) and prints, one a line, the events that QEMU sent for
+/// the SPICE connections in it: SPICE_CONNECTED when a connection was accepted, SPICE_INITIALIZED when its channel was up, SPICE_DISCONNECTED when it was
+/// gone. The lines are QEMU's own, byte for byte, with the packets' times.
+///
+/// A session is a set of connections, one for each channel, that share a connection-id; the one with channel-type 1 is its main channel.
+#[derive(clap::Args)]
+#[command(after_help = AFTER, after_long_help = AFTER)]
+pub(crate) struct Args {
+    /// A server port where everything is SPICE, whatever is sent to it; may be given more than once
+    ///
+    /// Without it, connections are recognised by their first bytes; then those that sent no byte, or garbage, are not seen.
+    #[arg(long = "port", value_name = "PORT")]
+    ports: Vec<u16>,
+
+    /// A server port where everything is SPICE inside TLS; may be given more than once
+    ///
+    /// What is inside can't be read: such connections have a SPICE_CONNECTED and a SPICE_DISCONNECTED, but no SPICE_INITIALIZED.
+    #[arg(long = "tls-port", value_name = "PORT")]
+    tls_ports: Vec<u16>,
+
+    /// How the server authenticates its clients, which QEMU states in SPICE_INITIALIZED
+    ///
+    /// By default "sasl" where the server offers SASL, else "spice" (tickets). A server without ticketing looks just like one with it, so "none" must be said.
+    #[arg(long, value_enum)]
+    auth: Option<AuthArg>,
+
+    /// The server listens on "::" and serves IPv4 clients there too
+    ///
+    /// QEMU then shows 127.0.0.1 as ::ffff:127.0.0.1; the packets alone do not tell.
+    #[arg(long)]
+    dual_stack: bool,
+
+    /// How many anomalies to print before only counting them
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    anomalies: u64,
+
+    /// The capture; "-" is standard input
+    file: PathBuf,
+}
+
+const AFTER: &str = "\
+Events go to standard output; anomalies and a summary go to standard error.
+
+Examples:
+  spicewatch read session.pcap
+      Every SPICE connection in the file, whatever its port
+  spicewatch read --port 5930 --tls-port 5931 --auth none session.pcapng
+      The two ports of one virtual machine that asks for no password
+  tcpdump -i any -s 0 -U -w - tcp port 5930 | spicewatch read -
+      As it happens
+  spicewatch read session.pcap | grep '\"channel-type\": 1,'
+      One line for each session
+
+Exit status:
+  0  the capture was read, if only up to where it was cut off
+  1  standard output could not be written
+  2  the file could not be opened, or is no capture, or is damaged";
+
+#[derive(Clone, Copy, ValueEnum)]
+enum AuthArg {
+    /// Tickets: a password, or none set yet
+    Spice,
+    /// No authentication (disable-ticketing=on)
+    None,
+    /// SASL
+    Sasl,
+}
+
+/// Bytes in a read: large enough to make system calls cheap, small enough to stay in the cache.
+const CHUNK: usize = 1 << 19;
+/// Reads ahead of what is being looked at.
+const CHUNKS: usize = 3;
+/// Bytes of events that are written at once.
+const BATCH: usize = 1 << 16;
+/// Files from this size on are worth telling how far we are.
+const LARGE: u64 = 64 << 20;
+
+pub(crate) fn run(args: Args) -> ExitCode {
+    let started = Instant::now();
+    let name = if args.file.as_os_str() == "-" { "standard input".to_owned() } else { args.file.display().to_string() };
+    let (input, size) = match open(&args) {
+        Ok(input) => input,
+        Err(error) => return fail(&name, &error),
+    };
+    let mut report = Report::new(&name, size, args.anomalies);
+    let mut capture = Capture::new(config(&args));
+    let result = follow(&mut capture, read_ahead(input), &mut report);
+    let finished = capture.finish();
+    let written = report.drain(&mut capture).and_then(|()| report.flush());
+    report.clear_progress();
+    let read = match (result, written) {
+        (Err(Stop::Output(error)), _) | (_, Err(error)) => return output_failed(&error),
+        (Err(Stop::Input(error)), _) => Err(error),
+        (Ok(()), Ok(())) => finished.map_err(|error| error.to_string()),
+    };
+    if let Err(error) = read {
+        return fail(&name, &error);
+    }
+    report.summary(&capture.counters(), started.elapsed());
+    ExitCode::SUCCESS
+}
+
+fn config(args: &Args) -> Config {
+    let mut config = Config::new();
+    config.ports.clone_from(&args.ports);
+    config.tls_ports.clone_from(&args.tls_ports);
+    config.dual_stack = args.dual_stack;
+    match args.auth {
+        Some(AuthArg::Spice) => config.auth(Auth::Spice),
+        Some(AuthArg::None) => config.auth(Auth::None),
+        Some(AuthArg::Sasl) => config.auth(Auth::Sasl),
+        None => config,
+    }
+}
+
+type Input = Box<dyn Read + Send>;
+
+fn open(args: &Args) -> io::Result<(Input, Option<u64>)> {
+    if args.file.as_os_str() == "-" {
+        return Ok((Box::new(io::stdin()), None));
+    }
+    let file = File::open(&args.file)?;
+    let metadata = file.metadata()?;
+    let size = metadata.is_file().then(|| metadata.len());
+    Ok((Box::new(file), size))
+}
+
+/// Why reading came to an early end.
+enum Stop {
+    Input(String),
+    Output(io::Error),
+}
+
+/// Chunks of the input, read by a thread of their own while the last one is looked at.
+struct Chunks {
+    full: Receiver<io::Result<(Vec<u8>, usize)>>,
+    empty: SyncSender<Vec<u8>>,
+}
+
+fn read_ahead(mut input: Input) -> Chunks {
+    let (to_full, full) = sync_channel(CHUNKS);
+    let (empty, from_empty) = sync_channel(CHUNKS);
+    for _ in 0..CHUNKS {
+        // There is room for all of them.
+        let _ = empty.send(vec![0; CHUNK]);
+    }
+    thread::spawn(move || {
+        while let Ok(mut chunk) = from_empty.recv() {
+            let result = loop {
+                match input.read(&mut chunk) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    result => break result,
+                }
+            };
+            let end = !matches!(result, Ok(1..));
+            if to_full.send(result.map(|n| (chunk, n))).is_err() || end {
+                break;
+            }
+        }
+    });
+    Chunks { full, empty }
+}
+
+/// Takes the whole input. What is known is printed before waiting for more.
+fn follow(capture: &mut Capture, chunks: Chunks, report: &mut Report) -> Result<(), Stop> {
+    loop {
+        let chunk = match chunks.full.try_recv() {
+            Ok(chunk) => chunk,
+            Err(TryRecvError::Empty) => {
+                report.flush().map_err(Stop::Output)?;
+                let Ok(chunk) = chunks.full.recv() else { return Ok(()) };
+                chunk
+            }
+            Err(TryRecvError::Disconnected) => return Ok(()),
+        };
+        let (chunk, n) = chunk.map_err(|error| Stop::Input(error.to_string()))?;
+        if n == 0 {
+            return Ok(());
+        }
+        let pushed = capture.push(&chunk[..n]);
+        // The reader may have ended; then nobody wants the buffer.
+        let _ = chunks.empty.send(chunk);
+        report.drain(capture).map_err(Stop::Output)?;
+        report.progress(capture.counters().bytes);
+        pushed.map_err(|error| Stop::Input(error.to_string()))?;
+    }
+}
+
+/// What goes to standard output and to standard error.
+struct Report {
+    events: Vec<u8>,
+    name: String,
+    anomalies: u64,
+    max_anomalies: u64,
+    /// Set if progress is to be shown.
+    size: Option<u64>,
+    shown: Option<Instant>,
+}
+
+impl Report {
+    fn new(name: &str, size: Option<u64>, max_anomalies: u64) -> Self {
+        let size = size.filter(|&size| size >= LARGE && io::stderr().is_terminal());
+        Self {
+            events: Vec::with_capacity(BATCH),
+            name: name.to_owned(),
+            anomalies: 0,
+            max_anomalies,
+            size,
+            shown: None,
+        }
+    }
+
+    fn drain(&mut self, capture: &mut Capture) -> io::Result<()> {
+        while let Some(output) = capture.poll() {
+            match output {
+                Output::Event(event) => {
+                    event.write_to(&mut self.events);
+                    self.events.push(b'\n');
+                    if self.events.len() >= BATCH {
+                        self.flush()?;
+                    }
+                }
+                Output::Anomaly(anomaly) => self.anomaly(&anomaly),
+                Output::Notice(notice) => self.anomaly(&notice),
+            }
+        }
+        Ok(())
+    }
+
+    fn anomaly(&mut self, anomaly: &dyn Display) {
+        self.anomalies += 1;
+        if self.anomalies <= self.max_anomalies {
+            self.clear_progress();
+            complain(&format_args!("{anomaly}"));
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.events.is_empty() {
+            return Ok(());
+        }
+        let mut out = io::stdout().lock();
+        out.write_all(&self.events)?;
+        self.events.clear();
+        out.flush()
+    }
+
+    fn progress(&mut self, bytes: u64) {
+        let Some(size) = self.size else { return };
+        if self.shown.is_none_or(|shown| shown.elapsed() >= Duration::from_millis(250)) {
+            self.shown = Some(Instant::now());
+            let _ = write!(io::stderr(), "\r{}: {} %", self.name, bytes * 100 / size.max(1));
+        }
+    }
+
+    fn clear_progress(&mut self) {
+        if self.shown.take().is_some() {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
+    }
+
+    fn summary(&self, counters: &Counters, elapsed: Duration) {
+        if self.anomalies > self.max_anomalies {
+            complain(&format_args!(
+                "{} more anomalies; --anomalies N prints more",
+                self.anomalies - self.max_anomalies
+            ));
+        }
+        let Counters { packets, connections, events, anomalies, bytes, .. } = counters;
+        complain(&format_args!(
+            "{packets} packets, {connections} connections, {events} events, {anomalies} anomalies, {bytes} bytes in {:.3} s",
+            elapsed.as_secs_f64()
+        ));
+    }
+}
+
+/// Standard error may be closed: there is nobody left to tell.
+fn complain(what: &dyn Display) {
+    let _ = writeln!(io::stderr(), "spicewatch: {what}");
+}
+
+fn fail(name: &str, error: &dyn Display) -> ExitCode {
+    complain(&format_args!("{name}: {error}"));
+    ExitCode::from(2)
+}
+
+/// A reader that had enough, like `head`, is no failure.
+fn output_failed(error: &io::Error) -> ExitCode {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return ExitCode::SUCCESS;
+    }
+    complain(&format_args!("standard output: {error}"));
+    ExitCode::FAILURE
+}
