@@ -70,23 +70,26 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.kind {
-            ErrorKind::Syntax { expected, found: None } => write!(f, "expected {expected}, found the end")?,
-            ErrorKind::Syntax { expected, found: Some(byte) } => {
-                write!(f, "expected {expected}, found '{}'", byte.escape_ascii())?;
+        write!(f, "{} at offset {}", self.kind, self.offset)
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Syntax { expected, found: None } => write!(f, "expected {expected}, found the end"),
+            Self::Syntax { expected, found: Some(byte) } => {
+                write!(f, "expected {expected}, found '{}'", byte.escape_ascii())
             }
-            ErrorKind::Utf8 => f.write_str("expected UTF-8, found other bytes")?,
-            ErrorKind::Depth => write!(f, "expected at most {} levels of nesting, found more", crate::MAX_DEPTH)?,
-            ErrorKind::Type { expected, found } => write!(f, "expected {expected}, found {found}")?,
-            ErrorKind::Range { expected } => write!(f, "expected {expected}, found a number out of its range")?,
-            ErrorKind::Missing { member } => write!(f, "expected member '{member}', found none")?,
-            ErrorKind::UnknownEvent => f.write_str("expected a known event, found another")?,
-            ErrorKind::TooLong { limit } => {
-                write!(f, "expected a message of at most {limit} bytes, found a longer one")?
-            }
-            ErrorKind::CutOff => f.write_str("expected the rest of a message, found none")?,
+            Self::Utf8 => f.write_str("expected UTF-8, found other bytes"),
+            Self::Depth => write!(f, "expected at most {} levels of nesting, found more", crate::MAX_DEPTH),
+            Self::Type { expected, found } => write!(f, "expected {expected}, found {found}"),
+            Self::Range { expected } => write!(f, "expected {expected}, found a number out of its range"),
+            Self::Missing { member } => write!(f, "expected member '{member}', found none"),
+            Self::UnknownEvent => f.write_str("expected a known event, found another"),
+            Self::TooLong { limit } => write!(f, "expected a message of at most {limit} bytes, found a longer one"),
+            Self::CutOff => f.write_str("expected the rest of a message, found none"),
         }
-        write!(f, " at offset {}", self.offset)
     }
 }
 

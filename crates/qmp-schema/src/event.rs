@@ -5,7 +5,6 @@ use alloc::{borrow::Cow, vec::Vec};
 use crate::{
     Decode, Encode, Error, ErrorKind, Event,
     reader::{Members, Reader, required},
-    unknown::UnknownMembers,
     value::{Object, Value},
     wire,
 };
@@ -52,32 +51,10 @@ pub struct OtherEvent<'a> {
     pub reason: Error,
 }
 
-impl<'a> EventMessage<'a> {
+impl EventMessage<'_> {
     /// Appends the event as QEMU writes it, without a line end.
     pub fn write_to(&self, out: &mut Vec<u8>) {
         Encode::write_to(self, out);
-    }
-
-    /// Reads an event and keeps what the schema does not name. [`from_slice`](crate::from_slice) drops that.
-    pub fn from_slice_keeping_unknown(text: &'a [u8]) -> Result<(Self, UnknownMembers<'a>), Error> {
-        let mut reader = Reader::new(crate::utf8(text)?);
-        reader.keep_unknown();
-        let message = Self::read(&mut reader)?;
-        reader.end()?;
-        Ok((message, reader.take_unknown()))
-    }
-
-    /// Appends the event together with unknown members that came with it.
-    pub fn write_with_unknown(&self, unknown: &UnknownMembers<'_>, out: &mut Vec<u8>) {
-        let typed = self.to_vec();
-        match core::str::from_utf8(&typed).ok().and_then(|text| crate::from_str::<Object<'_>>(text).ok()) {
-            Some(mut object) if !unknown.is_empty() => {
-                unknown.insert_into(&mut object);
-                object.write_to(out);
-            }
-            // Only a bare `inf` in an untyped event's data can't be read back.
-            _ => out.extend_from_slice(&typed),
-        }
     }
 
     /// A copy that borrows nothing.

@@ -8,8 +8,12 @@ mod error;
 mod event;
 mod generated;
 mod info;
+mod message;
 mod open_enum;
 mod reader;
+#[cfg(feature = "serde")]
+mod serde;
+pub mod stream;
 mod unknown;
 mod value;
 pub mod wire;
@@ -19,9 +23,10 @@ pub use error::{Error, ErrorKind};
 pub use event::{EventMessage, OtherEvent, Timestamp};
 pub use generated::*;
 pub use info::{EventInfo, RateLimit};
+pub use message::{Command, ErrorReply, Greeting, Message, RawJson, Return};
 pub(crate) use open_enum::open_enum;
 pub use reader::{Decode, Reader};
-pub use unknown::{UnknownMember, UnknownMembers};
+pub use unknown::{FullEvent, UnknownMember, UnknownMembers};
 pub use value::{Object, Value};
 
 /// Levels of objects and arrays that are read, the outermost included. QEMU's own parser has the same limit.

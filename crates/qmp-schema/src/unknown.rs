@@ -2,7 +2,66 @@
 
 use alloc::{borrow::Cow, vec::Vec};
 
-use crate::value::{Object, Value};
+use crate::{
+    Decode, Encode, Error, EventMessage,
+    reader::Reader,
+    value::{Object, Value},
+    wire,
+};
+
+/// An event together with what the schema does not name. Reading an [`EventMessage`] alone drops that.
+///
+/// ```
+/// use qmp_schema::{Encode, FullEvent};
+///
+/// let line = br#"{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "MIGRATION_PASS", "data": {"pass": 2, "news": [1]}}"#;
+/// let event: FullEvent = qmp_schema::from_slice(line)?;
+/// let news = event.unknown.iter().next().unwrap();
+/// assert_eq!((&*news.path, &*news.name), (&["data"][..], "news"));
+/// assert_eq!(event.to_vec(), line);
+/// # Ok::<(), qmp_schema::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct FullEvent<'a> {
+    /// The event.
+    pub message: EventMessage<'a>,
+    /// The rest of it.
+    pub unknown: UnknownMembers<'a>,
+}
+
+impl FullEvent<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> FullEvent<'static> {
+        FullEvent { message: self.message.into_owned(), unknown: self.unknown.into_owned() }
+    }
+}
+
+impl<'a> Decode<'a> for FullEvent<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        reader.keep_unknown();
+        let message = EventMessage::read(reader);
+        let unknown = reader.take_unknown();
+        Ok(Self { message: message?, unknown })
+    }
+}
+
+impl Encode for FullEvent<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        if self.unknown.is_empty() {
+            return self.message.write_to(out);
+        }
+        let typed = self.message.to_vec();
+        match crate::from_slice::<Object<'_>>(&typed) {
+            Ok(mut object) => {
+                self.unknown.insert_into(&mut object);
+                object.write_to(out);
+            }
+            // A number that is no JSON, put by hand into an event without a type.
+            Err(_) => out.extend_from_slice(&typed),
+        }
+    }
+}
 
 /// A member of an event that this version of the crate has no field for.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,7 +106,7 @@ impl<'a> UnknownMembers<'a> {
     }
 
     /// Puts the members back into an event from which they were dropped.
-    pub(crate) fn insert_into(&self, event: &mut Object<'a>) {
+    fn insert_into<'s: 'o, 'o>(&'s self, event: &mut Object<'o>) {
         for member in &self.0 {
             let mut place = Some(&mut *event);
             for step in &member.path {
@@ -57,11 +116,9 @@ impl<'a> UnknownMembers<'a> {
                 });
             }
             if let Some(object) = place {
-                let mut members = core::mem::take(&mut object.0);
-                members.push((member.name.clone(), member.value.clone()));
+                object.0.push((Cow::Borrowed(&member.name), member.value.clone()));
                 // A stable sort: what already is in QEMU's order stays so.
-                members.sort_by_key(|(key, _)| crate::wire::bucket(key));
-                object.0 = members;
+                object.0.sort_by_key(|(key, _)| wire::bucket(key));
             }
         }
     }

@@ -44,8 +44,25 @@ pub(crate) fn root(facts: &Facts, modules: &[String]) -> String {
     for event in &facts.events {
         out.push_str(&info(event));
     }
-    out.push_str("];\n");
+    out.push_str("];\n\n");
+    out.push_str(&all_types(facts));
     out
+}
+
+/// A macro that hands the names of all types to another: those that borrow, then those that do not.
+fn all_types(facts: &Facts) -> String {
+    let with_data = facts.events.iter().filter(|event| !event.members.is_empty());
+    let events = with_data.map(|event| (pascal(&event.name), event.members.iter().any(|m| facts.borrows(&m.ty))));
+    let types = facts.types().map(|ty| (ty.rust(), facts.borrows(&ty.name)));
+    let (borrowed, copied): (Vec<_>, Vec<_>) = events.chain(types).partition(|(_, borrows)| *borrows);
+    let names = |types: Vec<(String, bool)>| types.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join("\n");
+    format!(
+        "/// Hands the name of every type to a macro: those with a lifetime; those without.\n\
+         #[cfg(feature = \"serde\")]\nmacro_rules! with_all_types {{\n    ($then:ident) => {{\n        $then! {{\n\
+         {};\n{}\n}}\n}};\n}}\n#[cfg(feature = \"serde\")]\npub(crate) use with_all_types;\n",
+        names(borrowed),
+        names(copied)
+    )
 }
 
 /// `generated/MODULE.rs`: one module's types.

@@ -344,3 +344,110 @@ pub(crate) static EVENTS: &[EventInfo] = &[
     EventInfo::new("VFIO_MIGRATION", "9.1"),
     EventInfo::new("DUMP_COMPLETED", "2.6"),
 ];
+
+/// Hands the name of every type to a macro: those with a lifetime; those without.
+#[cfg(feature = "serde")]
+macro_rules! with_all_types {
+    ($then:ident) => {
+        $then! {
+        Shutdown
+        Reset
+        Watchdog
+        GuestPanicked
+        GuestCrashloaded
+        MemoryFailure
+        JobStatusChange
+        BlockImageCorrupted
+        BlockIoError
+        BlockJobCompleted
+        BlockJobCancelled
+        BlockJobError
+        BlockJobReady
+        BlockJobPending
+        BlockWriteThreshold
+        QuorumFailure
+        QuorumReportBad
+        DeviceTrayMoved
+        PrManagerStatusChanged
+        BlockExportDeleted
+        VserportChange
+        DeviceDeleted
+        DeviceUnplugGuestError
+        MemUnplugError
+        AcpiDeviceOst
+        MemoryDeviceSizeChange
+        RtcChange
+        CpuPolarizationChange
+        VfuClientHangup
+        NicRxFilterChanged
+        FailoverNegotiated
+        UnplugPrimary
+        NetdevStreamConnected
+        NetdevStreamDisconnected
+        NetdevVhostUserConnected
+        NetdevVhostUserDisconnected
+        RdmaGidStatusChanged
+        SpiceConnected
+        SpiceInitialized
+        SpiceDisconnected
+        VncConnected
+        VncInitialized
+        VncDisconnected
+        Migration
+        ColoExit
+        VfioMigration
+        DumpCompleted
+        AcpiostInfo
+        AcpiSlotType
+        BlockErrorAction
+        ColoExitReason
+        ColoMode
+        DumpQueryResult
+        DumpStatus
+        FdSocketAddress
+        GuestPanicAction
+        GuestPanicInformation
+        GuestPanicInformationS390
+        GuestPanicInformationTdx
+        GuestPanicInformationType
+        InetSocketAddress
+        IoOperationType
+        JobStatus
+        JobType
+        MemoryFailureAction
+        MemoryFailureRecipient
+        MigrationStatus
+        NetworkAddressFamily
+        Capability
+        ErrorClass
+        QapiVfioMigrationState
+        QuorumOpType
+        S390CpuPolarization
+        S390CrashReason
+        ShutdownCause
+        SocketAddress
+        SocketAddressType
+        SpiceBasicInfo
+        SpiceChannel
+        SpiceInfo
+        SpiceQueryMouseMode
+        SpiceServerInfo
+        UnixSocketAddress
+        VersionInfo
+        VncBasicInfo
+        VncClientInfo
+        VncServerInfo
+        VsockSocketAddress
+        WatchdogAction;
+        BalloonChange
+        HvBalloonStatusReport
+        MigrationPass
+        GuestPanicInformationHyperV
+        GuestPanicInformationSev
+        MemoryFailureFlags
+        VersionTriple
+        }
+    };
+}
+#[cfg(feature = "serde")]
+pub(crate) use with_all_types;
