@@ -3,6 +3,12 @@
 #[cfg(feature = "captures")]
 pub mod captures;
 pub mod events;
+#[cfg(feature = "generate")]
+pub mod facts;
+#[cfg(feature = "generate")]
+pub mod generate;
 #[cfg(feature = "lab")]
 pub mod lab;
+#[cfg(feature = "generate")]
+pub mod oracles;
 pub mod packets;

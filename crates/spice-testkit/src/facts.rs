@@ -1,0 +1,168 @@
+//! What a [`LinkObserver`] says, kept: its events without the borrowed bytes, and a driver that hands it two streams.
+
+use spice_link::{
+    AuthMechanism, Error, Evidence, HeaderKind, LinkErrorCode, LinkEvent, LinkObserver, Outcome, RefusalForm, Side,
+};
+
+/// A [`LinkEvent`] that owns what it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are those of the event")]
+pub enum Fact {
+    /// The client's message.
+    Mess { connection_id: u32, channel_type: u8, channel_id: u8, common: Vec<u32>, channel: Vec<u32> },
+    /// The server's accepting reply.
+    Reply { common: Vec<u32>, channel: Vec<u32> },
+    /// The client's mechanism word.
+    Mechanism(AuthMechanism),
+    /// A link result that can't be read.
+    HiddenResult,
+    /// The server refuses.
+    Refused { code: LinkErrorCode, form: RefusalForm },
+    /// The link stage succeeded.
+    Linked { header: HeaderKind, evidence: Evidence },
+    /// A fresh main channel's id.
+    SessionId(u32),
+    /// A direction can't be read any further.
+    Unreadable { side: Side, error: Error },
+}
+
+impl Fact {
+    /// The event's owned copy; `None` for one of a later version that has no copy here.
+    pub fn of(event: LinkEvent<'_>) -> Option<Self> {
+        Some(match event {
+            LinkEvent::Mess(mess) => Self::Mess {
+                connection_id: mess.connection_id,
+                channel_type: mess.channel_type.0,
+                channel_id: mess.channel_id,
+                common: mess.common_caps.words().collect(),
+                channel: mess.channel_caps.words().collect(),
+            },
+            LinkEvent::Reply(reply) => Self::Reply {
+                common: reply.common_caps.words().collect(),
+                channel: reply.channel_caps.words().collect(),
+            },
+            LinkEvent::Mechanism(mechanism) => Self::Mechanism(mechanism),
+            LinkEvent::HiddenResult => Self::HiddenResult,
+            LinkEvent::Refused { code, form } => Self::Refused { code, form },
+            LinkEvent::Linked { header, evidence } => Self::Linked { header, evidence },
+            LinkEvent::SessionId(id) => Self::SessionId(id),
+            LinkEvent::Unreadable { side, error } => Self::Unreadable { side, error },
+            _ => return None,
+        })
+    }
+}
+
+/// What was said of one connection: each fact, and in which direction's bytes it was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// In the order in which it became known.
+    pub facts: Vec<(Side, Fact)>,
+    /// Bytes of each direction that were read: the client's, the server's.
+    pub consumed: [usize; 2],
+}
+
+impl Seen {
+    /// The facts of one direction.
+    pub fn of(&self, side: Side) -> Vec<&Fact> {
+        self.facts.iter().filter(|(from, _)| *from == side).map(|(_, fact)| fact).collect()
+    }
+
+    /// Whether the link succeeded.
+    pub fn linked(&self) -> bool {
+        self.facts.iter().any(|(_, fact)| matches!(fact, Fact::Linked { .. }))
+    }
+}
+
+/// A [`LinkObserver`] with the unread bytes of both directions behind it, and every promise of its contract checked.
+#[derive(Debug, Default)]
+pub struct Watcher {
+    observer: LinkObserver,
+    unread: [Vec<u8>; 2],
+    seen: Seen,
+}
+
+impl Watcher {
+    /// Before the first byte.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Hands in bytes of one direction and reads on in both, as far as they go.
+    ///
+    /// # Panics
+    /// Where the observer breaks its contract: consumes more than there is, needs no more than it has, blocks on a side that
+    /// has ended, asks for more than any link message has, or never comes to rest.
+    pub fn bytes(&mut self, from: Side, data: &[u8]) {
+        self.unread[index(from)].extend(data);
+        let mut side = from;
+        loop {
+            let progress = self.read(side);
+            side = side.peer();
+            let other = self.read(side);
+            if !progress && !other {
+                break;
+            }
+        }
+    }
+
+    /// What was said so far.
+    pub fn seen(&self) -> &Seen {
+        &self.seen
+    }
+
+    /// The observer itself.
+    pub fn observer(&self) -> &LinkObserver {
+        &self.observer
+    }
+
+    /// Reads one direction until it wants more; whether that changed anything.
+    fn read(&mut self, side: Side) -> bool {
+        let at = index(side);
+        let mut progress = false;
+        loop {
+            let unread = std::mem::take(&mut self.unread[at]);
+            let step = self.observer.read(side, &unread);
+            assert!(step.consumed <= unread.len(), "{side}: consumed {} of {}", step.consumed, unread.len());
+            self.seen.consumed[at] += step.consumed;
+            let left = unread.len() - step.consumed;
+            progress |= step.consumed > 0;
+            match step.outcome {
+                Outcome::Event(event) => {
+                    progress = true;
+                    if let Some(fact) = Fact::of(event) {
+                        self.seen.facts.push((side, fact));
+                    }
+                    assert!(self.seen.facts.len() <= MOST_FACTS, "no end of events: {:?}", self.seen.facts);
+                    self.unread[at] = unread[step.consumed..].to_vec();
+                }
+                Outcome::Need(n) => {
+                    assert!(n > left, "{side}: needs {n}, has {left}");
+                    assert!(n <= MOST_NEEDED, "{side}: needs {n}, more than a link message has");
+                    self.unread[at] = unread[step.consumed..].to_vec();
+                    return progress;
+                }
+                Outcome::BlockedOn(peer) => {
+                    assert_eq!(peer, side.peer(), "a direction can't wait for itself");
+                    self.unread[at] = unread[step.consumed..].to_vec();
+                    return progress;
+                }
+                Outcome::Done => {
+                    assert!(self.observer.is_done(side), "{side}: done, and not done");
+                    return progress;
+                }
+            }
+        }
+    }
+}
+
+/// Mess, reply, mechanism, hidden result, linked or refused, session id, and an end of each direction.
+const MOST_FACTS: usize = 8;
+/// The longest thing that has to lie in one piece, in bytes: a reply with two full lists.
+const MOST_NEEDED: usize = spice_link::LinkReply::MAX_LEN;
+
+const fn index(side: Side) -> usize {
+    match side {
+        Side::Client => 0,
+        Side::Server => 1,
+    }
+}

@@ -1,0 +1,103 @@
+//! The observer: the same story for any cut and any interleaving, and by construction the right one.
+
+use arbitrary::Unstructured;
+use spice_link::{LinkObserver, Side};
+
+use crate::{
+    facts::{Fact, Seen, Watcher},
+    generate::{Arbitrary, Conversation, Delivery},
+};
+
+/// What an observer says of two streams that arrive like this.
+pub fn watch(client: &[u8], server: &[u8], delivery: &Delivery) -> Seen {
+    let mut watcher = Watcher::new();
+    for (from, bytes) in delivery.play(client, server) {
+        watcher.bytes(from, bytes);
+    }
+    watcher.seen().clone()
+}
+
+/// Panics unless two deliveries of the same streams tell the same story.
+///
+/// A server that refuses ends the story, so that a client's facts may be cut short where the refusal is delivered first; then
+/// one list is the start of the other. All else is equal: what the server's bytes show, and how it ends.
+pub fn same_story(one: &Seen, other: &Seen) {
+    let ends = |seen: &Seen| {
+        let is_end = |fact: &&Fact| matches!(fact, Fact::Refused { .. } | Fact::Linked { .. } | Fact::SessionId(_));
+        seen.facts.iter().map(|(_, fact)| fact).filter(is_end).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(ends(one), ends(other), "\n{one:?}\n{other:?}");
+    let shown = |seen: &Seen| {
+        let of_server = seen.of(Side::Server).into_iter().filter(|fact| !matches!(fact, Fact::Linked { .. }));
+        of_server.cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(shown(one), shown(other));
+    let (mut long, mut short) = (one.of(Side::Client), other.of(Side::Client));
+    for facts in [&mut long, &mut short] {
+        facts.retain(|fact| !matches!(fact, Fact::Linked { .. }));
+    }
+    if long.len() < short.len() {
+        (long, short) = (short, long);
+    }
+    let refused = one.facts.iter().any(|(_, fact)| matches!(fact, Fact::Refused { .. }));
+    assert!(if refused { long.starts_with(&short) } else { long == short }, "\n{one:?}\n{other:?}");
+}
+
+/// Choices of a conversation and of a delivery: cut and interleaved at will, it tells the story that it tells whole; and where
+/// nothing was bent, that story is the one that it was made from.
+pub fn conversation(choices: &[u8]) {
+    let mut u = Unstructured::new(choices);
+    let Ok(story) = Conversation::arbitrary(&mut u) else { return };
+    let streams = [Side::Client, Side::Server].map(|side| story.stream(side));
+    let lens = [streams[0].len(), streams[1].len()];
+    let Ok(delivery) = Delivery::of(&mut u, lens) else { return };
+
+    let mut watcher = Watcher::new();
+    for turn in &story.turns {
+        watcher.bytes(turn.from, &turn.bytes);
+    }
+    let in_turns = watcher.seen().clone();
+    if let Some(expected) = &story.facts {
+        let found: Vec<_> = in_turns.facts.iter().map(|(_, fact)| fact).collect();
+        assert_eq!(found, expected.iter().collect::<Vec<_>>(), "{:?}", story.turns);
+    }
+    same_story(&in_turns, &watch(&streams[0], &streams[1], &delivery));
+    same_story(&in_turns, &watch(&streams[0], &streams[1], &Delivery::cut(Side::Client, lens, 1)));
+    lossy(&streams, &delivery, choices.len());
+}
+
+/// Bytes of the wire: a u16 (little-endian) with the length of the client's stream, that stream, the server's stream. Told whole,
+/// byte by byte, and the server's first.
+pub fn link_observer(input: &[u8]) {
+    let Some((len, rest)) = input.split_first_chunk() else { return };
+    let len = usize::from(u16::from_le_bytes(*len)).min(rest.len());
+    let (client, server) = rest.split_at(len);
+    let lens = [client.len(), server.len()];
+    let whole = watch(client, server, &Delivery::whole(Side::Client, lens));
+    for delivery in [
+        Delivery::whole(Side::Server, lens),
+        Delivery::cut(Side::Client, lens, 1),
+        Delivery::cut(Side::Server, lens, 7),
+    ] {
+        same_story(&whole, &watch(client, server, &delivery));
+    }
+}
+
+/// Bytes that get lost: nothing panics, and a loss that the observer says was harmless changes nothing.
+fn lossy(streams: &[Vec<u8>; 2], delivery: &Delivery, salt: usize) {
+    let mut observer = LinkObserver::new();
+    for (index, (from, bytes)) in delivery.play(&streams[0], &streams[1]).enumerate() {
+        let step = observer.read(from, bytes);
+        assert!(step.consumed <= bytes.len());
+        if (index + salt) % 3 == 0 {
+            let skippable = observer.skippable(from);
+            let len = (salt as u64) % 200;
+            assert_eq!(observer.lost(from, len), len <= skippable, "{from}: lost {len}, could skip {skippable}");
+            if len > skippable {
+                assert!(observer.is_done(from));
+            } else {
+                assert_eq!(observer.skippable(from), skippable - len);
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The parsers and state machines under generated input: each oracle over what proptest draws.
+//!
+//! What an oracle finds is kept as bytes under `regressions/`, by the oracle's name, and tried first for ever after.
+
+use proptest::prelude::*;
+use spice_testkit::{
+    generate::{self, Mess, Reply, Unstructured},
+    oracles::{link, observer, tracker, websocket},
+};
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_message_is_judged_as_spice_server_judges_it(mess in generate::strategy::<Mess>(200)) {
+        link::link_mess(&mess.bytes());
+    }
+
+    #[test]
+    fn a_reply_is_read_as_it_lies(reply in generate::strategy::<Reply>(200)) {
+        link::link_reply(&reply.bytes());
+    }
+
+    #[test]
+    fn any_bytes_are_a_message_or_not(bytes in generate::bytes(100)) {
+        link::link_mess(&bytes);
+        link::link_mess(&[b"REDQ\x02\0\0\0\0\0\0\0", &bytes[..]].concat());
+        link::link_reply(&bytes);
+        link::link_reply(&[b"REDQ\x02\0\0\0\0\0\0\0", &bytes[..]].concat());
+        link::caps(&bytes);
+    }
+
+    #[test]
+    fn a_conversation_tells_its_story_in_any_cut_and_interleaving(choices in generate::bytes(400)) {
+        observer::conversation(&choices);
+    }
+
+    #[test]
+    fn any_two_streams_tell_one_story(bytes in generate::bytes(300)) {
+        observer::link_observer(&bytes);
+    }
+
+    #[test]
+    fn events_come_in_pairs_and_in_order(choices in generate::bytes(1500)) {
+        tracker::tracker_ops(&choices);
+    }
+
+    #[test]
+    fn frames_carry_their_stream(choices in generate::bytes(600)) {
+        websocket::frames(&choices);
+        websocket::websocket(&choices);
+    }
+}
+
+/// A generator that only ever made valid or only refused messages would prove little.
+#[test]
+fn generated_messages_reach_every_check() {
+    let mut choices = generate::Choices::new(1);
+    let (mut buffer, mut seen) = (Vec::new(), std::collections::BTreeMap::new());
+    for _ in 0..4000 {
+        choices.fill(&mut buffer, 128);
+        let mess: Mess = generate::from_choices(&buffer);
+        let name = match link::judge(&mess.bytes()) {
+            link::Verdict::Need => "need".to_owned(),
+            link::Verdict::Accepted { .. } => "accepted".to_owned(),
+            link::Verdict::Refused { error, .. } => format!("{error:?}").split(' ').next().unwrap_or("").to_owned(),
+        };
+        *seen.entry(name).or_insert(0u32) += 1;
+    }
+    for name in ["need", "accepted", "Magic", "Version", "Size", "CapsCount", "CapsRange"] {
+        assert!(seen.get(name).is_some_and(|count| *count > 40), "{name}: {seen:?}");
+    }
+}
+
+/// The same for conversations: each end that a link stage can have.
+#[test]
+fn generated_conversations_reach_every_outcome() {
+    use spice_testkit::{facts::Fact, generate::Conversation};
+    let mut choices = generate::Choices::new(2);
+    let (mut buffer, mut seen) = (Vec::new(), std::collections::BTreeMap::new());
+    for _ in 0..4000 {
+        choices.fill(&mut buffer, 300);
+        let Ok(story) = Conversation::straight(&mut Unstructured::new(&buffer)) else { continue };
+        for fact in story.facts.iter().flatten() {
+            let name = match fact {
+                Fact::Refused { form, .. } => format!("refused {form:?}"),
+                Fact::Linked { header, evidence } => format!("linked {header:?} {evidence:?}"),
+                other => format!("{other:?}").split([' ', '(']).next().unwrap_or("").to_owned(),
+            };
+            *seen.entry(name).or_insert(0u32) += 1;
+        }
+    }
+    for name in [
+        "refused Reply", "refused SecondReply", "refused Result", "refused Sasl", "linked Mini Result", "linked Full Result",
+        "linked Mini Continued", "SessionId", "HiddenResult", "Mechanism", "Unreadable",
+    ] {
+        assert!(seen.get(name).is_some_and(|count| *count > 20), "{name}: {seen:?}");
+    }
+}
