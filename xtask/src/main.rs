@@ -3,6 +3,7 @@
 //! One module a chore; this file only names them. A new chore is a module with `run`, a variant and an arm.
 
 mod codegen;
+mod qmp_table;
 mod record;
 mod setup;
 mod shell;
@@ -24,6 +25,8 @@ enum Task {
     Codegen(codegen::Args),
     /// Record the committed captures again, from a real QEMU and real clients.
     Record(record::Args),
+    /// Record again what a real QEMU answers to the table of good and bad QMP input.
+    RecordQmp,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -34,5 +37,6 @@ fn main() -> anyhow::Result<()> {
         Task::Ci => setup::run().and_then(|()| test::run(&test::Args::default())),
         Task::Codegen(args) => codegen::run(&args),
         Task::Record(args) => record::run(&args),
+        Task::RecordQmp => qmp_table::run(),
     }
 }

@@ -57,7 +57,8 @@ pub(crate) enum Handler {
     Later(Box<dyn Fn(Object, Responder) + Send + Sync>),
     /// `qmp_capabilities`, which is the session's own.
     Negotiate,
-    /// `query-qmp-schema`, written when the service is built.
+    /// `query-commands` and `query-qmp-schema`, whose answers are written when the service is built.
+    Names,
     Schema,
 }
 
@@ -86,10 +87,7 @@ impl Command {
     ///
     /// Until then the client's next commands wait, as in QEMU: [`Limits::queue`](crate::Limits::queue) of them where the client
     /// negotiated `oob`, else none; input beyond that isn't read.
-    pub fn later(
-        name: impl Into<Cow<'static, str>>,
-        run: impl Fn(Object, Responder) + Send + Sync + 'static,
-    ) -> Self {
+    pub fn later(name: impl Into<Cow<'static, str>>, run: impl Fn(Object, Responder) + Send + Sync + 'static) -> Self {
         Self::with(name, Handler::Later(Box::new(run)))
     }
 

@@ -1,22 +1,28 @@
 #![doc = include_str!("../README.md")]
 
+mod answers;
+mod check;
 mod command;
 mod error;
+#[cfg(feature = "tokio")]
+mod fanout;
+mod introspect;
 mod json;
 mod limits;
+mod output;
 pub mod schema;
 #[cfg(feature = "tokio")]
 mod server;
 mod service;
 mod session;
 mod value;
-mod wire;
 
+pub use answers::Responder;
 pub use command::{Answer, Command, Reply};
 pub use error::{CommandError, ErrorClass};
 pub use limits::Limits;
 #[cfg(feature = "tokio")]
-pub use server::{Listener, Server, ServerBuilder, Shutdown};
+pub use server::{BindError, DEFAULT_MAX_BEHIND, DEFAULT_MAX_CLIENTS, Listener, Server, ServerBuilder, Shutdown};
 pub use service::{Service, ServiceBuilder, Version};
-pub use session::{Responder, Session};
+pub use session::Session;
 pub use value::{Object, Value};

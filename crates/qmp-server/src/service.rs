@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::command::{Handler, Reply};
+use crate::command::Handler;
+use crate::introspect;
 use crate::schema::{Struct, Type};
-use crate::{Command, Limits, Object, Value};
+use crate::{Command, Limits, Object, Reply, Value};
 
 /// The version in the greeting and in `query-version`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,9 +30,9 @@ impl Version {
         Self { major, minor, micro, package: package.into() }
     }
 
-    fn to_value(&self) -> Value {
+    fn to_object(&self) -> Object {
         let qemu = Object::from([("major", self.major), ("minor", self.minor), ("micro", self.micro)]);
-        Object::new().with("qemu", qemu).with("package", self.package.as_str()).into()
+        Object::new().with("qemu", qemu).with("package", self.package.as_str())
     }
 }
 
@@ -44,6 +45,8 @@ pub struct Service {
 #[derive(Debug)]
 struct Inner {
     greeting: Bytes,
+    /// The answers to `query-commands` and `query-qmp-schema`, which never change.
+    names: Bytes,
     schema: Bytes,
     oob: bool,
     limits: Limits,
@@ -53,12 +56,17 @@ struct Inner {
 impl Service {
     /// Starts with QEMU's built-in commands: `qmp_capabilities`, `query-version`, `query-commands`, `query-qmp-schema`.
     pub fn builder(version: Version) -> ServiceBuilder {
-        ServiceBuilder { version, oob: true, limits: Limits::default(), commands: Vec::new(), events: Vec::new() }
+        let commands = built_in(&version);
+        ServiceBuilder { version, oob: true, limits: Limits::default(), commands, events: Vec::new() }
     }
 
     /// The first line of every connection, CRLF included.
     pub(crate) fn greeting(&self) -> &Bytes {
         &self.inner.greeting
+    }
+
+    pub(crate) fn names(&self) -> &Bytes {
+        &self.inner.names
     }
 
     pub(crate) fn schema(&self) -> &Bytes {
@@ -89,11 +97,13 @@ pub struct ServiceBuilder {
 }
 
 impl ServiceBuilder {
-    /// Offers a command. One of the same name, built in or not, gives way.
+    /// Offers a command. One of the same name gives way, but for `qmp_capabilities`, which is the session's own.
     #[must_use]
     pub fn command(mut self, command: Command) -> Self {
-        self.commands.retain(|other| other.name != command.name);
-        self.commands.push(command);
+        if command.name != NEGOTIATE {
+            self.commands.retain(|other| other.name != command.name);
+            self.commands.push(command);
+        }
         self
     }
 
@@ -122,6 +132,44 @@ impl ServiceBuilder {
 
     /// The service.
     pub fn build(self) -> Service {
-        todo!()
+        let Self { version, oob, limits, commands, events } = self;
+        let schema = introspect::schema(commands.iter(), events.iter().map(|(name, data)| (&**name, data)));
+        // QEMU lists the last registered first.
+        let names = commands.iter().rev().map(|command| Object::new().with("name", &*command.name).into());
+        let names = Value::Array(names.collect());
+        Service {
+            inner: Arc::new(Inner {
+                greeting: greeting(&version, oob),
+                names: names.to_bytes().into(),
+                schema: schema.to_bytes().into(),
+                oob,
+                limits,
+                commands: commands.into_iter().map(|command| (command.name.clone(), command)).collect(),
+            }),
+        }
     }
+}
+
+fn greeting(version: &Version, oob: bool) -> Bytes {
+    let capabilities: Vec<Value> = if oob { vec!["oob".into()] } else { Vec::new() };
+    let qmp = Object::new().with("version", version.to_object()).with("capabilities", capabilities);
+    let mut line = Value::from(Object::new().with("QMP", qmp)).to_bytes();
+    line.extend_from_slice(b"\r\n");
+    line.into()
+}
+
+pub(crate) const NEGOTIATE: &str = "qmp_capabilities";
+
+/// QEMU's `qapi/control.json` and `qapi/introspect.json`, as far as a server without a machine has use for them.
+fn built_in(version: &Version) -> Vec<Command> {
+    let capability = Type::of(["oob"]);
+    let triple = Struct::new().required("major", Type::Int).required("minor", Type::Int).required("micro", Type::Int);
+    let version = Reply::from(version.to_object());
+    vec![
+        Command::with(NEGOTIATE, Handler::Negotiate).takes(Struct::new().optional("enable", Type::array(capability))),
+        Command::new("query-version", move |_| Ok(version.clone()))
+            .returns(Struct::new().required("qemu", triple).required("package", Type::Str)),
+        Command::with("query-commands", Handler::Names).returns(Type::array(Struct::new().required("name", Type::Str))),
+        Command::with("query-qmp-schema", Handler::Schema).returns(Type::array(Type::Any)),
+    ]
 }

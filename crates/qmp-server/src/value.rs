@@ -1,6 +1,6 @@
 //! A JSON value as QMP means it: integers kept apart from floating-point numbers, and written as QEMU writes.
 
-use crate::wire;
+use qmp_schema::wire;
 
 /// Any JSON value.
 ///

@@ -106,8 +106,7 @@ impl Lexer {
             }
             at += usize::from(!matches!(step, Step::Before(_) | Step::Again));
             match step {
-                Step::Take(state) => self.state = state,
-                Step::Skip(state) => self.state = state,
+                Step::Take(state) | Step::Skip(state) => self.state = state,
                 Step::Again => self.state = State::Start,
                 Step::End(token) | Step::Before(token) => {
                     self.state = if token == Token::Stray { State::Recovery } else { State::Start };
@@ -126,6 +125,7 @@ impl Lexer {
 }
 
 impl State {
+    #[expect(clippy::match_same_arms, reason = "a table, sorted by state")]
     fn step(self, byte: u8) -> Step {
         use Step::{Before, End, Take};
         match (self, byte) {
@@ -197,7 +197,8 @@ mod tests {
                 let (n, token) = lexer.next(piece);
                 piece = &piece[n..];
                 if let Some(token) = token {
-                    out.push(format!("{token:?} {}", String::from_utf8_lossy(lexer.text()).escape_debug()));
+                    let text = String::from_utf8_lossy(lexer.text()).replace('\n', "⏎");
+                    out.push(format!("{token:?} {text}"));
                 }
             }
         }
@@ -207,18 +208,17 @@ mod tests {
     #[test]
     fn tokens_end_where_qemu_ends_them() {
         for (input, expected) in [
-            (&b"{'a\\'b':1}"[..], "OpenBrace {; String 'a\\'b'; Colon :; Integer 1; CloseBrace }"),
-            (b"-0 0.5e-3 12E+7 ", "Integer -0; Float 0.5e-3; Float 12E+7"),
-            (b"01 {", "Stray 01; OpenBrace {"),
-            (b"0e1 ", "Integer 0; Keyword e; Integer 1"),
-            (b"-x\n1 ", "Stray -x; Integer 1"),
-            (b"trueX,", "Keyword true; Stray X; Comma ,"),
-            (b"\"a\nb\" \n", "Stray \"a\\n; Keyword b; Stray \" \\n"),
-            (b"@\tgarbage 'x' ]", "Stray @; CloseBracket ]"),
+            (r"{'a\'b':1}", r"OpenBrace {; String 'a\'b'; Colon :; Integer 1; CloseBrace }"),
+            ("-0 0.5e-3 12E+7 ", "Integer -0; Float 0.5e-3; Float 12E+7"),
+            ("01 {", "Stray 01; OpenBrace {"),
+            ("0e1 ", "Integer 0; Keyword e; Integer 1"),
+            ("-x\n1 ", "Stray -x; Integer 1"),
+            ("trueX,", "Keyword true; Stray X; Comma ,"),
+            ("'a\nb' \n", "Stray 'a⏎"),
+            ("@\tgarbage 'x' ]", "Stray @; CloseBracket ]"),
         ] {
             for chunk in 1..=input.len() {
-                assert_eq!(tokens(input, chunk, 100).replace("\\\\", "\\").replace("\\\"", "\"").replace("\\'", "'"),
-                    expected.replace("\\'", "'"), "in pieces of {chunk}");
+                assert_eq!(tokens(input.as_bytes(), chunk, 100), expected, "in pieces of {chunk}");
             }
         }
     }
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn a_token_that_grows_past_the_limit_ends() {
         for chunk in 1..20 {
-            assert_eq!(tokens(b"'12345678901", chunk, 9), "Oversized \\'123456789; Integer 01".replace("Integer 01", "Stray 01"));
+            assert_eq!(tokens(b"'12345678901", chunk, 9), "Oversized '123456789; Stray 01");
         }
     }
 }

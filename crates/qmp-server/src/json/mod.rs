@@ -37,10 +37,4 @@ impl Stream {
         }
         (taken, None)
     }
-
-    /// Bytes kept of a message that hasn't ended.
-    #[cfg(test)]
-    pub(crate) fn pending(&self) -> usize {
-        self.lexer.text().len()
-    }
 }

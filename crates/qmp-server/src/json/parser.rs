@@ -56,7 +56,7 @@ impl Parser {
         Self {
             max_bytes: limits.token_bytes,
             max_tokens: limits.tokens,
-            max_nesting: limits.nesting.min(Limits::MAX_NESTING) as i64,
+            max_nesting: i64::try_from(limits.nesting.min(Limits::MAX_NESTING)).unwrap_or(i64::MAX),
             braces: 0,
             brackets: 0,
             bytes: 0,
@@ -285,15 +285,12 @@ fn hex_escape(sequence: &[u8], token: &[u8]) -> Result<(char, usize), Failure> {
             _ => None,
         };
     }
-    match code.and_then(unicode::character) {
-        Some(char) => Ok((char, len)),
-        None => {
-            // QEMU quotes so many bytes of the token, which may run into the closing quote.
-            let from = token.len() - 1 - sequence.len();
-            let quoted = &token[from..token.len().min(from + len)];
-            Err(format!("{} is not a valid Unicode character", unicode::lossy(quoted)))
-        }
-    }
+    code.and_then(unicode::character).map(|char| (char, len)).ok_or_else(|| {
+        // QEMU quotes so many bytes of the token, which may run into the closing quote.
+        let from = token.len() - 1 - sequence.len();
+        let quoted = &token[from..token.len().min(from + len)];
+        format!("{} is not a valid Unicode character", unicode::lossy(quoted))
+    })
 }
 
 fn hex(digits: Option<&[u8]>) -> Option<u32> {

@@ -55,13 +55,13 @@ mod tests {
             (b"\x7f", Some('\x7f'), 1),
             (b"\xc3\xa9", Some('é'), 2),
             (b"\xf0\x9f\x98\x80", Some('😀'), 4),
-            (b"\xc0\x80", Some('\0'), 2),         // the one overlong form that modified UTF-8 has
-            (b"\xc1\x81", None, 2),               // overlong
-            (b"\xe0\x80\x80", None, 3),           // overlong, although zero
-            (b"\xed\xa0\x80", None, 3),           // surrogate
-            (b"\xef\xbf\xbe", None, 3),           // U+FFFE
-            (b"\xef\xb7\x90", None, 3),           // U+FDD0
-            (b"\xf4\x90\x80\x80", None, 4),       // above U+10FFFF
+            (b"\xc0\x80", Some('\0'), 2),   // the one overlong form that modified UTF-8 has
+            (b"\xc1\x81", None, 2),         // overlong
+            (b"\xe0\x80\x80", None, 3),     // overlong, although zero
+            (b"\xed\xa0\x80", None, 3),     // surrogate
+            (b"\xef\xbf\xbe", None, 3),     // U+FFFE
+            (b"\xef\xb7\x90", None, 3),     // U+FDD0
+            (b"\xf4\x90\x80\x80", None, 4), // above U+10FFFF
             (b"\xfc\x84\x80\x80\x80\x80", None, 6),
             (b"\x80", None, 1),
             (b"\xfe", None, 1),

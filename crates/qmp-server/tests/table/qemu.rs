@@ -1,0 +1,86 @@
+//! A real QEMU's QMP socket, without a machine behind it.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::table::{Answers, Case, END, END_REPLY};
+
+/// How long QEMU may take to start, and to answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A QEMU that ends with this value.
+#[derive(Debug)]
+pub(crate) struct Qemu {
+    process: Child,
+    socket: PathBuf,
+}
+
+impl Qemu {
+    /// Starts one, with its socket in `folder`; `None` where QEMU isn't installed.
+    pub(crate) fn start(folder: &Path) -> io::Result<Option<Self>> {
+        let socket = folder.join("qemu.qmp");
+        let started = Command::new("qemu-system-x86_64")
+            .args(["-M", "none", "-display", "none", "-accel", "tcg", "-nodefaults", "-qmp"])
+            .arg(format!("unix:{},server=on,wait=off", socket.display()))
+            .stdin(Stdio::null())
+            .spawn();
+        let mut process = match started {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            started => started?,
+        };
+        let begun = Instant::now();
+        while UnixStream::connect(&socket).is_err() {
+            if let Some(status) = process.try_wait()? {
+                return Err(io::Error::other(format!("qemu-system-x86_64 ended at once: {status}")));
+            }
+            if begun.elapsed() > PATIENCE {
+                _ = process.kill();
+                return Err(io::Error::other(format!("no QMP socket after {PATIENCE:?}")));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(Some(Self { process, socket }))
+    }
+
+    /// Leads QEMU through the cases, a connection each.
+    pub(crate) fn answers(&self, cases: &[Case]) -> io::Result<Answers> {
+        let mut answers = Answers::default();
+        for case in cases {
+            let stream = UnixStream::connect(&self.socket)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            let mut lines = BufReader::new(stream.try_clone()?);
+            answers.greeting = line(&mut lines, case)?;
+            if !case.before.is_empty() {
+                (&stream).write_all(case.before)?;
+                line(&mut lines, case)?;
+            }
+            (&stream).write_all(&[&case.input, END].concat())?;
+            let mut replies = Vec::new();
+            while replies.last().is_none_or(|last: &String| !last.contains(END_REPLY)) {
+                replies.push(line(&mut lines, case)?);
+            }
+            answers.cases.push((case.name.clone(), replies));
+        }
+        Ok(answers)
+    }
+}
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        _ = self.process.kill();
+        _ = self.process.wait();
+    }
+}
+
+/// A line that must end as QMP lines do.
+fn line(lines: &mut impl BufRead, case: &Case) -> io::Result<String> {
+    let mut line = String::new();
+    lines.read_line(&mut line).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", case.name)))?;
+    match line.strip_suffix("\r\n") {
+        Some(line) => Ok(line.to_owned()),
+        None => Err(io::Error::other(format!("{}: expected a line that ends in CRLF, got {line:?}", case.name))),
+    }
+}
