@@ -1,9 +1,11 @@
 #![doc = include_str!("../README.md")]
 #![no_std]
 
+mod acceptor;
 mod bytes;
 pub mod caps;
 mod codes;
+mod connector;
 mod data;
 mod error;
 mod header;
@@ -12,10 +14,15 @@ mod observer;
 mod reply;
 pub mod sasl;
 mod side;
+#[cfg(feature = "ticket")]
+pub mod ticket;
+mod upgrade;
 pub mod websocket;
 
+pub use acceptor::{AcceptTurn, Accepting, Asked, Closing, Join, LinkAcceptor, LinkHost, Linked, SaslAnswer, SaslVerdict};
 pub use caps::{Caps, CapsBuf, MAX_CAPS_WORDS};
 pub use codes::{AuthMechanism, ChannelType, LinkErrorCode};
+pub use connector::{ConnectTurn, Connecting, LinkConnector, LinkUser};
 pub use data::{DataHeader, HeaderKind, MainInit};
 pub use error::{Answer, BufferTooSmall, Error, Parsed};
 pub use header::{LinkHeader, MAGIC, VERSION_MAJOR, VERSION_MINOR};
@@ -23,3 +30,4 @@ pub use mess::LinkMess;
 pub use observer::{Evidence, LinkEvent, LinkObserver, Outcome, RefusalForm, Step, TICKET_LEN};
 pub use reply::LinkReply;
 pub use side::Side;
+pub use upgrade::Upgrade;
