@@ -13,6 +13,8 @@ use std::{
 
 use serde_derive::{Deserialize, Serialize};
 
+use crate::events::EventLine;
+
 /// The password of every recorded server that asks for one.
 pub const PASSWORD: &str = "sekrit";
 
@@ -141,12 +143,16 @@ impl Capture {
 
     /// QEMU's lines that speak of SPICE connections, in order, without line ends.
     pub fn spice_events(&self) -> io::Result<Vec<String>> {
-        let text = String::from_utf8(self.qmp()?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        let is_ours = |line: &&str| {
-            ["CONNECTED", "INITIALIZED", "DISCONNECTED"]
-                .iter()
-                .any(|name| line.contains(&format!("\"event\": \"SPICE_{name}\"")))
-        };
-        Ok(text.lines().filter(is_ours).map(str::to_owned).collect())
+        spice_events(&self.qmp()?)
     }
+}
+
+/// The lines that speak of SPICE connections, out of all that QEMU sent on QMP; without line ends.
+pub fn spice_events(qmp: &[u8]) -> io::Result<Vec<String>> {
+    let text = str::from_utf8(qmp).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    let is_ours = |line: &&str| {
+        let name = EventLine::parse(line).map(|event| event.name());
+        matches!(name, Some("SPICE_CONNECTED" | "SPICE_INITIALIZED" | "SPICE_DISCONNECTED"))
+    };
+    Ok(text.lines().filter(is_ours).map(str::to_owned).collect())
 }

@@ -1,5 +1,4 @@
 //! The real peers, live: each test says so and passes where they are missing, except where `CI` is set.
-#![cfg(feature = "lab")]
 
 use std::{
     io,

@@ -4,8 +4,8 @@ use std::{
     fs,
     io::{self, BufRead, BufReader},
     net::{Ipv4Addr, UdpSocket},
-    path::PathBuf,
-    process::{Command, Stdio},
+    path::{Path, PathBuf},
+    process::{ChildStdout, Command, Stdio},
 };
 
 use super::process::{Process, Scratch, eventually, output};
@@ -33,21 +33,16 @@ impl Sniffer {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "expected a port to record"));
         };
         let scratch = Scratch::new()?;
-        let filter = ports.iter().map(|port| format!("port {port}")).collect::<Vec<_>>().join(" or ");
-        let mut command = Command::new("tcpdump");
-        // -Z root: tcpdump would otherwise become another user and could not write into our folder.
-        command.args(args).args(["-U", "-s", "0", "--immediate-mode", "-B", "65536", "-Z", "root", "-w"]);
-        command.arg(scratch.join("pcap")).arg(filter);
-        let mut process = Process::spawn(command.stdin(Stdio::null()).stderr(Stdio::piped()))?;
-        let stderr = process.child().stderr.take().ok_or_else(|| io::Error::other("tcpdump has no stderr"))?;
-        let mut said = String::new();
-        let mut stderr = BufReader::new(stderr);
-        while !said.contains("listening on") {
-            if stderr.read_line(&mut said)? == 0 {
-                return Err(io::Error::other(format!("tcpdump: {}", said.trim_end())));
-            }
-        }
+        let process = tcpdump(ports, args, &scratch.join("pcap"))?;
         Ok(Self { process, port, scratch })
+    }
+
+    /// Records these ports on `lo` into a pipe, as in `tcpdump -w - | …`. The recording goes on until the process is
+    /// dropped.
+    pub fn pipe(ports: &[u16]) -> io::Result<(impl Sized, ChildStdout)> {
+        let mut process = tcpdump(ports, &["-i", "lo"], Path::new("-"))?;
+        let stdout = process.child().stdout.take().ok_or_else(|| io::Error::other("tcpdump has no stdout"))?;
+        Ok((process, stdout))
     }
 
     /// The file that is being written.
@@ -67,6 +62,30 @@ impl Sniffer {
         self.process.interrupt()?;
         fs::read(self.path())
     }
+}
+
+/// Starts tcpdump and waits until it listens.
+fn tcpdump(ports: &[u16], args: &[&str], to: &Path) -> io::Result<Process> {
+    let filter = ports.iter().map(|port| format!("port {port}")).collect::<Vec<_>>().join(" or ");
+    let mut command = Command::new("tcpdump");
+    // -B: in immediate mode the kernel's buffer holds whole snap lengths, eight of them unless it is made larger.
+    // -Z root: tcpdump would otherwise become another user and could not write into our folder.
+    command
+        .args(args)
+        .args(["-U", "-s", "0", "--immediate-mode", "-B", "65536", "-Z", "root", "-w"])
+        .arg(to)
+        .arg(filter);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = Process::spawn(&mut command)?;
+    let stderr = process.child().stderr.take().ok_or_else(|| io::Error::other("tcpdump has no stderr"))?;
+    let mut said = String::new();
+    let mut stderr = BufReader::new(stderr);
+    while !said.contains("listening on") {
+        if stderr.read_line(&mut said)? == 0 {
+            return Err(io::Error::other(format!("tcpdump: {}", said.trim_end())));
+        }
+    }
+    Ok(process)
 }
 
 /// The same recording as pcapng, written by Wireshark's `editcap`.
