@@ -105,6 +105,11 @@ impl Tracker {
         Self { config, ..Self::default() }
     }
 
+    /// Says anew what [`Config::auth`] says. It holds for channels that come up from now on.
+    pub fn set_auth(&mut self, auth: Option<Auth>) {
+        self.config.auth = auth;
+    }
+
     /// Takes one input. Inputs for a connection that is not open are ignored.
     pub fn handle(&mut self, at: Timestamp, flow: FlowId, input: Input<'_>) {
         match input {

@@ -364,3 +364,12 @@ fn what_is_held_of_a_direction_is_bounded() {
     lab.client(1, &mess(9, ChannelType::INPUTS, 0, GTK)).client(1, &AuthMechanism::SPICE.0.to_le_bytes());
     assert_eq!(lab.said(), ["1 CONNECTED", "1 INITIALIZED 9 3/0 spice"]);
 }
+
+#[test]
+fn what_is_learned_of_the_server_holds_from_then_on() {
+    let mut lab = Lab::new(Config::new());
+    link(&mut lab, 1, 7, ChannelType::INPUTS, 0, LinkErrorCode::OK);
+    lab.tracker.set_auth(Some(Auth::None));
+    link(&mut lab, 2, 7, ChannelType::CURSOR, 0, LinkErrorCode::OK);
+    assert_eq!(lab.said(), ["1 CONNECTED", "1 INITIALIZED 7 3/0 spice", "2 CONNECTED", "2 INITIALIZED 7 4/0 none"]);
+}

@@ -3,6 +3,7 @@
 //! One module a command; this file only names them.
 
 mod read;
+mod relay;
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -15,10 +16,12 @@ use std::process::ExitCode;
 #[command(name = "spicewatch", version, max_term_width = 100)]
 enum Command {
     Read(read::Args),
+    Relay(relay::Args),
 }
 
 fn main() -> ExitCode {
     match Command::parse() {
         Command::Read(args) => read::run(args),
+        Command::Relay(args) => relay::run(args),
     }
 }

@@ -1,0 +1,131 @@
+//! How many connections there may be.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use tokio::sync::Notify;
+
+/// Counts the connections of the whole process, and those of each source where that is limited.
+#[derive(Debug)]
+pub(super) struct Gate {
+    most: usize,
+    open: AtomicUsize,
+    per_source: Option<(usize, Mutex<HashMap<IpAddr, usize>>)>,
+    /// Connections refused since the last one that was let in.
+    refused: AtomicUsize,
+    emptied: Notify,
+}
+
+/// A connection's place, given back on drop.
+#[derive(Debug)]
+pub(super) struct Pass {
+    gate: Arc<Gate>,
+    source: Option<IpAddr>,
+}
+
+impl Gate {
+    pub(super) fn new(most: usize, per_source: Option<usize>) -> Arc<Self> {
+        Arc::new(Self {
+            most,
+            open: AtomicUsize::new(0),
+            per_source: per_source.map(|most| (most, Mutex::default())),
+            refused: AtomicUsize::new(0),
+            emptied: Notify::new(),
+        })
+    }
+
+    /// Lets a connection in, unless there are too many. A unix socket's client has no source.
+    pub(super) fn enter(self: &Arc<Self>, source: Option<IpAddr>) -> Option<Pass> {
+        let source = source.map(|ip| ip.to_canonical()).filter(|_| self.per_source.is_some());
+        if self.open.fetch_add(1, Ordering::Relaxed) >= self.most {
+            self.open.fetch_sub(1, Ordering::Relaxed);
+            self.refuse("max-connections", self.most, source);
+            return None;
+        }
+        // From here on the pass gives back what was taken, but for the source's count.
+        let mut pass = Pass { gate: Arc::clone(self), source: None };
+        if let (Some((most, sources)), Some(ip)) = (&self.per_source, source) {
+            let mut sources = sources.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = sources.entry(ip).or_default();
+            if *count >= *most {
+                drop(sources);
+                self.refuse("max-per-source", *most, source);
+                return None;
+            }
+            *count += 1;
+            pass.source = Some(ip);
+        }
+        let refused = self.refused.swap(0, Ordering::Relaxed);
+        if refused > 0 {
+            tracing::info!(refused, "connections are let in again");
+        }
+        Some(pass)
+    }
+
+    /// How many there are.
+    pub(super) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Returns when there is none.
+    pub(super) async fn empty(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            if self.open() == 0 {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
+    /// Says so once, not for each of a flood.
+    fn refuse(&self, limit: &'static str, most: usize, source: Option<IpAddr>) {
+        if self.refused.fetch_add(1, Ordering::Relaxed) == 0 {
+            let source = source.map(|ip| ip.to_string());
+            tracing::warn!(limit, most, source, "too many connections; new ones are closed at once");
+        }
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        if let (Some((_, sources)), Some(ip)) = (&self.gate.per_source, self.source) {
+            let mut sources = sources.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(count) = sources.get_mut(&ip) {
+                *count -= 1;
+                if *count == 0 {
+                    sources.remove(&ip);
+                }
+            }
+        }
+        if self.gate.open.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.gate.emptied.notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_limited_and_given_back() {
+        let gate = Gate::new(3, Some(2));
+        let (a, b) = (Some([1, 1, 1, 1].into()), Some([2, 2, 2, 2].into()));
+        let first = gate.enter(a).unwrap();
+        let _second = gate.enter(a).unwrap();
+        assert!(gate.enter(a).is_none(), "two of one source");
+        let _third = gate.enter(b).unwrap();
+        assert!(gate.enter(b).is_none(), "three in all");
+        assert_eq!(gate.open(), 3);
+        drop(first);
+        assert!(gate.enter(Some("::ffff:1.1.1.1".parse().unwrap())).is_some());
+        assert_eq!(gate.open(), 2);
+    }
+}

@@ -1,0 +1,158 @@
+//! One side of a connection: a socket, with or without TLS on it.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd},
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
+    net::{TcpStream, UnixStream},
+};
+use tokio_rustls::{client, server};
+
+/// The idle time before the first keepalive probe, as spice-server sets it (`reds_init_client_connection`).
+const KEEPALIVE: Duration = Duration::from_secs(600);
+
+/// A connected socket.
+#[derive(Debug)]
+pub(super) enum Raw {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Raw {
+    /// `TCP_NODELAY` and keepalive, as spice-server sets them. A socket that is gone already refuses: its end is seen soon.
+    pub(super) fn tune(&self) {
+        if let Self::Tcp(stream) = self {
+            let _ = stream.set_nodelay(true);
+            let _ = SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
+        }
+    }
+
+    /// Makes closing it a reset, so that the other end knows that this is no orderly end.
+    pub(super) fn reset(&self) {
+        if let Self::Tcp(stream) = self {
+            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+
+    pub(super) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_read_ready(cx),
+            Self::Unix(stream) => stream.poll_read_ready(cx),
+        }
+    }
+
+    pub(super) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_write_ready(cx),
+            Self::Unix(stream) => stream.poll_write_ready(cx),
+        }
+    }
+
+    /// Runs a system call on the socket; where it would block, the socket counts as not ready from then on.
+    pub(super) fn try_io<T>(&self, interest: Interest, call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        match self {
+            Self::Tcp(stream) => stream.try_io(interest, call),
+            Self::Unix(stream) => stream.try_io(interest, call),
+        }
+    }
+}
+
+impl AsFd for Raw {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+        }
+    }
+}
+
+/// Delegates the four calls of both traits to whatever the variants hold.
+macro_rules! delegate {
+    ($($variant:ident)|+) => {
+        fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            match self.get_mut() {
+                $(Self::$variant(stream) => Pin::new(stream).poll_write(cx, bytes),)+
+            }
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            match self.get_mut() {
+                $(Self::$variant(stream) => Pin::new(stream).poll_flush(cx),)+
+            }
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            match self.get_mut() {
+                $(Self::$variant(stream) => Pin::new(stream).poll_shutdown(cx),)+
+            }
+        }
+    };
+}
+
+impl AsyncRead for Raw {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Raw {
+    delegate!(Tcp | Unix);
+}
+
+/// What the bytes of a connection are read from and written to.
+#[derive(Debug)]
+pub(super) enum Leg {
+    Plain(Raw),
+    /// TLS that a client speaks to us.
+    Accepted(Box<server::TlsStream<Raw>>),
+    /// TLS that we speak to the upstream.
+    Connected(Box<client::TlsStream<Raw>>),
+}
+
+impl Leg {
+    /// The socket below.
+    pub(super) fn raw(&self) -> &Raw {
+        match self {
+            Self::Plain(raw) => raw,
+            Self::Accepted(stream) => stream.get_ref().0,
+            Self::Connected(stream) => stream.get_ref().0,
+        }
+    }
+
+    /// The socket, where nothing is between it and the bytes.
+    pub(super) fn plain(&self) -> Option<&Raw> {
+        match self {
+            Self::Plain(raw) => Some(raw),
+            Self::Accepted(_) | Self::Connected(_) => None,
+        }
+    }
+}
+
+impl AsyncRead for Leg {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let read = match self.get_mut() {
+            Self::Plain(raw) => return Pin::new(raw).poll_read(cx, buffer),
+            Self::Accepted(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Connected(stream) => Pin::new(stream).poll_read(cx, buffer),
+        };
+        // TCP's end without TLS's own: spice-server and its clients all end like that.
+        match read {
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
+            read => read,
+        }
+    }
+}
+
+impl AsyncWrite for Leg {
+    delegate!(Plain | Accepted | Connected);
+}

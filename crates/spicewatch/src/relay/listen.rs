@@ -1,0 +1,199 @@
+//! Sockets that clients connect to.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr, TcpListener},
+    os::{
+        fd::AsFd,
+        unix::{fs::MetadataExt, net::UnixListener},
+    },
+    path::PathBuf,
+    time::Duration,
+};
+
+use socket2::{Domain, Socket, Type};
+use spice_events::{Address, Family};
+
+use super::{
+    endpoint::{Endpoint, check_socket_path},
+    leg::Raw,
+};
+
+/// Connections that the kernel holds until they are accepted; it may have a lower limit itself (`somaxconn`).
+const BACKLOG: i32 = 4096;
+/// How long to leave a listener alone that the kernel has no resources for.
+const BREAK: Duration = Duration::from_millis(100);
+
+/// A bound socket.
+#[derive(Debug)]
+pub(super) struct Bound {
+    socket: Kind,
+    /// Where it is, with the port that the system picked.
+    pub(super) address: Endpoint,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Tcp(TcpListener),
+    /// And which file is ours to remove: device and inode.
+    Unix(UnixListener, Option<(u64, u64)>),
+}
+
+/// Binds all that an address stands for.
+pub(super) fn bind(endpoint: &Endpoint) -> Result<Vec<Bound>, String> {
+    let failed = |error: io::Error| format!("can't listen on {endpoint}: {error}");
+    match endpoint {
+        Endpoint::Unix(path) => {
+            check_socket_path(path)?;
+            // Nobody listens on it, as was just made sure.
+            let _ = std::fs::remove_file(path);
+            let listener = UnixListener::bind(path).map_err(failed)?;
+            listener.set_nonblocking(true).map_err(failed)?;
+            let file = std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+            Ok(vec![Bound { socket: Kind::Unix(listener, file), address: endpoint.clone() }])
+        }
+        Endpoint::Tcp(host, _) => {
+            let addresses = endpoint.resolve().map_err(failed)?;
+            if host == "*" {
+                // The first takes both families; the second is for machines without IPv6.
+                let mut result = Err(String::new());
+                for address in addresses {
+                    result = bind_tcp(address).map(|bound| vec![bound]).map_err(failed);
+                    if result.is_ok() || !address.is_ipv6() {
+                        break;
+                    }
+                }
+                return result;
+            }
+            addresses.into_iter().map(|address| bind_tcp(address).map_err(failed)).collect()
+        }
+    }
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<Bound> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), None)?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // As spice-server does: `[::]` takes IPv4 as well.
+        socket.set_only_v6(false)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    let listener = TcpListener::from(socket);
+    let local = listener.local_addr()?;
+    let address = Endpoint::Tcp(local.ip().to_string(), local.port());
+    Ok(Bound { socket: Kind::Tcp(listener), address })
+}
+
+impl Bound {
+    /// The same socket once more, for another task; the file of a unix socket stays with the original.
+    pub(super) fn again(&self) -> io::Result<Self> {
+        let socket = match &self.socket {
+            Kind::Tcp(listener) => Kind::Tcp(listener.try_clone()?),
+            Kind::Unix(listener, _) => Kind::Unix(listener.try_clone()?, None),
+        };
+        Ok(Self { socket, address: self.address.clone() })
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        if let (Kind::Unix(_, file), Endpoint::Unix(path)) = (&self.socket, &self.address)
+            && file.is_some()
+            && *file == std::fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
+        {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// A connection just accepted.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) raw: Raw,
+    /// Our end and the peer's, of TCP.
+    pub(super) ends: Option<(SocketAddr, SocketAddr)>,
+    /// The same, of a unix socket: paths, empty where there is none.
+    paths: (PathBuf, PathBuf),
+}
+
+impl Accepted {
+    /// The peer's IP address; none of a unix socket.
+    pub(super) fn source(&self) -> Option<IpAddr> {
+        self.ends.map(|(_, peer)| peer.ip())
+    }
+
+    /// Both ends as QEMU shows them, the server's first.
+    pub(super) fn addresses(&self) -> (Address, Address) {
+        match self.ends {
+            Some((local, peer)) => (self.address(local), self.address(peer)),
+            None => (Address::unix(&self.paths.0.to_string_lossy()), Address::unix(&self.paths.1.to_string_lossy())),
+        }
+    }
+
+    /// A socket address as `getnameinfo` shows it: a link-local one with its interface's name.
+    pub(super) fn address(&self, address: SocketAddr) -> Address {
+        let mut shown = Address::from(address);
+        if let SocketAddr::V6(v6) = address
+            && v6.scope_id() != 0
+            && shown.family == Family::Ipv6
+            && let Ok(name) = rustix::net::netdevice::index_to_name(self.raw.as_fd(), v6.scope_id())
+            && let Some((ip, _)) = shown.host.split_once('%')
+        {
+            shown.host = format!("{ip}%{name}").into();
+        }
+        shown
+    }
+}
+
+/// Accepts, and hands each connection to `take`, for ever.
+pub(super) async fn accept(bound: Bound, take: impl Fn(Accepted)) {
+    enum Listener {
+        Tcp(tokio::net::TcpListener),
+        Unix(tokio::net::UnixListener),
+    }
+    let listener = match &bound.socket {
+        Kind::Tcp(listener) => listener.try_clone().and_then(tokio::net::TcpListener::from_std).map(Listener::Tcp),
+        Kind::Unix(listener, _) => {
+            listener.try_clone().and_then(tokio::net::UnixListener::from_std).map(Listener::Unix)
+        }
+    };
+    let listener = match listener {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(address = %bound.address, %error, "can't accept"),
+    };
+    let mut failing = false;
+    loop {
+        let accepted = match &listener {
+            Listener::Tcp(listener) => listener.accept().await.map(|(stream, peer)| {
+                let ends = stream.local_addr().ok().map(|local| (local, peer));
+                Accepted { raw: Raw::Tcp(stream), ends, paths: Default::default() }
+            }),
+            Listener::Unix(listener) => listener.accept().await.map(|(stream, peer)| {
+                let local = stream.local_addr().ok();
+                let path = |address: Option<&tokio::net::unix::SocketAddr>| {
+                    address.and_then(|address| address.as_pathname()).map(PathBuf::from).unwrap_or_default()
+                };
+                let paths = (path(local.as_ref()), path(Some(&peer)));
+                Accepted { raw: Raw::Unix(stream), ends: None, paths }
+            }),
+        };
+        match accepted {
+            Ok(accepted) => {
+                if std::mem::take(&mut failing) {
+                    tracing::info!(address = %bound.address, "accepting again");
+                }
+                take(accepted);
+            }
+            // The peer was gone before it was accepted.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            // Out of descriptors or memory: it passes when connections end. Said once.
+            Err(error) => {
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::error!(address = %bound.address, %error, "can't accept for now; trying again");
+                }
+                tokio::time::sleep(BREAK).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! HAProxy's PROXY protocol: who the original client is, said in front of the first byte by whoever stands between.
+//!
+//! The specification is HAProxy's `doc/proxy-protocol.txt`. Both versions are read and written. A header is expected from
+//! the named sources alone, and then must be there: whether one comes is never guessed, as anybody could send one.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    str::FromStr,
+};
+
+use serde_derive::Deserialize;
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::config::ProxyVersion;
+
+/// Sources that are trusted to tell the original client.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) enum Network {
+    /// Addresses whose first bits are these.
+    Ip(IpAddr, u8),
+    /// Every client of a unix socket.
+    Unix,
+}
+
+impl Network {
+    /// Whether a source belongs to it; `None` is a unix socket's client. An IPv4 source of a dual-stack socket is one of IPv4.
+    pub(crate) fn contains(&self, source: Option<IpAddr>) -> bool {
+        match (self, source.map(|ip| ip.to_canonical())) {
+            (Self::Unix, None) => true,
+            (Self::Ip(IpAddr::V4(network), bits), Some(IpAddr::V4(ip))) => {
+                let shift = 32 - u32::from(*bits);
+                network.to_bits().checked_shr(shift) == ip.to_bits().checked_shr(shift)
+            }
+            (Self::Ip(IpAddr::V6(network), bits), Some(IpAddr::V6(ip))) => {
+                let shift = 128 - u32::from(*bits);
+                network.to_bits().checked_shr(shift) == ip.to_bits().checked_shr(shift)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl FromStr for Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "unix" {
+            return Ok(Self::Unix);
+        }
+        let wrong = || format!("expected an address, ADDRESS/BITS or `unix`, found `{text}`");
+        let (ip, bits) = text.split_once('/').map_or((text, None), |(ip, bits)| (ip, Some(bits)));
+        let ip: IpAddr = ip.parse().map_err(|_| wrong())?;
+        let most = if ip.is_ipv4() { 32 } else { 128 };
+        let bits = bits.map_or(Ok(most), |bits| bits.parse().map_err(|_| wrong()))?;
+        if bits > most { Err(wrong()) } else { Ok(Self::Ip(ip, bits)) }
+    }
+}
+
+impl TryFrom<String> for Network {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// The first 12 bytes of version 2.
+const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
+/// The longest line of version 1, its CR LF included.
+const MAX_V1: usize = 107;
+/// The most that version 2 may announce and we read past: two unix addresses take 216 bytes, the rest is for extensions.
+const MAX_V2: usize = 4096;
+
+/// Reads a header and nothing after it. `None`: the sender speaks for itself, or says no address.
+pub(crate) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<SocketAddr>> {
+    let mut start = [0; 12];
+    stream.read_exact(&mut start).await?;
+    if start == *SIGNATURE {
+        return read_v2(stream).await;
+    }
+    if !start.starts_with(b"PROXY ") {
+        return Err(wrong("expected a PROXY protocol header, found something else"));
+    }
+    // Byte by byte, for what comes after the line is not ours.
+    let mut line = start.to_vec();
+    while !line.ends_with(b"\r\n") {
+        if line.len() >= MAX_V1 {
+            return Err(wrong("expected CR LF within 107 bytes of a PROXY line"));
+        }
+        line.push(stream.read_u8().await?);
+    }
+    std::str::from_utf8(&line)
+        .ok()
+        .and_then(parse_v1)
+        .ok_or_else(|| wrong("expected `PROXY TCP4|TCP6 source destination port port` or `PROXY UNKNOWN`"))
+}
+
+fn parse_v1(line: &str) -> Option<Option<SocketAddr>> {
+    let mut words = line.trim_end_matches("\r\n").split(' ').skip(1);
+    let family = words.next()?;
+    if family == "UNKNOWN" {
+        return Some(None);
+    }
+    let source: IpAddr = words.next()?.parse().ok()?;
+    let destination: IpAddr = words.next()?.parse().ok()?;
+    let port = words.next()?.parse().ok()?;
+    let _destination_port: u16 = words.next()?.parse().ok()?;
+    let fits = match family {
+        "TCP4" => source.is_ipv4() && destination.is_ipv4(),
+        "TCP6" => source.is_ipv6() && destination.is_ipv6(),
+        _ => false,
+    };
+    (fits && words.next().is_none()).then_some(Some(SocketAddr::new(source, port)))
+}
+
+async fn read_v2<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<SocketAddr>> {
+    let mut head = [0; 4];
+    stream.read_exact(&mut head).await?;
+    let [version_command, family, len @ ..] = head;
+    let len = usize::from(u16::from_be_bytes(len));
+    if len > MAX_V2 {
+        return Err(wrong("expected a PROXY header of at most 4096 bytes"));
+    }
+    let mut body = vec![0; len];
+    stream.read_exact(&mut body).await?;
+    match (version_command, family >> 4) {
+        (0x20, _) => Ok(None),
+        (0x21, 1) if len >= 12 => {
+            let ip = Ipv4Addr::new(body[0], body[1], body[2], body[3]);
+            Ok(Some((ip, u16::from_be_bytes([body[8], body[9]])).into()))
+        }
+        (0x21, 2) if len >= 36 => {
+            let mut ip = [0; 16];
+            ip.copy_from_slice(&body[..16]);
+            Ok(Some((Ipv6Addr::from(ip), u16::from_be_bytes([body[32], body[33]])).into()))
+        }
+        (0x21, 1 | 2) => Err(wrong("expected the addresses of a PROXY header, found too few bytes")),
+        (0x21, _) => Ok(None),
+        _ => Err(wrong("expected version 2 and a known command in a PROXY header")),
+    }
+}
+
+fn wrong(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+/// The header for a connection from `source` to `destination`; without both, one that says no address.
+pub(crate) fn write(version: ProxyVersion, ends: Option<(SocketAddr, SocketAddr)>) -> Vec<u8> {
+    // Both addresses must be of one family; an IPv4 client of a dual-stack listener is shown as mapped.
+    let ends = ends.map(|(source, destination)| match (source.ip().to_canonical(), destination.ip().to_canonical()) {
+        (IpAddr::V4(s), IpAddr::V4(d)) => {
+            (SocketAddr::from((s, source.port())), SocketAddr::from((d, destination.port())))
+        }
+        (s, d) => ((v6(s), source.port()).into(), (v6(d), destination.port()).into()),
+    });
+    match version {
+        ProxyVersion::V1 => match ends {
+            Some((s, d)) => {
+                let family = if s.is_ipv4() { "TCP4" } else { "TCP6" };
+                format!("PROXY {family} {} {} {} {}\r\n", s.ip(), d.ip(), s.port(), d.port()).into_bytes()
+            }
+            None => b"PROXY UNKNOWN\r\n".to_vec(),
+        },
+        ProxyVersion::V2 => {
+            let mut addresses = Vec::new();
+            let family = match ends {
+                Some((SocketAddr::V4(s), SocketAddr::V4(d))) => {
+                    addresses.extend(s.ip().octets());
+                    addresses.extend(d.ip().octets());
+                    0x11
+                }
+                Some((SocketAddr::V6(s), SocketAddr::V6(d))) => {
+                    addresses.extend(s.ip().octets());
+                    addresses.extend(d.ip().octets());
+                    0x21
+                }
+                _ => 0,
+            };
+            if let Some((s, d)) = ends.filter(|_| family != 0) {
+                addresses.extend(s.port().to_be_bytes());
+                addresses.extend(d.port().to_be_bytes());
+            }
+            let len = u8::try_from(addresses.len()).unwrap_or(0);
+            [&SIGNATURE[..], &[0x21, family, 0, len], &addresses].concat()
+        }
+    }
+}
+
+fn v6(ip: IpAddr) -> Ipv6Addr {
+    match ip {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+        IpAddr::V6(v6) => v6,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_all(mut bytes: &[u8]) -> io::Result<(Option<SocketAddr>, Vec<u8>)> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(read(&mut bytes)).map(|address| (address, bytes.to_vec()))
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_nothing_more() {
+        let v4 = ("192.0.2.1:1000".parse().unwrap(), "198.51.100.2:5900".parse().unwrap());
+        let v6 = ("[2001:db8::1]:1000".parse().unwrap(), "[2001:db8::2]:5900".parse().unwrap());
+        let mapped = ("[::ffff:192.0.2.1]:1000".parse().unwrap(), "[::ffff:198.51.100.2]:5900".parse().unwrap());
+        for version in [ProxyVersion::V1, ProxyVersion::V2] {
+            for (ends, expected) in
+                [(Some(v4), Some(v4.0)), (Some(v6), Some(v6.0)), (Some(mapped), Some(v4.0)), (None, None)]
+            {
+                let mut bytes = write(version, ends);
+                bytes.extend(b"REDQ");
+                assert_eq!(read_all(&bytes).unwrap(), (expected, b"REDQ".to_vec()));
+            }
+        }
+    }
+
+    #[test]
+    fn headers_that_are_none() {
+        let long = format!("PROXY UNKNOWN {}\r\n", "x".repeat(100));
+        for bytes in [
+            &b"REDQ\x02\0\0\0\x02\0\0\0\x12\0\0\0"[..],
+            b"PROXY TCP4 1.2.3.4 ::1 1 2\r\n",
+            b"PROXY TCP4 1.2.3.4 1.2.3.4 1 65536\r\n",
+            b"PROXY TCP5 1.2.3.4 1.2.3.4 1 2\r\n",
+            b"PROXY TCP4 1.2.3.4 1.2.3.4 1 2 3\r\n",
+            b"\r\n\r\n\0\r\nQUIT\n\x31\x11\0\0",
+            b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x04\x01\x02\x03\x04",
+            b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff",
+            b"PROXY",
+            long.as_bytes(),
+        ] {
+            assert!(read_all(bytes).is_err(), "{}", bytes.escape_ascii());
+        }
+        // LOCAL: a health check of the proxy's own. And extensions are read past.
+        assert_eq!(read_all(b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\x03abc!").unwrap(), (None, b"!".to_vec()));
+    }
+
+    #[test]
+    fn networks() {
+        let has = |network: &str, ip: &str| network.parse::<Network>().unwrap().contains(ip.parse().ok());
+        assert!(has("10.0.0.0/8", "10.255.0.1") && !has("10.0.0.0/8", "11.0.0.1"));
+        assert!(has("0.0.0.0/0", "11.0.0.1") && has("11.0.0.1", "::ffff:11.0.0.1") && !has("0.0.0.0/0", "::1"));
+        assert!(has("2001:db8::/32", "2001:db8:1::") && has("unix", "") && !has("::/0", ""));
+        for text in ["", "10.0.0.0/33", "::/129", "host", "10.0.0.0/x"] {
+            assert!(text.parse::<Network>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Asking the real QEMU what its SPICE server is configured to do.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use qmp_schema::{Encode, Object, SpiceInfo, Value};
+use qmp_server::Version;
+use spice_events::Auth;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::UnixStream,
+    sync::Notify,
+    time::{sleep, timeout},
+};
+
+use super::{qmp::Facts, watch::Watch};
+
+/// How long QEMU may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Pauses between questions that nobody answers: the first, and the longest after doubling.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// The longest line that is read; `query-spice` lists one channel in some 150 bytes.
+const MAX_LINE: u64 = 4 << 20;
+
+/// QEMU's QMP socket.
+#[derive(Debug)]
+pub(super) struct Qemu {
+    pub(super) path: PathBuf,
+}
+
+impl Qemu {
+    /// Connects, asks, leaves, so that QEMU's one place on that socket is free again.
+    pub(super) async fn ask(&self, facts: &Mutex<Facts>) -> Result<Auth> {
+        let answers = timeout(PATIENCE, self.conversation());
+        let (version, info) = answers.await.context("no answer")??;
+        let info: SpiceInfo<'_> = qmp_schema::from_slice(&info)?;
+        ensure!(info.enabled, "its SPICE server is not enabled");
+        let auth = match info.auth.as_deref() {
+            Some("spice") => Auth::Spice,
+            Some("none") => Auth::None,
+            Some("sasl") => Auth::Sasl,
+            auth => bail!("expected auth to be spice, none or sasl, found {auth:?}"),
+        };
+        let mut facts = facts.lock().unwrap_or_else(PoisonError::into_inner);
+        facts.auth = Some(auth);
+        facts.version = version;
+        facts.compiled_version = info.compiled_version.map(|version| version.into_owned());
+        facts.mouse_mode = Some(info.mouse_mode.into_owned());
+        Ok(auth)
+    }
+
+    /// The version of the greeting, and the return value of `query-spice` as JSON.
+    async fn conversation(&self) -> Result<(Option<Version>, Vec<u8>)> {
+        let stream = UnixStream::connect(&self.path).await?;
+        let (read, mut write) = stream.into_split();
+        let mut lines = BufReader::new(read.take(MAX_LINE));
+        let mut line = String::new();
+        lines.read_line(&mut line).await?;
+        let version = qmp_schema::from_str::<Value<'_>>(line.trim_end()).ok().as_ref().and_then(version);
+        let mut returned = Vec::new();
+        for command in ["qmp_capabilities", "query-spice"] {
+            write.write_all(format!("{{\"execute\": \"{command}\"}}\n").as_bytes()).await?;
+            returned = loop {
+                line.clear();
+                ensure!(lines.read_line(&mut line).await? > 0, "QMP ended before the reply to {command}");
+                let reply: Object<'_> = match qmp_schema::from_str(line.trim_end())? {
+                    Value::Object(reply) => reply,
+                    _ => bail!("expected an object in reply to {command}"),
+                };
+                if let Some(error) = reply.get("error") {
+                    bail!("{command}: {}", String::from_utf8_lossy(&error.to_vec()));
+                }
+                if let Some(value) = reply.get("return") {
+                    break value.to_vec();
+                }
+            };
+        }
+        Ok((version, returned))
+    }
+
+    /// Asks until there is an answer, then whenever the upstream is back after it was gone.
+    pub(super) async fn keep_asking(
+        self,
+        facts: Arc<Mutex<Facts>>,
+        watch: Arc<Watch>,
+        back: Arc<Notify>,
+        mut known: bool,
+    ) {
+        loop {
+            if known {
+                back.notified().await;
+            }
+            let mut pause = PAUSES.0;
+            loop {
+                match self.ask(&facts).await {
+                    Ok(auth) => {
+                        watch.set_auth(auth);
+                        tracing::info!(qemu = %self.path.display(), auth = auth.name(), "asked QEMU");
+                        known = true;
+                        break;
+                    }
+                    Err(error) => {
+                        if pause == PAUSES.0 {
+                            tracing::warn!(qemu = %self.path.display(), "can't ask QEMU for now: {error:#}");
+                        }
+                        sleep(pause).await;
+                        pause = (pause * 2).min(PAUSES.1);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn version(greeting: &Value<'_>) -> Option<Version> {
+    let member = |value: &'_ Value<'_>, name: &str| match value {
+        Value::Object(object) => object.get(name).cloned().map(Value::into_owned),
+        _ => None,
+    };
+    let version = member(&member(greeting, "QMP")?, "version")?;
+    let qemu = member(&version, "qemu")?;
+    let number = |name: &str| match member(&qemu, name) {
+        Some(Value::Int(number)) => Some(number),
+        _ => None,
+    };
+    let package = member(&version, "package")?;
+    Some(Version::new(number("major")?, number("minor")?, number("micro")?, package.as_str()?))
+}
