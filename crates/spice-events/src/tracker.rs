@@ -137,6 +137,19 @@ impl Tracker {
         matches!(self.flows.get(&flow), Some(Flow { state: State::Linking(_), .. }))
     }
 
+    /// Lets go of a connection of which nothing more will be seen, without saying that it ended: for a reader that can
+    /// remember only so many. QEMU may still have it.
+    pub fn forget(&mut self, flow: FlowId) {
+        let Some(Flow { connection, state }) = self.flows.remove(&flow) else { return };
+        match state {
+            State::Live { channel, .. } if channel.channel_type == ChannelType::MAIN => {
+                self.sessions.remove(channel.connection_id);
+            }
+            State::Nameless { .. } => self.sessions.forget(&connection, flow),
+            _ => {}
+        }
+    }
+
     /// How many connections are open.
     pub fn len(&self) -> usize {
         self.flows.len()

@@ -263,6 +263,20 @@ fn a_reused_number_closes_the_older_connection() {
     );
 }
 
+#[test]
+fn a_forgotten_connection_has_no_end() {
+    let mut lab = Lab::new(Config::new());
+    sasl(&mut lab, 1, 0, ChannelType::MAIN);
+    lab.server(1, &frame(20)).server(1, &frame(54));
+    lab.tracker.forget(FlowId(1));
+    assert!(lab.tracker.is_empty());
+    // The next channel does not find the main channel any more.
+    sasl(&mut lab, 2, 7, ChannelType::INPUTS);
+    lab.server(2, &frame(20)).server(2, &frame(24)).close(1, Side::Client);
+    let said = lab.said();
+    assert_eq!(said, ["1 CONNECTED", "1 inferred", "2 CONNECTED", "2 inferred", "2 INITIALIZED 7 3/0 sasl"]);
+}
+
 /// Whole conversations of one connection, each direction in one piece, and what is said of them in any cut and order.
 fn conversations() -> Vec<(Vec<u8>, Vec<u8>, &'static [&'static str])> {
     let ticket = [&AuthMechanism::SPICE.0.to_le_bytes()[..], &TICKET].concat();
