@@ -39,7 +39,7 @@ impl Sniffer {
 
     /// Records these ports on `lo` into a pipe, as in `tcpdump -w - | …`. The recording goes on until the process is
     /// dropped.
-    pub fn pipe(ports: &[u16]) -> io::Result<(impl Sized, ChildStdout)> {
+    pub fn pipe(ports: &[u16]) -> io::Result<(impl Sized + use<>, ChildStdout)> {
         let mut process = tcpdump(ports, &["-i", "lo"], Path::new("-"))?;
         let stdout = process.child().stdout.take().ok_or_else(|| io::Error::other("tcpdump has no stdout"))?;
         Ok((process, stdout))
