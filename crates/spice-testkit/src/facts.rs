@@ -1,11 +1,13 @@
 //! What a [`LinkObserver`] says, kept: its events without the borrowed bytes, and a driver that hands it two streams.
 
+use std::fmt;
+
 use spice_link::{
     AuthMechanism, Error, Evidence, HeaderKind, LinkErrorCode, LinkEvent, LinkObserver, Outcome, RefusalForm, Side,
 };
 
 /// A [`LinkEvent`] that owns what it says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are those of the event")]
 pub enum Fact {
     /// The client's message.
@@ -49,6 +51,25 @@ impl Fact {
             LinkEvent::Unreadable { side, error } => Self::Unreadable { side, error },
             _ => return None,
         })
+    }
+}
+
+impl fmt::Debug for Fact {
+    /// Of a thousand words the first few.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |words: &[u32]| format!("{:x?}, {} words", &words[..words.len().min(3)], words.len());
+        match self {
+            Self::Mess { connection_id, channel_type, channel_id, common, channel } => {
+                write!(f, "Mess({connection_id:#x} {channel_type}/{channel_id} {}; {})", list(common), list(channel))
+            }
+            Self::Reply { common, channel } => write!(f, "Reply({}; {})", list(common), list(channel)),
+            Self::Mechanism(mechanism) => mechanism.fmt(f),
+            Self::HiddenResult => f.write_str("HiddenResult"),
+            Self::Refused { code, form } => write!(f, "Refused({code}, {form:?})"),
+            Self::Linked { header, evidence } => write!(f, "Linked({header:?}, {evidence:?})"),
+            Self::SessionId(id) => write!(f, "SessionId({id:#x})"),
+            Self::Unreadable { side, error } => write!(f, "Unreadable({side}, {error})"),
+        }
     }
 }
 

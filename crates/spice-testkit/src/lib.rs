@@ -10,5 +10,7 @@ pub mod generate;
 #[cfg(feature = "lab")]
 pub mod lab;
 #[cfg(feature = "generate")]
+pub mod model;
+#[cfg(feature = "generate")]
 pub mod oracles;
 pub mod packets;

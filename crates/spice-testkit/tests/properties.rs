@@ -1,15 +1,19 @@
 //! The parsers and state machines under generated input: each oracle over what proptest draws.
-//!
-//! What an oracle finds is kept as bytes under `regressions/`, by the oracle's name, and tried first for ever after.
 
 use proptest::prelude::*;
 use spice_testkit::{
     generate::{self, Mess, Reply, Unstructured},
-    oracles::{link, observer, tracker, websocket},
+    oracles::{endpoints, link, observer, tracker, websocket},
 };
 
+/// 2000 cases, or as many as `PROPTEST_CASES` says.
+fn config() -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(2000);
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn a_message_is_judged_as_spice_server_judges_it(mess in generate::strategy::<Mess>(200)) {
@@ -38,6 +42,21 @@ proptest! {
     #[test]
     fn any_two_streams_tell_one_story(bytes in generate::bytes(300)) {
         observer::link_observer(&bytes);
+    }
+
+    #[test]
+    fn the_acceptor_answers_in_any_cut(choices in generate::bytes(400)) {
+        endpoints::acceptor(&choices);
+    }
+
+    #[test]
+    fn both_ends_agree(choices in generate::bytes(400)) {
+        endpoints::acceptor_vs_connector(&choices);
+    }
+
+    #[test]
+    fn the_observer_knows_what_both_ends_know(choices in generate::bytes(400)) {
+        endpoints::observer_vs_endpoints(&choices);
     }
 
     #[test]
@@ -91,8 +110,17 @@ fn generated_conversations_reach_every_outcome() {
         }
     }
     for name in [
-        "refused Reply", "refused SecondReply", "refused Result", "refused Sasl", "linked Mini Result", "linked Full Result",
-        "linked Mini Continued", "SessionId", "HiddenResult", "Mechanism", "Unreadable",
+        "refused Reply",
+        "refused SecondReply",
+        "refused Result",
+        "refused Sasl",
+        "linked Mini Result",
+        "linked Full Result",
+        "linked Mini Continued",
+        "SessionId",
+        "HiddenResult",
+        "Mechanism",
+        "Unreadable",
     ] {
         assert!(seen.get(name).is_some_and(|count| *count > 20), "{name}: {seen:?}");
     }

@@ -57,8 +57,12 @@ impl Conversation {
     }
 
     fn link(&mut self, u: &mut Unstructured<'_>, mess: &Mess) -> Result<()> {
-        let bytes = mess.bytes();
+        let mut bytes = mess.bytes();
         let verdict = judge(&bytes);
+        if let Verdict::Accepted { len, .. } = verdict {
+            // A size that says less than the truth: what lies behind would be read as what comes next.
+            bytes.truncate(len);
+        }
         self.say(Side::Client, bytes);
         let (common, channel) = match verdict {
             Verdict::Accepted { common, channel, .. } => (common, channel),
@@ -86,7 +90,8 @@ impl Conversation {
             }
         }
         let sasl_server = u.ratio(1, 3)?;
-        let offered = if u.ratio(1, 16)? { 0 } else { u32::from(sasl_server) << 2 | u32::from(!sasl_server) << 1 | 0x9 };
+        let offered =
+            if u.ratio(1, 16)? { 0 } else { u32::from(sasl_server) << 2 | u32::from(!sasl_server) << 1 | 0x9 };
         let reply = Reply { common: vec![offered], ..Reply::default() };
         self.say(Side::Server, reply.bytes());
         self.fact(Fact::Reply { common: reply.common.clone(), channel: reply.channel.clone() });

@@ -68,7 +68,8 @@ impl Delivery {
             }
         }
         let rest = [(Side::Client, at[0]..client), (Side::Server, at[1]..server)];
-        chunks.extend(rest.into_iter().filter(|(_, range)| !range.is_empty()).map(|(from, range)| Chunk { from, range }));
+        chunks
+            .extend(rest.into_iter().filter(|(_, range)| !range.is_empty()).map(|(from, range)| Chunk { from, range }));
         Ok(Self(chunks))
     }
 

@@ -51,7 +51,8 @@ fn piece(u: &mut Unstructured<'_>, out: &mut Vec<u8>) -> Result<()> {
 
 fn command(u: &mut Unstructured<'_>, out: &mut Vec<u8>) -> Result<()> {
     let verb = *u.choose(&["execute", "exec-oob", "executes", "return"])?;
-    let name = *u.choose(&["query-spice", "query-version", "query-commands", "qmp_capabilities", "query-events", "x"])?;
+    let name =
+        *u.choose(&["query-spice", "query-version", "query-commands", "qmp_capabilities", "query-events", "x"])?;
     out.extend(format!("{{\"{verb}\": \"{name}\"").bytes());
     if u.ratio(1, 3)? {
         out.extend(b", \"arguments\": ");
@@ -70,8 +71,25 @@ fn command(u: &mut Unstructured<'_>, out: &mut Vec<u8>) -> Result<()> {
 
 fn value(u: &mut Unstructured<'_>, out: &mut Vec<u8>, depth: usize) -> Result<()> {
     const SCALARS: [&[u8]; 20] = [
-        b"{}", b"[]", b"1", b"-0", b"01", b"9223372036854775807", b"9223372036854775808", b"18446744073709551616", b"1e400",
-        b"-", b"1.5", b"true", b"null", b"nil", b"\"\"", b"'single'", b"\"\\ud83d\\ude00\"", b"\"\\ud83d\"", b"\"\xc0\x80\"",
+        b"{}",
+        b"[]",
+        b"1",
+        b"-0",
+        b"01",
+        b"9223372036854775807",
+        b"9223372036854775808",
+        b"18446744073709551616",
+        b"1e400",
+        b"-",
+        b"1.5",
+        b"true",
+        b"null",
+        b"nil",
+        b"\"\"",
+        b"'single'",
+        b"\"\\ud83d\\ude00\"",
+        b"\"\\ud83d\"",
+        b"\"\xc0\x80\"",
         b"\"\xff\"",
     ];
     match u.int_in_range(0..=5)? {

@@ -46,7 +46,13 @@ impl Segments {
             segments.push(Segment { from, seq: next[own], ack: next[peer], flags: ACK, payload: data.to_vec() });
             next[own] = next[own].wrapping_add(word(data.len()));
         }
-        segments.push(Segment { from: Side::Client, seq: next[0], ack: next[1], flags: FIN | ACK, payload: Vec::new() });
+        segments.push(Segment {
+            from: Side::Client,
+            seq: next[0],
+            ack: next[1],
+            flags: FIN | ACK,
+            payload: Vec::new(),
+        });
         let ack = next[0].wrapping_add(1);
         segments.push(Segment { from: Side::Server, seq: next[1], ack, flags: FIN | ACK, payload: Vec::new() });
         Ok(Self { segments, streams })

@@ -4,6 +4,7 @@
 //! has found, and over bytes that proptest draws. Each takes any bytes: those of the wire, or the *choices* of a generator
 //! ([`crate::generate`]), as its documentation says.
 
+pub mod endpoints;
 pub mod link;
 pub mod observer;
 pub mod tracker;

@@ -1,0 +1,215 @@
+//! A server and a client that know all that a link stage hangs on: the hosts of spice-link's two ends in tests.
+
+use spice_link::{
+    Asked, AuthMechanism, Caps, ChannelType, Join, LinkErrorCode, LinkHost, LinkReply, LinkUser, SaslAnswer,
+    SaslVerdict, caps::common,
+};
+
+use crate::generate::SaslExchange;
+
+/// What a [`Server`] asks of a ticket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tickets {
+    /// The first byte is 1. No key is needed, which is fast.
+    FirstByte,
+    /// What was decided elsewhere.
+    Decided(bool),
+}
+
+/// A server with its channels and its sessions, for many links one after the other.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Its channels but main: type, id, capability word.
+    pub channels: Vec<(u8, u8, Vec<u32>)>,
+    /// Main's capability words.
+    pub main_caps: Vec<u32>,
+    /// Channel types that are not to be had in plain, or not in TLS.
+    pub secured: Vec<u8>,
+    /// The connection is inside TLS.
+    pub tls: bool,
+    /// SASL is required, and this exchange is what its mechanism does.
+    pub sasl: Option<SaslExchange>,
+    /// The list of mechanisms that is offered; `None`: built without SASL.
+    pub mechanisms: Option<Vec<u8>>,
+    /// How tickets are judged.
+    pub tickets: Tickets,
+    /// The key in the reply, each byte of it.
+    pub key: u8,
+    /// The live session, and its channels.
+    pub session: Option<(u32, Vec<(u8, u8)>)>,
+    /// Sessions that main channels have brought along.
+    pub brought: Vec<u32>,
+    /// The id of the next session.
+    pub next_id: u32,
+    step: usize,
+    caps: Vec<u8>,
+}
+
+impl Server {
+    /// A server with tickets, and these channels.
+    pub fn new(channels: &[(u8, u8, u32)]) -> Self {
+        Self {
+            channels: channels.iter().map(|(kind, id, word)| (*kind, *id, vec![*word])).collect(),
+            main_caps: vec![0xf],
+            secured: Vec::new(),
+            tls: false,
+            sasl: None,
+            mechanisms: None,
+            tickets: Tickets::FirstByte,
+            key: 0x30,
+            session: None,
+            brought: Vec::new(),
+            next_id: 0x8000_0001,
+            step: 0,
+            caps: Vec::new(),
+        }
+    }
+
+    fn answer(&mut self, out: &mut [u8]) -> SaslAnswer {
+        let Some(exchange) = &self.sasl else { return SaslAnswer::REFUSED };
+        let Some(step) = exchange.steps.get(self.step) else { return SaslAnswer::REFUSED };
+        self.step += 1;
+        let last = self.step >= exchange.steps.len();
+        let verdict = match (last, exchange.verdict) {
+            (false, _) => SaslVerdict::Continue,
+            (true, 0) => SaslVerdict::Complete,
+            (true, _) => SaslVerdict::Weak,
+        };
+        SaslAnswer { data: put(&step.server, out), verdict }
+    }
+}
+
+impl LinkHost for Server {
+    fn security(&mut self, channel_type: ChannelType) -> Result<(), LinkErrorCode> {
+        if self.secured.contains(&channel_type.0) && !self.tls { Err(LinkErrorCode::NEED_SECURED) } else { Ok(()) }
+    }
+
+    fn channel(&mut self, channel_type: ChannelType, channel_id: u8) -> Option<Caps<'_>> {
+        let words = if channel_type == ChannelType::MAIN {
+            &self.main_caps
+        } else {
+            &self.channels.iter().find(|(kind, id, _)| (*kind, *id) == (channel_type.0, channel_id))?.2
+        };
+        self.caps = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        Some(Caps::from_le_bytes(&self.caps))
+    }
+
+    fn sasl(&mut self) -> bool {
+        self.sasl.is_some()
+    }
+
+    fn pub_key(&mut self) -> [u8; LinkReply::PUB_KEY_LEN] {
+        [self.key; LinkReply::PUB_KEY_LEN]
+    }
+
+    fn ticket(&mut self, ticket: &[u8; 128]) -> bool {
+        match self.tickets {
+            Tickets::FirstByte => ticket[0] == 1,
+            Tickets::Decided(good) => good,
+        }
+    }
+
+    fn mechanisms(&mut self) -> Option<&[u8]> {
+        self.step = 0;
+        self.sasl.as_ref().map(|exchange| &exchange.list[..]).or(self.mechanisms.as_deref())
+    }
+
+    fn sasl_start(&mut self, _: &[u8], _: Option<&[u8]>, out: &mut [u8]) -> SaslAnswer {
+        self.answer(out)
+    }
+
+    fn sasl_step(&mut self, _: Option<&[u8]>, out: &mut [u8]) -> SaslAnswer {
+        self.answer(out)
+    }
+
+    fn join(&mut self, asked: &Asked) -> Join {
+        if asked.channel_type == ChannelType::MAIN {
+            self.session = None;
+            if asked.connection_id != 0 {
+                self.session = Some((asked.connection_id, Vec::new()));
+                return Join::Member;
+            }
+            self.session = Some((self.next_id, Vec::new()));
+            return Join::Session([self.next_id, 1, 3, 1, 0, 10, 0, 0]);
+        }
+        let wanted = (asked.channel_type.0, asked.channel_id);
+        match &mut self.session {
+            Some((id, channels)) if *id == asked.connection_id => {
+                if channels.contains(&wanted) {
+                    return Join::Duplicate;
+                }
+                channels.push(wanted);
+                Join::Member
+            }
+            _ => Join::Refused(LinkErrorCode::BAD_CONNECTION_ID),
+        }
+    }
+
+    fn seal(&mut self, bytes: &[u8], out: &mut [u8]) -> usize {
+        let sealed = match &self.sasl {
+            Some(exchange) => exchange.wrap(bytes),
+            None => bytes.to_vec(),
+        };
+        put(&sealed, out).unwrap_or(0)
+    }
+}
+
+/// A client with one ticket or one SASL exchange.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// Each byte of the ticket.
+    pub ticket: u8,
+    /// What it does where the server offers SASL.
+    pub sasl: Option<SaslExchange>,
+    /// What it selects against all reason; `None`: what fits.
+    pub mechanism: Option<u32>,
+    step: usize,
+}
+
+impl User {
+    /// A client.
+    pub fn new(ticket: u8, sasl: Option<SaslExchange>) -> Self {
+        Self { ticket, sasl, mechanism: None, step: 0 }
+    }
+}
+
+impl LinkUser for User {
+    fn mechanism(&mut self, reply: &LinkReply<'_>) -> AuthMechanism {
+        match self.mechanism {
+            Some(other) => AuthMechanism(other),
+            None if reply.common_caps.contains(common::AUTH_SASL) && self.sasl.is_some() => AuthMechanism::SASL,
+            None => AuthMechanism::SPICE,
+        }
+    }
+
+    fn ticket(&mut self, _: &[u8; LinkReply::PUB_KEY_LEN], ticket: &mut [u8; 128]) -> bool {
+        *ticket = [self.ticket; 128];
+        true
+    }
+
+    fn sasl_name(&mut self, _: &[u8], name: &mut [u8; 100]) -> Option<usize> {
+        put(&self.sasl.as_ref()?.name, name)
+    }
+
+    fn sasl_data(&mut self, _: Option<&[u8]>, out: &mut [u8]) -> SaslAnswer {
+        let step = self.sasl.as_ref().and_then(|exchange| exchange.steps.get(self.step));
+        let Some(step) = step else { return SaslAnswer::REFUSED };
+        self.step += 1;
+        let data = if step.client.is_empty() { None } else { put(&step.client, out) };
+        SaslAnswer { data, verdict: SaslVerdict::Continue }
+    }
+
+    fn layer(&self) -> bool {
+        self.sasl.as_ref().is_some_and(|exchange| exchange.layer)
+    }
+
+    fn open(&mut self, frame: &[u8], out: &mut [u8]) -> Option<usize> {
+        put(frame, out)
+    }
+}
+
+/// Copies bytes to the start of a buffer that is known to hold them.
+fn put(bytes: &[u8], out: &mut [u8]) -> Option<usize> {
+    out.get_mut(..bytes.len())?.copy_from_slice(bytes);
+    Some(bytes.len())
+}

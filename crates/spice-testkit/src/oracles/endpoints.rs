@@ -1,0 +1,239 @@
+//! The two ends of spice-link against each other, against the checks' order, and against what an observer between them sees.
+
+use arbitrary::{Result, Unstructured};
+use spice_link::{
+    AcceptTurn, Accepting, Answer, Caps, ChannelType, Closing, Connecting, LinkAcceptor, LinkConnector, LinkMess, Side,
+};
+
+use super::link::{Verdict, judge};
+use crate::{
+    facts::{Fact, Watcher},
+    generate::{Arbitrary, Mess, SaslExchange},
+    model::{Server, User},
+};
+
+/// Room as the documentation of both ends says that it is enough: spice-server's lists, SASL data of up to 512 bytes.
+const ROOM: usize = 8192;
+
+/// A link stage between the two ends: who they are, what is asked, and in which cuts the bytes pass.
+#[derive(Clone, Debug)]
+struct Play {
+    server: Server,
+    user: User,
+    mess: Mess,
+    cuts: Vec<u8>,
+}
+
+fn draw(u: &mut Unstructured<'_>) -> Result<Play> {
+    let mut server = Server::new(&[(3, 0, 1), (2, 0, 0x1052), (6, 1, 0)]);
+    let exchange = SaslExchange { bent: None, ..SaslExchange::arbitrary(u)? };
+    let mut user = User::new(if u.ratio(1, 4)? { 2 } else { 1 }, None);
+    if u.ratio(1, 3)? {
+        server.sasl = Some(exchange.clone());
+    }
+    if u.ratio(1, 2)? {
+        user.sasl = Some(exchange);
+    }
+    if u.ratio(1, 8)? {
+        user.mechanism = Some(u.int_in_range(0..=4)?);
+    }
+    if u.ratio(1, 8)? {
+        server.secured.push(*u.choose(&[1, 3, 6])?);
+    }
+    if u.ratio(1, 2)? {
+        server.session = Some((7, vec![(2, 0)]));
+    }
+    let mut mess = Mess { gap: Vec::new(), tail: Vec::new(), caps_offset: None, minor: 2, ..Mess::valid(u)? };
+    if u.ratio(1, 2)? {
+        mess.connection_id = 7;
+        (mess.channel_type, mess.channel_id) = *u.choose(&[(3, 0), (2, 0), (6, 1), (6, 0)])?;
+    }
+    let cuts = (0..u.int_in_range(0..=24)?).map(|_| u.arbitrary()).collect::<Result<_>>()?;
+    Ok(Play { server, user, mess, cuts })
+}
+
+/// How a link stage between the two ends went.
+#[derive(Debug)]
+struct Story {
+    server: Accepting,
+    client: Connecting,
+    sent: [Vec<u8>; 2],
+    watcher: Watcher,
+}
+
+/// Lets the bytes pass in these cuts until both ends have come to rest.
+fn run(play: &Play) -> Story {
+    let Play { mut server, mut user, mess, cuts } = play.clone();
+    let (mut acceptor, mut connector, mut watcher) = (LinkAcceptor::new(), LinkConnector::new(), Watcher::new());
+    let mut out = [0; ROOM];
+    let (common, channel) = (le_bytes(&mess.common), le_bytes(&mess.channel));
+    let opening = LinkMess {
+        connection_id: mess.connection_id,
+        channel_type: ChannelType(mess.channel_type),
+        channel_id: mess.channel_id,
+        common_caps: Caps::from_le_bytes(&common),
+        channel_caps: Caps::from_le_bytes(&channel),
+    };
+    let len = connector.start(&opening, &mut out).unwrap_or_else(|error| panic!("{opening:?}: {error}"));
+    assert_eq!(out[..len], mess.bytes(), "two encoders, two messages");
+    // What is on its way to each end: the server, the client; and what was ever sent to it.
+    let mut way = [out[..len].to_vec(), Vec::new()];
+    let mut sent = way.clone();
+    let mut unread = [Vec::new(), Vec::new()];
+    let (mut outcomes, mut cuts) = ((Accepting::Need(4), Connecting::Need(16)), cuts.iter().cycle());
+    for _ in 0..20_000 {
+        let mut idle = true;
+        for (end, from) in [(0, Side::Client), (1, Side::Server)] {
+            let cut = cuts.next().map_or(usize::MAX, |cut| usize::from(*cut).max(1)).min(way[end].len());
+            let chunk: Vec<u8> = way[end].drain(..cut).collect();
+            idle &= chunk.is_empty();
+            watcher.bytes(from, &chunk);
+            unread[end].extend(chunk);
+            let (consumed, written) = if end == 0 {
+                let turn = acceptor.read(&mut server, &unread[0], &mut out);
+                outcomes.0 = turn.outcome;
+                (turn.consumed, turn.written)
+            } else {
+                let turn = connector.read(&mut user, &unread[1], &mut out);
+                outcomes.1 = turn.outcome;
+                (turn.consumed, turn.written)
+            };
+            assert!(consumed <= unread[end].len() && written <= out.len());
+            unread[end].drain(..consumed);
+            way[1 - end].extend(&out[..written]);
+            sent[1 - end].extend(&out[..written]);
+            idle &= consumed == 0 && written == 0;
+        }
+        if idle && way.iter().all(Vec::is_empty) {
+            break;
+        }
+    }
+    Story { server: outcomes.0, client: outcomes.1, sent, watcher }
+}
+
+/// Choices of a server, a client and the cuts between them: both ends agree on how it went, in any cut.
+pub fn acceptor_vs_connector(choices: &[u8]) {
+    let Ok(play) = draw(&mut Unstructured::new(choices)) else { return };
+    let story = run(&play);
+    let whole = run(&Play { cuts: Vec::new(), ..play.clone() });
+    assert_eq!((story.server, story.client, &story.sent), (whole.server, whole.client, &whole.sent), "{play:?}");
+    match (story.server, story.client) {
+        (Accepting::Linked(link), Connecting::Linked { header, session_id }) => {
+            assert_eq!(link.header, header);
+            let hidden = play.server.sasl.as_ref().is_some_and(|exchange| exchange.layer);
+            assert!(session_id == link.session_id || hidden, "{session_id:?} {link:?}");
+        }
+        // A client that is let in and put out at once has seen no refusal.
+        (Accepting::Close(Closing::Duplicate), Connecting::Linked { .. }) => {}
+        (Accepting::Close(why), Connecting::Refused { code, .. }) => assert_eq!(refusal(why), Some(code), "{play:?}"),
+        (Accepting::Close(why), Connecting::Need(_)) => assert!(silent(why), "{why:?}: {play:?}"),
+        // The client has no SASL, or its exchange has another number of steps.
+        (Accepting::Need(_), Connecting::GaveUp) => assert!(play.user.sasl.is_none() || play.user.mechanism.is_some()),
+        other => panic!("{other:?}: {play:?}"),
+    }
+}
+
+/// The same, and an observer between them: it says what both ends know, and no more.
+pub fn observer_vs_endpoints(choices: &[u8]) {
+    let Ok(play) = draw(&mut Unstructured::new(choices)) else { return };
+    let story = run(&play);
+    let facts: Vec<_> = story.watcher.seen().facts.iter().map(|(_, fact)| fact.clone()).collect();
+    let linked = facts.iter().find_map(|fact| match fact {
+        Fact::Linked { header, .. } => Some(*header),
+        _ => None,
+    });
+    let session = facts.iter().find_map(|fact| if let Fact::SessionId(id) = fact { Some(*id) } else { None });
+    let hidden = facts.contains(&Fact::HiddenResult);
+    match story.server {
+        Accepting::Linked(link) => {
+            // In a security layer success shows in what follows: MAIN_INIT here, else nothing yet.
+            assert!(linked == Some(link.header) || hidden && link.session_id.is_none(), "{facts:?} {link:?}");
+            assert!(session == link.session_id || hidden, "{facts:?} {link:?}");
+            let asked = link.asked;
+            assert!(facts.iter().any(|fact| matches!(fact, Fact::Mess { connection_id, channel_type, channel_id, .. }
+                if (*connection_id, *channel_type, *channel_id) == (asked.connection_id, asked.channel_type.0, asked.channel_id))));
+        }
+        Accepting::Close(Closing::Duplicate) => assert!(linked.is_some() || hidden),
+        Accepting::Close(why) => {
+            assert_eq!((linked, session), (None, None), "{why:?}: {facts:?}");
+            let refused = facts.iter().find_map(|fact| match fact {
+                Fact::Refused { code, .. } => Some(*code),
+                _ => None,
+            });
+            assert!(refused == refusal(why) || hidden, "{why:?}: {facts:?}");
+        }
+        Accepting::Need(_) | Accepting::Room(_) => assert_eq!((linked, session), (None, None)),
+    }
+    assert!(!facts.iter().any(|fact| matches!(fact, Fact::Unreadable { .. })), "{facts:?} of {play:?}");
+}
+
+/// Choices of a message, bent or not, and of bytes behind it: the acceptor's first answer is [`judge`]'s, and any cut of the
+/// bytes gets the same answers.
+pub fn acceptor(choices: &[u8]) {
+    let mut u = Unstructured::new(choices);
+    let Ok((mess, more)) = Mess::arbitrary(&mut u).and_then(|mess| Ok((mess, super::super::generate::few_bytes(&mut u, 300)?)))
+    else {
+        return;
+    };
+    let input = [mess.bytes(), more].concat();
+    let serve = |size: usize| {
+        let mut server = Server::new(&[(3, 0, 1), (2, 0, 0)]);
+        server.mechanisms = Some(b",DIGEST-MD5,".to_vec());
+        let (mut link, mut out) = (LinkAcceptor::new(), [0; ROOM]);
+        let (mut unread, mut said) = (Vec::<u8>::new(), Vec::<u8>::new());
+        let mut last = Accepting::Need(4);
+        for chunk in input.chunks(size) {
+            unread.extend(chunk);
+            let AcceptTurn { consumed, written, outcome } = link.read(&mut server, &unread, &mut out);
+            unread.drain(..consumed);
+            said.extend(&out[..written]);
+            last = outcome;
+            if link.is_over() {
+                break;
+            }
+            assert!(matches!(last, Accepting::Need(n) if n > unread.len()), "{last:?} with {}", unread.len());
+        }
+        (said, last)
+    };
+    let whole = serve(usize::MAX);
+    for size in [1, 5, 64] {
+        assert_eq!(serve(size), whole, "in cuts of {size}: {mess:?}");
+    }
+    match judge(&input) {
+        Verdict::Need => assert_eq!(whole.0, b"", "{mess:?}"),
+        Verdict::Refused { answer: Some(Answer::Frame(code)), .. } => {
+            assert_eq!(whole.0, crate::generate::Reply::refusal(code.0).bytes());
+            assert!(matches!(whole.1, Accepting::Close(Closing::Unreadable(_))), "{:?}", whole.1);
+        }
+        Verdict::Refused { .. } => assert_eq!(whole.0, b""),
+        Verdict::Accepted { .. } => {
+            let here = mess.channel_type == 1 || [(3, 0), (2, 0)].contains(&(mess.channel_type, mess.channel_id));
+            assert_eq!(!whole.0.is_empty(), here, "{mess:?}: {:?}", whole.1);
+        }
+    }
+}
+
+/// The code that a client is told.
+fn refusal(why: Closing) -> Option<spice_link::LinkErrorCode> {
+    use spice_link::LinkErrorCode as Code;
+    match why {
+        Closing::Unreadable(error) => match error.answer() {
+            Some(Answer::Frame(code)) => Some(code),
+            _ => None,
+        },
+        Closing::Security(code) | Closing::Join(code) => Some(code),
+        Closing::NoSelection => Some(Code::VERSION_MISMATCH),
+        Closing::Mechanism(_) | Closing::SaslField => Some(Code::INVALID_DATA),
+        Closing::Ticket => Some(Code::PERMISSION_DENIED),
+        Closing::SaslWeak => Some(Code::ERROR),
+        _ => None,
+    }
+}
+
+fn silent(why: Closing) -> bool {
+    refusal(why).is_none()
+}
+
+fn le_bytes(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
