@@ -106,7 +106,7 @@ impl Packets {
             // A second copy after the end of its connection would belong to none.
             let ends = packet.flags() & (FIN | RST | SYN) != 0;
             let due = |(at, copy): &mut (usize, Packet)| *at <= n || ends && copy.connection() == packet.connection();
-            out.extend(again.extract_if(.., due).map(|(_, copy)| copy));
+            out.extend(again.extract_if(.., due).map(|(_, copy)| Packet { time: packet.time, ..copy }));
             if packet.payload > 0 && !ends && rng.below(256) < usize::from(chance) {
                 again.push((n + 1 + rng.below(4), packet.clone()));
             }
@@ -119,6 +119,7 @@ impl Packets {
     /// Lets packets of one connection overtake each other, by at most `reach` places. Those that open or end it, or
     /// acknowledge the opening, stay where they are.
     pub fn reorder(&mut self, reach: usize, rng: &mut Rng) {
+        let times = self.times();
         for n in 1..self.packets.len() {
             let back = n.saturating_sub(rng.below(reach + 1));
             let blocks = |other: &Packet| {
@@ -130,6 +131,7 @@ impl Packets {
                 self.packets[at..=n].rotate_right(1);
             }
         }
+        self.set_times(&times);
     }
 
     /// Delivers the two directions of each connection in another interleaving: packets swap places with those before
@@ -137,6 +139,7 @@ impl Packets {
     ///
     /// Only the first `ahead` payload bytes of each direction move, so that neither gets further ahead than that.
     pub fn interleave(&mut self, ahead: usize, rng: &mut Rng) {
+        let times = self.times();
         let mut seen: HashMap<Vec<u8>, usize> = HashMap::new();
         for n in 0..self.packets.len() {
             let this = &self.packets[n];
@@ -152,6 +155,18 @@ impl Packets {
             let farthest = self.packets[n.saturating_sub(64)..n].iter().rev().take_while(|other| passes(other)).count();
             let at = n - rng.below(farthest + 1);
             self.packets[at..=n].rotate_right(1);
+        }
+        self.set_times(&times);
+    }
+
+    fn times(&self) -> Vec<[u8; 8]> {
+        self.packets.iter().map(|packet| packet.time).collect()
+    }
+
+    /// Packets that change places do not take their times along: whoever captures them stamps them as they come.
+    fn set_times(&mut self, times: &[[u8; 8]]) {
+        for (packet, time) in self.packets.iter_mut().zip(times) {
+            packet.time = *time;
         }
     }
 }
