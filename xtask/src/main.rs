@@ -2,7 +2,9 @@
 //!
 //! One module a chore; this file only names them. A new chore is a module with `run`, a variant and an arm.
 
+mod bench_read;
 mod codegen;
+mod multiply;
 mod qmp_table;
 mod record;
 mod setup;
@@ -21,6 +23,8 @@ enum Task {
     Test(test::Args),
     /// What a build machine runs: setup, then test. With CI set, a missing peer is a failure.
     Ci,
+    /// `spicewatch read` and tshark on the same large capture, in one run.
+    BenchRead(bench_read::Args),
     /// Make qmp-schema's types, their codecs and its README's table from its facts file.
     Codegen(codegen::Args),
     /// Record the committed captures again, from a real QEMU and real clients.
@@ -35,6 +39,7 @@ fn main() -> anyhow::Result<()> {
         Task::Setup => setup::run(),
         Task::Test(args) => test::run(&args),
         Task::Ci => setup::run().and_then(|()| test::run(&test::Args::default())),
+        Task::BenchRead(args) => bench_read::run(&args),
         Task::Codegen(args) => codegen::run(&args),
         Task::Record(args) => record::run(&args),
         Task::RecordQmp => qmp_table::run(),

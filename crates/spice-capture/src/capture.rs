@@ -2,7 +2,7 @@
 
 use crate::{
     Error,
-    file::{self, Packet},
+    file::{self, Enough, Packet},
     packet::{Segment, Skipped},
     spice::Spice,
     tcp::{MAX_FLOWS, Reassembler},
@@ -195,10 +195,21 @@ impl Capture {
     pub fn push(&mut self, data: &[u8]) -> Result<(), Error> {
         self.packets.counters.bytes += data.len() as u64;
         let Self { reader, packets } = self;
-        reader.push(data, |packet| packets.packet(&packet))
+        reader.push_heads(data, |packet| packets.packet(&packet))
     }
 
-    /// One packet from elsewhere than a file: a live interface.
+    /// How many of the file's next bytes are of no interest: the payload of a connection past its link stage.
+    pub fn skippable(&self) -> u64 {
+        self.reader.skippable()
+    }
+
+    /// Instead of pushing them: the next `n` bytes are there, but were not read. No more than [`skippable`](Self::skippable).
+    pub fn skip(&mut self, n: u64) {
+        self.packets.counters.bytes += n.min(self.skippable());
+        self.reader.skip(n);
+    }
+
+    /// One packet from elsewhere than a file: a live interface. It has to be whole.
     pub fn packet(&mut self, packet: &Packet<'_>) {
         self.packets.packet(packet);
     }
@@ -253,13 +264,24 @@ impl Capture {
 }
 
 impl Packets {
-    fn packet(&mut self, packet: &Packet<'_>) {
+    fn packet(&mut self, packet: &Packet<'_>) -> Enough {
+        let parsed = Segment::parse(packet.at, packet.link, packet.data, packet.wire_len);
+        if !packet.is_whole() {
+            let enough = match &parsed {
+                Ok(segment) => !self.tcp.wants_payload(segment, &self.spice),
+                Err(skipped) => *skipped != Skipped::Truncated,
+            };
+            if !enough {
+                return Enough::No;
+            }
+        }
         self.counters.packets += 1;
-        match Segment::parse(packet.at, packet.link, packet.data, packet.wire_len) {
+        match parsed {
             Ok(segment) => self.tcp.segment(&segment, &mut self.spice),
             Err(Skipped::NotIp | Skipped::NotTcp) => {}
             Err(skipped) => self.skipped(skipped, packet),
         }
+        Enough::Yes
     }
 
     #[cold]

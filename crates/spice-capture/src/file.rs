@@ -36,11 +36,34 @@ pub struct Packet<'a> {
     pub interface: u32,
     /// How its first header is to be read.
     pub link: LinkType,
-    /// As many bytes as were kept (`caplen`).
+    /// Its bytes, as many as the file has of it (`captured`), or its first only: see [`Reader::push_heads`].
     pub data: &'a [u8],
-    /// As many bytes as there were on the wire; at least `data.len()`.
+    /// As many bytes as the capture kept (`caplen`).
+    pub captured: u32,
+    /// As many bytes as there were on the wire; at least `captured`.
     pub wire_len: u32,
 }
+
+impl Packet<'_> {
+    /// `data` is all that the file has of it.
+    pub fn is_whole(&self) -> bool {
+        self.data.len() == self.captured as usize
+    }
+}
+
+/// What a look at the first bytes of a packet came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enough {
+    /// They told everything: the rest may be left out.
+    Yes,
+    /// The packet is needed whole.
+    No,
+}
+
+/// First bytes of a packet that are looked at before the rest is asked for: any stack of headers.
+const HEAD: usize = 512;
+/// Packets up to this size are not worth an extra look.
+const SMALL: u32 = 4096;
 
 /// Where a file ended in the middle of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +113,19 @@ impl Reader {
     /// Takes the next bytes of the file and hands each complete packet to `packet`.
     ///
     /// After an error the position of the next record is unknown: nothing more can be read.
-    pub fn push(&mut self, mut data: &[u8], mut packet: impl FnMut(Packet<'_>)) -> Result<(), Error> {
+    pub fn push(&mut self, data: &[u8], mut packet: impl FnMut(Packet<'_>)) -> Result<(), Error> {
+        self.push_heads(data, |p| {
+            if !p.is_whole() {
+                return Enough::No;
+            }
+            packet(p);
+            Enough::Yes
+        })
+    }
+
+    /// Like [`push`](Self::push), but a large packet of which only the first bytes are there is shown as it is, and if those are [`Enough`] its rest is
+    /// skipped: neither copied nor, with [`skip`](Self::skip), read at all. If they are not, it is shown again when it is whole.
+    pub fn push_heads(&mut self, mut data: &[u8], mut packet: impl FnMut(Packet<'_>) -> Enough) -> Result<(), Error> {
         self.end += data.len() as u64;
         loop {
             if self.skip > 0 {
@@ -131,6 +166,19 @@ impl Reader {
         }
     }
 
+    /// How many of the file's next bytes are of no interest.
+    pub fn skippable(&self) -> u64 {
+        self.skip
+    }
+
+    /// Instead of pushing them: the next `n` bytes are there, but were not read. No more than [`skippable`](Self::skippable).
+    pub fn skip(&mut self, n: u64) {
+        let n = n.min(self.skip);
+        self.skip -= n;
+        self.record += n;
+        self.end += n;
+    }
+
     /// The end of the file: an error where nothing was recognised, and where the last record is incomplete, its place.
     pub fn finish(&self) -> Result<Option<Cut>, Error> {
         if matches!(self.format, Format::Unknown) {
@@ -142,7 +190,12 @@ impl Reader {
 }
 
 impl Format {
-    fn step(&mut self, input: &[u8], offset: u64, packet: &mut impl FnMut(Packet<'_>)) -> Result<Step, Error> {
+    fn step(
+        &mut self,
+        input: &[u8],
+        offset: u64,
+        packet: &mut impl FnMut(Packet<'_>) -> Enough,
+    ) -> Result<Step, Error> {
         match self {
             Self::Pcap(file) => file.step(input, offset, packet),
             Self::PcapNg(section) => section.step(input, offset, packet),
@@ -166,6 +219,12 @@ impl Format {
         *self = Self::Pcap(pcap::File::parse(input)?);
         Ok(Step::Used { used: pcap::HEADER, skip: 0 })
     }
+}
+
+/// What is needed of a record, of which `there` bytes are there: its head first, if it is large.
+fn needed(header: usize, captured: u32, there: usize) -> Step {
+    let head = header + HEAD;
+    Step::Need(if captured > SMALL && there < head { head } else { header + captured as usize })
 }
 
 /// The first bytes, for the error that says what was there.

@@ -26,7 +26,7 @@ mod stream;
 mod table;
 mod timers;
 
-use crate::packet::{Endpoint, Segment};
+use crate::packet::{Endpoint, Flags, Segment};
 use flow::{Flow, Stage};
 pub use spice_events::Side;
 use spice_events::Timestamp;
@@ -164,6 +164,22 @@ impl<S: Default> Reassembler<S> {
         let mut ctx = rules::Context { shared: &mut self.shared, handler, token };
         flow.segment(direction, segment, &mut ctx);
         self.retire(index);
+    }
+
+    /// Whether the segment's payload will be looked at. If not, it may be given with `payload` cut short and as much more `missing`.
+    pub fn wants_payload<H: Handler<State = S>>(&mut self, segment: &Segment<'_>, handler: &H) -> bool {
+        if !handler.admits([segment.from.port(), segment.to.port()]) {
+            return false;
+        }
+        let (key, _) = flow::key(segment.from, segment.to);
+        let Some(index) = self.flows.find(&key) else { return true };
+        let flow = self.flows.at(index);
+        match flow.stage {
+            // Another connection may begin with it.
+            Stage::Open => flow.interest == Interest::Bytes || flow.undecided.is_some(),
+            Stage::Ignored | Stage::Closed => segment.flags.has(Flags::SYN),
+            Stage::Embryo | Stage::Orphan | Stage::Gone => true,
+        }
     }
 
     /// The capture ends: what was waited for is lost, and what follows from that is told.

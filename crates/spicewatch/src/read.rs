@@ -7,10 +7,9 @@ use std::{
     fmt::Display,
     fs::File,
     io::{self, IsTerminal, Read, Write},
-    path::PathBuf,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
     process::ExitCode,
-    sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
-    thread,
     time::{Duration, Instant},
 };
 
@@ -85,9 +84,11 @@ enum AuthArg {
 }
 
 /// Bytes in a read: large enough to make system calls cheap, small enough to stay in the cache.
-const CHUNK: usize = 1 << 19;
-/// Reads ahead of what is being looked at.
-const CHUNKS: usize = 3;
+const CHUNK: usize = 1 << 17;
+/// Bytes in the first read after a skip; each next one is twice as long.
+const FIRST_CHUNK: usize = 1 << 12;
+/// Fewer bytes of no interest are read with the rest.
+const WORTH_SKIPPING: u64 = 1 << 13;
 /// Bytes of events that are written at once.
 const BATCH: usize = 1 << 16;
 /// Files from this size on are worth telling how far we are.
@@ -96,13 +97,13 @@ const LARGE: u64 = 64 << 20;
 pub(crate) fn run(args: Args) -> ExitCode {
     let started = Instant::now();
     let name = if args.file.as_os_str() == "-" { "standard input".to_owned() } else { args.file.display().to_string() };
-    let (input, size) = match open(&args) {
+    let input = match open(&args.file) {
         Ok(input) => input,
         Err(error) => return fail(&name, &error),
     };
-    let mut report = Report::new(&name, size, args.anomalies);
+    let mut report = Report::new(&name, input.size(), args.anomalies);
     let mut capture = Capture::new(config(&args));
-    let result = follow(&mut capture, read_ahead(input), &mut report);
+    let result = follow(&mut capture, input, &mut report);
     let finished = capture.finish();
     let written = report.drain(&mut capture).and_then(|()| report.flush());
     report.clear_progress();
@@ -131,16 +132,59 @@ fn config(args: &Args) -> Config {
     }
 }
 
-type Input = Box<dyn Read + Send>;
+/// Where the capture comes from.
+enum Input {
+    /// A regular file: what is of no interest is not even read.
+    File { file: File, at: u64, size: u64 },
+    /// A pipe or a terminal.
+    Stream(Box<dyn Read>),
+}
 
-fn open(args: &Args) -> io::Result<(Input, Option<u64>)> {
-    if args.file.as_os_str() == "-" {
-        return Ok((Box::new(io::stdin()), None));
+fn open(path: &Path) -> io::Result<Input> {
+    if path.as_os_str() == "-" {
+        return Ok(Input::Stream(Box::new(io::stdin())));
     }
-    let file = File::open(&args.file)?;
+    let file = File::open(path)?;
     let metadata = file.metadata()?;
-    let size = metadata.is_file().then(|| metadata.len());
-    Ok((Box::new(file), size))
+    if metadata.is_file() {
+        Ok(Input::File { file, at: 0, size: metadata.len() })
+    } else {
+        Ok(Input::Stream(Box::new(file)))
+    }
+}
+
+impl Input {
+    fn size(&self) -> Option<u64> {
+        match self {
+            Self::File { size, .. } => Some(*size),
+            Self::Stream(_) => None,
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let result = match self {
+                Self::File { file, at, .. } => file.read_at(buffer, *at).inspect(|&n| *at += n as u64),
+                Self::Stream(stream) => stream.read(buffer),
+            };
+            match result {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Moves on by up to `n` bytes without reading them. Returns how many.
+    fn skip(&mut self, n: u64) -> u64 {
+        match self {
+            Self::File { at, size, .. } => {
+                let n = n.min(size.saturating_sub(*at));
+                *at += n;
+                n
+            }
+            Self::Stream(_) => 0,
+        }
+    }
 }
 
 /// Why reading came to an early end.
@@ -149,55 +193,26 @@ enum Stop {
     Output(io::Error),
 }
 
-/// Chunks of the input, read by a thread of their own while the last one is looked at.
-struct Chunks {
-    full: Receiver<io::Result<(Vec<u8>, usize)>>,
-    empty: SyncSender<Vec<u8>>,
-}
-
-fn read_ahead(mut input: Input) -> Chunks {
-    let (to_full, full) = sync_channel(CHUNKS);
-    let (empty, from_empty) = sync_channel(CHUNKS);
-    for _ in 0..CHUNKS {
-        // There is room for all of them.
-        let _ = empty.send(vec![0; CHUNK]);
-    }
-    thread::spawn(move || {
-        while let Ok(mut chunk) = from_empty.recv() {
-            let result = loop {
-                match input.read(&mut chunk) {
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    result => break result,
-                }
-            };
-            let end = !matches!(result, Ok(1..));
-            if to_full.send(result.map(|n| (chunk, n))).is_err() || end {
-                break;
-            }
-        }
-    });
-    Chunks { full, empty }
-}
-
 /// Takes the whole input. What is known is printed before waiting for more.
-fn follow(capture: &mut Capture, chunks: Chunks, report: &mut Report) -> Result<(), Stop> {
+fn follow(capture: &mut Capture, mut input: Input, report: &mut Report) -> Result<(), Stop> {
+    let mut buffer = vec![0; CHUNK];
+    let mut size = CHUNK;
     loop {
-        let chunk = match chunks.full.try_recv() {
-            Ok(chunk) => chunk,
-            Err(TryRecvError::Empty) => {
-                report.flush().map_err(Stop::Output)?;
-                let Ok(chunk) = chunks.full.recv() else { return Ok(()) };
-                chunk
-            }
-            Err(TryRecvError::Disconnected) => return Ok(()),
-        };
-        let (chunk, n) = chunk.map_err(|error| Stop::Input(error.to_string()))?;
+        if capture.skippable() >= WORTH_SKIPPING {
+            let skipped = input.skip(capture.skippable());
+            capture.skip(skipped);
+            // Another large packet is likely to follow.
+            size = if skipped > 0 { FIRST_CHUNK } else { size };
+        }
+        if matches!(input, Input::Stream(_)) {
+            report.flush().map_err(Stop::Output)?;
+        }
+        let n = input.read(&mut buffer[..size]).map_err(|error| Stop::Input(error.to_string()))?;
         if n == 0 {
             return Ok(());
         }
-        let pushed = capture.push(&chunk[..n]);
-        // The reader may have ended; then nobody wants the buffer.
-        let _ = chunks.empty.send(chunk);
+        size = (size * 2).min(CHUNK);
+        let pushed = capture.push(&buffer[..n]);
         report.drain(capture).map_err(Stop::Output)?;
         report.progress(capture.counters().bytes);
         pushed.map_err(|error| Stop::Input(error.to_string()))?;

@@ -1,6 +1,6 @@
 //! The old format: a header of 24 bytes, then records of a header and data.
 
-use super::{MAX_CAPTURED, Packet, Step, u32_at};
+use super::{Enough, HEAD, MAX_CAPTURED, Packet, SMALL, Step, needed, u32_at};
 use crate::{Error, link::LinkType};
 use pcap_parser::PcapHeader;
 use spice_events::Timestamp;
@@ -45,7 +45,12 @@ impl File {
         })
     }
 
-    pub(super) fn step(&self, input: &[u8], offset: u64, packet: &mut impl FnMut(Packet<'_>)) -> Result<Step, Error> {
+    pub(super) fn step(
+        &self,
+        input: &[u8],
+        offset: u64,
+        packet: &mut impl FnMut(Packet<'_>) -> Enough,
+    ) -> Result<Step, Error> {
         if input.len() < self.record {
             return Ok(Step::Need(self.record));
         }
@@ -55,19 +60,25 @@ impl File {
             return Err(Error::Record { offset, captured });
         }
         let total = self.record + captured as usize;
-        if input.len() < total {
-            return Ok(Step::Need(total));
+        let partial = captured > SMALL && input.len() >= self.record + HEAD;
+        if input.len() < total && !partial {
+            return Ok(needed(self.record, captured, input.len()));
         }
         let units = if self.nanoseconds { 1_000_000_000 } else { 1_000_000 };
         let (seconds, fraction) = (i64::from(field(0)), i64::from(field(4)));
-        packet(Packet {
+        let there = total.min(input.len());
+        let enough = packet(Packet {
             at: Timestamp { seconds: seconds + fraction / units, microseconds: fraction % units / (units / 1_000_000) },
             interface: 0,
             link: self.link,
-            data: &input[self.record..total],
+            data: &input[self.record..there],
+            captured,
             wire_len: field(12).max(captured),
         });
-        Ok(Step::Used { used: total, skip: 0 })
+        if enough == Enough::No && there < total {
+            return Ok(Step::Need(total));
+        }
+        Ok(Step::Used { used: there, skip: (total - there) as u64 })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The new format: blocks of type, length, body, length. A section header sets the byte order, interfaces are numbered within their section.
 
-use super::{MAX_BLOCK, MAX_CAPTURED, Packet, Step, u32_at};
+use super::{Enough, HEAD as PACKET_HEAD, MAX_BLOCK, MAX_CAPTURED, Packet, SMALL, Step, u32_at};
 use crate::{Error, link::LinkType};
 use pcap_parser::{InterfaceDescriptionBlock, OptionCode};
 use spice_events::Timestamp;
@@ -50,7 +50,7 @@ impl Section {
         &mut self,
         input: &[u8],
         offset: u64,
-        packet: &mut impl FnMut(Packet<'_>),
+        packet: &mut impl FnMut(Packet<'_>) -> Enough,
     ) -> Result<Step, Error> {
         // A section header is 28 bytes at least, every other block 12.
         if input.len() < HEAD + TAIL {
@@ -70,6 +70,16 @@ impl Section {
         }
         let total = length as usize;
         if input.len() < total {
+            // The first bytes of a large packet may do.
+            if kind == ENHANCED_PACKET && length > SMALL {
+                let head = ENHANCED + PACKET_HEAD;
+                if input.len() < head {
+                    return Ok(Step::Need(head));
+                }
+                if let Some(Enough::Yes) = self.enhanced(input, total, false, packet) {
+                    return Ok(Step::Used { used: input.len(), skip: (total - input.len()) as u64 });
+                }
+            }
             return Ok(Step::Need(total));
         }
         let block = &input[..total];
@@ -77,9 +87,9 @@ impl Section {
             return Err(Error::Block { offset, kind, length });
         }
         let read = match kind {
-            ENHANCED_PACKET => self.enhanced(block, false, packet),
+            ENHANCED_PACKET => self.enhanced(block, total, false, packet).map(|_| ()),
             SIMPLE_PACKET => self.simple(block, packet),
-            PACKET => self.enhanced(block, true, packet),
+            PACKET => self.enhanced(block, total, true, packet).map(|_| ()),
             INTERFACE => self.interface(block),
             SECTION_HEADER => self.section(block),
             _ => Some(()),
@@ -108,12 +118,17 @@ impl Section {
         Some(())
     }
 
-    /// An enhanced packet, or its predecessor: there the interface is 16 bits, followed by a count of drops.
-    fn enhanced(&mut self, block: &[u8], old: bool, packet: &mut impl FnMut(Packet<'_>)) -> Option<()> {
-        if block.len() < ENHANCED + TAIL {
-            return None;
-        }
-        let field = |at| u32_at(block, at, self.big_endian);
+    /// An enhanced packet, or its predecessor: there the interface is 16 bits, followed by a count of drops. `input` may be the first bytes of its
+    /// `total` only.
+    fn enhanced(
+        &mut self,
+        input: &[u8],
+        total: usize,
+        old: bool,
+        packet: &mut impl FnMut(Packet<'_>) -> Enough,
+    ) -> Option<Enough> {
+        let room = total.checked_sub(ENHANCED + TAIL)?;
+        let field = |at| u32_at(input, at, self.big_endian);
         let mut number = field(8);
         if old {
             number = if self.big_endian { number >> 16 } else { number & 0xffff };
@@ -121,25 +136,26 @@ impl Section {
         let interface = self.interfaces.get(number as usize)?;
         let at = interface.time(u64::from(field(12)) << 32 | u64::from(field(16)));
         let captured = field(20);
-        if captured > MAX_CAPTURED {
+        if captured > MAX_CAPTURED || captured as usize > room {
             return None;
         }
-        let data = block[ENHANCED..block.len() - TAIL].get(..captured as usize)?;
-        let wire_len = field(24).max(captured);
-        packet(Packet { at, interface: number, link: interface.link, data, wire_len });
+        let data = input.get(ENHANCED..)?;
+        let data = &data[..data.len().min(captured as usize)];
         self.at = Some(at);
-        Some(())
+        let wire_len = field(24).max(captured);
+        Some(packet(Packet { at, interface: number, link: interface.link, data, captured, wire_len }))
     }
 
     /// A packet of the first interface without a time; as long as the wire's length and the interface's snaplen say.
-    fn simple(&mut self, block: &[u8], packet: &mut impl FnMut(Packet<'_>)) -> Option<()> {
+    fn simple(&mut self, block: &[u8], packet: &mut impl FnMut(Packet<'_>) -> Enough) -> Option<()> {
         let body = block.get(SIMPLE..block.len() - TAIL)?;
         let interface = self.interfaces.first()?;
         let wire_len = u32_at(block, 8, self.big_endian);
         let captured = if interface.snaplen == 0 { wire_len } else { wire_len.min(interface.snaplen) };
         let data = body.get(..captured as usize).unwrap_or(body);
         let at = self.at.unwrap_or(Timestamp { seconds: 0, microseconds: 0 });
-        packet(Packet { at, interface: 0, link: interface.link, data, wire_len });
+        let captured = u32::try_from(data.len()).ok()?;
+        packet(Packet { at, interface: 0, link: interface.link, data, captured, wire_len });
         Some(())
     }
 }
