@@ -25,4 +25,4 @@ pub use limits::Limits;
 pub use server::{BindError, DEFAULT_MAX_BEHIND, DEFAULT_MAX_CLIENTS, Listener, Server, ServerBuilder, Shutdown};
 pub use service::{Service, ServiceBuilder, Version};
 pub use session::Session;
-pub use value::{Object, Value};
+pub use value::{Object, ParseError, Value};

@@ -79,6 +79,8 @@ impl Session {
             let Some(message) = message else { break };
             let negotiated = self.negotiated;
             self.accept(message);
+            // A command may have answered from within.
+            self.take_answers();
             if self.negotiated != negotiated {
                 break;
             }
@@ -95,11 +97,6 @@ impl Session {
         self.queue.len() >= most || self.detached.len() >= most
     }
 
-    /// Whether a command is being answered or waits to be.
-    pub fn is_busy(&self) -> bool {
-        self.running.is_some() || !self.detached.is_empty() || !self.queue.is_empty()
-    }
-
     /// Whether capabilities are negotiated. Before that a client gets no events.
     pub fn is_negotiated(&self) -> bool {
         self.negotiated
@@ -114,24 +111,32 @@ impl Session {
 
     /// The same for who has no task to wake: `false` if no answer had arrived.
     pub fn take_answers(&mut self) -> bool {
-        let arrived = self.answers.take();
-        let any = !arrived.is_empty();
-        for (number, answer) in arrived {
-            if self.running.as_ref().is_some_and(|call| call.number == number) {
-                if let Some(call) = self.running.take() {
-                    self.reply(call.id.as_ref(), answer);
-                }
-            } else if let Some(at) = self.detached.iter().position(|call| call.number == number) {
-                let call = self.detached.remove(at);
-                self.reply(call.id.as_ref(), answer);
+        let mut any = false;
+        loop {
+            let arrived = self.answers.take();
+            if arrived.is_empty() {
+                return any;
+            }
+            any = true;
+            for (number, answer) in arrived {
+                self.finish(number, answer);
+            }
+            while self.running.is_none()
+                && let Some(message) = self.queue.pop_front()
+            {
+                self.run(message);
             }
         }
-        while self.running.is_none()
-            && let Some(message) = self.queue.pop_front()
-        {
-            self.run(message);
+    }
+
+    fn finish(&mut self, number: u64, answer: Answer) {
+        let call = match self.detached.iter().position(|call| call.number == number) {
+            Some(at) => Some(self.detached.remove(at)),
+            None => self.running.take_if(|call| call.number == number),
+        };
+        if let Some(call) = call {
+            self.reply(call.id.as_ref(), answer);
         }
-        any
     }
 
     /// Hands over event lines for the client, CRLF included; dropped before the negotiation, as QEMU drops them.

@@ -1,6 +1,12 @@
 //! A JSON value as QMP means it: integers kept apart from floating-point numbers, and written as QEMU writes.
 
+use std::fmt;
+use std::str::FromStr;
+
 use qmp_schema::wire;
+
+use crate::Limits;
+use crate::json::Stream;
 
 /// Any JSON value.
 ///
@@ -122,6 +128,38 @@ impl Value {
         let mut out = Vec::new();
         self.write(&mut out);
         out
+    }
+}
+
+/// Why a text isn't one JSON value, in QEMU's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseError(String);
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ParseError {}
+
+impl FromStr for Value {
+    type Err = ParseError;
+
+    /// Reads one value in QEMU's dialect of JSON, with its default [`Limits`].
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let mut stream = Stream::new(&Limits::default());
+        // A number or a word ends where something else begins.
+        let (text, end) = (text.trim_ascii_end().as_bytes(), b" ");
+        let (taken, value) = match stream.read(text) {
+            (taken, None) => (taken, stream.read(end).1),
+            read => read,
+        };
+        match value {
+            Some(Ok(_)) if taken < text.len() => Err(ParseError(format!("expected nothing after byte {taken}"))),
+            Some(value) => value.map_err(ParseError),
+            None => Err(ParseError("the text ends before the value does".to_owned())),
+        }
     }
 }
 
@@ -282,6 +320,25 @@ mod tests {
             (Value::from(f64::NEG_INFINITY), "-1e+999"),
         ] {
             assert_eq!(value.to_bytes(), text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn text_is_read_back() {
+        for (text, expected) in [
+            ("{'a': [1, -2.5, null]}", "{\"a\": [1, -2.5, null]}"),
+            ("7", "7"),
+            (" true\n", "true"),
+            ("1 2", "expected nothing after byte 1"),
+            ("[1", "the text ends before the value does"),
+            ("", "the text ends before the value does"),
+            ("[1 2]", "JSON parse error, expected separator in list"),
+        ] {
+            let text = match text.parse::<Value>() {
+                Ok(value) => String::from_utf8(value.to_bytes()).unwrap(),
+                Err(error) => error.to_string(),
+            };
+            assert_eq!(text, expected);
         }
     }
 

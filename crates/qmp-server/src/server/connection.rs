@@ -118,7 +118,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Poll::Ready(Err(error)) => return Poll::Ready(Ending::Failed(error)),
                 Poll::Pending => {}
             }
-            if self.ended && self.backlog() == 0 && self.input.is_empty() && !self.session.is_busy() {
+            // As in QEMU, who has hung up doesn't get the answers that are still to come.
+            if self.ended && self.backlog() == 0 && (self.input.is_empty() || self.session.is_paused()) {
                 return Poll::Ready(Ending::Left);
             }
             if !progress {

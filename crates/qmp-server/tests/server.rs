@@ -1,0 +1,387 @@
+//! The tokio front, over real sockets.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener as StdUnixListener;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use qmp_server::{BindError, Command, Listener, Object, Responder, Server, Service, Version};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::{TcpStream, UnixStream};
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn service() -> Service {
+    let builder = Service::builder(Version::new(0, 0, 1, "test"));
+    builder.command(Command::new("query-name", |_| Ok(Object::new().with("name", "vm")))).build()
+}
+
+/// A server on a unix socket in a folder of its own.
+struct Lab {
+    server: Server,
+    folder: TempDir,
+}
+
+impl Lab {
+    fn new(server: Server) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        server.listen(Listener::unix(folder.path().join("qmp")).unwrap());
+        Self { server, folder }
+    }
+
+    async fn connect(&self) -> Client<UnixStream> {
+        Client::new(UnixStream::connect(self.folder.path().join("qmp")).await.unwrap()).await
+    }
+
+    async fn negotiated(&self) -> Client<UnixStream> {
+        let mut client = self.connect().await;
+        client.negotiate().await;
+        client
+    }
+
+    /// Until so many clients are connected.
+    async fn clients(&self, number: usize) {
+        let all = async {
+            while self.server.clients() != number {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, all).await.expect("clients come and go");
+    }
+}
+
+struct Client<S> {
+    stream: BufReader<S>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    async fn new(stream: S) -> Self {
+        let mut client = Self { stream: BufReader::new(stream) };
+        assert!(client.line().await.starts_with("{\"QMP\": "));
+        client
+    }
+
+    async fn negotiate(&mut self) {
+        self.send("{'execute': 'qmp_capabilities'}").await;
+        assert_eq!(self.line().await, "{\"return\": {}}");
+    }
+
+    async fn send(&mut self, text: &str) {
+        self.stream.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// The next line; empty at the end.
+    async fn line(&mut self) -> String {
+        let mut line = String::new();
+        let read = tokio::time::timeout(PATIENCE, self.stream.read_line(&mut line)).await;
+        read.expect("a line in time").unwrap();
+        line.trim_end().to_owned()
+    }
+
+    async fn lines(&mut self, number: usize) -> Vec<String> {
+        let mut lines = Vec::new();
+        for _ in 0..number {
+            lines.push(self.line().await);
+        }
+        lines
+    }
+}
+
+#[tokio::test]
+async fn every_negotiated_client_gets_every_event() {
+    let lab = Lab::new(Server::new(service()));
+    let (mut a, mut b, mut silent) = (lab.negotiated().await, lab.negotiated().await, lab.connect().await);
+    for i in 0..3 {
+        lab.server.publish(format!("{{\"event\": \"E{i}\"}}\r\n").as_bytes());
+    }
+    let events = ["{\"event\": \"E0\"}", "{\"event\": \"E1\"}", "{\"event\": \"E2\"}"];
+    assert_eq!(a.lines(3).await, events);
+    assert_eq!(b.lines(3).await, events);
+    silent.negotiate().await;
+    silent.send("{'execute': 'query-name'}").await;
+    assert_eq!(silent.line().await, "{\"return\": {\"name\": \"vm\"}}", "what came before the negotiation is gone");
+}
+
+#[tokio::test]
+async fn an_event_comes_before_the_reply_that_knows_of_it() {
+    let state = Arc::new(Mutex::new(0));
+    let command = {
+        let state = Arc::clone(&state);
+        Command::new("query-state", move |_| Ok(Object::new().with("state", *state.lock().unwrap())))
+    };
+    let lab = Lab::new(Server::new(Service::builder(Version::new(0, 0, 1, "")).command(command).build()));
+    let mut client = lab.negotiated().await;
+    for i in 1..=100 {
+        *state.lock().unwrap() = i;
+        lab.server.publish(b"{}");
+        client.send("{'execute': 'query-state'}").await;
+        assert_eq!(client.lines(2).await, ["{}".to_owned(), format!("{{\"return\": {{\"state\": {i}}}}}")]);
+    }
+}
+
+#[tokio::test]
+async fn replies_are_for_who_asked() {
+    let lab = Lab::new(Server::new(service()));
+    let (mut a, mut b) = (lab.negotiated().await, lab.negotiated().await);
+    for (client, id) in [(&mut a, 1), (&mut b, 2)] {
+        client.send(&format!("{{'execute': 'query-name', 'id': {id}}}")).await;
+    }
+    assert_eq!(a.line().await, "{\"return\": {\"name\": \"vm\"}, \"id\": 1}");
+    assert_eq!(b.line().await, "{\"return\": {\"name\": \"vm\"}, \"id\": 2}");
+}
+
+#[tokio::test]
+async fn tcp_of_both_families() {
+    let server = Server::new(service());
+    for host in [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()] {
+        let listener = Listener::tcp(SocketAddr::new(host, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        assert_eq!(listener.address(), format!("tcp:{address}"));
+        server.listen(listener);
+        let mut client = Client::new(TcpStream::connect(address).await.unwrap()).await;
+        client.negotiate().await;
+        client.send("{'execute': 'query-name'}").await;
+        assert_eq!(client.line().await, "{\"return\": {\"name\": \"vm\"}}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_of_any_kind() {
+    let server = Server::new(service());
+    let (ours, theirs) = tokio::io::duplex(100);
+    server.serve(theirs, "a pipe");
+    Client::new(ours).await.negotiate().await;
+}
+
+#[tokio::test]
+async fn a_client_that_stops_sending_gets_its_replies() {
+    let lab = Lab::new(Server::new(service()));
+    let mut client = lab.connect().await;
+    client.send(&format!("{{'execute': 'qmp_capabilities'}}{}", "{'execute': 'query-name'}".repeat(1000))).await;
+    client.stream.shutdown().await.unwrap();
+    let mut rest = String::new();
+    client.stream.read_to_string(&mut rest).await.unwrap();
+    assert_eq!(rest.matches("\"name\": \"vm\"").count(), 1000);
+    lab.clients(0).await;
+}
+
+#[tokio::test]
+async fn a_late_answer_reaches_the_client() {
+    let waiting: Arc<Mutex<Vec<Responder>>> = Arc::default();
+    let command = {
+        let waiting = Arc::clone(&waiting);
+        Command::later("wait", move |_, responder| waiting.lock().unwrap().push(responder))
+    };
+    let lab = Lab::new(Server::new(Service::builder(Version::new(0, 0, 1, "")).command(command).build()));
+    let mut client = lab.negotiated().await;
+    client.send("{'execute': 'wait', 'id': 1}{'execute': 'wait', 'id': 2}").await;
+    for id in 1..=2 {
+        let responder = loop {
+            if let Some(responder) = waiting.lock().unwrap().pop() {
+                break responder;
+            }
+            tokio::task::yield_now().await;
+        };
+        std::thread::spawn(move || responder.answer(Ok(().into())));
+        assert_eq!(client.line().await, format!("{{\"return\": {{}}, \"id\": {id}}}"));
+    }
+    client.send("{'execute': 'wait'}").await;
+    drop(client);
+    lab.clients(0).await;
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_slows_nobody_and_is_disconnected() {
+    let event = format!("{{\"event\": \"{}\"}}", "x".repeat(1000));
+    let lab = Lab::new(Server::builder(service()).max_behind(100_000).build());
+    let (mut stuck, mut quick) = (lab.negotiated().await, lab.negotiated().await);
+    let mut published = 0;
+    while lab.server.clients() == 2 {
+        lab.server.publish(event.as_bytes());
+        published += 1;
+        assert_eq!(quick.line().await, event);
+        assert!(published < 10_000, "the one that doesn't read is still connected");
+    }
+    assert_eq!(lab.server.clients(), 1);
+    for _ in 0..1000 {
+        lab.server.publish(event.as_bytes());
+        assert_eq!(quick.line().await, event);
+    }
+    let mut got = 0;
+    while stuck.line().await == event {
+        got += 1;
+    }
+    assert!((1..published).contains(&got), "{got} of {published}: whole lines up to the end, then the end");
+}
+
+#[tokio::test]
+async fn commands_of_a_client_that_does_not_read_are_not_read_either() {
+    let lab = Lab::new(Server::new(service()));
+    let mut client = lab.negotiated().await;
+    let flood = "{'execute': 'query-qmp-schema'}".repeat(1000);
+    let (_, mut writer) = tokio::io::split(&mut client.stream);
+    let stuck = tokio::time::timeout(Duration::from_millis(500), async {
+        loop {
+            writer.write_all(flood.as_bytes()).await.unwrap();
+        }
+    });
+    assert!(stuck.await.is_err());
+    assert_eq!(lab.server.clients(), 1);
+}
+
+#[tokio::test]
+async fn shutdown_sends_what_was_published_and_closes() {
+    let lab = Lab::new(Server::new(service()));
+    let mut clients = Vec::new();
+    for _ in 0..20 {
+        clients.push(lab.negotiated().await);
+    }
+    let readers: Vec<_> = clients
+        .into_iter()
+        .map(|mut client| {
+            tokio::spawn(async move {
+                let mut rest = String::new();
+                client.stream.read_to_string(&mut rest).await.map(|_| rest.lines().count())
+            })
+        })
+        .collect();
+    for _ in 0..5000 {
+        lab.server
+            .publish(b"{\"event\": \"SPICE_DISCONNECTED\", \"data\": \"some more text so that buffers are filled\"}");
+    }
+    let end = lab.server.shutdown(PATIENCE).await;
+    assert_eq!((end.flushed, end.cut_off), (20, 0));
+    for reader in readers {
+        assert_eq!(reader.await.unwrap().unwrap(), 5000);
+    }
+    assert!(!lab.folder.path().join("qmp").exists(), "the socket's file is gone");
+    assert!(UnixStream::connect(lab.folder.path().join("qmp")).await.is_err());
+}
+
+#[tokio::test]
+async fn shutdown_cuts_off_who_does_not_read() {
+    let lab = Lab::new(Server::new(service()));
+    let (_stuck, mut quick) = (lab.negotiated().await, lab.negotiated().await);
+    let reader = tokio::spawn(async move {
+        let mut rest = Vec::new();
+        quick.stream.read_to_end(&mut rest).await.map(|_| rest.len())
+    });
+    let event = [b'x'; 998];
+    for _ in 0..5000 {
+        lab.server.publish(&event);
+    }
+    let end = lab.server.shutdown(Duration::from_secs(2)).await;
+    assert_eq!((end.flushed, end.cut_off), (1, 1));
+    assert_eq!(reader.await.unwrap().unwrap(), 5_000_000);
+}
+
+#[tokio::test]
+async fn shutdown_without_clients_is_at_once() {
+    let lab = Lab::new(Server::new(service()));
+    let end = tokio::time::timeout(PATIENCE, lab.server.shutdown(PATIENCE * 2)).await.unwrap();
+    assert_eq!((end.flushed, end.cut_off), (0, 0));
+}
+
+#[tokio::test]
+async fn who_finds_no_place_waits_for_one() {
+    let lab = Lab::new(Server::builder(service()).max_clients(2).build());
+    let (a, _b) = (lab.connect().await, lab.connect().await);
+    let mut third = UnixStream::connect(lab.folder.path().join("qmp")).await.unwrap();
+    let mut byte = [0];
+    assert!(tokio::time::timeout(Duration::from_millis(100), third.read(&mut byte)).await.is_err(), "no greeting");
+    drop(a);
+    tokio::time::timeout(PATIENCE, third.read_exact(&mut byte)).await.unwrap().unwrap();
+    assert_eq!(byte, *b"{");
+}
+
+#[tokio::test]
+async fn a_command_that_panics_costs_its_client_only() {
+    let command = Command::new("bug", |_| -> Result<(), _> { panic!("a bug in a command") });
+    let lab = Lab::new(Server::new(Service::builder(Version::new(0, 0, 1, "")).command(command).build()));
+    let (mut a, mut b) = (lab.negotiated().await, lab.negotiated().await);
+    a.send("{'execute': 'bug'}").await;
+    assert_eq!(a.line().await, "");
+    lab.clients(1).await;
+    lab.server.publish(b"{}");
+    assert_eq!(b.line().await, "{}");
+}
+
+fn bind(path: &Path) -> Result<Listener, BindError> {
+    Listener::unix(path)
+}
+
+#[tokio::test]
+async fn a_socket_file_is_for_its_owner_alone_and_goes_with_the_listener() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("qmp");
+    let listener = bind(&path).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(listener.address(), format!("unix:{}", path.display()));
+    drop(listener);
+    assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn a_stale_socket_file_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("qmp");
+    drop(StdUnixListener::bind(&path).unwrap());
+    assert!(path.exists(), "the standard library leaves the file behind");
+    let server = Server::new(service());
+    server.listen(bind(&path).unwrap());
+    Client::new(UnixStream::connect(&path).await.unwrap()).await;
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left in the folder");
+}
+
+#[tokio::test]
+async fn a_socket_file_that_somebody_listens_on_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("qmp");
+    let other = StdUnixListener::bind(&path).unwrap();
+    assert!(matches!(bind(&path), Err(BindError::InUse { .. })));
+    other.accept().unwrap();
+    assert!(std::os::unix::net::UnixStream::connect(&path).is_ok());
+}
+
+#[tokio::test]
+async fn a_file_of_another_kind_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("qmp");
+    fs::write(&path, "precious").unwrap();
+    let error = bind(&path).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("unix:{}: expected a socket or nothing, there is another file", path.display())
+    );
+    assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+}
+
+#[tokio::test]
+async fn a_file_that_took_the_place_of_ours_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("qmp");
+    let listener = bind(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    let _other = StdUnixListener::bind(&path).unwrap();
+    drop(listener);
+    assert!(path.exists());
+}
+
+#[tokio::test]
+async fn an_address_that_cannot_be_bound_is_told() {
+    let taken = Listener::tcp(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0)).unwrap();
+    let error = Listener::tcp(taken.local_addr().unwrap()).unwrap_err();
+    assert_eq!(error.to_string(), format!("{}: somebody else listens there", taken.address()));
+    let error = bind(Path::new("/nonexistent/qmp")).unwrap_err();
+    assert!(matches!(&error, BindError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound), "{error}");
+    let error = bind(Path::new(&format!("/tmp/{}", "x".repeat(200)))).unwrap_err();
+    assert!(error.to_string().starts_with("unix:/tmp/xxx"), "{error}");
+}
