@@ -66,22 +66,62 @@ impl EventMessage<'_> {
 
 impl Encode for EventMessage<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{");
         if let Some(Timestamp { seconds, microseconds }) = self.timestamp {
-            out.extend_from_slice(b"\"timestamp\": {\"seconds\": ");
+            out.extend_from_slice(b"{\"timestamp\": {\"seconds\": ");
             wire::write_i64(out, seconds);
             out.extend_from_slice(b", \"microseconds\": ");
             wire::write_i64(out, microseconds);
-            out.extend_from_slice(b"}, ");
+            out.extend_from_slice(b"}, \"event\": ");
+        } else {
+            out.extend_from_slice(b"{\"event\": ");
         }
-        out.extend_from_slice(b"\"event\": ");
         self.event.write_rest(out);
     }
 }
 
 impl<'a> Decode<'a> for EventMessage<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["timestamp", "event", "data"])?;
+        let (start, depth, kept) = (reader.offset(), reader.depth(), reader.kept());
+        if let Some(message) = Self::read_as_written(reader)? {
+            return Ok(message);
+        }
+        reader.rewind(start, depth);
+        reader.forget_unknown(kept);
+        Self::read_in_any_order(reader)
+    }
+}
+
+impl<'a> EventMessage<'a> {
+    /// Reads an envelope that is exactly as QEMU writes it; `None` where it is not.
+    fn read_as_written(reader: &mut Reader<'a>) -> Result<Option<Self>, Error> {
+        if !reader.eat_exactly(b"{\"timestamp\": {\"seconds\": ") {
+            return Ok(None);
+        }
+        let Some(seconds) = reader.small_integer() else { return Ok(None) };
+        if !reader.eat_exactly(b", \"microseconds\": ") {
+            return Ok(None);
+        }
+        let Some(microseconds) = reader.small_integer() else { return Ok(None) };
+        if !reader.eat_exactly(b"}, \"event\": ") {
+            return Ok(None);
+        }
+        let timestamp = Some(Timestamp { seconds, microseconds });
+        let name = reader.string()?;
+        if reader.eat_exactly(b", \"data\": ") {
+            let members = Members::inside(reader, ENVELOPE);
+            let event = read_event(&name, &members, reader)?;
+            let end = reader.eat_exactly(b"}");
+            reader.leave();
+            return Ok(end.then_some(Self { timestamp, event }));
+        }
+        let end = reader.eat_exactly(b"}");
+        Ok(end.then(|| Self { timestamp, event: Event::without_data(&name, reader.offset()) }))
+    }
+
+    /// Reads an envelope whose members come in any order, and others beside them.
+    #[inline(never)]
+    fn read_in_any_order(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut members = Members::open(reader, ENVELOPE)?;
         let depth = reader.depth();
         let (mut timestamp, mut misfit) = (None, None);
         let (mut name, mut event, mut data): (Option<Cow<'a, str>>, _, _) = (None, None, None);
@@ -129,6 +169,9 @@ impl<'a> Decode<'a> for EventMessage<'a> {
         Ok(Self { timestamp, event })
     }
 }
+
+/// An event's members in QEMU's order.
+const ENVELOPE: &[&str] = &[r#", "timestamp": "#, r#", "event": "#, r#", "data": "#];
 
 /// Reads an event's data: typed where it fits its type, as it is where not.
 fn read_event<'a>(name: &Cow<'a, str>, members: &Members<'_>, reader: &mut Reader<'a>) -> Result<Event<'a>, Error> {
@@ -199,7 +242,7 @@ impl Encode for Timestamp {
 
 impl Decode<'_> for Timestamp {
     fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["seconds", "microseconds"])?;
+        let mut members = Members::open(reader, &[r#", "seconds": "#, r#", "microseconds": "#])?;
         let (mut seconds, mut microseconds) = (None, None);
         while let Some(member) = members.next(reader)? {
             match member {

@@ -11,6 +11,7 @@ mod info;
 mod message;
 mod open_enum;
 mod reader;
+mod scan;
 #[cfg(feature = "serde")]
 mod serde;
 pub mod stream;

@@ -191,7 +191,10 @@ fn first_telling_member(reader: &mut Reader<'_>) -> Result<Option<usize>, Error>
         return Ok(None);
     }
     let (start, depth) = (reader.offset(), reader.depth());
-    let mut members = Members::open(reader, &["timestamp", "event", "return", "error", "QMP"])?;
+    let mut members = Members::open(
+        reader,
+        &[r#", "timestamp": "#, r#", "event": "#, r#", "return": "#, r#", "error": "#, r#", "QMP": "#],
+    )?;
     let telling = members.next(reader)?;
     reader.rewind(start, depth);
     Ok(telling)
@@ -211,10 +214,10 @@ impl Encode for Message<'_> {
 
 impl<'a> Decode<'a> for Greeting<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut outer = Members::open(reader, &["QMP"])?;
+        let mut outer = Members::open(reader, &[r#", "QMP": "#])?;
         let mut greeting = None;
         while outer.next(reader)?.is_some() {
-            let mut members = Members::open(reader, &["version", "capabilities"])?;
+            let mut members = Members::open(reader, &[r#", "version": "#, r#", "capabilities": "#])?;
             let (mut version, mut capabilities) = (None, None);
             while let Some(member) = members.next(reader)? {
                 match member {
@@ -243,7 +246,8 @@ impl Encode for Greeting<'_> {
 
 impl<'a> Decode<'a> for Command<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["execute", "exec-oob", "arguments", "id"])?;
+        let mut members =
+            Members::open(reader, &[r#", "execute": "#, r#", "exec-oob": "#, r#", "arguments": "#, r#", "id": "#])?;
         let (mut execute, mut arguments, mut id, mut oob) = (None, None, None, false);
         while let Some(member) = members.next(reader)? {
             match member {
@@ -281,7 +285,7 @@ fn write_id(id: Option<&Value<'_>>, out: &mut Vec<u8>) {
 
 impl<'a, T: Decode<'a>> Decode<'a> for Return<'a, T> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["return", "id"])?;
+        let mut members = Members::open(reader, &[r#", "return": "#, r#", "id": "#])?;
         let (mut value, mut id) = (None, None);
         while let Some(member) = members.next(reader)? {
             match member {
@@ -304,14 +308,14 @@ impl<T: Encode> Encode for Return<'_, T> {
 
 impl<'a> Decode<'a> for ErrorReply<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut outer = Members::open(reader, &["id", "error"])?;
+        let mut outer = Members::open(reader, &[r#", "id": "#, r#", "error": "#])?;
         let (mut id, mut error) = (None, None);
         while let Some(member) = outer.next(reader)? {
             if member == 0 {
                 id = Some(outer.value(reader)?);
                 continue;
             }
-            let mut members = Members::open(reader, &["class", "desc"])?;
+            let mut members = Members::open(reader, &[r#", "class": "#, r#", "desc": "#])?;
             let (mut class, mut desc) = (None, None);
             while let Some(member) = members.next(reader)? {
                 match member {

@@ -52,7 +52,10 @@ macro_rules! open_enum {
 
         impl crate::Encode for $name<'_> {
             fn write_to(&self, out: &mut alloc::vec::Vec<u8>) {
-                crate::wire::write_str(out, self.as_str());
+                match self {
+                    $(Self::$variant => out.extend_from_slice(concat!("\"", $text, "\"").as_bytes()),)*
+                    Self::Other(text) => crate::wire::write_str(out, text),
+                }
             }
         }
     };

@@ -6,7 +6,7 @@
 use alloc::{borrow::Cow, boxed::Box, string::String, vec::Vec};
 
 use crate::{
-    Error, ErrorKind, MAX_DEPTH,
+    Error, ErrorKind, MAX_DEPTH, scan,
     unknown::{UnknownMember, UnknownMembers},
     value::Value,
 };
@@ -96,7 +96,15 @@ impl<'a> Reader<'a> {
     }
 
     /// The next byte that is not white space.
+    #[inline]
     pub(crate) fn peek(&mut self) -> Option<u8> {
+        match self.text.as_bytes().get(self.at) {
+            Some(0..=b' ') => self.peek_far(),
+            other => other.copied(),
+        }
+    }
+
+    fn peek_far(&mut self) -> Option<u8> {
         let bytes = self.text.as_bytes();
         loop {
             match bytes.get(self.at) {
@@ -106,6 +114,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    fn colon(&mut self) -> Result<(), Error> {
+        if self.eat(b':') { Ok(()) } else { Err(self.syntax("':'")) }
+    }
+
+    #[inline]
     fn eat(&mut self, byte: u8) -> bool {
         let there = self.peek() == Some(byte);
         self.at += usize::from(there);
@@ -134,13 +147,14 @@ impl<'a> Reader<'a> {
     }
 
     /// A string; borrowed unless it holds an escape.
+    #[inline]
     pub(crate) fn string(&mut self) -> Result<Cow<'a, str>, Error> {
         if !self.eat(b'"') {
             return Err(self.mismatch("a string"));
         }
         let start = self.at;
         let rest = self.text.as_bytes().get(start..).unwrap_or_default();
-        let len = plain_len(rest);
+        let len = scan::plain_len(rest);
         self.at += len;
         if rest.get(len) == Some(&b'"') {
             self.at += 1;
@@ -163,7 +177,7 @@ impl<'a> Reader<'a> {
                 Some(..0x20) | None => return Err(self.syntax("a string's next character")),
                 Some(_) => {
                     let start = self.at;
-                    self.at += plain_len(self.text.as_bytes().get(start..).unwrap_or_default());
+                    self.at += scan::plain_len(self.text.as_bytes().get(start..).unwrap_or_default());
                     string.push_str(self.since(start));
                 }
             }
@@ -253,7 +267,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads an integer of up to 18 digits without going over its text twice; `None` where it is anything else.
-    fn small_integer(&mut self) -> Option<i64> {
+    pub(crate) fn small_integer(&mut self) -> Option<i64> {
         let first = self.peek()?;
         let rest = self.text.as_bytes().get(self.at..)?;
         let negative = usize::from(first == b'-');
@@ -336,25 +350,33 @@ impl<'a> Reader<'a> {
         self.string().map(drop)
     }
 
-    /// The next string if it has no escape and equals `key`; nothing is read otherwise.
-    fn eat_key(&mut self, key: &str) -> bool {
-        let bytes = self.text.as_bytes();
-        let rest = bytes.get(self.at + 1..).unwrap_or_default();
-        let is = rest.starts_with(key.as_bytes()) && rest.get(key.len()) == Some(&b'"');
-        if is {
-            self.at += key.len() + 2;
-        }
+    /// Reads a key as [`Members`] has it, without its comma if that is not due; nothing is read where anything else
+    /// comes next.
+    #[inline]
+    fn eat_key(&mut self, key: &str, comma: bool) -> bool {
+        let key = key.as_bytes();
+        let key = if comma { key } else { key.get(2..).unwrap_or_default() };
+        let is = self.text.as_bytes().get(self.at..self.at + key.len()).is_some_and(|there| scan::same(there, key));
+        self.at += if is { key.len() } else { 0 };
         is
     }
 
-    /// The string member `tag` of the object that comes next, read ahead of the others: a union's discriminator.
+    /// Reads exactly this text; nothing is read where anything else comes next.
+    #[inline]
+    pub(crate) fn eat_exactly<const N: usize>(&mut self, text: &[u8; N]) -> bool {
+        let is = self.text.as_bytes().get(self.at..self.at + N) == Some(text);
+        self.at += if is { N } else { 0 };
+        is
+    }
+
+    /// The string member `tag` (as [`Members`] has it) of the object that comes next, read ahead of the others: a
+    /// union's discriminator.
     pub(crate) fn look_for_tag(&mut self, tag: &'static str) -> Result<Cow<'a, str>, Error> {
         let (at, depth, keep) = (self.at, self.depth, self.keep.take());
-        let keys: [&'static str; 1] = [tag];
-        let found = self.find(&keys);
+        let found = self.find(&[tag]);
         self.rewind(at, depth);
         self.keep = keep;
-        found?.ok_or_else(|| Error::new(ErrorKind::Missing { member: tag }, at))
+        found?.ok_or_else(|| Error::new(ErrorKind::Missing { member: bare(tag) }, at))
     }
 
     fn find(&mut self, keys: &[&'static str]) -> Result<Option<Cow<'a, str>>, Error> {
@@ -372,15 +394,15 @@ impl<'a> Reader<'a> {
         T::read(self)
     }
 
+    /// Leaves an object whose end was read by other means.
+    pub(crate) fn leave(&mut self) {
+        self.depth -= 1;
+    }
+
     fn enter(&mut self) -> Result<(), Error> {
         self.depth += 1;
         if self.depth > MAX_DEPTH { Err(Error::new(ErrorKind::Depth, self.at)) } else { Ok(()) }
     }
-}
-
-/// Bytes of a string before its end, its first escape or its first control character.
-fn plain_len(bytes: &[u8]) -> usize {
-    bytes.iter().position(|&byte| byte == b'"' || byte == b'\\' || byte < 0x20).unwrap_or(bytes.len())
 }
 
 /// A number's text, of RFC 8259's grammar.
@@ -395,6 +417,7 @@ pub(crate) struct Number<'a> {
 /// Walks the members of an object whose keys are known beforehand.
 #[derive(Debug)]
 pub(crate) struct Members<'k> {
+    /// Each as QEMU writes it behind another: `, "key": `.
     keys: &'k [&'static str],
     /// The key that comes next if they come in QEMU's order.
     next: usize,
@@ -405,7 +428,7 @@ pub(crate) struct Members<'k> {
 }
 
 impl<'k> Members<'k> {
-    /// Enters an object. `keys`: its members in QEMU's order.
+    /// Enters an object. `keys`: its members in QEMU's order, each as `, "key": `.
     pub(crate) fn open(reader: &mut Reader<'_>, keys: &'k [&'static str]) -> Result<Self, Error> {
         if !reader.eat(b'{') {
             return Err(reader.mismatch("an object"));
@@ -414,28 +437,43 @@ impl<'k> Members<'k> {
         Ok(Self { keys, next: 0, current: 0, started: false, tag: reader.tag.take() })
     }
 
+    /// As [`open`](Self::open), for an object whose members were read up to the value of the last key.
+    pub(crate) fn inside(reader: &mut Reader<'_>, keys: &'k [&'static str]) -> Self {
+        reader.depth += 1;
+        Self { keys, next: keys.len(), current: keys.len().saturating_sub(1), started: true, tag: None }
+    }
+
     /// Goes to the next known member's value and tells its place among the keys; `None` at the object's end.
+    #[inline]
     pub(crate) fn next(&mut self, reader: &mut Reader<'_>) -> Result<Option<usize>, Error> {
+        if let Some(key) = self.keys.get(self.next)
+            && reader.eat_key(key, self.started)
+        {
+            self.started = true;
+            self.current = self.next;
+            self.next += 1;
+            return Ok(Some(self.current));
+        }
+        if !self.advance(reader)? {
+            return Ok(None);
+        }
+        self.search(reader)
+    }
+
+    /// As [`next`](Self::next), where the next key is not the one that was guessed. The reader is at its quote.
+    #[inline(never)]
+    fn search(&mut self, reader: &mut Reader<'_>) -> Result<Option<usize>, Error> {
         loop {
-            if !self.advance(reader)? {
-                return Ok(None);
-            }
-            let guess = self.keys.get(self.next).is_some_and(|key| reader.eat_key(key));
-            let known = if guess {
-                Some(self.next)
-            } else {
-                let key = reader.string()?;
-                let place = self.keys.iter().position(|known| *known == key);
-                if place.is_none() {
-                    self.unknown(reader, key)?;
-                }
-                place
-            };
-            if let Some(place) = known {
-                self.colon(reader)?;
+            let key = reader.string()?;
+            if let Some(place) = self.keys.iter().position(|known| bare(known) == key) {
+                reader.colon()?;
                 self.next = place + 1;
                 self.current = place;
                 return Ok(Some(place));
+            }
+            self.unknown(reader, key)?;
+            if !self.advance(reader)? {
+                return Ok(None);
             }
         }
     }
@@ -446,7 +484,7 @@ impl<'k> Members<'k> {
             return Ok(false);
         }
         reader.skip_string()?;
-        self.colon(reader)?;
+        reader.colon()?;
         Ok(true)
     }
 
@@ -456,7 +494,7 @@ impl<'k> Members<'k> {
             return Ok(None);
         }
         let key = reader.string()?;
-        self.colon(reader)?;
+        reader.colon()?;
         Ok(Some(key))
     }
 
@@ -473,16 +511,11 @@ impl<'k> Members<'k> {
         if reader.peek() == Some(b'"') { Ok(true) } else { Err(reader.syntax("a member's name")) }
     }
 
-    #[expect(clippy::unused_self, reason = "belongs to the walk")]
-    fn colon(&self, reader: &mut Reader<'_>) -> Result<(), Error> {
-        if reader.eat(b':') { Ok(()) } else { Err(reader.syntax("':'")) }
-    }
-
     /// Reads past the member whose key was just read, or keeps it where that was asked for.
     #[cold]
     fn unknown<'a>(&mut self, reader: &mut Reader<'a>, key: Cow<'a, str>) -> Result<(), Error> {
-        self.colon(reader)?;
-        if self.tag.is_some_and(|tag| tag == key) || reader.keep.is_none() {
+        reader.colon()?;
+        if self.tag.is_some_and(|tag| bare(tag) == key) || reader.keep.is_none() {
             return reader.skip();
         }
         let value = Value::read(reader)?;
@@ -493,6 +526,7 @@ impl<'k> Members<'k> {
     }
 
     /// Reads the value of the member that [`next`](Self::next) went to.
+    #[inline]
     pub(crate) fn value<'a, T: Decode<'a>>(&self, reader: &mut Reader<'a>) -> Result<T, Error> {
         if reader.keep.is_none() {
             return T::read(reader);
@@ -503,7 +537,7 @@ impl<'k> Members<'k> {
     #[cold]
     fn value_with_path<'a, T: Decode<'a>>(&self, reader: &mut Reader<'a>) -> Result<T, Error> {
         if let (Some(keep), Some(key)) = (&mut reader.keep, self.keys.get(self.current)) {
-            keep.path.push(key);
+            keep.path.push(bare(key));
         }
         let value = T::read(reader);
         if let Some(keep) = &mut reader.keep {
@@ -511,6 +545,11 @@ impl<'k> Members<'k> {
         }
         value
     }
+}
+
+/// `, "key": ` → `key`
+fn bare(key: &'static str) -> &'static str {
+    key.get(3..key.len() - 3).unwrap_or_default()
 }
 
 /// A member that must be there: its value, or the error at the object's end.

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use crate::{Decode as _, Error, ErrorKind, Message, reader::Reader};
+use crate::{Decode as _, Error, ErrorKind, Message, reader::Reader, scan};
 
 /// Bytes that one message may have unless said otherwise: 16 MiB.
 ///
@@ -193,7 +193,7 @@ impl Scanner {
         self.skip_to(self.at + blank);
         let start = self.at;
         let rest = buffer.get(start..).filter(|rest| rest.first() == Some(&b'{'))?;
-        let Some(len) = find_line_end(rest) else {
+        let Some(len) = scan::line_end(rest) else {
             self.line_from = buffer.len();
             return None;
         };
@@ -315,21 +315,4 @@ const fn is_white(byte: u8) -> bool {
 /// Bytes that mean something outside of strings.
 const fn is_structure(byte: u8) -> bool {
     matches!(byte, b'"' | b'{' | b'}' | b'[' | b']' | b'\n')
-}
-
-/// The first line feed, eight bytes at a time.
-fn find_line_end(bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGH: u64 = ONES << 7;
-    const FEEDS: u64 = ONES * b'\n' as u64;
-    let (words, rest) = bytes.as_chunks::<8>();
-    for (i, word) in words.iter().enumerate() {
-        let difference = u64::from_le_bytes(*word) ^ FEEDS;
-        // The lowest high bit that is left is that of the first zero byte.
-        let zeros = difference.wrapping_sub(ONES) & !difference & HIGH;
-        if zeros != 0 {
-            return Some(i * 8 + zeros.trailing_zeros() as usize / 8);
-        }
-    }
-    rest.iter().position(|&byte| byte == b'\n').map(|at| words.len() * 8 + at)
 }

@@ -10,6 +10,8 @@
 use alloc::vec::Vec;
 use core::fmt::Write as _;
 
+use crate::scan;
+
 /// Buckets of QEMU's hash table (`QDICT_BUCKET_MAX`).
 pub const BUCKETS: u16 = 512;
 
@@ -56,18 +58,17 @@ pub fn order<T>(items: &mut [T], key: impl Fn(&T) -> &str) {
 /// (a surrogate pair above U+FFFF). `/` and `'` stay as they are.
 pub fn write_str(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
-    let bytes = text.as_bytes();
-    let plain = bytes.iter().position(|&byte| is_escaped(byte)).unwrap_or(bytes.len());
-    out.extend_from_slice(&bytes[..plain]);
-    if plain < bytes.len() {
-        // The first escaped byte starts a character: every byte of a multi-byte one is above 0x7E.
-        write_escaped(out, &text[plain..]);
-    }
+    write_text(out, text);
     out.push(b'"');
 }
 
-const fn is_escaped(byte: u8) -> bool {
-    byte < 0x20 || byte >= 0x7F || byte == b'"' || byte == b'\\'
+/// As [`write_str`], without the quotes.
+pub(crate) fn write_text(out: &mut Vec<u8>, text: &str) {
+    if scan::has_escaped(text.as_bytes()) {
+        write_escaped(out, text);
+    } else {
+        out.extend_from_slice(text.as_bytes());
+    }
 }
 
 #[cold]
@@ -107,24 +108,31 @@ pub fn write_i64(out: &mut Vec<u8>, value: i64) {
 
 /// Appends an unsigned integer in decimal.
 pub fn write_u64(out: &mut Vec<u8>, mut value: u64) {
-    const PAIRS: &[u8; 200] = b"0001020304050607080910111213141516171819\
-        2021222324252627282930313233343536373839404142434445464748495051525354555657585960616263646566676869\
-        707172737475767778798081828384858687888990919293949596979899";
-    let mut digits = [0; 20];
+    let mut digits = [b'0'; 20];
     let mut at = digits.len();
-    while value >= 10 {
-        let pair = (value % 100) as usize * 2;
+    for pair in digits.as_chunks_mut::<2>().0.iter_mut().rev() {
+        let two = PAIRS[(value % 100) as usize];
+        *pair = two;
         value /= 100;
         at -= 2;
-        digits[at..at + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
-    }
-    // One digit is left over where their count is odd; none where the last pair took it (a pair's leading zero).
-    if value > 0 || at == digits.len() {
-        at -= 1;
-        digits[at] = b'0' + (value % 10) as u8;
+        if value == 0 {
+            at += usize::from(two[0] == b'0');
+            break;
+        }
     }
     out.extend_from_slice(&digits[at..]);
 }
+
+/// `00`, `01` … `99`.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut i = 0_u8;
+    while i < 100 {
+        pairs[i as usize] = [b'0' + i / 10, b'0' + i % 10];
+        i += 1;
+    }
+    pairs
+};
 
 /// Appends a floating-point number as C's `%.17g` does, which is what QEMU uses.
 ///

@@ -158,9 +158,10 @@ pub(crate) fn module(facts: &Facts, module: &str) -> anyhow::Result<String> {
     if body.contains("Vec<") {
         alloc.push("vec::Vec");
     }
+    let wire = if body.contains("write_text(") { ", wire::write_text" } else { "" };
     let alloc = if alloc.is_empty() { String::new() } else { format!("use alloc::{{{}}};\n\n", alloc.join(", ")) };
     Ok(format!(
-        "//! Reading and writing the types of `{module}`.\n\n{alloc}use crate::{{{}{reader}}};\n\n{body}",
+        "//! Reading and writing the types of `{module}`.\n\n{alloc}use crate::{{{}{reader}{wire}}};\n\n{body}",
         uses.join(", ")
     ))
 }
@@ -186,7 +187,7 @@ fn structure(facts: &Facts, name: &str, members: &[Member]) -> anyhow::Result<St
         out.push_str("}\n}\n}\n\n");
     }
     let order = in_qemu_order(members);
-    let keys: Vec<String> = order.iter().map(|member| format!("{:?}", member.name)).collect();
+    let keys: Vec<String> = order.iter().map(|member| key(&member.name)).collect();
     writeln!(
         out,
         "impl<'a> Decode<'a> for {name}{life} {{\nfn read(reader: &mut Reader<'a>) -> Result<Self, Error> {{\n\
@@ -234,7 +235,7 @@ fn union(facts: &Facts, ty: &Type, tag: &Tag, variants: &[Value]) -> anyhow::Res
         let Kind::Struct { members } = facts.ty(&variant.ty)?.kind else { anyhow::bail!("a case is a struct") };
         let own = if facts.borrows(&variant.ty) { "case.into_owned()" } else { "case" };
         writeln!(owned, "Self::{case}(case) => {name}::{case}({own}),")?;
-        writeln!(read, "{:?} => Self::{case}(reader.case({:?})?),", variant.name, tag.name)?;
+        writeln!(read, "{:?} => Self::{case}(reader.case({})?),", variant.name, key(&tag.name))?;
         // The discriminator is a member of the same object, inserted before the case's own.
         let tag = Member {
             name: tag.name.clone(),
@@ -247,7 +248,7 @@ fn union(facts: &Facts, ty: &Type, tag: &Tag, variants: &[Value]) -> anyhow::Res
         let body = write_members(facts, &sorted(all), "case", Some((&tag.name, &variant.name)));
         writeln!(write, "Self::{case}(case) => {{ {body} }}")?;
     }
-    let tag = &tag.name;
+    let tag = key(&tag.name);
     Ok(format!(
         "
         impl {name}<'_> {{
@@ -260,7 +261,7 @@ fn union(facts: &Facts, ty: &Type, tag: &Tag, variants: &[Value]) -> anyhow::Res
 
         impl<'a> Decode<'a> for {name}<'a> {{
             fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {{
-                Ok(match &*reader.look_for_tag({tag:?})? {{ {read} _ => Self::Other(Object::read(reader)?), }})
+                Ok(match &*reader.look_for_tag({tag})? {{ {read} _ => Self::Other(Object::read(reader)?), }})
             }}
         }}
 
@@ -271,6 +272,11 @@ fn union(facts: &Facts, ty: &Type, tag: &Tag, variants: &[Value]) -> anyhow::Res
         }}
         "
     ))
+}
+
+/// A key as the reader wants it: as QEMU writes it behind another.
+fn key(name: &str) -> String {
+    format!("r#\", \"{name}\": \"#")
 }
 
 /// The order in which QEMU emits what it inserted in the schema's order.
@@ -305,8 +311,9 @@ fn write_members(facts: &Facts, order: &[&Member], holder: &str, tag: Option<(&s
             } else if !first {
                 due += ", ";
             }
-            out += &format!("out.extend_from_slice(b\"{due}\\\"{key}\\\": \");\n{holder}.{name}.write_to(out);\n");
-            due.clear();
+            let (before, write, behind) = write_value(member, &format!("&{holder}.{name}"));
+            out += &format!("out.extend_from_slice(b\"{due}\\\"{key}\\\": {before}\");\n{write}");
+            behind.clone_into(&mut due);
             first = false;
             continue;
         }
@@ -320,19 +327,32 @@ fn write_members(facts: &Facts, order: &[&Member], holder: &str, tag: Option<(&s
             separator = true;
         }
         out += &format!("if let Some({name}) = &{holder}.{name} {{\n");
+        let (before, mut write, behind) = write_value(member, &name);
+        if !behind.is_empty() {
+            write += "out.push(b'\"');\n";
+        }
         if separator {
             let last = order.iter().skip_while(|other| other.name != *key).nth(1).is_none();
             out += "out.extend_from_slice(separator);\n";
-            out += &format!("out.extend_from_slice(b\"\\\"{key}\\\": \");\n{name}.write_to(out);\n");
+            out += &format!("out.extend_from_slice(b\"\\\"{key}\\\": {before}\");\n{write}");
             if !last {
                 out += "separator = b\", \";\n";
             }
         } else {
-            out += &format!("out.extend_from_slice(b\", \\\"{key}\\\": \");\n{name}.write_to(out);\n");
+            out += &format!("out.extend_from_slice(b\", \\\"{key}\\\": {before}\");\n{write}");
         }
         out += "}\n";
     }
     if due.is_empty() { out + "out.push(b'}');\n" } else { out + &format!("out.extend_from_slice(b\"{due}}}\");\n") }
+}
+
+/// Fixed text before a value, the statement that writes it, and fixed text behind it: a string's quotes are that.
+fn write_value(member: &Member, place: &str) -> (&'static str, String, &'static str) {
+    if member.ty == "str" {
+        ("\\\"", format!("write_text(out, {place});\n"), "\\\"")
+    } else {
+        ("", format!("{}.write_to(out);\n", place.trim_start_matches('&')), "")
+    }
 }
 
 fn is_option(facts: &Facts, member: &Member) -> bool {

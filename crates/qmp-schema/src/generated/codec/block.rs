@@ -10,6 +10,7 @@ use crate::{
     IoOperationType, JobStatus, JobStatusChange, JobType, PrManagerStatusChanged, QuorumFailure, QuorumOpType,
     QuorumReportBad, open_enum,
     reader::{Members, Reader, required},
+    wire::write_text,
 };
 
 impl JobStatusChange<'_> {
@@ -22,7 +23,7 @@ impl JobStatusChange<'_> {
 
 impl<'a> Decode<'a> for JobStatusChange<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["status", "id"])?;
+        let mut members = Members::open(reader, &[r#", "status": "#, r#", "id": "#])?;
         let mut status = None;
         let mut id = None;
         while let Some(member) = members.next(reader)? {
@@ -39,9 +40,9 @@ impl Encode for JobStatusChange<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"status\": ");
         self.status.write_to(out);
-        out.extend_from_slice(b", \"id\": ");
-        self.id.write_to(out);
-        out.push(b'}');
+        out.extend_from_slice(b", \"id\": \"");
+        write_text(out, &self.id);
+        out.extend_from_slice(b"\"}");
     }
 }
 
@@ -68,7 +69,17 @@ impl BlockImageCorrupted<'_> {
 
 impl<'a> Decode<'a> for BlockImageCorrupted<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["device", "msg", "offset", "node-name", "fatal", "size"])?;
+        let mut members = Members::open(
+            reader,
+            &[
+                r#", "device": "#,
+                r#", "msg": "#,
+                r#", "offset": "#,
+                r#", "node-name": "#,
+                r#", "fatal": "#,
+                r#", "size": "#,
+            ],
+        )?;
         let mut device = None;
         let mut msg = None;
         let mut offset = None;
@@ -98,17 +109,19 @@ impl<'a> Decode<'a> for BlockImageCorrupted<'a> {
 
 impl Encode for BlockImageCorrupted<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"device\": ");
-        self.device.write_to(out);
-        out.extend_from_slice(b", \"msg\": ");
-        self.msg.write_to(out);
+        out.extend_from_slice(b"{\"device\": \"");
+        write_text(out, &self.device);
+        out.extend_from_slice(b"\", \"msg\": \"");
+        write_text(out, &self.msg);
+        out.extend_from_slice(b"\"");
         if let Some(offset) = &self.offset {
             out.extend_from_slice(b", \"offset\": ");
             offset.write_to(out);
         }
         if let Some(node_name) = &self.node_name {
-            out.extend_from_slice(b", \"node-name\": ");
-            node_name.write_to(out);
+            out.extend_from_slice(b", \"node-name\": \"");
+            write_text(out, node_name);
+            out.push(b'"');
         }
         out.extend_from_slice(b", \"fatal\": ");
         self.fatal.write_to(out);
@@ -144,8 +157,18 @@ impl BlockIoError<'_> {
 
 impl<'a> Decode<'a> for BlockIoError<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members =
-            Members::open(reader, &["device", "nospace", "node-name", "qom-path", "reason", "operation", "action"])?;
+        let mut members = Members::open(
+            reader,
+            &[
+                r#", "device": "#,
+                r#", "nospace": "#,
+                r#", "node-name": "#,
+                r#", "qom-path": "#,
+                r#", "reason": "#,
+                r#", "operation": "#,
+                r#", "action": "#,
+            ],
+        )?;
         let mut device = None;
         let mut nospace = None;
         let mut node_name = None;
@@ -178,23 +201,26 @@ impl<'a> Decode<'a> for BlockIoError<'a> {
 
 impl Encode for BlockIoError<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"device\": ");
-        self.device.write_to(out);
+        out.extend_from_slice(b"{\"device\": \"");
+        write_text(out, &self.device);
+        out.extend_from_slice(b"\"");
         if let Some(nospace) = &self.nospace {
             out.extend_from_slice(b", \"nospace\": ");
             nospace.write_to(out);
         }
         if let Some(node_name) = &self.node_name {
-            out.extend_from_slice(b", \"node-name\": ");
-            node_name.write_to(out);
+            out.extend_from_slice(b", \"node-name\": \"");
+            write_text(out, node_name);
+            out.push(b'"');
         }
         if let Some(qom_path) = &self.qom_path {
-            out.extend_from_slice(b", \"qom-path\": ");
-            qom_path.write_to(out);
+            out.extend_from_slice(b", \"qom-path\": \"");
+            write_text(out, qom_path);
+            out.push(b'"');
         }
-        out.extend_from_slice(b", \"reason\": ");
-        self.reason.write_to(out);
-        out.extend_from_slice(b", \"operation\": ");
+        out.extend_from_slice(b", \"reason\": \"");
+        write_text(out, &self.reason);
+        out.extend_from_slice(b"\", \"operation\": ");
         self.operation.write_to(out);
         out.extend_from_slice(b", \"action\": ");
         self.action.write_to(out);
@@ -225,7 +251,17 @@ impl BlockJobCompleted<'_> {
 
 impl<'a> Decode<'a> for BlockJobCompleted<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["device", "len", "offset", "speed", "type", "error"])?;
+        let mut members = Members::open(
+            reader,
+            &[
+                r#", "device": "#,
+                r#", "len": "#,
+                r#", "offset": "#,
+                r#", "speed": "#,
+                r#", "type": "#,
+                r#", "error": "#,
+            ],
+        )?;
         let mut device = None;
         let mut len = None;
         let mut offset = None;
@@ -255,9 +291,9 @@ impl<'a> Decode<'a> for BlockJobCompleted<'a> {
 
 impl Encode for BlockJobCompleted<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"device\": ");
-        self.device.write_to(out);
-        out.extend_from_slice(b", \"len\": ");
+        out.extend_from_slice(b"{\"device\": \"");
+        write_text(out, &self.device);
+        out.extend_from_slice(b"\", \"len\": ");
         self.len.write_to(out);
         out.extend_from_slice(b", \"offset\": ");
         self.offset.write_to(out);
@@ -266,8 +302,9 @@ impl Encode for BlockJobCompleted<'_> {
         out.extend_from_slice(b", \"type\": ");
         self.r#type.write_to(out);
         if let Some(error) = &self.error {
-            out.extend_from_slice(b", \"error\": ");
-            error.write_to(out);
+            out.extend_from_slice(b", \"error\": \"");
+            write_text(out, error);
+            out.push(b'"');
         }
         out.push(b'}');
     }
@@ -295,7 +332,10 @@ impl BlockJobCancelled<'_> {
 
 impl<'a> Decode<'a> for BlockJobCancelled<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["device", "len", "offset", "speed", "type"])?;
+        let mut members = Members::open(
+            reader,
+            &[r#", "device": "#, r#", "len": "#, r#", "offset": "#, r#", "speed": "#, r#", "type": "#],
+        )?;
         let mut device = None;
         let mut len = None;
         let mut offset = None;
@@ -322,9 +362,9 @@ impl<'a> Decode<'a> for BlockJobCancelled<'a> {
 
 impl Encode for BlockJobCancelled<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"device\": ");
-        self.device.write_to(out);
-        out.extend_from_slice(b", \"len\": ");
+        out.extend_from_slice(b"{\"device\": \"");
+        write_text(out, &self.device);
+        out.extend_from_slice(b"\", \"len\": ");
         self.len.write_to(out);
         out.extend_from_slice(b", \"offset\": ");
         self.offset.write_to(out);
@@ -356,7 +396,7 @@ impl BlockJobError<'_> {
 
 impl<'a> Decode<'a> for BlockJobError<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["device", "operation", "action"])?;
+        let mut members = Members::open(reader, &[r#", "device": "#, r#", "operation": "#, r#", "action": "#])?;
         let mut device = None;
         let mut operation = None;
         let mut action = None;
@@ -377,9 +417,9 @@ impl<'a> Decode<'a> for BlockJobError<'a> {
 
 impl Encode for BlockJobError<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"device\": ");
-        self.device.write_to(out);
-        out.extend_from_slice(b", \"operation\": ");
+        out.extend_from_slice(b"{\"device\": \"");
+        write_text(out, &self.device);
+        out.extend_from_slice(b"\", \"operation\": ");
         self.operation.write_to(out);
         out.extend_from_slice(b", \"action\": ");
         self.action.write_to(out);
@@ -409,7 +449,10 @@ impl BlockJobReady<'_> {
 
 impl<'a> Decode<'a> for BlockJobReady<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["device", "len", "offset", "speed", "type"])?;
+        let mut members = Members::open(
+            reader,
+            &[r#", "device": "#, r#", "len": "#, r#", "offset": "#, r#", "speed": "#, r#", "type": "#],
+        )?;
         let mut device = None;
         let mut len = None;
         let mut offset = None;
@@ -436,9 +479,9 @@ impl<'a> Decode<'a> for BlockJobReady<'a> {
 
 impl Encode for BlockJobReady<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"device\": ");
-        self.device.write_to(out);
-        out.extend_from_slice(b", \"len\": ");
+        out.extend_from_slice(b"{\"device\": \"");
+        write_text(out, &self.device);
+        out.extend_from_slice(b"\", \"len\": ");
         self.len.write_to(out);
         out.extend_from_slice(b", \"offset\": ");
         self.offset.write_to(out);
@@ -466,7 +509,7 @@ impl BlockJobPending<'_> {
 
 impl<'a> Decode<'a> for BlockJobPending<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["type", "id"])?;
+        let mut members = Members::open(reader, &[r#", "type": "#, r#", "id": "#])?;
         let mut r#type = None;
         let mut id = None;
         while let Some(member) = members.next(reader)? {
@@ -483,9 +526,9 @@ impl Encode for BlockJobPending<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"type\": ");
         self.r#type.write_to(out);
-        out.extend_from_slice(b", \"id\": ");
-        self.id.write_to(out);
-        out.push(b'}');
+        out.extend_from_slice(b", \"id\": \"");
+        write_text(out, &self.id);
+        out.extend_from_slice(b"\"}");
     }
 }
 
@@ -509,7 +552,8 @@ impl BlockWriteThreshold<'_> {
 
 impl<'a> Decode<'a> for BlockWriteThreshold<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["node-name", "write-threshold", "amount-exceeded"])?;
+        let mut members =
+            Members::open(reader, &[r#", "node-name": "#, r#", "write-threshold": "#, r#", "amount-exceeded": "#])?;
         let mut node_name = None;
         let mut write_threshold = None;
         let mut amount_exceeded = None;
@@ -530,9 +574,9 @@ impl<'a> Decode<'a> for BlockWriteThreshold<'a> {
 
 impl Encode for BlockWriteThreshold<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"node-name\": ");
-        self.node_name.write_to(out);
-        out.extend_from_slice(b", \"write-threshold\": ");
+        out.extend_from_slice(b"{\"node-name\": \"");
+        write_text(out, &self.node_name);
+        out.extend_from_slice(b"\", \"write-threshold\": ");
         self.write_threshold.write_to(out);
         out.extend_from_slice(b", \"amount-exceeded\": ");
         self.amount_exceeded.write_to(out);
@@ -560,7 +604,8 @@ impl QuorumFailure<'_> {
 
 impl<'a> Decode<'a> for QuorumFailure<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["reference", "sectors-count", "sector-num"])?;
+        let mut members =
+            Members::open(reader, &[r#", "reference": "#, r#", "sectors-count": "#, r#", "sector-num": "#])?;
         let mut reference = None;
         let mut sectors_count = None;
         let mut sector_num = None;
@@ -581,9 +626,9 @@ impl<'a> Decode<'a> for QuorumFailure<'a> {
 
 impl Encode for QuorumFailure<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"reference\": ");
-        self.reference.write_to(out);
-        out.extend_from_slice(b", \"sectors-count\": ");
+        out.extend_from_slice(b"{\"reference\": \"");
+        write_text(out, &self.reference);
+        out.extend_from_slice(b"\", \"sectors-count\": ");
         self.sectors_count.write_to(out);
         out.extend_from_slice(b", \"sector-num\": ");
         self.sector_num.write_to(out);
@@ -613,7 +658,10 @@ impl QuorumReportBad<'_> {
 
 impl<'a> Decode<'a> for QuorumReportBad<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["node-name", "sectors-count", "sector-num", "type", "error"])?;
+        let mut members = Members::open(
+            reader,
+            &[r#", "node-name": "#, r#", "sectors-count": "#, r#", "sector-num": "#, r#", "type": "#, r#", "error": "#],
+        )?;
         let mut node_name = None;
         let mut sectors_count = None;
         let mut sector_num = None;
@@ -640,17 +688,18 @@ impl<'a> Decode<'a> for QuorumReportBad<'a> {
 
 impl Encode for QuorumReportBad<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"node-name\": ");
-        self.node_name.write_to(out);
-        out.extend_from_slice(b", \"sectors-count\": ");
+        out.extend_from_slice(b"{\"node-name\": \"");
+        write_text(out, &self.node_name);
+        out.extend_from_slice(b"\", \"sectors-count\": ");
         self.sectors_count.write_to(out);
         out.extend_from_slice(b", \"sector-num\": ");
         self.sector_num.write_to(out);
         out.extend_from_slice(b", \"type\": ");
         self.r#type.write_to(out);
         if let Some(error) = &self.error {
-            out.extend_from_slice(b", \"error\": ");
-            error.write_to(out);
+            out.extend_from_slice(b", \"error\": \"");
+            write_text(out, error);
+            out.push(b'"');
         }
         out.push(b'}');
     }
@@ -676,7 +725,7 @@ impl DeviceTrayMoved<'_> {
 
 impl<'a> Decode<'a> for DeviceTrayMoved<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["device", "tray-open", "id"])?;
+        let mut members = Members::open(reader, &[r#", "device": "#, r#", "tray-open": "#, r#", "id": "#])?;
         let mut device = None;
         let mut tray_open = None;
         let mut id = None;
@@ -697,13 +746,13 @@ impl<'a> Decode<'a> for DeviceTrayMoved<'a> {
 
 impl Encode for DeviceTrayMoved<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"device\": ");
-        self.device.write_to(out);
-        out.extend_from_slice(b", \"tray-open\": ");
+        out.extend_from_slice(b"{\"device\": \"");
+        write_text(out, &self.device);
+        out.extend_from_slice(b"\", \"tray-open\": ");
         self.tray_open.write_to(out);
-        out.extend_from_slice(b", \"id\": ");
-        self.id.write_to(out);
-        out.push(b'}');
+        out.extend_from_slice(b", \"id\": \"");
+        write_text(out, &self.id);
+        out.extend_from_slice(b"\"}");
     }
 }
 
@@ -723,7 +772,7 @@ impl PrManagerStatusChanged<'_> {
 
 impl<'a> Decode<'a> for PrManagerStatusChanged<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["connected", "id"])?;
+        let mut members = Members::open(reader, &[r#", "connected": "#, r#", "id": "#])?;
         let mut connected = None;
         let mut id = None;
         while let Some(member) = members.next(reader)? {
@@ -740,9 +789,9 @@ impl Encode for PrManagerStatusChanged<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"connected\": ");
         self.connected.write_to(out);
-        out.extend_from_slice(b", \"id\": ");
-        self.id.write_to(out);
-        out.push(b'}');
+        out.extend_from_slice(b", \"id\": \"");
+        write_text(out, &self.id);
+        out.extend_from_slice(b"\"}");
     }
 }
 
@@ -762,7 +811,7 @@ impl BlockExportDeleted<'_> {
 
 impl<'a> Decode<'a> for BlockExportDeleted<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["id"])?;
+        let mut members = Members::open(reader, &[r#", "id": "#])?;
         let mut id = None;
         while members.next(reader)?.is_some() {
             id = Some(members.value(reader)?);
@@ -773,9 +822,9 @@ impl<'a> Decode<'a> for BlockExportDeleted<'a> {
 
 impl Encode for BlockExportDeleted<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"id\": ");
-        self.id.write_to(out);
-        out.push(b'}');
+        out.extend_from_slice(b"{\"id\": \"");
+        write_text(out, &self.id);
+        out.extend_from_slice(b"\"}");
     }
 }
 

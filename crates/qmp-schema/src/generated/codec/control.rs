@@ -7,6 +7,7 @@ use alloc::{borrow::Cow, vec::Vec};
 use crate::{
     Capability, Decode, Encode, Error, ErrorClass, VersionInfo, VersionTriple, open_enum,
     reader::{Members, Reader, required},
+    wire::write_text,
 };
 
 open_enum! { Capability { Oob = "oob",
@@ -29,7 +30,7 @@ impl VersionInfo<'_> {
 
 impl<'a> Decode<'a> for VersionInfo<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["qemu", "package"])?;
+        let mut members = Members::open(reader, &[r#", "qemu": "#, r#", "package": "#])?;
         let mut qemu = None;
         let mut package = None;
         while let Some(member) = members.next(reader)? {
@@ -46,15 +47,15 @@ impl Encode for VersionInfo<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"qemu\": ");
         self.qemu.write_to(out);
-        out.extend_from_slice(b", \"package\": ");
-        self.package.write_to(out);
-        out.push(b'}');
+        out.extend_from_slice(b", \"package\": \"");
+        write_text(out, &self.package);
+        out.extend_from_slice(b"\"}");
     }
 }
 
 impl<'a> Decode<'a> for VersionTriple {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["micro", "minor", "major"])?;
+        let mut members = Members::open(reader, &[r#", "micro": "#, r#", "minor": "#, r#", "major": "#])?;
         let mut micro = None;
         let mut minor = None;
         let mut major = None;

@@ -9,6 +9,7 @@ use crate::{
     DeviceUnplugGuestError, Encode, Error, Event, HvBalloonStatusReport, MemUnplugError, MemoryDeviceSizeChange,
     RtcChange, S390CpuPolarization, VfuClientHangup, VserportChange, open_enum,
     reader::{Members, Reader, required},
+    wire::write_text,
 };
 
 impl VserportChange<'_> {
@@ -21,7 +22,7 @@ impl VserportChange<'_> {
 
 impl<'a> Decode<'a> for VserportChange<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["open", "id"])?;
+        let mut members = Members::open(reader, &[r#", "open": "#, r#", "id": "#])?;
         let mut open = None;
         let mut id = None;
         while let Some(member) = members.next(reader)? {
@@ -38,9 +39,9 @@ impl Encode for VserportChange<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"open\": ");
         self.open.write_to(out);
-        out.extend_from_slice(b", \"id\": ");
-        self.id.write_to(out);
-        out.push(b'}');
+        out.extend_from_slice(b", \"id\": \"");
+        write_text(out, &self.id);
+        out.extend_from_slice(b"\"}");
     }
 }
 
@@ -63,7 +64,7 @@ impl DeviceDeleted<'_> {
 
 impl<'a> Decode<'a> for DeviceDeleted<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["device", "path"])?;
+        let mut members = Members::open(reader, &[r#", "device": "#, r#", "path": "#])?;
         let mut device = None;
         let mut path = None;
         while let Some(member) = members.next(reader)? {
@@ -82,14 +83,15 @@ impl Encode for DeviceDeleted<'_> {
         let mut separator: &[u8] = b"";
         if let Some(device) = &self.device {
             out.extend_from_slice(separator);
-            out.extend_from_slice(b"\"device\": ");
-            device.write_to(out);
+            out.extend_from_slice(b"\"device\": \"");
+            write_text(out, device);
+            out.push(b'"');
             separator = b", ";
         }
         out.extend_from_slice(separator);
-        out.extend_from_slice(b"\"path\": ");
-        self.path.write_to(out);
-        out.push(b'}');
+        out.extend_from_slice(b"\"path\": \"");
+        write_text(out, &self.path);
+        out.extend_from_slice(b"\"}");
     }
 }
 
@@ -112,7 +114,7 @@ impl DeviceUnplugGuestError<'_> {
 
 impl<'a> Decode<'a> for DeviceUnplugGuestError<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["device", "path"])?;
+        let mut members = Members::open(reader, &[r#", "device": "#, r#", "path": "#])?;
         let mut device = None;
         let mut path = None;
         while let Some(member) = members.next(reader)? {
@@ -131,14 +133,15 @@ impl Encode for DeviceUnplugGuestError<'_> {
         let mut separator: &[u8] = b"";
         if let Some(device) = &self.device {
             out.extend_from_slice(separator);
-            out.extend_from_slice(b"\"device\": ");
-            device.write_to(out);
+            out.extend_from_slice(b"\"device\": \"");
+            write_text(out, device);
+            out.push(b'"');
             separator = b", ";
         }
         out.extend_from_slice(separator);
-        out.extend_from_slice(b"\"path\": ");
-        self.path.write_to(out);
-        out.push(b'}');
+        out.extend_from_slice(b"\"path\": \"");
+        write_text(out, &self.path);
+        out.extend_from_slice(b"\"}");
     }
 }
 
@@ -158,7 +161,7 @@ impl MemUnplugError<'_> {
 
 impl<'a> Decode<'a> for MemUnplugError<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["device", "msg"])?;
+        let mut members = Members::open(reader, &[r#", "device": "#, r#", "msg": "#])?;
         let mut device = None;
         let mut msg = None;
         while let Some(member) = members.next(reader)? {
@@ -173,11 +176,11 @@ impl<'a> Decode<'a> for MemUnplugError<'a> {
 
 impl Encode for MemUnplugError<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"device\": ");
-        self.device.write_to(out);
-        out.extend_from_slice(b", \"msg\": ");
-        self.msg.write_to(out);
-        out.push(b'}');
+        out.extend_from_slice(b"{\"device\": \"");
+        write_text(out, &self.device);
+        out.extend_from_slice(b"\", \"msg\": \"");
+        write_text(out, &self.msg);
+        out.extend_from_slice(b"\"}");
     }
 }
 
@@ -197,7 +200,7 @@ impl AcpiDeviceOst<'_> {
 
 impl<'a> Decode<'a> for AcpiDeviceOst<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["info"])?;
+        let mut members = Members::open(reader, &[r#", "info": "#])?;
         let mut info = None;
         while members.next(reader)?.is_some() {
             info = Some(members.value(reader)?);
@@ -222,7 +225,7 @@ impl<'a> From<AcpiDeviceOst<'a>> for Event<'a> {
 
 impl<'a> Decode<'a> for BalloonChange {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["actual"])?;
+        let mut members = Members::open(reader, &[r#", "actual": "#])?;
         let mut actual = None;
         while members.next(reader)?.is_some() {
             actual = Some(members.value(reader)?);
@@ -247,7 +250,7 @@ impl From<BalloonChange> for Event<'_> {
 
 impl<'a> Decode<'a> for HvBalloonStatusReport {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["available", "committed"])?;
+        let mut members = Members::open(reader, &[r#", "available": "#, r#", "committed": "#])?;
         let mut available = None;
         let mut committed = None;
         while let Some(member) = members.next(reader)? {
@@ -293,7 +296,7 @@ impl MemoryDeviceSizeChange<'_> {
 
 impl<'a> Decode<'a> for MemoryDeviceSizeChange<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["size", "qom-path", "id"])?;
+        let mut members = Members::open(reader, &[r#", "size": "#, r#", "qom-path": "#, r#", "id": "#])?;
         let mut size = None;
         let mut qom_path = None;
         let mut id = None;
@@ -312,11 +315,13 @@ impl Encode for MemoryDeviceSizeChange<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"size\": ");
         self.size.write_to(out);
-        out.extend_from_slice(b", \"qom-path\": ");
-        self.qom_path.write_to(out);
+        out.extend_from_slice(b", \"qom-path\": \"");
+        write_text(out, &self.qom_path);
+        out.extend_from_slice(b"\"");
         if let Some(id) = &self.id {
-            out.extend_from_slice(b", \"id\": ");
-            id.write_to(out);
+            out.extend_from_slice(b", \"id\": \"");
+            write_text(out, id);
+            out.push(b'"');
         }
         out.push(b'}');
     }
@@ -338,7 +343,7 @@ impl RtcChange<'_> {
 
 impl<'a> Decode<'a> for RtcChange<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["offset", "qom-path"])?;
+        let mut members = Members::open(reader, &[r#", "offset": "#, r#", "qom-path": "#])?;
         let mut offset = None;
         let mut qom_path = None;
         while let Some(member) = members.next(reader)? {
@@ -355,9 +360,9 @@ impl Encode for RtcChange<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"offset\": ");
         self.offset.write_to(out);
-        out.extend_from_slice(b", \"qom-path\": ");
-        self.qom_path.write_to(out);
-        out.push(b'}');
+        out.extend_from_slice(b", \"qom-path\": \"");
+        write_text(out, &self.qom_path);
+        out.extend_from_slice(b"\"}");
     }
 }
 
@@ -377,7 +382,7 @@ impl CpuPolarizationChange<'_> {
 
 impl<'a> Decode<'a> for CpuPolarizationChange<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["polarization"])?;
+        let mut members = Members::open(reader, &[r#", "polarization": "#])?;
         let mut polarization = None;
         while members.next(reader)?.is_some() {
             polarization = Some(members.value(reader)?);
@@ -415,7 +420,10 @@ impl VfuClientHangup<'_> {
 
 impl<'a> Decode<'a> for VfuClientHangup<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["vfu-qom-path", "vfu-id", "dev-qom-path", "dev-id"])?;
+        let mut members = Members::open(
+            reader,
+            &[r#", "vfu-qom-path": "#, r#", "vfu-id": "#, r#", "dev-qom-path": "#, r#", "dev-id": "#],
+        )?;
         let mut vfu_qom_path = None;
         let mut vfu_id = None;
         let mut dev_qom_path = None;
@@ -439,15 +447,15 @@ impl<'a> Decode<'a> for VfuClientHangup<'a> {
 
 impl Encode for VfuClientHangup<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"vfu-qom-path\": ");
-        self.vfu_qom_path.write_to(out);
-        out.extend_from_slice(b", \"vfu-id\": ");
-        self.vfu_id.write_to(out);
-        out.extend_from_slice(b", \"dev-qom-path\": ");
-        self.dev_qom_path.write_to(out);
-        out.extend_from_slice(b", \"dev-id\": ");
-        self.dev_id.write_to(out);
-        out.push(b'}');
+        out.extend_from_slice(b"{\"vfu-qom-path\": \"");
+        write_text(out, &self.vfu_qom_path);
+        out.extend_from_slice(b"\", \"vfu-id\": \"");
+        write_text(out, &self.vfu_id);
+        out.extend_from_slice(b"\", \"dev-qom-path\": \"");
+        write_text(out, &self.dev_qom_path);
+        out.extend_from_slice(b"\", \"dev-id\": \"");
+        write_text(out, &self.dev_id);
+        out.extend_from_slice(b"\"}");
     }
 }
 
@@ -473,7 +481,10 @@ impl AcpiostInfo<'_> {
 
 impl<'a> Decode<'a> for AcpiostInfo<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["device", "source", "status", "slot", "slot-type"])?;
+        let mut members = Members::open(
+            reader,
+            &[r#", "device": "#, r#", "source": "#, r#", "status": "#, r#", "slot": "#, r#", "slot-type": "#],
+        )?;
         let mut device = None;
         let mut source = None;
         let mut status = None;
@@ -504,8 +515,9 @@ impl Encode for AcpiostInfo<'_> {
         let mut separator: &[u8] = b"";
         if let Some(device) = &self.device {
             out.extend_from_slice(separator);
-            out.extend_from_slice(b"\"device\": ");
-            device.write_to(out);
+            out.extend_from_slice(b"\"device\": \"");
+            write_text(out, device);
+            out.push(b'"');
             separator = b", ";
         }
         out.extend_from_slice(separator);
@@ -513,9 +525,9 @@ impl Encode for AcpiostInfo<'_> {
         self.source.write_to(out);
         out.extend_from_slice(b", \"status\": ");
         self.status.write_to(out);
-        out.extend_from_slice(b", \"slot\": ");
-        self.slot.write_to(out);
-        out.extend_from_slice(b", \"slot-type\": ");
+        out.extend_from_slice(b", \"slot\": \"");
+        write_text(out, &self.slot);
+        out.extend_from_slice(b"\", \"slot-type\": ");
         self.slot_type.write_to(out);
         out.push(b'}');
     }

@@ -9,6 +9,7 @@ use crate::{
     SpiceDisconnected, SpiceInfo, SpiceInitialized, SpiceQueryMouseMode, SpiceServerInfo, VncBasicInfo, VncClientInfo,
     VncConnected, VncDisconnected, VncInitialized, VncServerInfo, open_enum,
     reader::{Members, Reader, required},
+    wire::write_text,
 };
 
 impl SpiceConnected<'_> {
@@ -21,7 +22,7 @@ impl SpiceConnected<'_> {
 
 impl<'a> Decode<'a> for SpiceConnected<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["server", "client"])?;
+        let mut members = Members::open(reader, &[r#", "server": "#, r#", "client": "#])?;
         let mut server = None;
         let mut client = None;
         while let Some(member) = members.next(reader)? {
@@ -60,7 +61,7 @@ impl SpiceInitialized<'_> {
 
 impl<'a> Decode<'a> for SpiceInitialized<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["server", "client"])?;
+        let mut members = Members::open(reader, &[r#", "server": "#, r#", "client": "#])?;
         let mut server = None;
         let mut client = None;
         while let Some(member) = members.next(reader)? {
@@ -99,7 +100,7 @@ impl SpiceDisconnected<'_> {
 
 impl<'a> Decode<'a> for SpiceDisconnected<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["server", "client"])?;
+        let mut members = Members::open(reader, &[r#", "server": "#, r#", "client": "#])?;
         let mut server = None;
         let mut client = None;
         while let Some(member) = members.next(reader)? {
@@ -138,7 +139,7 @@ impl VncConnected<'_> {
 
 impl<'a> Decode<'a> for VncConnected<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["server", "client"])?;
+        let mut members = Members::open(reader, &[r#", "server": "#, r#", "client": "#])?;
         let mut server = None;
         let mut client = None;
         while let Some(member) = members.next(reader)? {
@@ -177,7 +178,7 @@ impl VncInitialized<'_> {
 
 impl<'a> Decode<'a> for VncInitialized<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["server", "client"])?;
+        let mut members = Members::open(reader, &[r#", "server": "#, r#", "client": "#])?;
         let mut server = None;
         let mut client = None;
         while let Some(member) = members.next(reader)? {
@@ -216,7 +217,7 @@ impl VncDisconnected<'_> {
 
 impl<'a> Decode<'a> for VncDisconnected<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["server", "client"])?;
+        let mut members = Members::open(reader, &[r#", "server": "#, r#", "client": "#])?;
         let mut server = None;
         let mut client = None;
         while let Some(member) = members.next(reader)? {
@@ -266,7 +267,7 @@ impl SpiceBasicInfo<'_> {
 
 impl<'a> Decode<'a> for SpiceBasicInfo<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["port", "family", "host"])?;
+        let mut members = Members::open(reader, &[r#", "port": "#, r#", "family": "#, r#", "host": "#])?;
         let mut port = None;
         let mut family = None;
         let mut host = None;
@@ -287,13 +288,13 @@ impl<'a> Decode<'a> for SpiceBasicInfo<'a> {
 
 impl Encode for SpiceBasicInfo<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"port\": ");
-        self.port.write_to(out);
-        out.extend_from_slice(b", \"family\": ");
+        out.extend_from_slice(b"{\"port\": \"");
+        write_text(out, &self.port);
+        out.extend_from_slice(b"\", \"family\": ");
         self.family.write_to(out);
-        out.extend_from_slice(b", \"host\": ");
-        self.host.write_to(out);
-        out.push(b'}');
+        out.extend_from_slice(b", \"host\": \"");
+        write_text(out, &self.host);
+        out.extend_from_slice(b"\"}");
     }
 }
 
@@ -315,8 +316,18 @@ impl SpiceChannel<'_> {
 
 impl<'a> Decode<'a> for SpiceChannel<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members =
-            Members::open(reader, &["port", "family", "channel-type", "connection-id", "host", "channel-id", "tls"])?;
+        let mut members = Members::open(
+            reader,
+            &[
+                r#", "port": "#,
+                r#", "family": "#,
+                r#", "channel-type": "#,
+                r#", "connection-id": "#,
+                r#", "host": "#,
+                r#", "channel-id": "#,
+                r#", "tls": "#,
+            ],
+        )?;
         let mut port = None;
         let mut family = None;
         let mut channel_type = None;
@@ -349,17 +360,17 @@ impl<'a> Decode<'a> for SpiceChannel<'a> {
 
 impl Encode for SpiceChannel<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"port\": ");
-        self.port.write_to(out);
-        out.extend_from_slice(b", \"family\": ");
+        out.extend_from_slice(b"{\"port\": \"");
+        write_text(out, &self.port);
+        out.extend_from_slice(b"\", \"family\": ");
         self.family.write_to(out);
         out.extend_from_slice(b", \"channel-type\": ");
         self.channel_type.write_to(out);
         out.extend_from_slice(b", \"connection-id\": ");
         self.connection_id.write_to(out);
-        out.extend_from_slice(b", \"host\": ");
-        self.host.write_to(out);
-        out.extend_from_slice(b", \"channel-id\": ");
+        out.extend_from_slice(b", \"host\": \"");
+        write_text(out, &self.host);
+        out.extend_from_slice(b"\", \"channel-id\": ");
         self.channel_id.write_to(out);
         out.extend_from_slice(b", \"tls\": ");
         self.tls.write_to(out);
@@ -389,7 +400,17 @@ impl<'a> Decode<'a> for SpiceInfo<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         let mut members = Members::open(
             reader,
-            &["migrated", "enabled", "auth", "port", "compiled-version", "tls-port", "host", "channels", "mouse-mode"],
+            &[
+                r#", "migrated": "#,
+                r#", "enabled": "#,
+                r#", "auth": "#,
+                r#", "port": "#,
+                r#", "compiled-version": "#,
+                r#", "tls-port": "#,
+                r#", "host": "#,
+                r#", "channels": "#,
+                r#", "mouse-mode": "#,
+            ],
         )?;
         let mut migrated = None;
         let mut enabled = None;
@@ -434,24 +455,27 @@ impl Encode for SpiceInfo<'_> {
         out.extend_from_slice(b", \"enabled\": ");
         self.enabled.write_to(out);
         if let Some(auth) = &self.auth {
-            out.extend_from_slice(b", \"auth\": ");
-            auth.write_to(out);
+            out.extend_from_slice(b", \"auth\": \"");
+            write_text(out, auth);
+            out.push(b'"');
         }
         if let Some(port) = &self.port {
             out.extend_from_slice(b", \"port\": ");
             port.write_to(out);
         }
         if let Some(compiled_version) = &self.compiled_version {
-            out.extend_from_slice(b", \"compiled-version\": ");
-            compiled_version.write_to(out);
+            out.extend_from_slice(b", \"compiled-version\": \"");
+            write_text(out, compiled_version);
+            out.push(b'"');
         }
         if let Some(tls_port) = &self.tls_port {
             out.extend_from_slice(b", \"tls-port\": ");
             tls_port.write_to(out);
         }
         if let Some(host) = &self.host {
-            out.extend_from_slice(b", \"host\": ");
-            host.write_to(out);
+            out.extend_from_slice(b", \"host\": \"");
+            write_text(out, host);
+            out.push(b'"');
         }
         if let Some(channels) = &self.channels {
             out.extend_from_slice(b", \"channels\": ");
@@ -483,7 +507,8 @@ impl SpiceServerInfo<'_> {
 
 impl<'a> Decode<'a> for SpiceServerInfo<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["auth", "port", "family", "host"])?;
+        let mut members =
+            Members::open(reader, &[r#", "auth": "#, r#", "port": "#, r#", "family": "#, r#", "host": "#])?;
         let mut auth = None;
         let mut port = None;
         let mut family = None;
@@ -511,18 +536,19 @@ impl Encode for SpiceServerInfo<'_> {
         let mut separator: &[u8] = b"";
         if let Some(auth) = &self.auth {
             out.extend_from_slice(separator);
-            out.extend_from_slice(b"\"auth\": ");
-            auth.write_to(out);
+            out.extend_from_slice(b"\"auth\": \"");
+            write_text(out, auth);
+            out.push(b'"');
             separator = b", ";
         }
         out.extend_from_slice(separator);
-        out.extend_from_slice(b"\"port\": ");
-        self.port.write_to(out);
-        out.extend_from_slice(b", \"family\": ");
+        out.extend_from_slice(b"\"port\": \"");
+        write_text(out, &self.port);
+        out.extend_from_slice(b"\", \"family\": ");
         self.family.write_to(out);
-        out.extend_from_slice(b", \"host\": ");
-        self.host.write_to(out);
-        out.push(b'}');
+        out.extend_from_slice(b", \"host\": \"");
+        write_text(out, &self.host);
+        out.extend_from_slice(b"\"}");
     }
 }
 
@@ -541,7 +567,8 @@ impl VncBasicInfo<'_> {
 
 impl<'a> Decode<'a> for VncBasicInfo<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["family", "service", "host", "websocket"])?;
+        let mut members =
+            Members::open(reader, &[r#", "family": "#, r#", "service": "#, r#", "host": "#, r#", "websocket": "#])?;
         let mut family = None;
         let mut service = None;
         let mut host = None;
@@ -567,11 +594,11 @@ impl Encode for VncBasicInfo<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"family\": ");
         self.family.write_to(out);
-        out.extend_from_slice(b", \"service\": ");
-        self.service.write_to(out);
-        out.extend_from_slice(b", \"host\": ");
-        self.host.write_to(out);
-        out.extend_from_slice(b", \"websocket\": ");
+        out.extend_from_slice(b", \"service\": \"");
+        write_text(out, &self.service);
+        out.extend_from_slice(b"\", \"host\": \"");
+        write_text(out, &self.host);
+        out.extend_from_slice(b"\", \"websocket\": ");
         self.websocket.write_to(out);
         out.push(b'}');
     }
@@ -594,8 +621,17 @@ impl VncClientInfo<'_> {
 
 impl<'a> Decode<'a> for VncClientInfo<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members =
-            Members::open(reader, &["family", "service", "x509_dname", "host", "websocket", "sasl_username"])?;
+        let mut members = Members::open(
+            reader,
+            &[
+                r#", "family": "#,
+                r#", "service": "#,
+                r#", "x509_dname": "#,
+                r#", "host": "#,
+                r#", "websocket": "#,
+                r#", "sasl_username": "#,
+            ],
+        )?;
         let mut family = None;
         let mut service = None;
         let mut x509_dname = None;
@@ -627,19 +663,22 @@ impl Encode for VncClientInfo<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"family\": ");
         self.family.write_to(out);
-        out.extend_from_slice(b", \"service\": ");
-        self.service.write_to(out);
+        out.extend_from_slice(b", \"service\": \"");
+        write_text(out, &self.service);
+        out.extend_from_slice(b"\"");
         if let Some(x509_dname) = &self.x509_dname {
-            out.extend_from_slice(b", \"x509_dname\": ");
-            x509_dname.write_to(out);
+            out.extend_from_slice(b", \"x509_dname\": \"");
+            write_text(out, x509_dname);
+            out.push(b'"');
         }
-        out.extend_from_slice(b", \"host\": ");
-        self.host.write_to(out);
-        out.extend_from_slice(b", \"websocket\": ");
+        out.extend_from_slice(b", \"host\": \"");
+        write_text(out, &self.host);
+        out.extend_from_slice(b"\", \"websocket\": ");
         self.websocket.write_to(out);
         if let Some(sasl_username) = &self.sasl_username {
-            out.extend_from_slice(b", \"sasl_username\": ");
-            sasl_username.write_to(out);
+            out.extend_from_slice(b", \"sasl_username\": \"");
+            write_text(out, sasl_username);
+            out.push(b'"');
         }
         out.push(b'}');
     }
@@ -661,7 +700,10 @@ impl VncServerInfo<'_> {
 
 impl<'a> Decode<'a> for VncServerInfo<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["auth", "family", "service", "host", "websocket"])?;
+        let mut members = Members::open(
+            reader,
+            &[r#", "auth": "#, r#", "family": "#, r#", "service": "#, r#", "host": "#, r#", "websocket": "#],
+        )?;
         let mut auth = None;
         let mut family = None;
         let mut service = None;
@@ -692,18 +734,19 @@ impl Encode for VncServerInfo<'_> {
         let mut separator: &[u8] = b"";
         if let Some(auth) = &self.auth {
             out.extend_from_slice(separator);
-            out.extend_from_slice(b"\"auth\": ");
-            auth.write_to(out);
+            out.extend_from_slice(b"\"auth\": \"");
+            write_text(out, auth);
+            out.push(b'"');
             separator = b", ";
         }
         out.extend_from_slice(separator);
         out.extend_from_slice(b"\"family\": ");
         self.family.write_to(out);
-        out.extend_from_slice(b", \"service\": ");
-        self.service.write_to(out);
-        out.extend_from_slice(b", \"host\": ");
-        self.host.write_to(out);
-        out.extend_from_slice(b", \"websocket\": ");
+        out.extend_from_slice(b", \"service\": \"");
+        write_text(out, &self.service);
+        out.extend_from_slice(b"\", \"host\": \"");
+        write_text(out, &self.host);
+        out.extend_from_slice(b"\", \"websocket\": ");
         self.websocket.write_to(out);
         out.push(b'}');
     }

@@ -8,6 +8,7 @@ use crate::{
     ColoExit, ColoExitReason, ColoMode, Decode, DumpCompleted, DumpQueryResult, DumpStatus, Encode, Error, Event,
     Migration, MigrationPass, MigrationStatus, QapiVfioMigrationState, VfioMigration, open_enum,
     reader::{Members, Reader, required},
+    wire::write_text,
 };
 
 impl Migration<'_> {
@@ -20,7 +21,7 @@ impl Migration<'_> {
 
 impl<'a> Decode<'a> for Migration<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["status"])?;
+        let mut members = Members::open(reader, &[r#", "status": "#])?;
         let mut status = None;
         while members.next(reader)?.is_some() {
             status = Some(members.value(reader)?);
@@ -45,7 +46,7 @@ impl<'a> From<Migration<'a>> for Event<'a> {
 
 impl<'a> Decode<'a> for MigrationPass {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["pass"])?;
+        let mut members = Members::open(reader, &[r#", "pass": "#])?;
         let mut pass = None;
         while members.next(reader)?.is_some() {
             pass = Some(members.value(reader)?);
@@ -78,7 +79,7 @@ impl ColoExit<'_> {
 
 impl<'a> Decode<'a> for ColoExit<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["mode", "reason"])?;
+        let mut members = Members::open(reader, &[r#", "mode": "#, r#", "reason": "#])?;
         let mut mode = None;
         let mut reason = None;
         while let Some(member) = members.next(reader)? {
@@ -121,7 +122,7 @@ impl VfioMigration<'_> {
 
 impl<'a> Decode<'a> for VfioMigration<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["device-state", "device-id", "qom-path"])?;
+        let mut members = Members::open(reader, &[r#", "device-state": "#, r#", "device-id": "#, r#", "qom-path": "#])?;
         let mut device_state = None;
         let mut device_id = None;
         let mut qom_path = None;
@@ -144,11 +145,11 @@ impl Encode for VfioMigration<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"device-state\": ");
         self.device_state.write_to(out);
-        out.extend_from_slice(b", \"device-id\": ");
-        self.device_id.write_to(out);
-        out.extend_from_slice(b", \"qom-path\": ");
-        self.qom_path.write_to(out);
-        out.push(b'}');
+        out.extend_from_slice(b", \"device-id\": \"");
+        write_text(out, &self.device_id);
+        out.extend_from_slice(b"\", \"qom-path\": \"");
+        write_text(out, &self.qom_path);
+        out.extend_from_slice(b"\"}");
     }
 }
 
@@ -168,7 +169,7 @@ impl DumpCompleted<'_> {
 
 impl<'a> Decode<'a> for DumpCompleted<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["result", "error"])?;
+        let mut members = Members::open(reader, &[r#", "result": "#, r#", "error": "#])?;
         let mut result = None;
         let mut error = None;
         while let Some(member) = members.next(reader)? {
@@ -186,8 +187,9 @@ impl Encode for DumpCompleted<'_> {
         out.extend_from_slice(b"{\"result\": ");
         self.result.write_to(out);
         if let Some(error) = &self.error {
-            out.extend_from_slice(b", \"error\": ");
-            error.write_to(out);
+            out.extend_from_slice(b", \"error\": \"");
+            write_text(out, error);
+            out.push(b'"');
         }
         out.push(b'}');
     }
@@ -220,7 +222,7 @@ impl DumpQueryResult<'_> {
 
 impl<'a> Decode<'a> for DumpQueryResult<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["total", "status", "completed"])?;
+        let mut members = Members::open(reader, &[r#", "total": "#, r#", "status": "#, r#", "completed": "#])?;
         let mut total = None;
         let mut status = None;
         let mut completed = None;

@@ -10,6 +10,7 @@ use crate::{
     RdmaGidStatusChanged, SocketAddress, SocketAddressType, UnixSocketAddress, UnplugPrimary, VsockSocketAddress,
     open_enum,
     reader::{Members, Reader, required},
+    wire::write_text,
 };
 
 impl NicRxFilterChanged<'_> {
@@ -25,7 +26,7 @@ impl NicRxFilterChanged<'_> {
 
 impl<'a> Decode<'a> for NicRxFilterChanged<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["name", "path"])?;
+        let mut members = Members::open(reader, &[r#", "name": "#, r#", "path": "#])?;
         let mut name = None;
         let mut path = None;
         while let Some(member) = members.next(reader)? {
@@ -44,14 +45,15 @@ impl Encode for NicRxFilterChanged<'_> {
         let mut separator: &[u8] = b"";
         if let Some(name) = &self.name {
             out.extend_from_slice(separator);
-            out.extend_from_slice(b"\"name\": ");
-            name.write_to(out);
+            out.extend_from_slice(b"\"name\": \"");
+            write_text(out, name);
+            out.push(b'"');
             separator = b", ";
         }
         out.extend_from_slice(separator);
-        out.extend_from_slice(b"\"path\": ");
-        self.path.write_to(out);
-        out.push(b'}');
+        out.extend_from_slice(b"\"path\": \"");
+        write_text(out, &self.path);
+        out.extend_from_slice(b"\"}");
     }
 }
 
@@ -71,7 +73,7 @@ impl FailoverNegotiated<'_> {
 
 impl<'a> Decode<'a> for FailoverNegotiated<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["device-id"])?;
+        let mut members = Members::open(reader, &[r#", "device-id": "#])?;
         let mut device_id = None;
         while members.next(reader)?.is_some() {
             device_id = Some(members.value(reader)?);
@@ -82,9 +84,9 @@ impl<'a> Decode<'a> for FailoverNegotiated<'a> {
 
 impl Encode for FailoverNegotiated<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"device-id\": ");
-        self.device_id.write_to(out);
-        out.push(b'}');
+        out.extend_from_slice(b"{\"device-id\": \"");
+        write_text(out, &self.device_id);
+        out.extend_from_slice(b"\"}");
     }
 }
 
@@ -104,7 +106,7 @@ impl UnplugPrimary<'_> {
 
 impl<'a> Decode<'a> for UnplugPrimary<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["device-id"])?;
+        let mut members = Members::open(reader, &[r#", "device-id": "#])?;
         let mut device_id = None;
         while members.next(reader)?.is_some() {
             device_id = Some(members.value(reader)?);
@@ -115,9 +117,9 @@ impl<'a> Decode<'a> for UnplugPrimary<'a> {
 
 impl Encode for UnplugPrimary<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"device-id\": ");
-        self.device_id.write_to(out);
-        out.push(b'}');
+        out.extend_from_slice(b"{\"device-id\": \"");
+        write_text(out, &self.device_id);
+        out.extend_from_slice(b"\"}");
     }
 }
 
@@ -137,7 +139,7 @@ impl NetdevStreamConnected<'_> {
 
 impl<'a> Decode<'a> for NetdevStreamConnected<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["netdev-id", "addr"])?;
+        let mut members = Members::open(reader, &[r#", "netdev-id": "#, r#", "addr": "#])?;
         let mut netdev_id = None;
         let mut addr = None;
         while let Some(member) = members.next(reader)? {
@@ -152,9 +154,9 @@ impl<'a> Decode<'a> for NetdevStreamConnected<'a> {
 
 impl Encode for NetdevStreamConnected<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"netdev-id\": ");
-        self.netdev_id.write_to(out);
-        out.extend_from_slice(b", \"addr\": ");
+        out.extend_from_slice(b"{\"netdev-id\": \"");
+        write_text(out, &self.netdev_id);
+        out.extend_from_slice(b"\", \"addr\": ");
         self.addr.write_to(out);
         out.push(b'}');
     }
@@ -176,7 +178,7 @@ impl NetdevStreamDisconnected<'_> {
 
 impl<'a> Decode<'a> for NetdevStreamDisconnected<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["netdev-id"])?;
+        let mut members = Members::open(reader, &[r#", "netdev-id": "#])?;
         let mut netdev_id = None;
         while members.next(reader)?.is_some() {
             netdev_id = Some(members.value(reader)?);
@@ -187,9 +189,9 @@ impl<'a> Decode<'a> for NetdevStreamDisconnected<'a> {
 
 impl Encode for NetdevStreamDisconnected<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"netdev-id\": ");
-        self.netdev_id.write_to(out);
-        out.push(b'}');
+        out.extend_from_slice(b"{\"netdev-id\": \"");
+        write_text(out, &self.netdev_id);
+        out.extend_from_slice(b"\"}");
     }
 }
 
@@ -212,7 +214,7 @@ impl NetdevVhostUserConnected<'_> {
 
 impl<'a> Decode<'a> for NetdevVhostUserConnected<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["netdev-id", "chardev-id"])?;
+        let mut members = Members::open(reader, &[r#", "netdev-id": "#, r#", "chardev-id": "#])?;
         let mut netdev_id = None;
         let mut chardev_id = None;
         while let Some(member) = members.next(reader)? {
@@ -230,11 +232,11 @@ impl<'a> Decode<'a> for NetdevVhostUserConnected<'a> {
 
 impl Encode for NetdevVhostUserConnected<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"netdev-id\": ");
-        self.netdev_id.write_to(out);
-        out.extend_from_slice(b", \"chardev-id\": ");
-        self.chardev_id.write_to(out);
-        out.push(b'}');
+        out.extend_from_slice(b"{\"netdev-id\": \"");
+        write_text(out, &self.netdev_id);
+        out.extend_from_slice(b"\", \"chardev-id\": \"");
+        write_text(out, &self.chardev_id);
+        out.extend_from_slice(b"\"}");
     }
 }
 
@@ -254,7 +256,7 @@ impl NetdevVhostUserDisconnected<'_> {
 
 impl<'a> Decode<'a> for NetdevVhostUserDisconnected<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["netdev-id"])?;
+        let mut members = Members::open(reader, &[r#", "netdev-id": "#])?;
         let mut netdev_id = None;
         while members.next(reader)?.is_some() {
             netdev_id = Some(members.value(reader)?);
@@ -265,9 +267,9 @@ impl<'a> Decode<'a> for NetdevVhostUserDisconnected<'a> {
 
 impl Encode for NetdevVhostUserDisconnected<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"netdev-id\": ");
-        self.netdev_id.write_to(out);
-        out.push(b'}');
+        out.extend_from_slice(b"{\"netdev-id\": \"");
+        write_text(out, &self.netdev_id);
+        out.extend_from_slice(b"\"}");
     }
 }
 
@@ -292,7 +294,10 @@ impl RdmaGidStatusChanged<'_> {
 
 impl<'a> Decode<'a> for RdmaGidStatusChanged<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["netdev", "interface-id", "gid-status", "subnet-prefix"])?;
+        let mut members = Members::open(
+            reader,
+            &[r#", "netdev": "#, r#", "interface-id": "#, r#", "gid-status": "#, r#", "subnet-prefix": "#],
+        )?;
         let mut netdev = None;
         let mut interface_id = None;
         let mut gid_status = None;
@@ -316,9 +321,9 @@ impl<'a> Decode<'a> for RdmaGidStatusChanged<'a> {
 
 impl Encode for RdmaGidStatusChanged<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"netdev\": ");
-        self.netdev.write_to(out);
-        out.extend_from_slice(b", \"interface-id\": ");
+        out.extend_from_slice(b"{\"netdev\": \"");
+        write_text(out, &self.netdev);
+        out.extend_from_slice(b"\", \"interface-id\": ");
         self.interface_id.write_to(out);
         out.extend_from_slice(b", \"gid-status\": ");
         self.gid_status.write_to(out);
@@ -344,7 +349,7 @@ impl FdSocketAddress<'_> {
 
 impl<'a> Decode<'a> for FdSocketAddress<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["str"])?;
+        let mut members = Members::open(reader, &[r#", "str": "#])?;
         let mut str = None;
         while members.next(reader)?.is_some() {
             str = Some(members.value(reader)?);
@@ -355,9 +360,9 @@ impl<'a> Decode<'a> for FdSocketAddress<'a> {
 
 impl Encode for FdSocketAddress<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"str\": ");
-        self.str.write_to(out);
-        out.push(b'}');
+        out.extend_from_slice(b"{\"str\": \"");
+        write_text(out, &self.str);
+        out.extend_from_slice(b"\"}");
     }
 }
 
@@ -386,17 +391,17 @@ impl<'a> Decode<'a> for InetSocketAddress<'a> {
         let mut members = Members::open(
             reader,
             &[
-                "numeric",
-                "port",
-                "mptcp",
-                "keep-alive-interval",
-                "ipv6",
-                "ipv4",
-                "keep-alive-idle",
-                "host",
-                "keep-alive",
-                "to",
-                "keep-alive-count",
+                r#", "numeric": "#,
+                r#", "port": "#,
+                r#", "mptcp": "#,
+                r#", "keep-alive-interval": "#,
+                r#", "ipv6": "#,
+                r#", "ipv4": "#,
+                r#", "keep-alive-idle": "#,
+                r#", "host": "#,
+                r#", "keep-alive": "#,
+                r#", "to": "#,
+                r#", "keep-alive-count": "#,
             ],
         )?;
         let mut numeric = None;
@@ -452,8 +457,9 @@ impl Encode for InetSocketAddress<'_> {
             separator = b", ";
         }
         out.extend_from_slice(separator);
-        out.extend_from_slice(b"\"port\": ");
-        self.port.write_to(out);
+        out.extend_from_slice(b"\"port\": \"");
+        write_text(out, &self.port);
+        out.extend_from_slice(b"\"");
         if let Some(mptcp) = &self.mptcp {
             out.extend_from_slice(b", \"mptcp\": ");
             mptcp.write_to(out);
@@ -474,8 +480,9 @@ impl Encode for InetSocketAddress<'_> {
             out.extend_from_slice(b", \"keep-alive-idle\": ");
             keep_alive_idle.write_to(out);
         }
-        out.extend_from_slice(b", \"host\": ");
-        self.host.write_to(out);
+        out.extend_from_slice(b", \"host\": \"");
+        write_text(out, &self.host);
+        out.extend_from_slice(b"\"");
         if let Some(keep_alive) = &self.keep_alive {
             out.extend_from_slice(b", \"keep-alive\": ");
             keep_alive.write_to(out);
@@ -508,11 +515,11 @@ impl SocketAddress<'_> {
 
 impl<'a> Decode<'a> for SocketAddress<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        Ok(match &*reader.look_for_tag("type")? {
-            "inet" => Self::Inet(reader.case("type")?),
-            "unix" => Self::Unix(reader.case("type")?),
-            "vsock" => Self::Vsock(reader.case("type")?),
-            "fd" => Self::Fd(reader.case("type")?),
+        Ok(match &*reader.look_for_tag(r#", "type": "#)? {
+            "inet" => Self::Inet(reader.case(r#", "type": "#)?),
+            "unix" => Self::Unix(reader.case(r#", "type": "#)?),
+            "vsock" => Self::Vsock(reader.case(r#", "type": "#)?),
+            "fd" => Self::Fd(reader.case(r#", "type": "#)?),
             _ => Self::Other(Object::read(reader)?),
         })
     }
@@ -531,8 +538,9 @@ impl Encode for SocketAddress<'_> {
                     separator = b", ";
                 }
                 out.extend_from_slice(separator);
-                out.extend_from_slice(b"\"port\": ");
-                case.port.write_to(out);
+                out.extend_from_slice(b"\"port\": \"");
+                write_text(out, &case.port);
+                out.extend_from_slice(b"\"");
                 if let Some(mptcp) = &case.mptcp {
                     out.extend_from_slice(b", \"mptcp\": ");
                     mptcp.write_to(out);
@@ -553,8 +561,9 @@ impl Encode for SocketAddress<'_> {
                     out.extend_from_slice(b", \"keep-alive-idle\": ");
                     keep_alive_idle.write_to(out);
                 }
-                out.extend_from_slice(b", \"host\": ");
-                case.host.write_to(out);
+                out.extend_from_slice(b", \"host\": \"");
+                write_text(out, &case.host);
+                out.extend_from_slice(b"\"");
                 if let Some(keep_alive) = &case.keep_alive {
                     out.extend_from_slice(b", \"keep-alive\": ");
                     keep_alive.write_to(out);
@@ -580,9 +589,9 @@ impl Encode for SocketAddress<'_> {
                     separator = b", ";
                 }
                 out.extend_from_slice(separator);
-                out.extend_from_slice(b"\"path\": ");
-                case.path.write_to(out);
-                out.extend_from_slice(b", \"type\": \"unix\"");
+                out.extend_from_slice(b"\"path\": \"");
+                write_text(out, &case.path);
+                out.extend_from_slice(b"\", \"type\": \"unix\"");
                 if let Some(tight) = &case.tight {
                     out.extend_from_slice(b", \"tight\": ");
                     tight.write_to(out);
@@ -590,16 +599,16 @@ impl Encode for SocketAddress<'_> {
                 out.push(b'}');
             }
             Self::Vsock(case) => {
-                out.extend_from_slice(b"{\"port\": ");
-                case.port.write_to(out);
-                out.extend_from_slice(b", \"cid\": ");
-                case.cid.write_to(out);
-                out.extend_from_slice(b", \"type\": \"vsock\"}");
+                out.extend_from_slice(b"{\"port\": \"");
+                write_text(out, &case.port);
+                out.extend_from_slice(b"\", \"cid\": \"");
+                write_text(out, &case.cid);
+                out.extend_from_slice(b"\", \"type\": \"vsock\"}");
             }
             Self::Fd(case) => {
-                out.extend_from_slice(b"{\"str\": ");
-                case.str.write_to(out);
-                out.extend_from_slice(b", \"type\": \"fd\"}");
+                out.extend_from_slice(b"{\"str\": \"");
+                write_text(out, &case.str);
+                out.extend_from_slice(b"\", \"type\": \"fd\"}");
             }
             Self::Other(members) => members.write_to(out),
         }
@@ -621,7 +630,7 @@ impl UnixSocketAddress<'_> {
 
 impl<'a> Decode<'a> for UnixSocketAddress<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["abstract", "path", "tight"])?;
+        let mut members = Members::open(reader, &[r#", "abstract": "#, r#", "path": "#, r#", "tight": "#])?;
         let mut r#abstract = None;
         let mut path = None;
         let mut tight = None;
@@ -647,8 +656,9 @@ impl Encode for UnixSocketAddress<'_> {
             separator = b", ";
         }
         out.extend_from_slice(separator);
-        out.extend_from_slice(b"\"path\": ");
-        self.path.write_to(out);
+        out.extend_from_slice(b"\"path\": \"");
+        write_text(out, &self.path);
+        out.extend_from_slice(b"\"");
         if let Some(tight) = &self.tight {
             out.extend_from_slice(b", \"tight\": ");
             tight.write_to(out);
@@ -667,7 +677,7 @@ impl VsockSocketAddress<'_> {
 
 impl<'a> Decode<'a> for VsockSocketAddress<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["port", "cid"])?;
+        let mut members = Members::open(reader, &[r#", "port": "#, r#", "cid": "#])?;
         let mut port = None;
         let mut cid = None;
         while let Some(member) = members.next(reader)? {
@@ -682,10 +692,10 @@ impl<'a> Decode<'a> for VsockSocketAddress<'a> {
 
 impl Encode for VsockSocketAddress<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"port\": ");
-        self.port.write_to(out);
-        out.extend_from_slice(b", \"cid\": ");
-        self.cid.write_to(out);
-        out.push(b'}');
+        out.extend_from_slice(b"{\"port\": \"");
+        write_text(out, &self.port);
+        out.extend_from_slice(b"\", \"cid\": \"");
+        write_text(out, &self.cid);
+        out.extend_from_slice(b"\"}");
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     MemoryFailureRecipient, Object, Reset, S390CrashReason, Shutdown, ShutdownCause, Watchdog, WatchdogAction,
     open_enum,
     reader::{Members, Reader, required},
+    wire::write_text,
 };
 
 impl Shutdown<'_> {
@@ -23,7 +24,7 @@ impl Shutdown<'_> {
 
 impl<'a> Decode<'a> for Shutdown<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["guest", "reason"])?;
+        let mut members = Members::open(reader, &[r#", "guest": "#, r#", "reason": "#])?;
         let mut guest = None;
         let mut reason = None;
         while let Some(member) = members.next(reader)? {
@@ -62,7 +63,7 @@ impl Reset<'_> {
 
 impl<'a> Decode<'a> for Reset<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["guest", "reason"])?;
+        let mut members = Members::open(reader, &[r#", "guest": "#, r#", "reason": "#])?;
         let mut guest = None;
         let mut reason = None;
         while let Some(member) = members.next(reader)? {
@@ -101,7 +102,7 @@ impl Watchdog<'_> {
 
 impl<'a> Decode<'a> for Watchdog<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["action"])?;
+        let mut members = Members::open(reader, &[r#", "action": "#])?;
         let mut action = None;
         while members.next(reader)?.is_some() {
             action = Some(members.value(reader)?);
@@ -134,7 +135,7 @@ impl GuestPanicked<'_> {
 
 impl<'a> Decode<'a> for GuestPanicked<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["action", "info"])?;
+        let mut members = Members::open(reader, &[r#", "action": "#, r#", "info": "#])?;
         let mut action = None;
         let mut info = None;
         while let Some(member) = members.next(reader)? {
@@ -175,7 +176,7 @@ impl GuestCrashloaded<'_> {
 
 impl<'a> Decode<'a> for GuestCrashloaded<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["action", "info"])?;
+        let mut members = Members::open(reader, &[r#", "action": "#, r#", "info": "#])?;
         let mut action = None;
         let mut info = None;
         while let Some(member) = members.next(reader)? {
@@ -216,7 +217,7 @@ impl MemoryFailure<'_> {
 
 impl<'a> Decode<'a> for MemoryFailure<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["flags", "recipient", "action"])?;
+        let mut members = Members::open(reader, &[r#", "flags": "#, r#", "recipient": "#, r#", "action": "#])?;
         let mut flags = None;
         let mut recipient = None;
         let mut action = None;
@@ -274,11 +275,11 @@ impl GuestPanicInformation<'_> {
 
 impl<'a> Decode<'a> for GuestPanicInformation<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        Ok(match &*reader.look_for_tag("type")? {
-            "hyper-v" => Self::HyperV(reader.case("type")?),
-            "s390" => Self::S390(reader.case("type")?),
-            "tdx" => Self::Tdx(reader.case("type")?),
-            "sev" => Self::Sev(reader.case("type")?),
+        Ok(match &*reader.look_for_tag(r#", "type": "#)? {
+            "hyper-v" => Self::HyperV(reader.case(r#", "type": "#)?),
+            "s390" => Self::S390(reader.case(r#", "type": "#)?),
+            "tdx" => Self::Tdx(reader.case(r#", "type": "#)?),
+            "sev" => Self::Sev(reader.case(r#", "type": "#)?),
             _ => Self::Other(Object::read(reader)?),
         })
     }
@@ -314,9 +315,9 @@ impl Encode for GuestPanicInformation<'_> {
             Self::Tdx(case) => {
                 out.extend_from_slice(b"{\"error-code\": ");
                 case.error_code.write_to(out);
-                out.extend_from_slice(b", \"message\": ");
-                case.message.write_to(out);
-                out.extend_from_slice(b", \"type\": \"tdx\"");
+                out.extend_from_slice(b", \"message\": \"");
+                write_text(out, &case.message);
+                out.extend_from_slice(b"\", \"type\": \"tdx\"");
                 if let Some(gpa) = &case.gpa {
                     out.extend_from_slice(b", \"gpa\": ");
                     gpa.write_to(out);
@@ -336,7 +337,10 @@ impl Encode for GuestPanicInformation<'_> {
 }
 impl<'a> Decode<'a> for GuestPanicInformationHyperV {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["arg5", "arg4", "arg3", "arg2", "arg1"])?;
+        let mut members = Members::open(
+            reader,
+            &[r#", "arg5": "#, r#", "arg4": "#, r#", "arg3": "#, r#", "arg2": "#, r#", "arg1": "#],
+        )?;
         let mut arg5 = None;
         let mut arg4 = None;
         let mut arg3 = None;
@@ -392,7 +396,8 @@ impl GuestPanicInformationS390<'_> {
 
 impl<'a> Decode<'a> for GuestPanicInformationS390<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["core", "psw-addr", "reason", "psw-mask"])?;
+        let mut members =
+            Members::open(reader, &[r#", "core": "#, r#", "psw-addr": "#, r#", "reason": "#, r#", "psw-mask": "#])?;
         let mut core = None;
         let mut psw_addr = None;
         let mut reason = None;
@@ -430,7 +435,7 @@ impl Encode for GuestPanicInformationS390<'_> {
 
 impl<'a> Decode<'a> for GuestPanicInformationSev {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["code", "set"])?;
+        let mut members = Members::open(reader, &[r#", "code": "#, r#", "set": "#])?;
         let mut code = None;
         let mut set = None;
         while let Some(member) = members.next(reader)? {
@@ -467,7 +472,7 @@ impl GuestPanicInformationTdx<'_> {
 
 impl<'a> Decode<'a> for GuestPanicInformationTdx<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["error-code", "message", "gpa"])?;
+        let mut members = Members::open(reader, &[r#", "error-code": "#, r#", "message": "#, r#", "gpa": "#])?;
         let mut error_code = None;
         let mut message = None;
         let mut gpa = None;
@@ -490,8 +495,9 @@ impl Encode for GuestPanicInformationTdx<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"error-code\": ");
         self.error_code.write_to(out);
-        out.extend_from_slice(b", \"message\": ");
-        self.message.write_to(out);
+        out.extend_from_slice(b", \"message\": \"");
+        write_text(out, &self.message);
+        out.extend_from_slice(b"\"");
         if let Some(gpa) = &self.gpa {
             out.extend_from_slice(b", \"gpa\": ");
             gpa.write_to(out);
@@ -514,7 +520,7 @@ Reset = "reset",
 
 impl<'a> Decode<'a> for MemoryFailureFlags {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &["recursive", "action-required"])?;
+        let mut members = Members::open(reader, &[r#", "recursive": "#, r#", "action-required": "#])?;
         let mut recursive = None;
         let mut action_required = None;
         while let Some(member) = members.next(reader)? {
