@@ -1,10 +1,10 @@
 //! One side of a connection: a socket, with or without TLS on it.
 
 use std::{
-    io,
+    io::{self, Write},
     os::fd::{AsFd, BorrowedFd},
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -73,29 +73,6 @@ impl AsFd for Raw {
     }
 }
 
-/// Delegates the four calls of both traits to whatever the variants hold.
-macro_rules! delegate {
-    ($($variant:ident)|+) => {
-        fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-            match self.get_mut() {
-                $(Self::$variant(stream) => Pin::new(stream).poll_write(cx, bytes),)+
-            }
-        }
-
-        fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            match self.get_mut() {
-                $(Self::$variant(stream) => Pin::new(stream).poll_flush(cx),)+
-            }
-        }
-
-        fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            match self.get_mut() {
-                $(Self::$variant(stream) => Pin::new(stream).poll_shutdown(cx),)+
-            }
-        }
-    };
-}
-
 impl AsyncRead for Raw {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
@@ -106,7 +83,23 @@ impl AsyncRead for Raw {
 }
 
 impl AsyncWrite for Raw {
-    delegate!(Tcp | Unix);
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
 }
 
 /// What the bytes of a connection are read from and written to.
@@ -154,5 +147,56 @@ impl AsyncRead for Leg {
 }
 
 impl AsyncWrite for Leg {
-    delegate!(Plain | Accepted | Connected);
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(raw) => Pin::new(raw).poll_write(cx, bytes),
+            Self::Accepted(stream) => poll_write_records(stream, cx, bytes),
+            Self::Connected(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(raw) => Pin::new(raw).poll_flush(cx),
+            Self::Accepted(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Connected(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(raw) => Pin::new(raw).poll_shutdown(cx),
+            Self::Accepted(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Connected(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+/// Writes to a client, the last byte in a TLS record of its own.
+///
+/// spice-gtk reads one message, and then asks the socket, not OpenSSL, whether there is more
+/// (`spice_channel_iterate_read`). Messages that share a record with it are left lying until something else comes. spice-server
+/// never does that to it: each message is a record, or several. A relay that has no idea of messages does the same by a
+/// last byte that stays in the socket until the message that it ends is read.
+fn poll_write_records(
+    stream: &mut server::TlsStream<Raw>,
+    cx: &mut Context<'_>,
+    bytes: &[u8],
+) -> Poll<io::Result<usize>> {
+    if stream.get_ref().1.wants_write() {
+        ready!(Pin::new(&mut *stream).poll_flush(cx))?;
+    }
+    let tls = stream.get_mut().1;
+    let mut written = 0;
+    if let Some((last, others)) = bytes.split_last() {
+        written = tls.writer().write(others)?;
+        if written == others.len() {
+            written += tls.writer().write(std::slice::from_ref(last))?;
+        }
+    }
+    // Where the socket does not take it all now, the next write or flush goes on.
+    match Pin::new(stream).poll_flush(cx) {
+        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+        Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(written)),
+    }
 }

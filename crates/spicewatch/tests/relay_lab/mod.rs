@@ -1,0 +1,268 @@
+//! A relay in a process of its own, and what it said.
+
+#![allow(dead_code, reason = "each test binary uses its part of this")]
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::SocketAddr,
+    os::unix::net::UnixStream,
+    path::Path,
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
+    sync::{Arc, Condvar, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use qmp_schema::{Event, EventMessage, Value};
+
+/// How long anything may take before a test fails.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Lines that a thread collects.
+#[derive(Clone, Debug, Default)]
+pub struct Lines(Arc<(Mutex<Vec<String>>, Condvar)>);
+
+impl Lines {
+    pub fn follow(stream: impl Read + Send + 'static) -> Self {
+        let lines = Self::default();
+        let shared = lines.clone();
+        thread::spawn(move || {
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                shared.0.0.lock().unwrap().push(line);
+                shared.0.1.notify_all();
+            }
+        });
+        lines
+    }
+
+    pub fn all(&self) -> Vec<String> {
+        self.0.0.lock().unwrap().clone()
+    }
+
+    /// Waits until the lines satisfy this.
+    #[track_caller]
+    pub fn wait<T>(&self, what: &str, mut done: impl FnMut(&[String]) -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        let mut lines = self.0.0.lock().unwrap();
+        loop {
+            if let Some(found) = done(&lines) {
+                return found;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "no {what} in:\n{}", lines.join("\n"));
+            lines = self.0.1.wait_timeout(lines, left).unwrap().0;
+        }
+    }
+
+    #[track_caller]
+    pub fn wait_for(&self, part: &str, count: usize) {
+        self.wait(&format!("{count} times {part}"), |lines| {
+            (lines.iter().filter(|line| line.contains(part)).count() >= count).then_some(())
+        });
+    }
+}
+
+/// Waits until this is true.
+#[track_caller]
+pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !done() {
+        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// `spicewatch relay`, killed on drop.
+#[derive(Debug)]
+pub struct Relay {
+    child: Child,
+    /// Events, where no QMP socket was named.
+    pub events: Lines,
+    /// The log, in JSON.
+    pub log: Lines,
+}
+
+impl Relay {
+    /// Starts it with these flags, and a log in JSON that says everything. It listens when this returns.
+    #[track_caller]
+    pub fn start(args: &[&str]) -> Self {
+        let mut command = Self::command();
+        command.args(["--log", "debug,rustls=info", "--log-format", "json"]).args(args);
+        Self::run(&mut command, args.iter().filter(|arg| arg.ends_with("listen")).count())
+    }
+
+    /// Starts it with this configuration file.
+    #[track_caller]
+    pub fn start_with(config: &Path, listeners: usize) -> Self {
+        Self::run(Self::command().arg("--config").arg(config), listeners)
+    }
+
+    pub fn command() -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_spicewatch"));
+        command.arg("relay").stdin(Stdio::null());
+        command
+    }
+
+    #[track_caller]
+    pub fn run(command: &mut Command, listeners: usize) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let events = Lines::follow(child.stdout.take().unwrap());
+        let log = Lines::follow(child.stderr.take().unwrap());
+        let relay = Self { child, events, log };
+        relay.log.wait_for("\"message\":\"listening\"", listeners);
+        relay
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where it listens, in the order of the flags, plain ones first.
+    pub fn addresses(&self) -> Vec<String> {
+        let listening = |line: &String| {
+            let line: Value<'_> = qmp_schema::from_str(line).ok()?;
+            (text(&line, "message")? == "listening").then(|| text(&line, "address"))?
+        };
+        self.log.all().iter().filter_map(listening).collect()
+    }
+
+    /// The first of them, where it is TCP.
+    pub fn address(&self) -> SocketAddr {
+        self.addresses()[0].parse().unwrap()
+    }
+
+    /// Which local port to the upstream each client's port was given.
+    pub fn ports(&self) -> Vec<(String, String)> {
+        let port = |address: String| address.rsplit_once(':').map(|(_, port)| port.to_owned());
+        let connected = |line: &String| {
+            let line: Value<'_> = qmp_schema::from_str(line).ok()?;
+            (text(&line, "message")? == "connected to the upstream").then_some(())?;
+            Some((port(text(&line, "client")?)?, port(text(&line, "local")?)?))
+        };
+        self.log.all().iter().filter_map(connected).collect()
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let kill = Command::new("kill").args([signal, &self.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+    }
+
+    /// Waits until it has ended.
+    #[track_caller]
+    pub fn wait(mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the relay does not end");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Its open descriptors.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap().count()
+    }
+
+    /// Its resident memory, in bytes.
+    pub fn memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A member of a JSON object that is a string.
+pub fn text(value: &Value<'_>, name: &str) -> Option<String> {
+    match value {
+        Value::Object(object) => object.get(name)?.as_str().map(str::to_owned),
+        _ => None,
+    }
+}
+
+/// A QMP client that has negotiated.
+#[derive(Debug)]
+pub struct Qmp {
+    stream: UnixStream,
+    pub lines: Lines,
+}
+
+impl Qmp {
+    #[track_caller]
+    pub fn connect(path: &Path) -> Self {
+        let stream = UnixStream::connect(path).unwrap();
+        let qmp = Self { lines: Lines::follow(stream.try_clone().unwrap()), stream };
+        qmp.lines.wait_for("{\"QMP\": ", 1);
+        qmp.execute("qmp_capabilities");
+        qmp
+    }
+
+    /// The whole reply.
+    #[track_caller]
+    pub fn execute(&self, command: &str) -> String {
+        let is_reply = |line: &&String| line.starts_with("{\"return\"") || line.starts_with("{\"error\"");
+        let before = self.lines.all().iter().filter(is_reply).count();
+        writeln!(&self.stream, "{{\"execute\": \"{command}\"}}").unwrap();
+        self.lines.wait(command, |lines| lines.iter().filter(is_reply).nth(before).cloned())
+    }
+
+    pub fn events(&self) -> Vec<String> {
+        self.lines.all().into_iter().filter(|line| line.starts_with("{\"timestamp\"")).collect()
+    }
+}
+
+/// The events of one connection: its client's port, and what is said in each but for addresses and time.
+pub type Story = (String, Vec<String>);
+
+/// Events sorted by connection. A port that is used again is another connection; those of unix sockets (which have no
+/// port) are told apart by what follows each SPICE_CONNECTED.
+pub fn stories(lines: &[String]) -> Vec<Story> {
+    let mut stories: Vec<Story> = Vec::new();
+    for line in lines {
+        let message: EventMessage<'_> = qmp_schema::from_str(line).unwrap();
+        let (port, said) = match message.event {
+            Event::SpiceConnected(event) => {
+                stories.push((event.client.port.into_owned(), vec!["CONNECTED".into()]));
+                continue;
+            }
+            Event::SpiceInitialized(event) => {
+                let client = event.client;
+                let said = format!(
+                    "INITIALIZED auth {} id {} channel {}/{} tls {}",
+                    event.server.auth.as_deref().unwrap_or("-"),
+                    client.connection_id,
+                    client.channel_type,
+                    client.channel_id,
+                    client.tls
+                );
+                (client.port.into_owned(), said)
+            }
+            Event::SpiceDisconnected(event) => (event.client.port.into_owned(), "DISCONNECTED".into()),
+            _ => continue,
+        };
+        let open = |story: &&mut Story| story.0 == port && story.1.last().is_some_and(|last| last != "DISCONNECTED");
+        if let Some(story) = stories.iter_mut().rev().find(open) {
+            story.1.push(said);
+        } else {
+            stories.push((port, vec![said]));
+        }
+    }
+    stories
+}
+
+/// Makes sure that a child is ended with its input.
+#[derive(Debug)]
+pub struct Stdin(pub Option<ChildStdin>);
