@@ -84,5 +84,7 @@ async fn none_is_lost() {
         bytes += read;
     }
     let (published, delivered) = (publisher.join().unwrap(), begun.elapsed());
-    println!("{clients} clients, {events} events: published in {published:?}, {bytes} bytes delivered in {delivered:?}");
+    println!(
+        "{clients} clients, {events} events: published in {published:?}, {bytes} bytes delivered in {delivered:?}"
+    );
 }
