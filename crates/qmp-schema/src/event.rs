@@ -108,8 +108,8 @@ impl<'a> EventMessage<'a> {
         let timestamp = Some(Timestamp { seconds, microseconds });
         let name = reader.string()?;
         if reader.eat_exactly(b", \"data\": ") {
-            let members = Members::inside(reader, ENVELOPE);
-            let event = read_event(&name, &members, reader)?;
+            reader.enter_at("data");
+            let event = read_event(&name, reader)?;
             let end = reader.eat_exactly(b"}");
             reader.leave();
             return Ok(end.then_some(Self { timestamp, event }));
@@ -128,7 +128,7 @@ impl<'a> EventMessage<'a> {
         while let Some(member) = members.next(reader)? {
             let start = reader.offset();
             match member {
-                0 => match members.value(reader) {
+                0 => match reader.value() {
                     Ok(value) => timestamp = Some(value),
                     Err(error) if error.is_syntax() => return Err(error),
                     Err(error) => {
@@ -139,12 +139,12 @@ impl<'a> EventMessage<'a> {
                 },
                 1 => {
                     // A second name is for the same data, whose type it may change.
-                    (name, event) = (Some(members.value(reader)?), None);
+                    (name, event) = (Some(reader.value()?), None);
                 }
                 _ => {
                     data = Some(start);
                     match &name {
-                        Some(name) => event = Some(read_event(name, &members, reader)?),
+                        Some(name) => event = Some(read_event(name, reader)?),
                         None => reader.skip()?,
                     }
                 }
@@ -157,7 +157,7 @@ impl<'a> EventMessage<'a> {
             (None, None) => Event::without_data(&name, end),
             (None, Some(start)) => {
                 reader.rewind(start, depth);
-                let event = read_event(&name, &members, reader)?;
+                let event = read_event(&name, reader)?;
                 reader.rewind(end, depth - 1);
                 event
             }
@@ -174,9 +174,9 @@ impl<'a> EventMessage<'a> {
 const ENVELOPE: &[&str] = &[r#", "timestamp": "#, r#", "event": "#, r#", "data": "#];
 
 /// Reads an event's data: typed where it fits its type, as it is where not.
-fn read_event<'a>(name: &Cow<'a, str>, members: &Members<'_>, reader: &mut Reader<'a>) -> Result<Event<'a>, Error> {
+fn read_event<'a>(name: &Cow<'a, str>, reader: &mut Reader<'a>) -> Result<Event<'a>, Error> {
     let (start, depth, kept) = (reader.offset(), reader.depth(), reader.kept());
-    let reason = match Event::read_data(name, members, reader) {
+    let reason = match Event::read_data(name, reader) {
         Ok(event) => return Ok(event),
         Err(error) if error.is_syntax() => return Err(error),
         Err(error) => error,
@@ -246,8 +246,8 @@ impl Decode<'_> for Timestamp {
         let (mut seconds, mut microseconds) = (None, None);
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => seconds = Some(members.value(reader)?),
-                _ => microseconds = Some(members.value(reader)?),
+                0 => seconds = Some(reader.value()?),
+                _ => microseconds = Some(reader.value()?),
             }
         }
         Ok(Self {

@@ -221,8 +221,8 @@ impl<'a> Decode<'a> for Greeting<'a> {
             let (mut version, mut capabilities) = (None, None);
             while let Some(member) = members.next(reader)? {
                 match member {
-                    0 => version = Some(members.value(reader)?),
-                    _ => capabilities = Some(members.value(reader)?),
+                    0 => version = Some(reader.value()?),
+                    _ => capabilities = Some(reader.value()?),
                 }
             }
             greeting = Some(Self {
@@ -252,11 +252,11 @@ impl<'a> Decode<'a> for Command<'a> {
         while let Some(member) = members.next(reader)? {
             match member {
                 0 | 1 => {
-                    execute = Some(members.value(reader)?);
+                    execute = Some(reader.value()?);
                     oob = member == 1;
                 }
-                2 => arguments = Some(members.value(reader)?),
-                _ => id = Some(members.value(reader)?),
+                2 => arguments = Some(reader.value()?),
+                _ => id = Some(reader.value()?),
             }
         }
         Ok(Self { execute: required(execute, "execute", reader)?, arguments, id, oob })
@@ -289,8 +289,8 @@ impl<'a, T: Decode<'a>> Decode<'a> for Return<'a, T> {
         let (mut value, mut id) = (None, None);
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => value = Some(members.value(reader)?),
-                _ => id = Some(members.value(reader)?),
+                0 => value = Some(reader.value()?),
+                _ => id = Some(reader.value()?),
             }
         }
         Ok(Self { value: required(value, "return", reader)?, id })
@@ -312,15 +312,15 @@ impl<'a> Decode<'a> for ErrorReply<'a> {
         let (mut id, mut error) = (None, None);
         while let Some(member) = outer.next(reader)? {
             if member == 0 {
-                id = Some(outer.value(reader)?);
+                id = Some(reader.value()?);
                 continue;
             }
             let mut members = Members::open(reader, &[r#", "class": "#, r#", "desc": "#])?;
             let (mut class, mut desc) = (None, None);
             while let Some(member) = members.next(reader)? {
                 match member {
-                    0 => class = Some(members.value(reader)?),
-                    _ => desc = Some(members.value(reader)?),
+                    0 => class = Some(reader.value()?),
+                    _ => desc = Some(reader.value()?),
                 }
             }
             error = Some((required(class, "class", reader)?, required(desc, "desc", reader)?));

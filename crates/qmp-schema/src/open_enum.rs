@@ -18,7 +18,7 @@ macro_rules! open_enum {
             pub fn into_owned(self) -> $name<'static> {
                 match self {
                     $(Self::$variant => $name::$variant,)*
-                    Self::Other(text) => $name::Other(alloc::borrow::Cow::Owned(text.into_owned())),
+                    Self::Other(text) => $name::Other(crate::value::own(text)),
                 }
             }
         }

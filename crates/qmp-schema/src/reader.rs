@@ -32,8 +32,11 @@ pub struct Reader<'a> {
 }
 
 /// The unknown members seen so far, and the path to where the reader is.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Keep<'a> {
+    /// Depth of the object whose members have no path.
+    root: usize,
+    /// The member that was last gone to, one for each object between there and here.
     path: Vec<&'static str>,
     members: Vec<UnknownMember<'a>>,
 }
@@ -46,7 +49,16 @@ impl<'a> Reader<'a> {
 
     /// From here on, members that the schema does not name are kept.
     pub(crate) fn keep_unknown(&mut self) {
-        self.keep = Some(Box::default());
+        self.keep = Some(Box::new(Keep { root: self.depth + 1, path: Vec::new(), members: Vec::new() }));
+    }
+
+    /// Notes that the reader has gone to a known member of the innermost object.
+    fn note(&mut self, key: &'static str) {
+        if let Some(keep) = &mut self.keep {
+            let above = self.depth.saturating_sub(keep.root);
+            keep.path.resize(above, "");
+            keep.path.push(key);
+        }
     }
 
     /// What was kept.
@@ -388,10 +400,22 @@ impl<'a> Reader<'a> {
         Ok(found)
     }
 
+    /// The next value.
+    #[inline]
+    pub(crate) fn value<T: Decode<'a>>(&mut self) -> Result<T, Error> {
+        T::read(self)
+    }
+
     /// Reads a union's case: the next object, which holds this discriminator too.
     pub(crate) fn case<T: Decode<'a>>(&mut self, tag: &'static str) -> Result<T, Error> {
         self.tag = Some(tag);
         T::read(self)
+    }
+
+    /// Enters an object that was read by other means up to this member's value.
+    pub(crate) fn enter_at(&mut self, key: &'static str) {
+        self.depth += 1;
+        self.note(key);
     }
 
     /// Leaves an object whose end was read by other means.
@@ -421,8 +445,6 @@ pub(crate) struct Members<'k> {
     keys: &'k [&'static str],
     /// The key that comes next if they come in QEMU's order.
     next: usize,
-    /// The key whose value is being read.
-    current: usize,
     started: bool,
     tag: Option<&'static str>,
 }
@@ -434,13 +456,7 @@ impl<'k> Members<'k> {
             return Err(reader.mismatch("an object"));
         }
         reader.enter()?;
-        Ok(Self { keys, next: 0, current: 0, started: false, tag: reader.tag.take() })
-    }
-
-    /// As [`open`](Self::open), for an object whose members were read up to the value of the last key.
-    pub(crate) fn inside(reader: &mut Reader<'_>, keys: &'k [&'static str]) -> Self {
-        reader.depth += 1;
-        Self { keys, next: keys.len(), current: keys.len().saturating_sub(1), started: true, tag: None }
+        Ok(Self { keys, next: 0, started: false, tag: reader.tag.take() })
     }
 
     /// Goes to the next known member's value and tells its place among the keys; `None` at the object's end.
@@ -450,9 +466,11 @@ impl<'k> Members<'k> {
             && reader.eat_key(key, self.started)
         {
             self.started = true;
-            self.current = self.next;
             self.next += 1;
-            return Ok(Some(self.current));
+            if reader.keep.is_some() {
+                reader.note(bare(key));
+            }
+            return Ok(Some(self.next - 1));
         }
         if !self.advance(reader)? {
             return Ok(None);
@@ -468,7 +486,7 @@ impl<'k> Members<'k> {
             if let Some(place) = self.keys.iter().position(|known| bare(known) == key) {
                 reader.colon()?;
                 self.next = place + 1;
-                self.current = place;
+                reader.note(bare(self.keys[place]));
                 return Ok(Some(place));
             }
             self.unknown(reader, key)?;
@@ -519,31 +537,12 @@ impl<'k> Members<'k> {
             return reader.skip();
         }
         let value = Value::read(reader)?;
+        let depth = reader.depth;
         if let Some(keep) = &mut reader.keep {
-            keep.members.push(UnknownMember { path: keep.path.clone(), name: key, value });
+            let path = keep.path.get(..depth.saturating_sub(keep.root)).unwrap_or_default();
+            keep.members.push(UnknownMember { path: path.into(), name: key, value });
         }
         Ok(())
-    }
-
-    /// Reads the value of the member that [`next`](Self::next) went to.
-    #[inline]
-    pub(crate) fn value<'a, T: Decode<'a>>(&self, reader: &mut Reader<'a>) -> Result<T, Error> {
-        if reader.keep.is_none() {
-            return T::read(reader);
-        }
-        self.value_with_path(reader)
-    }
-
-    #[cold]
-    fn value_with_path<'a, T: Decode<'a>>(&self, reader: &mut Reader<'a>) -> Result<T, Error> {
-        if let (Some(keep), Some(key)) = (&mut reader.keep, self.keys.get(self.current)) {
-            keep.path.push(bare(key));
-        }
-        let value = T::read(reader);
-        if let Some(keep) = &mut reader.keep {
-            keep.path.pop();
-        }
-        value
     }
 }
 

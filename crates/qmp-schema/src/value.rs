@@ -30,6 +30,11 @@ pub enum Value<'a> {
     Object(Object<'a>),
 }
 
+/// A copy of a text that borrows nothing.
+pub(crate) fn own(text: Cow<'_, str>) -> Cow<'static, str> {
+    Cow::Owned(text.into_owned())
+}
+
 /// The members of a JSON object, in the order in which they are written.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Object<'a>(pub Vec<(Cow<'a, str>, Value<'a>)>);
@@ -57,7 +62,7 @@ impl<'a> Object<'a> {
     /// A copy that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> Object<'static> {
-        let own = |(key, value): (Cow<'_, str>, Value<'_>)| (Cow::Owned(key.into_owned()), value.into_owned());
+        let own = |(key, value): (Cow<'_, str>, Value<'_>)| (own(key), value.into_owned());
         Object(self.0.into_iter().map(own).collect())
     }
 }
@@ -72,7 +77,7 @@ impl<'a> Value<'a> {
             Self::Int(value) => Value::Int(value),
             Self::Uint(value) => Value::Uint(value),
             Self::Float(value) => Value::Float(value),
-            Self::Str(value) => Value::Str(Cow::Owned(value.into_owned())),
+            Self::Str(value) => Value::Str(own(value)),
             Self::Array(values) => Value::Array(values.into_iter().map(Value::into_owned).collect()),
             Self::Object(members) => Value::Object(members.into_owned()),
         }

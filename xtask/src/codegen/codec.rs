@@ -47,7 +47,7 @@ pub(crate) fn root(facts: &Facts, modules: &[String]) -> String {
             }}
 
             /// Reads the data of the event of this name.
-            pub(crate) fn read_data(name: &str, members: &Members<'_>, reader: &mut Reader<'a>) -> Result<Self, Error> {{
+            pub(crate) fn read_data(name: &str, reader: &mut Reader<'a>) -> Result<Self, Error> {{
                 Ok(match name {{ {read} _ => return Err(Error::new(ErrorKind::UnknownEvent, reader.offset())), }})
             }}
 
@@ -104,7 +104,7 @@ impl Arms {
         if event.members.is_empty() {
             self.names += &format!("Self::{rust} => {qemu:?},\n");
             self.owned += &format!("Self::{rust} => Event::{rust},\n");
-            self.read += &format!("{qemu:?} => members.value(reader).map(|NoData| Self::{rust})?,\n");
+            self.read += &format!("{qemu:?} => reader.value().map(|NoData| Self::{rust})?,\n");
             self.write += &format!("Self::{rust} => out.extend_from_slice(b\"\\\"{qemu}\\\"\"),\n");
             return;
         }
@@ -112,7 +112,7 @@ impl Arms {
         let owned = if borrows { "event.into_owned()" } else { "event" };
         self.names += &format!("Self::{rust}(_) => {qemu:?},\n");
         self.owned += &format!("Self::{rust}(event) => Event::{rust}({owned}),\n");
-        self.read += &format!("{qemu:?} => Self::{rust}(members.value(reader)?),\n");
+        self.read += &format!("{qemu:?} => Self::{rust}(reader.value()?),\n");
         self.write += &format!(
             "Self::{rust}(event) => {{ out.extend_from_slice(b\"\\\"{qemu}\\\", \\\"data\\\": \"); \
              event.write_to(out); }}\n"
@@ -151,17 +151,11 @@ pub(crate) fn module(facts: &Facts, module: &str) -> anyhow::Result<String> {
     let mut reader = vec!["Members", "Reader", "required"];
     reader.retain(|name| body.contains(name));
     let reader = if reader.is_empty() { String::new() } else { format!(", reader::{{{}}}", reader.join(", ")) };
-    let mut alloc = Vec::new();
-    if body.contains("Cow::") {
-        alloc.push("borrow::Cow");
-    }
-    if body.contains("Vec<") {
-        alloc.push("vec::Vec");
-    }
+    let own = if mentions(&body, "own") { ", value::own" } else { "" };
     let wire = if body.contains("write_text(") { ", wire::write_text" } else { "" };
-    let alloc = if alloc.is_empty() { String::new() } else { format!("use alloc::{{{}}};\n\n", alloc.join(", ")) };
+    let alloc = if body.contains("Vec<") { "use alloc::vec::Vec;\n\n" } else { "" };
     Ok(format!(
-        "//! Reading and writing the types of `{module}`.\n\n{alloc}use crate::{{{}{reader}{wire}}};\n\n{body}",
+        "//! Reading and writing the types of `{module}`.\n\n{alloc}use crate::{{{}{reader}{own}{wire}}};\n\n{body}",
         uses.join(", ")
     ))
 }
@@ -200,14 +194,14 @@ fn structure(facts: &Facts, name: &str, members: &[Member]) -> anyhow::Result<St
     if let [only] = order.as_slice() {
         writeln!(
             out,
-            "while members.next(reader)?.is_some() {{ {} = Some(members.value(reader)?); }}",
+            "while members.next(reader)?.is_some() {{ {} = Some(reader.value()?); }}",
             field(&only.name)
         )?;
     } else {
         out.push_str("while let Some(member) = members.next(reader)? {\nmatch member {\n");
         for (i, member) in order.iter().enumerate() {
             let pattern = if i + 1 == order.len() { "_".to_owned() } else { i.to_string() };
-            writeln!(out, "{pattern} => {} = Some(members.value(reader)?),", field(&member.name))?;
+            writeln!(out, "{pattern} => {} = Some(reader.value()?),", field(&member.name))?;
         }
         out.push_str("}\n}\n");
     }
@@ -371,8 +365,8 @@ fn owned(facts: &Facts, member: &Member) -> String {
     match (member.ty.starts_with('['), ty.is_empty(), option) {
         (true, _, true) => format!("{place}.map(|items| items.into_iter().map({ty}::into_owned).collect())"),
         (true, _, false) => format!("{place}.into_iter().map({ty}::into_owned).collect()"),
-        (false, true, true) => format!("{place}.map(|text| Cow::Owned(text.into_owned()))"),
-        (false, true, false) => format!("Cow::Owned({place}.into_owned())"),
+        (false, true, true) => format!("{place}.map(own)"),
+        (false, true, false) => format!("own({place})"),
         (false, false, true) => format!("{place}.map({ty}::into_owned)"),
         (false, false, false) => format!("{place}.into_owned()"),
     }

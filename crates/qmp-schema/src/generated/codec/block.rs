@@ -2,7 +2,7 @@
 
 //! Reading and writing the types of `block`.
 
-use alloc::{borrow::Cow, vec::Vec};
+use alloc::vec::Vec;
 
 use crate::{
     BlockErrorAction, BlockExportDeleted, BlockImageCorrupted, BlockIoError, BlockJobCancelled, BlockJobCompleted,
@@ -10,6 +10,7 @@ use crate::{
     IoOperationType, JobStatus, JobStatusChange, JobType, PrManagerStatusChanged, QuorumFailure, QuorumOpType,
     QuorumReportBad, open_enum,
     reader::{Members, Reader, required},
+    value::own,
     wire::write_text,
 };
 
@@ -17,7 +18,7 @@ impl JobStatusChange<'_> {
     /// A copy that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> JobStatusChange<'static> {
-        JobStatusChange { id: Cow::Owned(self.id.into_owned()), status: self.status.into_owned() }
+        JobStatusChange { id: own(self.id), status: self.status.into_owned() }
     }
 }
 
@@ -28,8 +29,8 @@ impl<'a> Decode<'a> for JobStatusChange<'a> {
         let mut id = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => status = Some(members.value(reader)?),
-                _ => id = Some(members.value(reader)?),
+                0 => status = Some(reader.value()?),
+                _ => id = Some(reader.value()?),
             }
         }
         Ok(Self { id: required(id, "id", reader)?, status: required(status, "status", reader)? })
@@ -57,9 +58,9 @@ impl BlockImageCorrupted<'_> {
     #[must_use]
     pub fn into_owned(self) -> BlockImageCorrupted<'static> {
         BlockImageCorrupted {
-            device: Cow::Owned(self.device.into_owned()),
-            node_name: self.node_name.map(|text| Cow::Owned(text.into_owned())),
-            msg: Cow::Owned(self.msg.into_owned()),
+            device: own(self.device),
+            node_name: self.node_name.map(own),
+            msg: own(self.msg),
             offset: self.offset,
             size: self.size,
             fatal: self.fatal,
@@ -88,12 +89,12 @@ impl<'a> Decode<'a> for BlockImageCorrupted<'a> {
         let mut size = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => device = Some(members.value(reader)?),
-                1 => msg = Some(members.value(reader)?),
-                2 => offset = Some(members.value(reader)?),
-                3 => node_name = Some(members.value(reader)?),
-                4 => fatal = Some(members.value(reader)?),
-                _ => size = Some(members.value(reader)?),
+                0 => device = Some(reader.value()?),
+                1 => msg = Some(reader.value()?),
+                2 => offset = Some(reader.value()?),
+                3 => node_name = Some(reader.value()?),
+                4 => fatal = Some(reader.value()?),
+                _ => size = Some(reader.value()?),
             }
         }
         Ok(Self {
@@ -144,13 +145,13 @@ impl BlockIoError<'_> {
     #[must_use]
     pub fn into_owned(self) -> BlockIoError<'static> {
         BlockIoError {
-            qom_path: self.qom_path.map(|text| Cow::Owned(text.into_owned())),
-            device: Cow::Owned(self.device.into_owned()),
-            node_name: self.node_name.map(|text| Cow::Owned(text.into_owned())),
+            qom_path: self.qom_path.map(own),
+            device: own(self.device),
+            node_name: self.node_name.map(own),
             operation: self.operation.into_owned(),
             action: self.action.into_owned(),
             nospace: self.nospace,
-            reason: Cow::Owned(self.reason.into_owned()),
+            reason: own(self.reason),
         }
     }
 }
@@ -178,13 +179,13 @@ impl<'a> Decode<'a> for BlockIoError<'a> {
         let mut action = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => device = Some(members.value(reader)?),
-                1 => nospace = Some(members.value(reader)?),
-                2 => node_name = Some(members.value(reader)?),
-                3 => qom_path = Some(members.value(reader)?),
-                4 => reason = Some(members.value(reader)?),
-                5 => operation = Some(members.value(reader)?),
-                _ => action = Some(members.value(reader)?),
+                0 => device = Some(reader.value()?),
+                1 => nospace = Some(reader.value()?),
+                2 => node_name = Some(reader.value()?),
+                3 => qom_path = Some(reader.value()?),
+                4 => reason = Some(reader.value()?),
+                5 => operation = Some(reader.value()?),
+                _ => action = Some(reader.value()?),
             }
         }
         Ok(Self {
@@ -240,11 +241,11 @@ impl BlockJobCompleted<'_> {
     pub fn into_owned(self) -> BlockJobCompleted<'static> {
         BlockJobCompleted {
             r#type: self.r#type.into_owned(),
-            device: Cow::Owned(self.device.into_owned()),
+            device: own(self.device),
             len: self.len,
             offset: self.offset,
             speed: self.speed,
-            error: self.error.map(|text| Cow::Owned(text.into_owned())),
+            error: self.error.map(own),
         }
     }
 }
@@ -270,12 +271,12 @@ impl<'a> Decode<'a> for BlockJobCompleted<'a> {
         let mut error = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => device = Some(members.value(reader)?),
-                1 => len = Some(members.value(reader)?),
-                2 => offset = Some(members.value(reader)?),
-                3 => speed = Some(members.value(reader)?),
-                4 => r#type = Some(members.value(reader)?),
-                _ => error = Some(members.value(reader)?),
+                0 => device = Some(reader.value()?),
+                1 => len = Some(reader.value()?),
+                2 => offset = Some(reader.value()?),
+                3 => speed = Some(reader.value()?),
+                4 => r#type = Some(reader.value()?),
+                _ => error = Some(reader.value()?),
             }
         }
         Ok(Self {
@@ -322,7 +323,7 @@ impl BlockJobCancelled<'_> {
     pub fn into_owned(self) -> BlockJobCancelled<'static> {
         BlockJobCancelled {
             r#type: self.r#type.into_owned(),
-            device: Cow::Owned(self.device.into_owned()),
+            device: own(self.device),
             len: self.len,
             offset: self.offset,
             speed: self.speed,
@@ -343,11 +344,11 @@ impl<'a> Decode<'a> for BlockJobCancelled<'a> {
         let mut r#type = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => device = Some(members.value(reader)?),
-                1 => len = Some(members.value(reader)?),
-                2 => offset = Some(members.value(reader)?),
-                3 => speed = Some(members.value(reader)?),
-                _ => r#type = Some(members.value(reader)?),
+                0 => device = Some(reader.value()?),
+                1 => len = Some(reader.value()?),
+                2 => offset = Some(reader.value()?),
+                3 => speed = Some(reader.value()?),
+                _ => r#type = Some(reader.value()?),
             }
         }
         Ok(Self {
@@ -387,7 +388,7 @@ impl BlockJobError<'_> {
     #[must_use]
     pub fn into_owned(self) -> BlockJobError<'static> {
         BlockJobError {
-            device: Cow::Owned(self.device.into_owned()),
+            device: own(self.device),
             operation: self.operation.into_owned(),
             action: self.action.into_owned(),
         }
@@ -402,9 +403,9 @@ impl<'a> Decode<'a> for BlockJobError<'a> {
         let mut action = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => device = Some(members.value(reader)?),
-                1 => operation = Some(members.value(reader)?),
-                _ => action = Some(members.value(reader)?),
+                0 => device = Some(reader.value()?),
+                1 => operation = Some(reader.value()?),
+                _ => action = Some(reader.value()?),
             }
         }
         Ok(Self {
@@ -439,7 +440,7 @@ impl BlockJobReady<'_> {
     pub fn into_owned(self) -> BlockJobReady<'static> {
         BlockJobReady {
             r#type: self.r#type.into_owned(),
-            device: Cow::Owned(self.device.into_owned()),
+            device: own(self.device),
             len: self.len,
             offset: self.offset,
             speed: self.speed,
@@ -460,11 +461,11 @@ impl<'a> Decode<'a> for BlockJobReady<'a> {
         let mut r#type = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => device = Some(members.value(reader)?),
-                1 => len = Some(members.value(reader)?),
-                2 => offset = Some(members.value(reader)?),
-                3 => speed = Some(members.value(reader)?),
-                _ => r#type = Some(members.value(reader)?),
+                0 => device = Some(reader.value()?),
+                1 => len = Some(reader.value()?),
+                2 => offset = Some(reader.value()?),
+                3 => speed = Some(reader.value()?),
+                _ => r#type = Some(reader.value()?),
             }
         }
         Ok(Self {
@@ -503,7 +504,7 @@ impl BlockJobPending<'_> {
     /// A copy that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> BlockJobPending<'static> {
-        BlockJobPending { r#type: self.r#type.into_owned(), id: Cow::Owned(self.id.into_owned()) }
+        BlockJobPending { r#type: self.r#type.into_owned(), id: own(self.id) }
     }
 }
 
@@ -514,8 +515,8 @@ impl<'a> Decode<'a> for BlockJobPending<'a> {
         let mut id = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => r#type = Some(members.value(reader)?),
-                _ => id = Some(members.value(reader)?),
+                0 => r#type = Some(reader.value()?),
+                _ => id = Some(reader.value()?),
             }
         }
         Ok(Self { r#type: required(r#type, "type", reader)?, id: required(id, "id", reader)? })
@@ -543,7 +544,7 @@ impl BlockWriteThreshold<'_> {
     #[must_use]
     pub fn into_owned(self) -> BlockWriteThreshold<'static> {
         BlockWriteThreshold {
-            node_name: Cow::Owned(self.node_name.into_owned()),
+            node_name: own(self.node_name),
             amount_exceeded: self.amount_exceeded,
             write_threshold: self.write_threshold,
         }
@@ -559,9 +560,9 @@ impl<'a> Decode<'a> for BlockWriteThreshold<'a> {
         let mut amount_exceeded = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => node_name = Some(members.value(reader)?),
-                1 => write_threshold = Some(members.value(reader)?),
-                _ => amount_exceeded = Some(members.value(reader)?),
+                0 => node_name = Some(reader.value()?),
+                1 => write_threshold = Some(reader.value()?),
+                _ => amount_exceeded = Some(reader.value()?),
             }
         }
         Ok(Self {
@@ -594,11 +595,7 @@ impl QuorumFailure<'_> {
     /// A copy that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> QuorumFailure<'static> {
-        QuorumFailure {
-            reference: Cow::Owned(self.reference.into_owned()),
-            sector_num: self.sector_num,
-            sectors_count: self.sectors_count,
-        }
+        QuorumFailure { reference: own(self.reference), sector_num: self.sector_num, sectors_count: self.sectors_count }
     }
 }
 
@@ -611,9 +608,9 @@ impl<'a> Decode<'a> for QuorumFailure<'a> {
         let mut sector_num = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => reference = Some(members.value(reader)?),
-                1 => sectors_count = Some(members.value(reader)?),
-                _ => sector_num = Some(members.value(reader)?),
+                0 => reference = Some(reader.value()?),
+                1 => sectors_count = Some(reader.value()?),
+                _ => sector_num = Some(reader.value()?),
             }
         }
         Ok(Self {
@@ -648,8 +645,8 @@ impl QuorumReportBad<'_> {
     pub fn into_owned(self) -> QuorumReportBad<'static> {
         QuorumReportBad {
             r#type: self.r#type.into_owned(),
-            error: self.error.map(|text| Cow::Owned(text.into_owned())),
-            node_name: Cow::Owned(self.node_name.into_owned()),
+            error: self.error.map(own),
+            node_name: own(self.node_name),
             sector_num: self.sector_num,
             sectors_count: self.sectors_count,
         }
@@ -669,11 +666,11 @@ impl<'a> Decode<'a> for QuorumReportBad<'a> {
         let mut error = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => node_name = Some(members.value(reader)?),
-                1 => sectors_count = Some(members.value(reader)?),
-                2 => sector_num = Some(members.value(reader)?),
-                3 => r#type = Some(members.value(reader)?),
-                _ => error = Some(members.value(reader)?),
+                0 => node_name = Some(reader.value()?),
+                1 => sectors_count = Some(reader.value()?),
+                2 => sector_num = Some(reader.value()?),
+                3 => r#type = Some(reader.value()?),
+                _ => error = Some(reader.value()?),
             }
         }
         Ok(Self {
@@ -715,11 +712,7 @@ impl DeviceTrayMoved<'_> {
     /// A copy that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> DeviceTrayMoved<'static> {
-        DeviceTrayMoved {
-            device: Cow::Owned(self.device.into_owned()),
-            id: Cow::Owned(self.id.into_owned()),
-            tray_open: self.tray_open,
-        }
+        DeviceTrayMoved { device: own(self.device), id: own(self.id), tray_open: self.tray_open }
     }
 }
 
@@ -731,9 +724,9 @@ impl<'a> Decode<'a> for DeviceTrayMoved<'a> {
         let mut id = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => device = Some(members.value(reader)?),
-                1 => tray_open = Some(members.value(reader)?),
-                _ => id = Some(members.value(reader)?),
+                0 => device = Some(reader.value()?),
+                1 => tray_open = Some(reader.value()?),
+                _ => id = Some(reader.value()?),
             }
         }
         Ok(Self {
@@ -766,7 +759,7 @@ impl PrManagerStatusChanged<'_> {
     /// A copy that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> PrManagerStatusChanged<'static> {
-        PrManagerStatusChanged { id: Cow::Owned(self.id.into_owned()), connected: self.connected }
+        PrManagerStatusChanged { id: own(self.id), connected: self.connected }
     }
 }
 
@@ -777,8 +770,8 @@ impl<'a> Decode<'a> for PrManagerStatusChanged<'a> {
         let mut id = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => connected = Some(members.value(reader)?),
-                _ => id = Some(members.value(reader)?),
+                0 => connected = Some(reader.value()?),
+                _ => id = Some(reader.value()?),
             }
         }
         Ok(Self { id: required(id, "id", reader)?, connected: required(connected, "connected", reader)? })
@@ -805,7 +798,7 @@ impl BlockExportDeleted<'_> {
     /// A copy that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> BlockExportDeleted<'static> {
-        BlockExportDeleted { id: Cow::Owned(self.id.into_owned()) }
+        BlockExportDeleted { id: own(self.id) }
     }
 }
 
@@ -814,7 +807,7 @@ impl<'a> Decode<'a> for BlockExportDeleted<'a> {
         let mut members = Members::open(reader, &[r#", "id": "#])?;
         let mut id = None;
         while members.next(reader)?.is_some() {
-            id = Some(members.value(reader)?);
+            id = Some(reader.value()?);
         }
         Ok(Self { id: required(id, "id", reader)? })
     }

@@ -2,11 +2,12 @@
 
 //! Reading and writing the types of `control`.
 
-use alloc::{borrow::Cow, vec::Vec};
+use alloc::vec::Vec;
 
 use crate::{
     Capability, Decode, Encode, Error, ErrorClass, VersionInfo, VersionTriple, open_enum,
     reader::{Members, Reader, required},
+    value::own,
     wire::write_text,
 };
 
@@ -24,7 +25,7 @@ impl VersionInfo<'_> {
     /// A copy that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> VersionInfo<'static> {
-        VersionInfo { qemu: self.qemu, package: Cow::Owned(self.package.into_owned()) }
+        VersionInfo { qemu: self.qemu, package: own(self.package) }
     }
 }
 
@@ -35,8 +36,8 @@ impl<'a> Decode<'a> for VersionInfo<'a> {
         let mut package = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => qemu = Some(members.value(reader)?),
-                _ => package = Some(members.value(reader)?),
+                0 => qemu = Some(reader.value()?),
+                _ => package = Some(reader.value()?),
             }
         }
         Ok(Self { qemu: required(qemu, "qemu", reader)?, package: required(package, "package", reader)? })
@@ -61,9 +62,9 @@ impl<'a> Decode<'a> for VersionTriple {
         let mut major = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => micro = Some(members.value(reader)?),
-                1 => minor = Some(members.value(reader)?),
-                _ => major = Some(members.value(reader)?),
+                0 => micro = Some(reader.value()?),
+                1 => minor = Some(reader.value()?),
+                _ => major = Some(reader.value()?),
             }
         }
         Ok(Self {

@@ -2,13 +2,14 @@
 
 //! Reading and writing the types of `devices`.
 
-use alloc::{borrow::Cow, vec::Vec};
+use alloc::vec::Vec;
 
 use crate::{
     AcpiDeviceOst, AcpiSlotType, AcpiostInfo, BalloonChange, CpuPolarizationChange, Decode, DeviceDeleted,
     DeviceUnplugGuestError, Encode, Error, Event, HvBalloonStatusReport, MemUnplugError, MemoryDeviceSizeChange,
     RtcChange, S390CpuPolarization, VfuClientHangup, VserportChange, open_enum,
     reader::{Members, Reader, required},
+    value::own,
     wire::write_text,
 };
 
@@ -16,7 +17,7 @@ impl VserportChange<'_> {
     /// A copy that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> VserportChange<'static> {
-        VserportChange { id: Cow::Owned(self.id.into_owned()), open: self.open }
+        VserportChange { id: own(self.id), open: self.open }
     }
 }
 
@@ -27,8 +28,8 @@ impl<'a> Decode<'a> for VserportChange<'a> {
         let mut id = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => open = Some(members.value(reader)?),
-                _ => id = Some(members.value(reader)?),
+                0 => open = Some(reader.value()?),
+                _ => id = Some(reader.value()?),
             }
         }
         Ok(Self { id: required(id, "id", reader)?, open: required(open, "open", reader)? })
@@ -55,10 +56,7 @@ impl DeviceDeleted<'_> {
     /// A copy that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> DeviceDeleted<'static> {
-        DeviceDeleted {
-            device: self.device.map(|text| Cow::Owned(text.into_owned())),
-            path: Cow::Owned(self.path.into_owned()),
-        }
+        DeviceDeleted { device: self.device.map(own), path: own(self.path) }
     }
 }
 
@@ -69,8 +67,8 @@ impl<'a> Decode<'a> for DeviceDeleted<'a> {
         let mut path = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => device = Some(members.value(reader)?),
-                _ => path = Some(members.value(reader)?),
+                0 => device = Some(reader.value()?),
+                _ => path = Some(reader.value()?),
             }
         }
         Ok(Self { device, path: required(path, "path", reader)? })
@@ -105,10 +103,7 @@ impl DeviceUnplugGuestError<'_> {
     /// A copy that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> DeviceUnplugGuestError<'static> {
-        DeviceUnplugGuestError {
-            device: self.device.map(|text| Cow::Owned(text.into_owned())),
-            path: Cow::Owned(self.path.into_owned()),
-        }
+        DeviceUnplugGuestError { device: self.device.map(own), path: own(self.path) }
     }
 }
 
@@ -119,8 +114,8 @@ impl<'a> Decode<'a> for DeviceUnplugGuestError<'a> {
         let mut path = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => device = Some(members.value(reader)?),
-                _ => path = Some(members.value(reader)?),
+                0 => device = Some(reader.value()?),
+                _ => path = Some(reader.value()?),
             }
         }
         Ok(Self { device, path: required(path, "path", reader)? })
@@ -155,7 +150,7 @@ impl MemUnplugError<'_> {
     /// A copy that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> MemUnplugError<'static> {
-        MemUnplugError { device: Cow::Owned(self.device.into_owned()), msg: Cow::Owned(self.msg.into_owned()) }
+        MemUnplugError { device: own(self.device), msg: own(self.msg) }
     }
 }
 
@@ -166,8 +161,8 @@ impl<'a> Decode<'a> for MemUnplugError<'a> {
         let mut msg = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => device = Some(members.value(reader)?),
-                _ => msg = Some(members.value(reader)?),
+                0 => device = Some(reader.value()?),
+                _ => msg = Some(reader.value()?),
             }
         }
         Ok(Self { device: required(device, "device", reader)?, msg: required(msg, "msg", reader)? })
@@ -203,7 +198,7 @@ impl<'a> Decode<'a> for AcpiDeviceOst<'a> {
         let mut members = Members::open(reader, &[r#", "info": "#])?;
         let mut info = None;
         while members.next(reader)?.is_some() {
-            info = Some(members.value(reader)?);
+            info = Some(reader.value()?);
         }
         Ok(Self { info: required(info, "info", reader)? })
     }
@@ -228,7 +223,7 @@ impl<'a> Decode<'a> for BalloonChange {
         let mut members = Members::open(reader, &[r#", "actual": "#])?;
         let mut actual = None;
         while members.next(reader)?.is_some() {
-            actual = Some(members.value(reader)?);
+            actual = Some(reader.value()?);
         }
         Ok(Self { actual: required(actual, "actual", reader)? })
     }
@@ -255,8 +250,8 @@ impl<'a> Decode<'a> for HvBalloonStatusReport {
         let mut committed = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => available = Some(members.value(reader)?),
-                _ => committed = Some(members.value(reader)?),
+                0 => available = Some(reader.value()?),
+                _ => committed = Some(reader.value()?),
             }
         }
         Ok(Self {
@@ -286,11 +281,7 @@ impl MemoryDeviceSizeChange<'_> {
     /// A copy that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> MemoryDeviceSizeChange<'static> {
-        MemoryDeviceSizeChange {
-            id: self.id.map(|text| Cow::Owned(text.into_owned())),
-            size: self.size,
-            qom_path: Cow::Owned(self.qom_path.into_owned()),
-        }
+        MemoryDeviceSizeChange { id: self.id.map(own), size: self.size, qom_path: own(self.qom_path) }
     }
 }
 
@@ -302,9 +293,9 @@ impl<'a> Decode<'a> for MemoryDeviceSizeChange<'a> {
         let mut id = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => size = Some(members.value(reader)?),
-                1 => qom_path = Some(members.value(reader)?),
-                _ => id = Some(members.value(reader)?),
+                0 => size = Some(reader.value()?),
+                1 => qom_path = Some(reader.value()?),
+                _ => id = Some(reader.value()?),
             }
         }
         Ok(Self { id, size: required(size, "size", reader)?, qom_path: required(qom_path, "qom-path", reader)? })
@@ -337,7 +328,7 @@ impl RtcChange<'_> {
     /// A copy that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> RtcChange<'static> {
-        RtcChange { offset: self.offset, qom_path: Cow::Owned(self.qom_path.into_owned()) }
+        RtcChange { offset: self.offset, qom_path: own(self.qom_path) }
     }
 }
 
@@ -348,8 +339,8 @@ impl<'a> Decode<'a> for RtcChange<'a> {
         let mut qom_path = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => offset = Some(members.value(reader)?),
-                _ => qom_path = Some(members.value(reader)?),
+                0 => offset = Some(reader.value()?),
+                _ => qom_path = Some(reader.value()?),
             }
         }
         Ok(Self { offset: required(offset, "offset", reader)?, qom_path: required(qom_path, "qom-path", reader)? })
@@ -385,7 +376,7 @@ impl<'a> Decode<'a> for CpuPolarizationChange<'a> {
         let mut members = Members::open(reader, &[r#", "polarization": "#])?;
         let mut polarization = None;
         while members.next(reader)?.is_some() {
-            polarization = Some(members.value(reader)?);
+            polarization = Some(reader.value()?);
         }
         Ok(Self { polarization: required(polarization, "polarization", reader)? })
     }
@@ -410,10 +401,10 @@ impl VfuClientHangup<'_> {
     #[must_use]
     pub fn into_owned(self) -> VfuClientHangup<'static> {
         VfuClientHangup {
-            vfu_id: Cow::Owned(self.vfu_id.into_owned()),
-            vfu_qom_path: Cow::Owned(self.vfu_qom_path.into_owned()),
-            dev_id: Cow::Owned(self.dev_id.into_owned()),
-            dev_qom_path: Cow::Owned(self.dev_qom_path.into_owned()),
+            vfu_id: own(self.vfu_id),
+            vfu_qom_path: own(self.vfu_qom_path),
+            dev_id: own(self.dev_id),
+            dev_qom_path: own(self.dev_qom_path),
         }
     }
 }
@@ -430,10 +421,10 @@ impl<'a> Decode<'a> for VfuClientHangup<'a> {
         let mut dev_id = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => vfu_qom_path = Some(members.value(reader)?),
-                1 => vfu_id = Some(members.value(reader)?),
-                2 => dev_qom_path = Some(members.value(reader)?),
-                _ => dev_id = Some(members.value(reader)?),
+                0 => vfu_qom_path = Some(reader.value()?),
+                1 => vfu_id = Some(reader.value()?),
+                2 => dev_qom_path = Some(reader.value()?),
+                _ => dev_id = Some(reader.value()?),
             }
         }
         Ok(Self {
@@ -470,8 +461,8 @@ impl AcpiostInfo<'_> {
     #[must_use]
     pub fn into_owned(self) -> AcpiostInfo<'static> {
         AcpiostInfo {
-            device: self.device.map(|text| Cow::Owned(text.into_owned())),
-            slot: Cow::Owned(self.slot.into_owned()),
+            device: self.device.map(own),
+            slot: own(self.slot),
             slot_type: self.slot_type.into_owned(),
             source: self.source,
             status: self.status,
@@ -492,11 +483,11 @@ impl<'a> Decode<'a> for AcpiostInfo<'a> {
         let mut slot_type = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => device = Some(members.value(reader)?),
-                1 => source = Some(members.value(reader)?),
-                2 => status = Some(members.value(reader)?),
-                3 => slot = Some(members.value(reader)?),
-                _ => slot_type = Some(members.value(reader)?),
+                0 => device = Some(reader.value()?),
+                1 => source = Some(reader.value()?),
+                2 => status = Some(reader.value()?),
+                3 => slot = Some(reader.value()?),
+                _ => slot_type = Some(reader.value()?),
             }
         }
         Ok(Self {

@@ -2,13 +2,14 @@
 
 //! Reading and writing the types of `display`.
 
-use alloc::{borrow::Cow, vec::Vec};
+use alloc::vec::Vec;
 
 use crate::{
     Decode, Encode, Error, Event, NetworkAddressFamily, SpiceBasicInfo, SpiceChannel, SpiceConnected,
     SpiceDisconnected, SpiceInfo, SpiceInitialized, SpiceQueryMouseMode, SpiceServerInfo, VncBasicInfo, VncClientInfo,
     VncConnected, VncDisconnected, VncInitialized, VncServerInfo, open_enum,
     reader::{Members, Reader, required},
+    value::own,
     wire::write_text,
 };
 
@@ -27,8 +28,8 @@ impl<'a> Decode<'a> for SpiceConnected<'a> {
         let mut client = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => server = Some(members.value(reader)?),
-                _ => client = Some(members.value(reader)?),
+                0 => server = Some(reader.value()?),
+                _ => client = Some(reader.value()?),
             }
         }
         Ok(Self { server: required(server, "server", reader)?, client: required(client, "client", reader)? })
@@ -66,8 +67,8 @@ impl<'a> Decode<'a> for SpiceInitialized<'a> {
         let mut client = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => server = Some(members.value(reader)?),
-                _ => client = Some(members.value(reader)?),
+                0 => server = Some(reader.value()?),
+                _ => client = Some(reader.value()?),
             }
         }
         Ok(Self { server: required(server, "server", reader)?, client: required(client, "client", reader)? })
@@ -105,8 +106,8 @@ impl<'a> Decode<'a> for SpiceDisconnected<'a> {
         let mut client = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => server = Some(members.value(reader)?),
-                _ => client = Some(members.value(reader)?),
+                0 => server = Some(reader.value()?),
+                _ => client = Some(reader.value()?),
             }
         }
         Ok(Self { server: required(server, "server", reader)?, client: required(client, "client", reader)? })
@@ -144,8 +145,8 @@ impl<'a> Decode<'a> for VncConnected<'a> {
         let mut client = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => server = Some(members.value(reader)?),
-                _ => client = Some(members.value(reader)?),
+                0 => server = Some(reader.value()?),
+                _ => client = Some(reader.value()?),
             }
         }
         Ok(Self { server: required(server, "server", reader)?, client: required(client, "client", reader)? })
@@ -183,8 +184,8 @@ impl<'a> Decode<'a> for VncInitialized<'a> {
         let mut client = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => server = Some(members.value(reader)?),
-                _ => client = Some(members.value(reader)?),
+                0 => server = Some(reader.value()?),
+                _ => client = Some(reader.value()?),
             }
         }
         Ok(Self { server: required(server, "server", reader)?, client: required(client, "client", reader)? })
@@ -222,8 +223,8 @@ impl<'a> Decode<'a> for VncDisconnected<'a> {
         let mut client = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => server = Some(members.value(reader)?),
-                _ => client = Some(members.value(reader)?),
+                0 => server = Some(reader.value()?),
+                _ => client = Some(reader.value()?),
             }
         }
         Ok(Self { server: required(server, "server", reader)?, client: required(client, "client", reader)? })
@@ -257,11 +258,7 @@ impl SpiceBasicInfo<'_> {
     /// A copy that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> SpiceBasicInfo<'static> {
-        SpiceBasicInfo {
-            host: Cow::Owned(self.host.into_owned()),
-            port: Cow::Owned(self.port.into_owned()),
-            family: self.family.into_owned(),
-        }
+        SpiceBasicInfo { host: own(self.host), port: own(self.port), family: self.family.into_owned() }
     }
 }
 
@@ -273,9 +270,9 @@ impl<'a> Decode<'a> for SpiceBasicInfo<'a> {
         let mut host = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => port = Some(members.value(reader)?),
-                1 => family = Some(members.value(reader)?),
-                _ => host = Some(members.value(reader)?),
+                0 => port = Some(reader.value()?),
+                1 => family = Some(reader.value()?),
+                _ => host = Some(reader.value()?),
             }
         }
         Ok(Self {
@@ -303,8 +300,8 @@ impl SpiceChannel<'_> {
     #[must_use]
     pub fn into_owned(self) -> SpiceChannel<'static> {
         SpiceChannel {
-            host: Cow::Owned(self.host.into_owned()),
-            port: Cow::Owned(self.port.into_owned()),
+            host: own(self.host),
+            port: own(self.port),
             family: self.family.into_owned(),
             connection_id: self.connection_id,
             channel_type: self.channel_type,
@@ -337,13 +334,13 @@ impl<'a> Decode<'a> for SpiceChannel<'a> {
         let mut tls = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => port = Some(members.value(reader)?),
-                1 => family = Some(members.value(reader)?),
-                2 => channel_type = Some(members.value(reader)?),
-                3 => connection_id = Some(members.value(reader)?),
-                4 => host = Some(members.value(reader)?),
-                5 => channel_id = Some(members.value(reader)?),
-                _ => tls = Some(members.value(reader)?),
+                0 => port = Some(reader.value()?),
+                1 => family = Some(reader.value()?),
+                2 => channel_type = Some(reader.value()?),
+                3 => connection_id = Some(reader.value()?),
+                4 => host = Some(reader.value()?),
+                5 => channel_id = Some(reader.value()?),
+                _ => tls = Some(reader.value()?),
             }
         }
         Ok(Self {
@@ -385,11 +382,11 @@ impl SpiceInfo<'_> {
         SpiceInfo {
             enabled: self.enabled,
             migrated: self.migrated,
-            host: self.host.map(|text| Cow::Owned(text.into_owned())),
+            host: self.host.map(own),
             port: self.port,
             tls_port: self.tls_port,
-            auth: self.auth.map(|text| Cow::Owned(text.into_owned())),
-            compiled_version: self.compiled_version.map(|text| Cow::Owned(text.into_owned())),
+            auth: self.auth.map(own),
+            compiled_version: self.compiled_version.map(own),
             mouse_mode: self.mouse_mode.into_owned(),
             channels: self.channels.map(|items| items.into_iter().map(SpiceChannel::into_owned).collect()),
         }
@@ -423,15 +420,15 @@ impl<'a> Decode<'a> for SpiceInfo<'a> {
         let mut mouse_mode = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => migrated = Some(members.value(reader)?),
-                1 => enabled = Some(members.value(reader)?),
-                2 => auth = Some(members.value(reader)?),
-                3 => port = Some(members.value(reader)?),
-                4 => compiled_version = Some(members.value(reader)?),
-                5 => tls_port = Some(members.value(reader)?),
-                6 => host = Some(members.value(reader)?),
-                7 => channels = Some(members.value(reader)?),
-                _ => mouse_mode = Some(members.value(reader)?),
+                0 => migrated = Some(reader.value()?),
+                1 => enabled = Some(reader.value()?),
+                2 => auth = Some(reader.value()?),
+                3 => port = Some(reader.value()?),
+                4 => compiled_version = Some(reader.value()?),
+                5 => tls_port = Some(reader.value()?),
+                6 => host = Some(reader.value()?),
+                7 => channels = Some(reader.value()?),
+                _ => mouse_mode = Some(reader.value()?),
             }
         }
         Ok(Self {
@@ -497,10 +494,10 @@ impl SpiceServerInfo<'_> {
     #[must_use]
     pub fn into_owned(self) -> SpiceServerInfo<'static> {
         SpiceServerInfo {
-            host: Cow::Owned(self.host.into_owned()),
-            port: Cow::Owned(self.port.into_owned()),
+            host: own(self.host),
+            port: own(self.port),
             family: self.family.into_owned(),
-            auth: self.auth.map(|text| Cow::Owned(text.into_owned())),
+            auth: self.auth.map(own),
         }
     }
 }
@@ -515,10 +512,10 @@ impl<'a> Decode<'a> for SpiceServerInfo<'a> {
         let mut host = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => auth = Some(members.value(reader)?),
-                1 => port = Some(members.value(reader)?),
-                2 => family = Some(members.value(reader)?),
-                _ => host = Some(members.value(reader)?),
+                0 => auth = Some(reader.value()?),
+                1 => port = Some(reader.value()?),
+                2 => family = Some(reader.value()?),
+                _ => host = Some(reader.value()?),
             }
         }
         Ok(Self {
@@ -557,8 +554,8 @@ impl VncBasicInfo<'_> {
     #[must_use]
     pub fn into_owned(self) -> VncBasicInfo<'static> {
         VncBasicInfo {
-            host: Cow::Owned(self.host.into_owned()),
-            service: Cow::Owned(self.service.into_owned()),
+            host: own(self.host),
+            service: own(self.service),
             family: self.family.into_owned(),
             websocket: self.websocket,
         }
@@ -575,10 +572,10 @@ impl<'a> Decode<'a> for VncBasicInfo<'a> {
         let mut websocket = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => family = Some(members.value(reader)?),
-                1 => service = Some(members.value(reader)?),
-                2 => host = Some(members.value(reader)?),
-                _ => websocket = Some(members.value(reader)?),
+                0 => family = Some(reader.value()?),
+                1 => service = Some(reader.value()?),
+                2 => host = Some(reader.value()?),
+                _ => websocket = Some(reader.value()?),
             }
         }
         Ok(Self {
@@ -609,12 +606,12 @@ impl VncClientInfo<'_> {
     #[must_use]
     pub fn into_owned(self) -> VncClientInfo<'static> {
         VncClientInfo {
-            host: Cow::Owned(self.host.into_owned()),
-            service: Cow::Owned(self.service.into_owned()),
+            host: own(self.host),
+            service: own(self.service),
             family: self.family.into_owned(),
             websocket: self.websocket,
-            x509_dname: self.x509_dname.map(|text| Cow::Owned(text.into_owned())),
-            sasl_username: self.sasl_username.map(|text| Cow::Owned(text.into_owned())),
+            x509_dname: self.x509_dname.map(own),
+            sasl_username: self.sasl_username.map(own),
         }
     }
 }
@@ -640,12 +637,12 @@ impl<'a> Decode<'a> for VncClientInfo<'a> {
         let mut sasl_username = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => family = Some(members.value(reader)?),
-                1 => service = Some(members.value(reader)?),
-                2 => x509_dname = Some(members.value(reader)?),
-                3 => host = Some(members.value(reader)?),
-                4 => websocket = Some(members.value(reader)?),
-                _ => sasl_username = Some(members.value(reader)?),
+                0 => family = Some(reader.value()?),
+                1 => service = Some(reader.value()?),
+                2 => x509_dname = Some(reader.value()?),
+                3 => host = Some(reader.value()?),
+                4 => websocket = Some(reader.value()?),
+                _ => sasl_username = Some(reader.value()?),
             }
         }
         Ok(Self {
@@ -689,11 +686,11 @@ impl VncServerInfo<'_> {
     #[must_use]
     pub fn into_owned(self) -> VncServerInfo<'static> {
         VncServerInfo {
-            host: Cow::Owned(self.host.into_owned()),
-            service: Cow::Owned(self.service.into_owned()),
+            host: own(self.host),
+            service: own(self.service),
             family: self.family.into_owned(),
             websocket: self.websocket,
-            auth: self.auth.map(|text| Cow::Owned(text.into_owned())),
+            auth: self.auth.map(own),
         }
     }
 }
@@ -711,11 +708,11 @@ impl<'a> Decode<'a> for VncServerInfo<'a> {
         let mut websocket = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => auth = Some(members.value(reader)?),
-                1 => family = Some(members.value(reader)?),
-                2 => service = Some(members.value(reader)?),
-                3 => host = Some(members.value(reader)?),
-                _ => websocket = Some(members.value(reader)?),
+                0 => auth = Some(reader.value()?),
+                1 => family = Some(reader.value()?),
+                2 => service = Some(reader.value()?),
+                3 => host = Some(reader.value()?),
+                _ => websocket = Some(reader.value()?),
             }
         }
         Ok(Self {

@@ -2,12 +2,13 @@
 
 //! Reading and writing the types of `migration`.
 
-use alloc::{borrow::Cow, vec::Vec};
+use alloc::vec::Vec;
 
 use crate::{
     ColoExit, ColoExitReason, ColoMode, Decode, DumpCompleted, DumpQueryResult, DumpStatus, Encode, Error, Event,
     Migration, MigrationPass, MigrationStatus, QapiVfioMigrationState, VfioMigration, open_enum,
     reader::{Members, Reader, required},
+    value::own,
     wire::write_text,
 };
 
@@ -24,7 +25,7 @@ impl<'a> Decode<'a> for Migration<'a> {
         let mut members = Members::open(reader, &[r#", "status": "#])?;
         let mut status = None;
         while members.next(reader)?.is_some() {
-            status = Some(members.value(reader)?);
+            status = Some(reader.value()?);
         }
         Ok(Self { status: required(status, "status", reader)? })
     }
@@ -49,7 +50,7 @@ impl<'a> Decode<'a> for MigrationPass {
         let mut members = Members::open(reader, &[r#", "pass": "#])?;
         let mut pass = None;
         while members.next(reader)?.is_some() {
-            pass = Some(members.value(reader)?);
+            pass = Some(reader.value()?);
         }
         Ok(Self { pass: required(pass, "pass", reader)? })
     }
@@ -84,8 +85,8 @@ impl<'a> Decode<'a> for ColoExit<'a> {
         let mut reason = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => mode = Some(members.value(reader)?),
-                _ => reason = Some(members.value(reader)?),
+                0 => mode = Some(reader.value()?),
+                _ => reason = Some(reader.value()?),
             }
         }
         Ok(Self { mode: required(mode, "mode", reader)?, reason: required(reason, "reason", reader)? })
@@ -113,8 +114,8 @@ impl VfioMigration<'_> {
     #[must_use]
     pub fn into_owned(self) -> VfioMigration<'static> {
         VfioMigration {
-            device_id: Cow::Owned(self.device_id.into_owned()),
-            qom_path: Cow::Owned(self.qom_path.into_owned()),
+            device_id: own(self.device_id),
+            qom_path: own(self.qom_path),
             device_state: self.device_state.into_owned(),
         }
     }
@@ -128,9 +129,9 @@ impl<'a> Decode<'a> for VfioMigration<'a> {
         let mut qom_path = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => device_state = Some(members.value(reader)?),
-                1 => device_id = Some(members.value(reader)?),
-                _ => qom_path = Some(members.value(reader)?),
+                0 => device_state = Some(reader.value()?),
+                1 => device_id = Some(reader.value()?),
+                _ => qom_path = Some(reader.value()?),
             }
         }
         Ok(Self {
@@ -163,7 +164,7 @@ impl DumpCompleted<'_> {
     /// A copy that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> DumpCompleted<'static> {
-        DumpCompleted { result: self.result.into_owned(), error: self.error.map(|text| Cow::Owned(text.into_owned())) }
+        DumpCompleted { result: self.result.into_owned(), error: self.error.map(own) }
     }
 }
 
@@ -174,8 +175,8 @@ impl<'a> Decode<'a> for DumpCompleted<'a> {
         let mut error = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => result = Some(members.value(reader)?),
-                _ => error = Some(members.value(reader)?),
+                0 => result = Some(reader.value()?),
+                _ => error = Some(reader.value()?),
             }
         }
         Ok(Self { result: required(result, "result", reader)?, error })
@@ -228,9 +229,9 @@ impl<'a> Decode<'a> for DumpQueryResult<'a> {
         let mut completed = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => total = Some(members.value(reader)?),
-                1 => status = Some(members.value(reader)?),
-                _ => completed = Some(members.value(reader)?),
+                0 => total = Some(reader.value()?),
+                1 => status = Some(reader.value()?),
+                _ => completed = Some(reader.value()?),
             }
         }
         Ok(Self {

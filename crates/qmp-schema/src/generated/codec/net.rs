@@ -2,7 +2,7 @@
 
 //! Reading and writing the types of `net`.
 
-use alloc::{borrow::Cow, vec::Vec};
+use alloc::vec::Vec;
 
 use crate::{
     Decode, Encode, Error, Event, FailoverNegotiated, FdSocketAddress, InetSocketAddress, NetdevStreamConnected,
@@ -10,6 +10,7 @@ use crate::{
     RdmaGidStatusChanged, SocketAddress, SocketAddressType, UnixSocketAddress, UnplugPrimary, VsockSocketAddress,
     open_enum,
     reader::{Members, Reader, required},
+    value::own,
     wire::write_text,
 };
 
@@ -17,10 +18,7 @@ impl NicRxFilterChanged<'_> {
     /// A copy that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> NicRxFilterChanged<'static> {
-        NicRxFilterChanged {
-            name: self.name.map(|text| Cow::Owned(text.into_owned())),
-            path: Cow::Owned(self.path.into_owned()),
-        }
+        NicRxFilterChanged { name: self.name.map(own), path: own(self.path) }
     }
 }
 
@@ -31,8 +29,8 @@ impl<'a> Decode<'a> for NicRxFilterChanged<'a> {
         let mut path = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => name = Some(members.value(reader)?),
-                _ => path = Some(members.value(reader)?),
+                0 => name = Some(reader.value()?),
+                _ => path = Some(reader.value()?),
             }
         }
         Ok(Self { name, path: required(path, "path", reader)? })
@@ -67,7 +65,7 @@ impl FailoverNegotiated<'_> {
     /// A copy that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> FailoverNegotiated<'static> {
-        FailoverNegotiated { device_id: Cow::Owned(self.device_id.into_owned()) }
+        FailoverNegotiated { device_id: own(self.device_id) }
     }
 }
 
@@ -76,7 +74,7 @@ impl<'a> Decode<'a> for FailoverNegotiated<'a> {
         let mut members = Members::open(reader, &[r#", "device-id": "#])?;
         let mut device_id = None;
         while members.next(reader)?.is_some() {
-            device_id = Some(members.value(reader)?);
+            device_id = Some(reader.value()?);
         }
         Ok(Self { device_id: required(device_id, "device-id", reader)? })
     }
@@ -100,7 +98,7 @@ impl UnplugPrimary<'_> {
     /// A copy that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> UnplugPrimary<'static> {
-        UnplugPrimary { device_id: Cow::Owned(self.device_id.into_owned()) }
+        UnplugPrimary { device_id: own(self.device_id) }
     }
 }
 
@@ -109,7 +107,7 @@ impl<'a> Decode<'a> for UnplugPrimary<'a> {
         let mut members = Members::open(reader, &[r#", "device-id": "#])?;
         let mut device_id = None;
         while members.next(reader)?.is_some() {
-            device_id = Some(members.value(reader)?);
+            device_id = Some(reader.value()?);
         }
         Ok(Self { device_id: required(device_id, "device-id", reader)? })
     }
@@ -133,7 +131,7 @@ impl NetdevStreamConnected<'_> {
     /// A copy that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> NetdevStreamConnected<'static> {
-        NetdevStreamConnected { netdev_id: Cow::Owned(self.netdev_id.into_owned()), addr: self.addr.into_owned() }
+        NetdevStreamConnected { netdev_id: own(self.netdev_id), addr: self.addr.into_owned() }
     }
 }
 
@@ -144,8 +142,8 @@ impl<'a> Decode<'a> for NetdevStreamConnected<'a> {
         let mut addr = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => netdev_id = Some(members.value(reader)?),
-                _ => addr = Some(members.value(reader)?),
+                0 => netdev_id = Some(reader.value()?),
+                _ => addr = Some(reader.value()?),
             }
         }
         Ok(Self { netdev_id: required(netdev_id, "netdev-id", reader)?, addr: required(addr, "addr", reader)? })
@@ -172,7 +170,7 @@ impl NetdevStreamDisconnected<'_> {
     /// A copy that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> NetdevStreamDisconnected<'static> {
-        NetdevStreamDisconnected { netdev_id: Cow::Owned(self.netdev_id.into_owned()) }
+        NetdevStreamDisconnected { netdev_id: own(self.netdev_id) }
     }
 }
 
@@ -181,7 +179,7 @@ impl<'a> Decode<'a> for NetdevStreamDisconnected<'a> {
         let mut members = Members::open(reader, &[r#", "netdev-id": "#])?;
         let mut netdev_id = None;
         while members.next(reader)?.is_some() {
-            netdev_id = Some(members.value(reader)?);
+            netdev_id = Some(reader.value()?);
         }
         Ok(Self { netdev_id: required(netdev_id, "netdev-id", reader)? })
     }
@@ -205,10 +203,7 @@ impl NetdevVhostUserConnected<'_> {
     /// A copy that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> NetdevVhostUserConnected<'static> {
-        NetdevVhostUserConnected {
-            netdev_id: Cow::Owned(self.netdev_id.into_owned()),
-            chardev_id: Cow::Owned(self.chardev_id.into_owned()),
-        }
+        NetdevVhostUserConnected { netdev_id: own(self.netdev_id), chardev_id: own(self.chardev_id) }
     }
 }
 
@@ -219,8 +214,8 @@ impl<'a> Decode<'a> for NetdevVhostUserConnected<'a> {
         let mut chardev_id = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => netdev_id = Some(members.value(reader)?),
-                _ => chardev_id = Some(members.value(reader)?),
+                0 => netdev_id = Some(reader.value()?),
+                _ => chardev_id = Some(reader.value()?),
             }
         }
         Ok(Self {
@@ -250,7 +245,7 @@ impl NetdevVhostUserDisconnected<'_> {
     /// A copy that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> NetdevVhostUserDisconnected<'static> {
-        NetdevVhostUserDisconnected { netdev_id: Cow::Owned(self.netdev_id.into_owned()) }
+        NetdevVhostUserDisconnected { netdev_id: own(self.netdev_id) }
     }
 }
 
@@ -259,7 +254,7 @@ impl<'a> Decode<'a> for NetdevVhostUserDisconnected<'a> {
         let mut members = Members::open(reader, &[r#", "netdev-id": "#])?;
         let mut netdev_id = None;
         while members.next(reader)?.is_some() {
-            netdev_id = Some(members.value(reader)?);
+            netdev_id = Some(reader.value()?);
         }
         Ok(Self { netdev_id: required(netdev_id, "netdev-id", reader)? })
     }
@@ -284,7 +279,7 @@ impl RdmaGidStatusChanged<'_> {
     #[must_use]
     pub fn into_owned(self) -> RdmaGidStatusChanged<'static> {
         RdmaGidStatusChanged {
-            netdev: Cow::Owned(self.netdev.into_owned()),
+            netdev: own(self.netdev),
             gid_status: self.gid_status,
             subnet_prefix: self.subnet_prefix,
             interface_id: self.interface_id,
@@ -304,10 +299,10 @@ impl<'a> Decode<'a> for RdmaGidStatusChanged<'a> {
         let mut subnet_prefix = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => netdev = Some(members.value(reader)?),
-                1 => interface_id = Some(members.value(reader)?),
-                2 => gid_status = Some(members.value(reader)?),
-                _ => subnet_prefix = Some(members.value(reader)?),
+                0 => netdev = Some(reader.value()?),
+                1 => interface_id = Some(reader.value()?),
+                2 => gid_status = Some(reader.value()?),
+                _ => subnet_prefix = Some(reader.value()?),
             }
         }
         Ok(Self {
@@ -343,7 +338,7 @@ impl FdSocketAddress<'_> {
     /// A copy that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> FdSocketAddress<'static> {
-        FdSocketAddress { str: Cow::Owned(self.str.into_owned()) }
+        FdSocketAddress { str: own(self.str) }
     }
 }
 
@@ -352,7 +347,7 @@ impl<'a> Decode<'a> for FdSocketAddress<'a> {
         let mut members = Members::open(reader, &[r#", "str": "#])?;
         let mut str = None;
         while members.next(reader)?.is_some() {
-            str = Some(members.value(reader)?);
+            str = Some(reader.value()?);
         }
         Ok(Self { str: required(str, "str", reader)? })
     }
@@ -371,8 +366,8 @@ impl InetSocketAddress<'_> {
     #[must_use]
     pub fn into_owned(self) -> InetSocketAddress<'static> {
         InetSocketAddress {
-            host: Cow::Owned(self.host.into_owned()),
-            port: Cow::Owned(self.port.into_owned()),
+            host: own(self.host),
+            port: own(self.port),
             numeric: self.numeric,
             to: self.to,
             ipv4: self.ipv4,
@@ -417,17 +412,17 @@ impl<'a> Decode<'a> for InetSocketAddress<'a> {
         let mut keep_alive_count = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => numeric = Some(members.value(reader)?),
-                1 => port = Some(members.value(reader)?),
-                2 => mptcp = Some(members.value(reader)?),
-                3 => keep_alive_interval = Some(members.value(reader)?),
-                4 => ipv6 = Some(members.value(reader)?),
-                5 => ipv4 = Some(members.value(reader)?),
-                6 => keep_alive_idle = Some(members.value(reader)?),
-                7 => host = Some(members.value(reader)?),
-                8 => keep_alive = Some(members.value(reader)?),
-                9 => to = Some(members.value(reader)?),
-                _ => keep_alive_count = Some(members.value(reader)?),
+                0 => numeric = Some(reader.value()?),
+                1 => port = Some(reader.value()?),
+                2 => mptcp = Some(reader.value()?),
+                3 => keep_alive_interval = Some(reader.value()?),
+                4 => ipv6 = Some(reader.value()?),
+                5 => ipv4 = Some(reader.value()?),
+                6 => keep_alive_idle = Some(reader.value()?),
+                7 => host = Some(reader.value()?),
+                8 => keep_alive = Some(reader.value()?),
+                9 => to = Some(reader.value()?),
+                _ => keep_alive_count = Some(reader.value()?),
             }
         }
         Ok(Self {
@@ -624,7 +619,7 @@ impl UnixSocketAddress<'_> {
     /// A copy that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> UnixSocketAddress<'static> {
-        UnixSocketAddress { path: Cow::Owned(self.path.into_owned()), r#abstract: self.r#abstract, tight: self.tight }
+        UnixSocketAddress { path: own(self.path), r#abstract: self.r#abstract, tight: self.tight }
     }
 }
 
@@ -636,9 +631,9 @@ impl<'a> Decode<'a> for UnixSocketAddress<'a> {
         let mut tight = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => r#abstract = Some(members.value(reader)?),
-                1 => path = Some(members.value(reader)?),
-                _ => tight = Some(members.value(reader)?),
+                0 => r#abstract = Some(reader.value()?),
+                1 => path = Some(reader.value()?),
+                _ => tight = Some(reader.value()?),
             }
         }
         Ok(Self { path: required(path, "path", reader)?, r#abstract, tight })
@@ -671,7 +666,7 @@ impl VsockSocketAddress<'_> {
     /// A copy that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> VsockSocketAddress<'static> {
-        VsockSocketAddress { cid: Cow::Owned(self.cid.into_owned()), port: Cow::Owned(self.port.into_owned()) }
+        VsockSocketAddress { cid: own(self.cid), port: own(self.port) }
     }
 }
 
@@ -682,8 +677,8 @@ impl<'a> Decode<'a> for VsockSocketAddress<'a> {
         let mut cid = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => port = Some(members.value(reader)?),
-                _ => cid = Some(members.value(reader)?),
+                0 => port = Some(reader.value()?),
+                _ => cid = Some(reader.value()?),
             }
         }
         Ok(Self { cid: required(cid, "cid", reader)?, port: required(port, "port", reader)? })

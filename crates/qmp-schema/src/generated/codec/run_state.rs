@@ -2,7 +2,7 @@
 
 //! Reading and writing the types of `run_state`.
 
-use alloc::{borrow::Cow, vec::Vec};
+use alloc::vec::Vec;
 
 use crate::{
     Decode, Encode, Error, Event, GuestCrashloaded, GuestPanicAction, GuestPanicInformation,
@@ -11,6 +11,7 @@ use crate::{
     MemoryFailureRecipient, Object, Reset, S390CrashReason, Shutdown, ShutdownCause, Watchdog, WatchdogAction,
     open_enum,
     reader::{Members, Reader, required},
+    value::own,
     wire::write_text,
 };
 
@@ -29,8 +30,8 @@ impl<'a> Decode<'a> for Shutdown<'a> {
         let mut reason = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => guest = Some(members.value(reader)?),
-                _ => reason = Some(members.value(reader)?),
+                0 => guest = Some(reader.value()?),
+                _ => reason = Some(reader.value()?),
             }
         }
         Ok(Self { guest: required(guest, "guest", reader)?, reason: required(reason, "reason", reader)? })
@@ -68,8 +69,8 @@ impl<'a> Decode<'a> for Reset<'a> {
         let mut reason = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => guest = Some(members.value(reader)?),
-                _ => reason = Some(members.value(reader)?),
+                0 => guest = Some(reader.value()?),
+                _ => reason = Some(reader.value()?),
             }
         }
         Ok(Self { guest: required(guest, "guest", reader)?, reason: required(reason, "reason", reader)? })
@@ -105,7 +106,7 @@ impl<'a> Decode<'a> for Watchdog<'a> {
         let mut members = Members::open(reader, &[r#", "action": "#])?;
         let mut action = None;
         while members.next(reader)?.is_some() {
-            action = Some(members.value(reader)?);
+            action = Some(reader.value()?);
         }
         Ok(Self { action: required(action, "action", reader)? })
     }
@@ -140,8 +141,8 @@ impl<'a> Decode<'a> for GuestPanicked<'a> {
         let mut info = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => action = Some(members.value(reader)?),
-                _ => info = Some(members.value(reader)?),
+                0 => action = Some(reader.value()?),
+                _ => info = Some(reader.value()?),
             }
         }
         Ok(Self { action: required(action, "action", reader)?, info })
@@ -181,8 +182,8 @@ impl<'a> Decode<'a> for GuestCrashloaded<'a> {
         let mut info = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => action = Some(members.value(reader)?),
-                _ => info = Some(members.value(reader)?),
+                0 => action = Some(reader.value()?),
+                _ => info = Some(reader.value()?),
             }
         }
         Ok(Self { action: required(action, "action", reader)?, info })
@@ -223,9 +224,9 @@ impl<'a> Decode<'a> for MemoryFailure<'a> {
         let mut action = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => flags = Some(members.value(reader)?),
-                1 => recipient = Some(members.value(reader)?),
-                _ => action = Some(members.value(reader)?),
+                0 => flags = Some(reader.value()?),
+                1 => recipient = Some(reader.value()?),
+                _ => action = Some(reader.value()?),
             }
         }
         Ok(Self {
@@ -348,11 +349,11 @@ impl<'a> Decode<'a> for GuestPanicInformationHyperV {
         let mut arg1 = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => arg5 = Some(members.value(reader)?),
-                1 => arg4 = Some(members.value(reader)?),
-                2 => arg3 = Some(members.value(reader)?),
-                3 => arg2 = Some(members.value(reader)?),
-                _ => arg1 = Some(members.value(reader)?),
+                0 => arg5 = Some(reader.value()?),
+                1 => arg4 = Some(reader.value()?),
+                2 => arg3 = Some(reader.value()?),
+                3 => arg2 = Some(reader.value()?),
+                _ => arg1 = Some(reader.value()?),
             }
         }
         Ok(Self {
@@ -404,10 +405,10 @@ impl<'a> Decode<'a> for GuestPanicInformationS390<'a> {
         let mut psw_mask = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => core = Some(members.value(reader)?),
-                1 => psw_addr = Some(members.value(reader)?),
-                2 => reason = Some(members.value(reader)?),
-                _ => psw_mask = Some(members.value(reader)?),
+                0 => core = Some(reader.value()?),
+                1 => psw_addr = Some(reader.value()?),
+                2 => reason = Some(reader.value()?),
+                _ => psw_mask = Some(reader.value()?),
             }
         }
         Ok(Self {
@@ -440,8 +441,8 @@ impl<'a> Decode<'a> for GuestPanicInformationSev {
         let mut set = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => code = Some(members.value(reader)?),
-                _ => set = Some(members.value(reader)?),
+                0 => code = Some(reader.value()?),
+                _ => set = Some(reader.value()?),
             }
         }
         Ok(Self { set: required(set, "set", reader)?, code: required(code, "code", reader)? })
@@ -462,11 +463,7 @@ impl GuestPanicInformationTdx<'_> {
     /// A copy that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> GuestPanicInformationTdx<'static> {
-        GuestPanicInformationTdx {
-            error_code: self.error_code,
-            message: Cow::Owned(self.message.into_owned()),
-            gpa: self.gpa,
-        }
+        GuestPanicInformationTdx { error_code: self.error_code, message: own(self.message), gpa: self.gpa }
     }
 }
 
@@ -478,9 +475,9 @@ impl<'a> Decode<'a> for GuestPanicInformationTdx<'a> {
         let mut gpa = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => error_code = Some(members.value(reader)?),
-                1 => message = Some(members.value(reader)?),
-                _ => gpa = Some(members.value(reader)?),
+                0 => error_code = Some(reader.value()?),
+                1 => message = Some(reader.value()?),
+                _ => gpa = Some(reader.value()?),
             }
         }
         Ok(Self {
@@ -525,8 +522,8 @@ impl<'a> Decode<'a> for MemoryFailureFlags {
         let mut action_required = None;
         while let Some(member) = members.next(reader)? {
             match member {
-                0 => recursive = Some(members.value(reader)?),
-                _ => action_required = Some(members.value(reader)?),
+                0 => recursive = Some(reader.value()?),
+                _ => action_required = Some(reader.value()?),
             }
         }
         Ok(Self {
