@@ -49,7 +49,7 @@ impl<'a> Upgrade<'a> {
         let accept = base64(sha.finish());
         let protocol: &[u8] = if self.protocol { b"Sec-WebSocket-Protocol: binary\r\n" } else { b"" };
         let parts: [&[u8]; 4] = [
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
             &accept,
             b"\r\n",
             protocol,

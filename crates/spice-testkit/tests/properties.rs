@@ -102,6 +102,7 @@ fn generated_conversations_reach_every_outcome() {
         let Ok(story) = Conversation::straight(&mut Unstructured::new(&buffer)) else { continue };
         for fact in story.facts.iter().flatten() {
             let name = match fact {
+                Fact::Mechanism(_) => "Mechanism".to_owned(),
                 Fact::Refused { form, .. } => format!("refused {form:?}"),
                 Fact::Linked { header, evidence } => format!("linked {header:?} {evidence:?}"),
                 other => format!("{other:?}").split([' ', '(']).next().unwrap_or("").to_owned(),

@@ -1,7 +1,7 @@
 use arbitrary::{Arbitrary, Result, Unstructured};
 use spice_link::{AuthMechanism, Evidence, HeaderKind, LinkErrorCode, RefusalForm, Side};
 
-use super::{Mess, Reply, SaslExchange, near};
+use super::{Mess, Reply, SaslExchange, near, rarely};
 use crate::{
     facts::Fact,
     oracles::link::{Verdict, judge},
@@ -89,9 +89,9 @@ impl Conversation {
                 return Ok(());
             }
         }
-        let sasl_server = u.ratio(1, 3)?;
+        let sasl_server = rarely(u, 3)?;
         let offered =
-            if u.ratio(1, 16)? { 0 } else { u32::from(sasl_server) << 2 | u32::from(!sasl_server) << 1 | 0x9 };
+            if rarely(u, 16)? { 0 } else { u32::from(sasl_server) << 2 | u32::from(!sasl_server) << 1 | 0x9 };
         let reply = Reply { common: vec![offered], ..Reply::default() };
         self.say(Side::Server, reply.bytes());
         self.fact(Fact::Reply { common: reply.common.clone(), channel: reply.channel.clone() });
@@ -105,7 +105,7 @@ impl Conversation {
             return self.ticket(u, fresh, header);
         }
         let usual = if sasl_server { AuthMechanism::SASL } else { AuthMechanism::SPICE };
-        let mechanism = AuthMechanism(if u.ratio(1, 8)? { near(u, usual.0, &[0, 3])? } else { usual.0 });
+        let mechanism = AuthMechanism(if rarely(u, 8)? { near(u, usual.0, &[0, 3])? } else { usual.0 });
         self.say(Side::Client, mechanism.0.to_le_bytes().to_vec());
         self.fact(Fact::Mechanism(mechanism));
         match mechanism {
@@ -153,7 +153,7 @@ impl Conversation {
     ) -> Result<()> {
         let layer = sasl.filter(|exchange| exchange.layer);
         let wrap = |bytes: Vec<u8>| layer.map_or(bytes.clone(), |exchange| exchange.wrap(&bytes));
-        let code = if u.ratio(1, 4)? { *u.choose(&[7u32, 8, 9])? } else { 0 };
+        let code = if rarely(u, 4)? { *u.choose(&[7u32, 8, 9])? } else { 0 };
         self.say(Side::Server, wrap(code.to_le_bytes().to_vec()));
         if layer.is_some() {
             self.fact(Fact::HiddenResult);
@@ -172,7 +172,7 @@ impl Conversation {
         }
         self.fact(Fact::Linked { header, evidence: Evidence::Result });
         if fresh {
-            let id = if u.ratio(1, 2)? { 0x8000_0001 } else { u.arbitrary::<u32>()?.max(1) };
+            let id = if rarely(u, 2)? { 0x8000_0001 } else { u.arbitrary::<u32>()?.max(1) };
             self.say(Side::Server, message(header, 1, 103, &[&id.to_le_bytes()[..], &[0; 28]].concat()));
             self.fact(Fact::SessionId(id));
         }
@@ -210,7 +210,7 @@ impl Conversation {
 
 impl<'a> Arbitrary<'a> for Conversation {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-        let bent = u.ratio(1, 3)?;
+        let bent = rarely(u, 3)?;
         let mut story = Self::straight(u)?;
         if bent {
             story.bend(u)?;

@@ -1,7 +1,7 @@
 use arbitrary::{Arbitrary, Result, Unstructured};
 use spice_link::ChannelType;
 
-use super::{few_bytes, near, word};
+use super::{few_bytes, near, word, rarely};
 
 /// `SpiceLinkMess` behind its header, every field free to be wrong. Laid out here by hand, so that it checks the encoder and
 /// the parser of spice-link instead of repeating them.
@@ -82,21 +82,21 @@ impl Mess {
     /// In good order: any channel, any capabilities, an unusual but legal layout now and then.
     pub fn valid(u: &mut Unstructured<'_>) -> Result<Self> {
         let mut mess = Self::default();
-        if u.ratio(1, 2)? {
+        if rarely(u, 2)? {
             let known = u.choose(ChannelType::ALL)?;
-            mess.channel_type = if u.ratio(1, 8)? { u.arbitrary()? } else { known.0 };
-            mess.channel_id = if u.ratio(1, 4)? { u.arbitrary()? } else { 0 };
+            mess.channel_type = if rarely(u, 8)? { u.arbitrary()? } else { known.0 };
+            mess.channel_id = if rarely(u, 4)? { u.arbitrary()? } else { 0 };
         }
-        if u.ratio(1, 2)? {
+        if rarely(u, 2)? {
             mess.connection_id = *u.choose(&[1, 0x8000_0000, u32::MAX, 0x7fff_ffff])?;
-        } else if u.ratio(1, 4)? {
+        } else if rarely(u, 4)? {
             mess.connection_id = u.arbitrary()?;
         }
-        if u.ratio(1, 2)? {
+        if rarely(u, 2)? {
             mess.common = words(u, 3)?;
             mess.channel = words(u, 3)?;
         }
-        if u.ratio(1, 16)? {
+        if rarely(u, 16)? {
             // As many as a message can hold, cut in two anywhere.
             let all = 1019;
             let common = u.int_in_range(0..=all)?;
@@ -106,13 +106,13 @@ impl Mess {
         let room = 4078 - 4 * (mess.common.len() + mess.channel.len());
         mess.gap = few_bytes(u, room.min(7))?;
         mess.tail = few_bytes(u, (room - mess.gap.len()).min(7))?;
-        if mess.common.is_empty() && mess.channel.is_empty() && u.ratio(1, 2)? {
+        if mess.common.is_empty() && mess.channel.is_empty() && rarely(u, 2)? {
             mess.caps_offset = Some(near(u, 0, &[18, 4096, u32::MAX])?);
         }
-        if u.ratio(1, 8)? {
+        if rarely(u, 8)? {
             mess.minor = u.arbitrary()?;
         }
-        if u.ratio(1, 32)? {
+        if rarely(u, 32)? {
             mess.tail.resize(room - mess.gap.len(), 0xee);
         }
         Ok(mess)

@@ -34,7 +34,7 @@ pub use sasl::{SaslExchange, SaslStep};
 pub use segments::{Segment, Segments};
 pub use websocket::{Frame, Frames};
 
-pub use arbitrary::{Arbitrary, Unstructured};
+pub use arbitrary::{Arbitrary, Error, Unstructured};
 use proptest::strategy::Strategy;
 
 /// The value that these choices make. A generator of this crate never refuses its choices; one of somebody else's that does
@@ -87,6 +87,12 @@ impl Choices {
     }
 }
 
+/// True once in so many times; never where the choices have run out, so that plain is what remains.
+pub fn rarely(u: &mut Unstructured<'_>, one_in: u8) -> arbitrary::Result<bool> {
+    let last = one_in.saturating_sub(1);
+    Ok(u.int_in_range(0..=last)? == last)
+}
+
 /// A value near `plain`, or on one of the bounds that a reader has to check: one less, it, or one more.
 pub(crate) fn near(u: &mut Unstructured<'_>, plain: u32, bounds: &[u32]) -> arbitrary::Result<u32> {
     let anchor = match u.int_in_range(0..=3)? {
@@ -99,7 +105,7 @@ pub(crate) fn near(u: &mut Unstructured<'_>, plain: u32, bounds: &[u32]) -> arbi
 
 /// A short run of bytes, usually none.
 pub(crate) fn few_bytes(u: &mut Unstructured<'_>, most: usize) -> arbitrary::Result<Vec<u8>> {
-    let len = if u.ratio(1, 4)? { u.int_in_range(0..=most)? } else { 0 };
+    let len = if rarely(u, 4)? { u.int_in_range(0..=most)? } else { 0 };
     (0..len).map(|_| u.arbitrary()).collect()
 }
 

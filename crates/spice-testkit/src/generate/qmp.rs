@@ -1,6 +1,6 @@
 use arbitrary::{Arbitrary, Result, Unstructured};
 
-use super::few_bytes;
+use super::{few_bytes, rarely};
 
 /// What a QMP client sends: commands, near commands, and what is none, one behind the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,14 +16,14 @@ impl QmpInput {
 impl<'a> Arbitrary<'a> for QmpInput {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         let mut out = Vec::new();
-        if !u.ratio(1, 8)? {
+        if !rarely(u, 8)? {
             out.extend(br#"{"execute": "qmp_capabilities"}"#);
         }
         for _ in 0..u.int_in_range(0..=8)? {
             piece(u, &mut out)?;
             out.extend(*u.choose(&[&b"\n"[..], b"", b"\r\n", b" ", b"\t", b"\xff"])?);
         }
-        if u.ratio(1, 4)? && !out.is_empty() {
+        if rarely(u, 4)? && !out.is_empty() {
             let at = u.choose_index(out.len())?;
             out[at] = u.arbitrary()?;
         }
@@ -38,7 +38,7 @@ fn piece(u: &mut Unstructured<'_>, out: &mut Vec<u8>) -> Result<()> {
             // Deep, and not always closed.
             let depth = *u.choose(&[1usize, 8, 1023, 1024, 1025])?;
             out.extend(std::iter::repeat_n(b'[', depth));
-            out.extend(std::iter::repeat_n(b']', if u.ratio(1, 4)? { depth - 1 } else { depth }));
+            out.extend(std::iter::repeat_n(b']', if rarely(u, 4)? { depth - 1 } else { depth }));
             Ok(())
         }
         8 => value(u, out, 0),
@@ -54,15 +54,15 @@ fn command(u: &mut Unstructured<'_>, out: &mut Vec<u8>) -> Result<()> {
     let name =
         *u.choose(&["query-spice", "query-version", "query-commands", "qmp_capabilities", "query-events", "x"])?;
     out.extend(format!("{{\"{verb}\": \"{name}\"").bytes());
-    if u.ratio(1, 3)? {
+    if rarely(u, 3)? {
         out.extend(b", \"arguments\": ");
         value(u, out, 0)?;
     }
-    if u.ratio(1, 2)? {
+    if rarely(u, 2)? {
         out.extend(b", \"id\": ");
         value(u, out, 0)?;
     }
-    if u.ratio(1, 8)? {
+    if rarely(u, 8)? {
         out.extend(format!(", \"{verb}\": 1").bytes());
     }
     out.push(b'}');

@@ -1,6 +1,6 @@
 use arbitrary::{Arbitrary, Result, Unstructured};
 
-use super::{few_bytes, mess::words, near, word};
+use super::{few_bytes, mess::words, near, word, rarely};
 
 /// `SpiceLinkReply` behind its header, every field free to be wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,15 +78,15 @@ impl Reply {
 impl<'a> Arbitrary<'a> for Reply {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         let mut reply = Self::default();
-        if u.ratio(1, 4)? {
+        if rarely(u, 4)? {
             reply = Self::refusal(u.int_in_range(0..=10)?);
-        } else if u.ratio(1, 2)? {
+        } else if rarely(u, 2)? {
             reply.common = words(u, 3)?;
             reply.channel = words(u, 3)?;
             reply.gap = few_bytes(u, 7)?;
             reply.tail = few_bytes(u, 7)?;
         }
-        if u.ratio(1, 3)? {
+        if rarely(u, 3)? {
             let truth = 178 + word(reply.gap.len());
             match u.int_in_range(0..=5)? {
                 0 => reply.size = Some(near(u, truth, &[0, 178, 8370, u32::MAX])?),

@@ -1,6 +1,6 @@
 use arbitrary::{Arbitrary, Result, Unstructured};
 
-use super::{few_bytes, near, word};
+use super::{few_bytes, near, word, rarely};
 
 /// A SASL exchange inside the link stage, as both ends put it on the wire: from the list of mechanisms on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,8 +78,8 @@ impl SaslExchange {
 
 impl<'a> Arbitrary<'a> for SaslExchange {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-        let mut exchange = Self { layer: u.arbitrary()?, verdict: u32::from(u.ratio(1, 8)?), ..Self::default() };
-        if u.ratio(1, 2)? {
+        let mut exchange = Self { layer: u.arbitrary()?, verdict: u32::from(rarely(u, 8)?), ..Self::default() };
+        if rarely(u, 2)? {
             exchange.list = u.choose(&[&b"PLAIN"[..], b",PLAIN,", b",SCRAM-SHA-1,GSSAPI,"])?.to_vec();
             exchange.name = u.choose(&[&b"PLAIN"[..], b"GSSAPI", &[b'A'; 100]])?.to_vec();
             let steps = u.int_in_range(1..=4)?;
@@ -87,7 +87,7 @@ impl<'a> Arbitrary<'a> for SaslExchange {
                 .map(|_| Ok(SaslStep { client: few_bytes(u, 40)?, server: few_bytes(u, 40)? }))
                 .collect::<Result<_>>()?;
         }
-        if u.ratio(1, 8)? {
+        if rarely(u, 8)? {
             let bounds: [&[u32]; 2] = [&[0, 100], &[0, 1 << 20, u32::MAX]];
             let which = u.int_in_range(0..=1)?;
             exchange.bent = Some((which, near(u, 5, bounds[usize::from(which)])?));

@@ -1,7 +1,7 @@
 use arbitrary::{Arbitrary, Result, Unstructured};
 use spice_link::Side;
 
-use super::{Conversation, Delivery, word};
+use super::{Conversation, Delivery, word, rarely};
 
 /// A TCP segment of one connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,7 +117,7 @@ impl Segment {
 
 impl<'a> Arbitrary<'a> for Segments {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-        let disturbed = u.ratio(1, 2)?;
+        let disturbed = rarely(u, 2)?;
         let story = Conversation::arbitrary(u)?;
         let streams = [story.stream(Side::Client), story.stream(Side::Server)];
         let delivery = Delivery::of(u, [streams[0].len(), streams[1].len()])?;

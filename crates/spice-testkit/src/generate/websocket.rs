@@ -1,5 +1,7 @@
 use arbitrary::{Arbitrary, Result, Unstructured};
 
+use super::rarely;
+
 /// A WebSocket frame, laid out by hand.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Frame {
@@ -50,19 +52,19 @@ impl Frames {
         let mut rest = stream;
         let mut opcode = 2;
         while !rest.is_empty() {
-            let len = if u.ratio(1, 2)? { u.int_in_range(0..=rest.len())? } else { rest.len() };
+            let len = if rarely(u, 2)? { u.int_in_range(0..=rest.len())? } else { rest.len() };
             let (payload, behind) = rest.split_at(len);
-            let fin = !u.ratio(1, 4)?;
-            let mask = if client && !u.ratio(1, 8)? { Some(u.arbitrary()?) } else { None };
-            let long = if u.ratio(1, 8)? { *u.choose(&[2, 8])? } else { 0 };
+            let fin = !rarely(u, 4)? || behind.is_empty() || frames.len() > 62;
+            let mask = if client && !rarely(u, 8)? { Some(u.arbitrary()?) } else { None };
+            let long = if rarely(u, 8)? { *u.choose(&[2, 8])? } else { 0 };
             frames.push(Frame { fin, opcode, mask, long, payload: payload.to_vec() });
             opcode = if fin { 2 } else { 0 };
             rest = behind;
-            if u.ratio(1, 8)? {
+            if rarely(u, 8)? {
                 frames.push(Frame { fin: true, opcode: 9, mask, long: 0, payload: u.arbitrary::<[u8; 4]>()?.to_vec() });
             }
             if frames.len() > 64 {
-                frames.push(Frame { fin: true, opcode, mask, long, payload: rest.to_vec() });
+                frames.push(Frame { fin: true, opcode: 2, mask, long, payload: rest.to_vec() });
                 break;
             }
         }

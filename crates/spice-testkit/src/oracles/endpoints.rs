@@ -8,7 +8,7 @@ use spice_link::{
 use super::link::{Verdict, judge};
 use crate::{
     facts::{Fact, Watcher},
-    generate::{Arbitrary, Mess, SaslExchange},
+    generate::{Arbitrary, Mess, SaslExchange, rarely},
     model::{Server, User},
 };
 
@@ -27,24 +27,24 @@ struct Play {
 fn draw(u: &mut Unstructured<'_>) -> Result<Play> {
     let mut server = Server::new(&[(3, 0, 1), (2, 0, 0x1052), (6, 1, 0)]);
     let exchange = SaslExchange { bent: None, ..SaslExchange::arbitrary(u)? };
-    let mut user = User::new(if u.ratio(1, 4)? { 2 } else { 1 }, None);
-    if u.ratio(1, 3)? {
+    let mut user = User::new(if rarely(u, 4)? { 2 } else { 1 }, None);
+    if rarely(u, 3)? {
         server.sasl = Some(exchange.clone());
     }
-    if u.ratio(1, 2)? {
+    if rarely(u, 2)? {
         user.sasl = Some(exchange);
     }
-    if u.ratio(1, 8)? {
+    if rarely(u, 8)? {
         user.mechanism = Some(u.int_in_range(0..=4)?);
     }
-    if u.ratio(1, 8)? {
+    if rarely(u, 8)? {
         server.secured.push(*u.choose(&[1, 3, 6])?);
     }
-    if u.ratio(1, 2)? {
+    if rarely(u, 2)? {
         server.session = Some((7, vec![(2, 0)]));
     }
     let mut mess = Mess { gap: Vec::new(), tail: Vec::new(), caps_offset: None, minor: 2, ..Mess::valid(u)? };
-    if u.ratio(1, 2)? {
+    if rarely(u, 2)? {
         mess.connection_id = 7;
         (mess.channel_type, mess.channel_id) = *u.choose(&[(3, 0), (2, 0), (6, 1), (6, 0)])?;
     }

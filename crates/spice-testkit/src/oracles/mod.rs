@@ -7,5 +7,7 @@
 pub mod endpoints;
 pub mod link;
 pub mod observer;
+#[cfg(feature = "qmp")]
+pub mod qmp_server;
 pub mod tracker;
 pub mod websocket;

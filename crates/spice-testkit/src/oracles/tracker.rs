@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use arbitrary::{Result, Unstructured};
 use spice_events::{Address, AnomalyKind, Auth, Config, EventKind, FlowId, Input, Output, Side, Timestamp, Tracker};
 
-use crate::generate::{Arbitrary, Conversation, Delivery, Frames};
+use crate::generate::{Arbitrary, Conversation, Delivery, Frames, rarely};
 
 /// One thing that happens to a connection.
 #[derive(Clone, Debug)]
@@ -41,7 +41,7 @@ fn draw(u: &mut Unstructured<'_>) -> Result<(Config, Vec<Op>)> {
     if u.arbitrary()? {
         config = config.auth(*u.choose(&[Auth::Spice, Auth::None, Auth::Sasl])?);
     }
-    if u.ratio(1, 8)? {
+    if rarely(u, 8)? {
         config.max_backlog = u.int_in_range(0..=300)?;
     }
     // Some connections tell a whole story, in pieces; what is drawn by itself comes between them.
@@ -60,7 +60,7 @@ fn draw(u: &mut Unstructured<'_>) -> Result<(Config, Vec<Op>)> {
                 stories.swap_remove(which);
             }
         }
-        if u.ratio(1, 16)? {
+        if rarely(u, 16)? {
             ops.push(stray(u)?);
         }
     }
@@ -68,10 +68,10 @@ fn draw(u: &mut Unstructured<'_>) -> Result<(Config, Vec<Op>)> {
 }
 
 fn tell(u: &mut Unstructured<'_>, flow: u64) -> Result<Vec<Op>> {
-    let mut ops = vec![Op::Open { flow, tls: u.arbitrary()?, readable: !u.ratio(1, 8)? }];
+    let mut ops = vec![Op::Open { flow, tls: u.arbitrary()?, readable: !rarely(u, 8)? }];
     let story = Conversation::arbitrary(u)?;
     let mut streams = [Side::Client, Side::Server].map(|side| story.stream(side));
-    if u.ratio(1, 8)? {
+    if rarely(u, 8)? {
         let (client, server) = (Frames::carry(u, &streams[0], true)?, Frames::carry(u, &streams[1], false)?);
         let request = b"GET / HTTP/1.1\r\nSec-WebSocket-Key: x\r\n\r\n";
         let response = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
@@ -79,7 +79,7 @@ fn tell(u: &mut Unstructured<'_>, flow: u64) -> Result<Vec<Op>> {
     }
     let delivery = Delivery::of(u, [streams[0].len(), streams[1].len()])?;
     for (from, bytes) in delivery.play(&streams[0], &streams[1]).take(200) {
-        if u.ratio(1, 32)? {
+        if rarely(u, 32)? {
             ops.push(Op::Gap(flow, from, bytes.len() as u64));
         } else {
             ops.push(Op::Bytes(flow, from, bytes.to_vec()));

@@ -1,0 +1,214 @@
+//! What is tried: a server, and a few links to it one after the other.
+
+use spice_testkit::{
+    generate::{Arbitrary, Mess, Unstructured, rarely},
+    oracles::link::{Verdict, judge},
+};
+
+use crate::real::Kind;
+
+type Result<T> = std::result::Result<T, spice_testkit::generate::Error>;
+
+/// Links to one server, which starts and ends without a client.
+#[derive(Clone, Debug)]
+pub(crate) struct Case {
+    pub(crate) kind: Kind,
+    pub(crate) links: Vec<Plan>,
+}
+
+/// One link: what is sent, whatever the server makes of it.
+#[derive(Clone)]
+pub(crate) struct Plan {
+    /// The stream runs inside WebSocket: choices of its frames, and the request.
+    pub(crate) websocket: Option<(Vec<u8>, Vec<u8>)>,
+    pub(crate) mess: Mess,
+    /// The message carries the id of the live session, if there is one, in place of its own.
+    pub(crate) joins: bool,
+    /// The mechanism word; `None`: what fits the server.
+    pub(crate) mechanism: Option<u32>,
+    pub(crate) ticket: Ticket,
+    pub(crate) sasl: Sasl,
+    /// Chunk sizes, in turn; none: all at once.
+    pub(crate) cuts: Vec<u8>,
+    /// The client sends no more than so many bytes of its message, and then FIN.
+    pub(crate) stop: Option<usize>,
+    /// The client leaves before the next link is made.
+    pub(crate) leaves: bool,
+}
+
+/// What is in the ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ticket {
+    /// The password and a NUL.
+    Right,
+    /// The password alone.
+    NoNul,
+    /// The password, a NUL, and more.
+    More,
+    /// Another password.
+    Wrong,
+    /// The start of the password.
+    Short,
+    /// Just a NUL.
+    Empty,
+    /// Nothing at all.
+    Nothing,
+    /// 128 bytes that were never encrypted.
+    Garbage,
+    /// Zeros.
+    Zeros,
+}
+
+/// What a client does in a SASL exchange.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Sasl {
+    /// Its first length word is this one, with `name` behind it.
+    Name { length: Option<u32>, name: Vec<u8> },
+    /// A name that is offered, and this length word of the first data.
+    FirstLength(u32),
+    /// First data, then this length word.
+    LaterLength(u32),
+    /// First data, then this answer to the challenge.
+    Answer(Vec<u8>),
+}
+
+impl Case {
+    /// Most cases: one link that the server refuses, or that ends before a key has to be made.
+    pub(crate) fn cheap(u: &mut Unstructured<'_>) -> Result<Self> {
+        let mut kind = *u.choose(&[Kind::Ticket, Kind::Sasl, Kind::Secured, Kind::NoAuth])?;
+        let mut plan = Plan::draw(u)?;
+        let known = plan.mess.channel_type == 1 || [3, 5, 6].contains(&plan.mess.channel_type) && plan.mess.channel_id == 0;
+        let secured = kind == Kind::Secured && plan.mess.channel_type == 6;
+        if plan.stop.is_none() && known && !secured && matches!(judge(&plan.mess.bytes()), Verdict::Accepted { .. }) {
+            // It will be answered. A SASL server needs no key for a client that announces SASL.
+            kind = Kind::Sasl;
+            match plan.mess.common.first_mut() {
+                Some(word) => *word |= 4,
+                None => plan.stop = Some(u.int_in_range(0..=33)?),
+            }
+        }
+        Ok(Self { kind, links: vec![plan] })
+    }
+
+    /// Up to four links that know how to get in.
+    pub(crate) fn deep(u: &mut Unstructured<'_>) -> Result<Self> {
+        let kind = *u.choose(&[Kind::Ticket, Kind::Ticket, Kind::NoAuth, Kind::Secured])?;
+        let mut links = Vec::new();
+        for index in 0..u.int_in_range(1..=4usize)? {
+            let mut plan = Plan::draw(u)?;
+            plan.stop = None;
+            let main = index == 0 || rarely(u, 6)?;
+            let (channel_type, channel_id) = *u.choose(&[(3, 0), (5, 0), (6, 0), (3, 0), (3, 1)])?;
+            let common = if rarely(u, 3)? { plan.mess.common.clone() } else { vec![*u.choose(&[9, 8, 1, 0, 0xd])?] };
+            plan.mess = Mess { common, ..Mess::default() };
+            if !main {
+                (plan.mess.channel_type, plan.mess.channel_id) = (channel_type, channel_id);
+                plan.joins = !rarely(u, 6)?;
+                plan.mess.connection_id = if plan.joins { 1 } else { u.arbitrary()? };
+            }
+            if rarely(u, 24)? {
+                plan.mess.bend(u)?;
+            }
+            if !rarely(u, 4)? {
+                plan.ticket = Ticket::Right;
+                plan.mechanism = None;
+            }
+            // A main channel that brings a session along leaves what joins it behind for ever: it goes alone.
+            let brings = plan.mess.channel_type == 1 && plan.mess.connection_id != 0;
+            plan.leaves |= brings;
+            links.push(plan);
+            if brings {
+                break;
+            }
+        }
+        Ok(Self { kind, links })
+    }
+}
+
+impl std::fmt::Debug for Plan {
+    /// The bytes as text, long lists cut short.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { websocket, mess, joins, mechanism, ticket, sasl, cuts, stop, leaves } = self;
+        let request = websocket.as_ref().map(|(choices, request)| (choices, request.escape_ascii().to_string()));
+        let bytes = mess.bytes();
+        let bytes = bytes.get(..60).unwrap_or(&bytes).escape_ascii();
+        write!(f, "mess \"{bytes}\" of {} bytes, websocket {request:?}, joins {joins}, ", mess.bytes().len())?;
+        write!(f, "mechanism {mechanism:?}, ticket {ticket:?}, sasl {sasl:?}, cuts {cuts:?}, stop {stop:?}, leaves {leaves}")
+    }
+}
+
+impl Plan {
+    fn draw(u: &mut Unstructured<'_>) -> Result<Self> {
+        let mess = Mess::arbitrary(u)?;
+        let websocket = if rarely(u, 10)? { Some((u.arbitrary::<[u8; 24]>()?.to_vec(), request(u)?)) } else { None };
+        let stop = if rarely(u, 10)? { Some(u.int_in_range(0..=mess.bytes().len())?) } else { None };
+        let tickets = [
+            Ticket::Right,
+            Ticket::NoNul,
+            Ticket::More,
+            Ticket::Wrong,
+            Ticket::Short,
+            Ticket::Empty,
+            Ticket::Nothing,
+            Ticket::Garbage,
+            Ticket::Zeros,
+        ];
+        Ok(Self {
+            websocket,
+            mess,
+            joins: false,
+            mechanism: if rarely(u, 8)? { Some(*u.choose(&[0, 1, 2, 3, 4, u32::MAX, 0x0100_0000])?) } else { None },
+            ticket: *u.choose(&tickets)?,
+            sasl: Sasl::draw(u)?,
+            cuts: cuts(u)?,
+            stop,
+            leaves: rarely(u, 4)?,
+        })
+    }
+}
+
+impl Sasl {
+    fn draw(u: &mut Unstructured<'_>) -> Result<Self> {
+        const MIB: u32 = 1024 * 1024;
+        Ok(match u.int_in_range(0..=5u8)? {
+            0 => Self::Name {
+                length: None,
+                name: u.choose(&[&b"PLAIN"[..], b"DIGEST-MD", b"DIGEST-MD5,", b",", b"digest-md5", b"IGEST-MD5", &[b'x'; 100]])?.to_vec(),
+            },
+            1 => Self::Name { length: Some(*u.choose(&[0, 101, 102, MIB, u32::MAX])?), name: b"DIGEST-MD5".to_vec() },
+            2 => Self::FirstLength(*u.choose(&[MIB + 1, MIB, u32::MAX, 0x8000_0000, 5])?),
+            3 => Self::LaterLength(*u.choose(&[MIB + 1, u32::MAX, 0x8000_0000, 5])?),
+            4 => Self::Answer(Vec::new()),
+            _ => Self::Answer(b"username=\"x\"\0".to_vec()),
+        })
+    }
+}
+
+fn cuts(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
+    match u.int_in_range(0..=3u8)? {
+        0 | 1 => Ok(Vec::new()),
+        2 => Ok(vec![1]),
+        _ => (0..u.int_in_range(1..=6)?).map(|_| Ok(u.arbitrary::<u8>()?.max(1))).collect(),
+    }
+}
+
+/// An upgrade request: in good order, or with something wrong.
+fn request(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
+    const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let lines: String = match u.int_in_range(0..=13u8)? {
+        0..=4 => format!("Host: x\r\nUpgrade: websocket\r\n{KEY}Sec-WebSocket-Protocol: binary\r\n"),
+        5 => KEY.to_owned(),
+        6 => format!("{KEY}Sec-WebSocket-Protocol: base64\r\n"),
+        7 => format!("{KEY}Sec-WebSocket-Protocol: binary, base64\r\n"),
+        8 => "Host: x\r\n".to_owned(),
+        9 => KEY.to_ascii_lowercase(),
+        10 => format!("{KEY}Sec-WebSocket-Protocol:   binary\r\n"),
+        11 => format!("X: {}\r\n{KEY}", "y".repeat(u.int_in_range(0..=4200)?)),
+        12 => "Sec-WebSocket-Key:dGhlIHNhbXBsZSBub25jZQ==\r\n".to_owned(),
+        _ => format!("{KEY}Sec-WebSocket-Protocol: base64, binary\r\n"),
+    };
+    let (start, end) = (*u.choose(&["GET / HTTP/1.1\r\n", "GET /\r\n", "POST / HTTP/1.1\r\n", "get / HTTP/1.1\r\n"])?, {
+        if rarely(u, 8)? { "\r\nREDQ" } else { "\r\n" }
+    });
+    Ok(format!("{start}{lines}{end}").into_bytes())
+}

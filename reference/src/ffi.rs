@@ -1,0 +1,86 @@
+//! The part of libspice-server's C interface that is used: spice-core.h, spice-server.h and spice-audio.h of 0.15.
+
+use std::ffi::{c_char, c_int, c_void};
+
+/// `SpiceServer`
+#[repr(C)]
+pub(crate) struct SpiceServer {
+    _opaque: [u8; 0],
+}
+
+#[repr(C)]
+pub(crate) struct BaseInterface {
+    pub(crate) kind: *const c_char,
+    pub(crate) description: *const c_char,
+    pub(crate) major: u32,
+    pub(crate) minor: u32,
+}
+
+// SAFETY: the pointers are to string literals.
+unsafe impl Sync for BaseInterface {}
+
+#[repr(C)]
+pub(crate) struct BaseInstance {
+    pub(crate) interface: *const BaseInterface,
+}
+
+/// `SpicePlaybackInstance` and `SpiceRecordInstance`, which are alike.
+#[repr(C)]
+pub(crate) struct AudioInstance {
+    pub(crate) base: BaseInstance,
+    pub(crate) state: *mut c_void,
+}
+
+/// `SpiceChannelEventInfo` up to the addresses, which are not looked at: both ends of a socket pair have none.
+#[repr(C)]
+pub(crate) struct ChannelEventInfo {
+    pub(crate) connection_id: c_int,
+    pub(crate) channel_type: c_int,
+    pub(crate) channel_id: c_int,
+    pub(crate) flags: c_int,
+}
+
+pub(crate) type TimerFunc = unsafe extern "C" fn(*mut c_void);
+pub(crate) type WatchFunc = unsafe extern "C" fn(c_int, c_int, *mut c_void);
+/// A `SpiceTimer` or a `SpiceWatch`: to the library a pointer, here a number.
+pub(crate) type Handle = usize;
+
+#[repr(C)]
+pub(crate) struct CoreInterface {
+    pub(crate) base: BaseInterface,
+    pub(crate) timer_add: extern "C" fn(TimerFunc, *mut c_void) -> Handle,
+    pub(crate) timer_start: extern "C" fn(Handle, u32),
+    pub(crate) timer_cancel: extern "C" fn(Handle),
+    pub(crate) timer_remove: extern "C" fn(Handle),
+    pub(crate) watch_add: extern "C" fn(c_int, c_int, WatchFunc, *mut c_void) -> Handle,
+    pub(crate) watch_update_mask: extern "C" fn(Handle, c_int),
+    pub(crate) watch_remove: extern "C" fn(Handle),
+    pub(crate) channel_event: extern "C" fn(c_int, *const ChannelEventInfo),
+}
+
+pub(crate) const WATCH_READ: c_int = 1;
+pub(crate) const WATCH_WRITE: c_int = 2;
+pub(crate) const SECURITY_SSL: c_int = 2;
+
+#[link(name = "spice-server")]
+unsafe extern "C" {
+    pub(crate) fn spice_server_new() -> *mut SpiceServer;
+    pub(crate) fn spice_server_init(server: *mut SpiceServer, core: *const CoreInterface) -> c_int;
+    pub(crate) fn spice_server_set_noauth(server: *mut SpiceServer) -> c_int;
+    pub(crate) fn spice_server_set_sasl(server: *mut SpiceServer, enabled: c_int) -> c_int;
+    pub(crate) fn spice_server_set_sasl_appname(server: *mut SpiceServer, name: *const c_char) -> c_int;
+    pub(crate) fn spice_server_set_ticket(
+        server: *mut SpiceServer,
+        password: *const c_char,
+        lifetime: c_int,
+        fail_if_connected: c_int,
+        disconnect_if_connected: c_int,
+    ) -> c_int;
+    pub(crate) fn spice_server_set_channel_security(
+        server: *mut SpiceServer,
+        channel: *const c_char,
+        security: c_int,
+    ) -> c_int;
+    pub(crate) fn spice_server_add_client(server: *mut SpiceServer, socket: c_int, skip_auth: c_int) -> c_int;
+    pub(crate) fn spice_server_add_interface(server: *mut SpiceServer, instance: *mut BaseInstance) -> c_int;
+}

@@ -1,0 +1,513 @@
+//! A case against the real server and against ours, step by step, and what differs.
+
+use std::collections::BTreeMap;
+
+use spice_events::{Address, Auth, Config, EventKind, FlowId, Input, Output, Side, Timestamp, Tracker};
+use spice_link::{
+    Accepting, Closing, LinkReply, Parsed,
+    ticket::{self, rand_core::OsRng},
+    websocket::{Deframer, head_end},
+};
+use spice_testkit::{
+    facts::{Fact, Watcher},
+    generate::{Frames, SaslExchange, Unstructured},
+};
+
+use crate::{
+    case::{Case, Plan, Sasl, Ticket},
+    event_loop::{self, ChannelEvent},
+    ours::{Host, OurLink},
+    real::{Connection, Kind, PASSWORD, Server},
+};
+
+/// Where the two differ.
+#[derive(Clone, Debug)]
+pub(crate) struct Difference {
+    /// What kind: `answer`, `end`, `events`, `order`, `observer`, `watches`.
+    pub(crate) what: &'static str,
+    /// What was expected and seen.
+    pub(crate) detail: String,
+}
+
+/// What a case came to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    /// By check, how many links it decided.
+    pub(crate) checks: BTreeMap<String, u64>,
+    /// Links that passed authentication, by the real server's INITIALIZED.
+    pub(crate) authenticated: u64,
+    /// Channel events of the real server.
+    pub(crate) events: u64,
+}
+
+/// A real server and ours.
+pub(crate) struct Pair {
+    pub(crate) server: Server,
+    pub(crate) host: Host,
+    pub(crate) kind: Kind,
+}
+
+/// A link in the middle of a case.
+struct Live {
+    connection: Option<Connection>,
+    ours: OurLink,
+    watcher: Watcher,
+    place: usize,
+    /// What the real server has sent, WebSocket's head and frames taken off.
+    said: Vec<u8>,
+    head: Vec<u8>,
+    /// The server's frames and the client's, once the stream runs inside them.
+    deframers: Option<[Deframer; 2]>,
+    closed: bool,
+    is_main: bool,
+}
+
+/// One event, as both sides have it: which link, and 1 connected, 2 initialized, 3 disconnected, with its fields.
+type Event = (usize, i32, [i64; 4]);
+
+struct Stage<'a> {
+    pair: &'a mut Pair,
+    tracker: Tracker,
+    links: Vec<Live>,
+    real: Vec<Event>,
+    tracked: Vec<Event>,
+}
+
+/// Plays the case; both servers are without a client afterwards.
+pub(crate) fn play(pair: &mut Pair, case: &Case, tally: &mut Tally) -> Result<(), Difference> {
+    let auth = match pair.kind {
+        Kind::NoAuth => Auth::None,
+        Kind::Sasl => Auth::Sasl,
+        Kind::Ticket | Kind::Secured => Auth::Spice,
+    };
+    let watches = event_loop::watches();
+    pair.host.model.session = None;
+    let mut stage = Stage {
+        pair,
+        tracker: Tracker::new(Config::new().auth(auth)),
+        links: Vec::new(),
+        real: Vec::new(),
+        tracked: Vec::new(),
+    };
+    let mut found = Ok(());
+    for plan in &case.links {
+        found = stage.link(plan);
+        if let Some(link) = stage.links.last() {
+            *tally.checks.entry(link.ours.check()).or_default() += 1;
+        }
+        if found.is_err() {
+            break;
+        }
+    }
+    // The newest first, so that a session's main channel goes last.
+    for index in (0..stage.links.len()).rev() {
+        stage.leave(index);
+    }
+    found = found.and_then(|()| stage.compare_events());
+    tally.authenticated += stage.real.iter().filter(|event| event.1 == 2).count() as u64;
+    tally.events += stage.real.len() as u64;
+    let left = event_loop::watches();
+    found.and(if left == watches {
+        Ok(())
+    } else {
+        Err(Difference { what: "watches", detail: format!("{watches} before, {left} after") })
+    })
+}
+
+impl Stage<'_> {
+    fn link(&mut self, plan: &Plan) -> Result<(), Difference> {
+        let index = self.links.len();
+        let connection = self.pair.server.connect().map_err(|error| failed(&error))?;
+        event_loop::run_until_idle();
+        let mut live = Live {
+            connection: Some(connection),
+            ours: OurLink::new(),
+            watcher: Watcher::new(),
+            place: 0,
+            said: Vec::new(),
+            head: Vec::new(),
+            deframers: None,
+            closed: false,
+            is_main: plan.mess.channel_type == 1,
+        };
+        let events = event_loop::take_events();
+        let Some(ChannelEvent { event: 1, place, .. }) = events.first() else {
+            return Err(Difference { what: "events", detail: format!("expected CONNECTED, saw {events:?}") });
+        };
+        live.place = *place;
+        self.links.push(live);
+        self.note(&events);
+        let (server, client) = (Address::unix(""), Address::unix(""));
+        self.track(index, Input::Opened { server, client, tls: false, readable: true });
+        let done = self.converse(index, plan);
+        let done = done.and_then(|()| self.compare_answers(index));
+        if plan.leaves {
+            self.leave(index);
+        }
+        done
+    }
+
+    /// What the client sends, depending on what the real server answers.
+    fn converse(&mut self, index: usize, plan: &Plan) -> Result<(), Difference> {
+        let mut mess = plan.mess.clone();
+        if let (true, Some((id, _))) = (plan.joins, &self.pair.host.model.session) {
+            mess.connection_id = *id;
+        }
+        let mut carry = plan.websocket.as_ref().map(|(choices, _)| choices.clone());
+        if let Some((_, request)) = &plan.websocket {
+            self.send(index, request, request)?;
+            if self.links[index].head.is_empty() {
+                return Ok(());
+            }
+        }
+        let mut bytes = mess.bytes();
+        if let Some(stop) = plan.stop {
+            bytes.truncate(stop);
+            self.say(index, plan, &mut carry, &bytes, None)?;
+            self.finish(index)?;
+            return Ok(());
+        }
+        self.say(index, plan, &mut carry, &bytes, None)?;
+        let said = self.links[index].said.clone();
+        let Ok(Parsed::Complete(reply, _)) = LinkReply::parse(&said) else { return Ok(()) };
+        if reply.error.0 != 0 || self.links[index].closed {
+            return Ok(());
+        }
+        let selects = mess.common.first().is_some_and(|word| word & 1 != 0);
+        let usual = if self.pair.kind == Kind::Sasl { 2 } else { 1 };
+        let mechanism = plan.mechanism.unwrap_or(usual);
+        if selects {
+            self.say(index, plan, &mut carry, &mechanism.to_le_bytes(), None)?;
+        }
+        match if selects { mechanism } else { 1 } {
+            1 => {
+                let (real, ours) = (seal(plan.ticket, reply.pub_key), seal(plan.ticket, self.pair.host.public_key()));
+                self.say(index, plan, &mut carry, &real, Some(&ours))
+            }
+            2 => self.sasl(index, plan, &mut carry),
+            _ => Ok(()),
+        }
+    }
+
+    fn sasl(&mut self, index: usize, plan: &Plan, carry: &mut Option<Vec<u8>>) -> Result<(), Difference> {
+        let field = SaslExchange::field;
+        let name = field(b"DIGEST-MD5");
+        match &plan.sasl {
+            Sasl::Name { length, name } => {
+                let mut bytes = field(name);
+                if let Some(length) = length {
+                    bytes[..4].copy_from_slice(&length.to_le_bytes());
+                }
+                self.say(index, plan, carry, &bytes, None)
+            }
+            Sasl::FirstLength(length) => {
+                self.say(index, plan, carry, &name, None)?;
+                self.say(index, plan, carry, &length.to_le_bytes(), None)
+            }
+            Sasl::LaterLength(length) => {
+                self.say(index, plan, carry, &[name, field(b"")].concat(), None)?;
+                self.say(index, plan, carry, &length.to_le_bytes(), None)
+            }
+            Sasl::Answer(answer) => {
+                self.say(index, plan, carry, &[name, field(b"")].concat(), None)?;
+                self.say(index, plan, carry, &field(answer), None)
+            }
+        }
+    }
+
+    /// Sends bytes in the plan's cuts, inside frames where there are some. `ours`: what our server gets in place of them.
+    fn say(
+        &mut self,
+        index: usize,
+        plan: &Plan,
+        carry: &mut Option<Vec<u8>>,
+        bytes: &[u8],
+        ours: Option<&[u8]>,
+    ) -> Result<(), Difference> {
+        let frame = |bytes: &[u8]| match &*carry {
+            Some(choices) => {
+                Frames::carry(&mut Unstructured::new(choices), bytes, true).map_or(Vec::new(), |frames| frames.bytes())
+            }
+            None => bytes.to_vec(),
+        };
+        let (real, ours) = (frame(bytes), frame(ours.unwrap_or(bytes)));
+        let (mut at, mut cuts) = (0, plan.cuts.iter().cycle());
+        while at < real.len() {
+            // A long message byte by byte is slow and shows nothing that its first bytes don't.
+            let size = cuts.next().filter(|_| at < 300).map_or(usize::MAX, |cut| usize::from(*cut));
+            let end = at.saturating_add(size).min(real.len());
+            self.send(index, &real[at..end], &ours[at..end])?;
+            at = end;
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, index: usize, real: &[u8], ours: &[u8]) -> Result<(), Difference> {
+        let link = &mut self.links[index];
+        let Some(connection) = link.connection.as_mut().filter(|_| !link.closed) else { return Ok(()) };
+        connection.send(real).map_err(|error| failed(&error))?;
+        match &mut link.deframers {
+            Some([_, client]) => {
+                let mut plain = Vec::new();
+                client.read(real, |run| plain.extend(run));
+                link.watcher.bytes(Side::Client, &plain);
+            }
+            None if real.starts_with(b"GET ") => {}
+            None => link.watcher.bytes(Side::Client, real),
+        }
+        self.track(index, Input::Bytes { from: Side::Client, data: real });
+        // What happens on several connections at once has no order on the wire. The real server ends an old session before it
+        // lets a new one begin, and lets a second link to a sound channel in before it ends both.
+        let before = self.links[index].said.len();
+        let others = (0..self.links.len()).filter(|other| *other != index);
+        if self.links[index].is_main {
+            others.clone().try_for_each(|other| self.hear(other))?;
+        }
+        self.hear(index)?;
+        others.clone().try_for_each(|other| self.hear(other))?;
+        let link = &mut self.links[index];
+        let answer = link.said.get(before..).unwrap_or_default();
+        self.pair.host.challenge = challenge(answer);
+        if let Some(id) = session_id(&link.watcher) {
+            self.pair.host.model.next_id = id;
+        }
+        link.ours.receive(&mut self.pair.host, ours);
+        Ok(())
+    }
+
+    fn finish(&mut self, index: usize) -> Result<(), Difference> {
+        if let Some(connection) = &mut self.links[index].connection {
+            connection.finish();
+        }
+        self.hear(index)?;
+        let link = &self.links[index];
+        if link.closed || matches!(link.ours.outcome, Accepting::Close(_)) {
+            return Ok(());
+        }
+        Err(Difference { what: "end", detail: "the client has sent FIN, and the server stays".to_owned() })
+    }
+
+    /// Takes what the real server has sent on a connection, and whether it has ended it.
+    fn hear(&mut self, index: usize) -> Result<(), Difference> {
+        let events = event_loop::take_events();
+        self.note(&events);
+        let link = &mut self.links[index];
+        let Some(connection) = &mut link.connection else { return Ok(()) };
+        if link.closed {
+            return Ok(());
+        }
+        let raw = connection.receive().map_err(|error| failed(&error))?;
+        let ended = connection.ended();
+        if !raw.is_empty() {
+            link.take(&raw);
+            self.track(index, Input::Bytes { from: Side::Server, data: &raw });
+        }
+        if ended {
+            self.links[index].closed = true;
+            self.track(index, Input::Closed { by: Some(Side::Server) });
+            self.gone(index);
+        }
+        Ok(())
+    }
+
+    /// The client leaves, if it has not; and what ends with it is seen to end.
+    fn leave(&mut self, index: usize) {
+        let link = &mut self.links[index];
+        let Some(connection) = link.connection.take() else { return };
+        if !link.closed {
+            if matches!(link.ours.outcome, Accepting::Close(Closing::NoSelection)) {
+                connection.close_leaked();
+            }
+            drop(connection);
+            link.closed = true;
+            event_loop::run_until_idle();
+            let events = event_loop::take_events();
+            self.note(&events);
+            self.track(index, Input::Closed { by: Some(Side::Client) });
+            self.gone(index);
+        }
+        for other in 0..self.links.len() {
+            let _ = self.hear(other);
+        }
+    }
+
+    /// Our server's knowledge of a link that is over.
+    fn gone(&mut self, index: usize) {
+        let Accepting::Linked(link) = self.links[index].ours.outcome else { return };
+        let session = &mut self.pair.host.model.session;
+        let id = link.session_id.unwrap_or(link.asked.connection_id);
+        if link.asked.channel_type.0 == 1 {
+            if session.as_ref().is_some_and(|(live, _)| *live == id) {
+                *session = None;
+            }
+        } else if let Some((_, channels)) = session.as_mut().filter(|(live, _)| *live == id) {
+            channels.retain(|channel| *channel != (link.asked.channel_type.0, link.asked.channel_id));
+        }
+    }
+
+    /// Keeps the real server's events, by link.
+    fn note(&mut self, events: &[ChannelEvent]) {
+        for event in events {
+            let index = self.links.iter().rposition(|link| link.place == event.place).unwrap_or(usize::MAX);
+            let fields = if event.event == 2 {
+                [event.connection_id, event.channel_type, event.channel_id, event.flags & 1].map(i64::from)
+            } else {
+                [0; 4]
+            };
+            self.real.push((index, event.event, fields));
+            if event.event == 3 && index != usize::MAX {
+                self.links[index].place = 0;
+            }
+        }
+    }
+
+    fn track(&mut self, index: usize, input: Input<'_>) {
+        self.tracker.handle(Timestamp { seconds: 0, microseconds: 0 }, FlowId(index as u64), input);
+        while let Some(output) = self.tracker.poll() {
+            let Output::Event(event) = output else { continue };
+            let (number, fields) = match event.kind {
+                EventKind::Connected => (1, [0; 4]),
+                EventKind::Initialized(channel) => (
+                    2,
+                    [
+                        channel.connection_id.into(),
+                        channel.channel_type.0.into(),
+                        channel.channel_id.into(),
+                        event.connection.tls.into(),
+                    ],
+                ),
+                EventKind::Disconnected => (3, [0; 4]),
+            };
+            self.tracked.push((usize::try_from(event.flow.0).unwrap_or(usize::MAX), number, fields));
+        }
+    }
+
+    /// The answers and the end of one link; and what an observer saw of it.
+    fn compare_answers(&mut self, index: usize) -> Result<(), Difference> {
+        let link = &mut self.links[index];
+        let differ = |what, detail| Err(Difference { what, detail });
+        if link.head != link.ours.head {
+            let (ours, real) = (link.ours.head.escape_ascii(), link.head.escape_ascii());
+            return differ("answer", format!("upgrade: ours {ours}, real {real}"));
+        }
+        let (mut ours, mut real) = (link.ours.said.clone(), link.said.clone());
+        mask(&mut ours, self.pair.host.public_key());
+        mask(&mut real, self.pair.host.public_key());
+        if let Accepting::Linked(linked) = link.ours.outcome {
+            // What follows MAIN_INIT's id, and all later messages, is the session's own.
+            if linked.session_id.is_some() {
+                ours.truncate(ours.len() - 28);
+            }
+            real.truncate(ours.len());
+        }
+        if ours != real {
+            let at = ours.iter().zip(&real).take_while(|(ours, real)| ours == real).count();
+            return differ("answer", format!("from byte {at}: ours {}, real {}; ours {:?}, real closed: {}", brief(&ours, at), brief(&real, at), link.ours.outcome, link.closed));
+        }
+        let ours_closed = matches!(link.ours.outcome, Accepting::Close(_));
+        let leaked = matches!(link.ours.outcome, Accepting::Close(Closing::NoSelection));
+        if ours_closed != link.closed && !leaked && !self.links[index].closed {
+            let link = &self.links[index];
+            return differ("end", format!("ours {:?}, real closed: {}", link.ours.outcome, link.closed));
+        }
+        let link = &self.links[index];
+        let seen = link.watcher.seen();
+        let linked = matches!(link.ours.outcome, Accepting::Linked(_) | Accepting::Close(Closing::Duplicate));
+        let refused = seen.facts.iter().any(|(_, fact)| matches!(fact, Fact::Refused { .. }));
+        if linked != seen.linked() || linked && refused {
+            return differ("observer", format!("linked: {linked}, seen: {:?}", seen.facts));
+        }
+        Ok(())
+    }
+
+    /// The tracker's events and the real server's: the same for each link and in the same order, but that ends which come at
+    /// once have no order on the wire.
+    fn compare_events(&mut self) -> Result<(), Difference> {
+        let normal = |events: &[Event]| {
+            let mut events = events.to_vec();
+            for run in events.chunk_by_mut(|a, b| a.1 == 3 && b.1 == 3) {
+                run.sort_unstable();
+            }
+            events
+        };
+        let (real, tracked) = (normal(&self.real), normal(&self.tracked));
+        if real == tracked {
+            return Ok(());
+        }
+        let of = |events: &[Event], index: usize| {
+            events.iter().filter(|event| event.0 == index).copied().collect::<Vec<_>>()
+        };
+        let alike = (0..self.links.len()).all(|index| of(&real, index) == of(&tracked, index));
+        let what = if alike { "order" } else { "events" };
+        Err(Difference { what, detail: format!("ours {tracked:?}, real {real:?}") })
+    }
+}
+
+impl Live {
+    /// Takes WebSocket off the real server's bytes.
+    fn take(&mut self, raw: &[u8]) {
+        let mut rest = raw;
+        if self.deframers.is_none() && self.said.is_empty() && self.head.is_empty() && raw.starts_with(b"HTTP") {
+            let end = head_end(raw, 0).unwrap_or(raw.len());
+            let (head, behind) = raw.split_at(end);
+            (self.head, self.deframers, rest) = (head.to_vec(), Some([Deframer::new(), Deframer::new()]), behind);
+        }
+        let before = self.said.len();
+        match &mut self.deframers {
+            Some([server, _]) => {
+                let said = &mut self.said;
+                server.read(rest, |run| said.extend(run));
+            }
+            None => self.said.extend(rest),
+        }
+        self.watcher.bytes(Side::Server, &self.said[before..]);
+    }
+}
+
+/// The key is each server's own; that it is there, or is zeros, is not.
+fn mask(said: &mut [u8], key: &[u8]) {
+    if let Some(place) = said.get_mut(20..182)
+        && place.iter().any(|byte| *byte != 0)
+    {
+        place.copy_from_slice(key);
+    }
+}
+
+/// The session's id, where the real server has just made one.
+fn session_id(watcher: &Watcher) -> Option<u32> {
+    watcher.seen().facts.iter().find_map(|(_, fact)| if let Fact::SessionId(id) = fact { Some(*id) } else { None })
+}
+
+/// A mechanism's data in a step's answer: length, data, NUL, and the flag that says go on.
+fn challenge(answer: &[u8]) -> Option<Vec<u8>> {
+    let (length, rest) = answer.split_first_chunk()?;
+    let length = u32::from_le_bytes(*length) as usize;
+    (rest.len() == length + 1 && length > 0 && rest[length] == 0).then(|| rest[..length - 1].to_vec())
+}
+
+/// A ticket for a key.
+fn seal(what: Ticket, key: &[u8; LinkReply::PUB_KEY_LEN]) -> [u8; 128] {
+    let more = format!("{PASSWORD}\0and more");
+    let nul = format!("{PASSWORD}\0");
+    let plain: &[u8] = match what {
+        Ticket::Right => nul.as_bytes(),
+        Ticket::NoNul => PASSWORD.as_bytes(),
+        Ticket::More => more.as_bytes(),
+        Ticket::Wrong => b"secret\0",
+        Ticket::Short => b"sekri\0",
+        Ticket::Empty => b"\0",
+        Ticket::Nothing => b"",
+        Ticket::Garbage => return [0x5a; 128],
+        Ticket::Zeros => return [0; 128],
+    };
+    ticket::seal_bytes(&mut OsRng, key, plain).unwrap_or([0; 128])
+}
+
+fn brief(bytes: &[u8], at: usize) -> String {
+    let here = bytes.get(at..).unwrap_or_default();
+    format!("{:02x?} of {} bytes", here.get(..12).unwrap_or(here), bytes.len())
+}
+
+fn failed(error: &std::io::Error) -> Difference {
+    Difference { what: "socket", detail: error.to_string() }
+}

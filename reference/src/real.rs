@@ -1,0 +1,169 @@
+//! Real servers, and one client's end of a connection to one of them.
+
+use std::{
+    ffi::CString,
+    fs::File,
+    io::{self, Read, Write},
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    os::{
+        fd::{AsRawFd, IntoRawFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+    ptr,
+};
+
+use crate::{
+    event_loop::{self, CORE},
+    ffi::{self, AudioInstance, BaseInstance, BaseInterface, SpiceServer},
+};
+
+/// The password of the servers that have one.
+pub(crate) const PASSWORD: &str = "sekrit";
+
+/// How a server is set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    /// `password=sekrit`
+    Ticket,
+    /// `disable-ticketing=on`
+    NoAuth,
+    /// `sasl=on`
+    Sasl,
+    /// A password, and the record channel in TLS alone.
+    Secured,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 4] = [Self::Ticket, Self::NoAuth, Self::Sasl, Self::Secured];
+}
+
+/// A spice-server with its channels main, inputs, playback and record. Lives as long as the process.
+pub(crate) struct Server {
+    server: *mut SpiceServer,
+    /// Where connections come through that need an address: the SASL library knows no unix sockets. One on each of some
+    /// loopback addresses, so that closed connections in TIME-WAIT don't use up the ports.
+    listeners: Vec<TcpListener>,
+    next: usize,
+}
+
+/// As many pairs of address and port as a minute of connections takes, several times over.
+const LISTENERS: u8 = 100;
+
+static PLAYBACK: BaseInterface =
+    BaseInterface { kind: c"playback".as_ptr(), description: c"playback".as_ptr(), major: 1, minor: 3 };
+static RECORD: BaseInterface =
+    BaseInterface { kind: c"record".as_ptr(), description: c"record".as_ptr(), major: 2, minor: 3 };
+
+impl Server {
+    pub(crate) fn new(kind: Kind) -> io::Result<Self> {
+        let password = CString::new(PASSWORD)?;
+        // SAFETY: a server that nobody else has; the strings are copied; the interfaces and instances live for ever.
+        unsafe {
+            let server = ffi::spice_server_new();
+            let done = match kind {
+                Kind::Ticket | Kind::Secured => {
+                    ffi::spice_server_set_ticket(server, password.as_ptr(), 0, 0, 0)
+                }
+                Kind::NoAuth => ffi::spice_server_set_noauth(server),
+                Kind::Sasl => {
+                    ffi::spice_server_set_sasl_appname(server, c"spice".as_ptr());
+                    ffi::spice_server_set_sasl(server, 1)
+                }
+            };
+            if kind == Kind::Secured {
+                ffi::spice_server_set_channel_security(server, c"record".as_ptr(), ffi::SECURITY_SSL);
+            }
+            if done != 0 || ffi::spice_server_init(server, &CORE) != 0 {
+                return Err(io::Error::other(format!("spice-server does not start as {kind:?}")));
+            }
+            for interface in [&PLAYBACK, &RECORD] {
+                let instance = Box::new(AudioInstance { base: BaseInstance { interface }, state: ptr::null_mut() });
+                ffi::spice_server_add_interface(server, &mut Box::leak(instance).base);
+            }
+            let address = |last| Ipv4Addr::new(127, 0, 0, last);
+            let count = if kind == Kind::Sasl { LISTENERS } else { 0 };
+            let listeners = (1..=count).map(|last| TcpListener::bind((address(last), 0))).collect::<io::Result<_>>()?;
+            Ok(Self { server, listeners, next: 0 })
+        }
+    }
+
+    /// Connects. The server says CONNECTED at once.
+    pub(crate) fn connect(&mut self) -> io::Result<Connection> {
+        let (ours, theirs) = self.pair()?;
+        let fd = theirs.into_raw_fd();
+        // SAFETY: the server is live, and the socket is its own from here on.
+        if unsafe { ffi::spice_server_add_client(self.server, fd, 0) } != 0 {
+            return Err(io::Error::other("spice-server takes no client"));
+        }
+        Ok(Connection { socket: File::from(ours), fd, ended: false })
+    }
+
+    /// A client's socket, which does not block, and the server's.
+    fn pair(&mut self) -> io::Result<(OwnedFd, OwnedFd)> {
+        self.next += 1;
+        let Some(listener) = self.listeners.get(self.next % self.listeners.len().max(1)) else {
+            let (ours, theirs) = UnixStream::pair()?;
+            ours.set_nonblocking(true)?;
+            return Ok((ours.into(), theirs.into()));
+        };
+        let ours = TcpStream::connect(listener.local_addr()?)?;
+        ours.set_nonblocking(true)?;
+        ours.set_nodelay(true)?;
+        Ok((ours.into(), listener.accept()?.0.into()))
+    }
+}
+
+/// A client's end.
+pub(crate) struct Connection {
+    socket: File,
+    /// The server's end, by its number.
+    fd: i32,
+    ended: bool,
+}
+
+impl Connection {
+    /// Sends, and lets the server do all it can with it. A server that has closed is no error.
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self.socket.write_all(bytes) {
+            Err(error) if !matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
+                return Err(error);
+            }
+            _ => {}
+        }
+        event_loop::run_until_idle();
+        Ok(())
+    }
+
+    /// No more bytes from this end.
+    pub(crate) fn finish(&mut self) {
+        // SAFETY: the socket is open.
+        unsafe { libc::shutdown(self.socket.as_raw_fd(), libc::SHUT_WR) };
+        event_loop::run_until_idle();
+    }
+
+    /// What the server has sent by now.
+    pub(crate) fn receive(&mut self) -> io::Result<Vec<u8>> {
+        let (mut out, mut buffer) = (Vec::new(), [0; 4096]);
+        while !self.ended {
+            match self.socket.read(&mut buffer) {
+                Ok(0) => self.ended = true,
+                Ok(n) => out.extend(&buffer[..n]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => self.ended = true,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(out)
+    }
+
+    /// Whether the server has ended the connection, and all that it sent was received.
+    pub(crate) fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Closes the server's own end, which it has forgotten and will never use again.
+    pub(crate) fn close_leaked(&self) {
+        // SAFETY: the number is the library's, which leaks it; no watch is on it any more.
+        unsafe { libc::close(self.fd) };
+    }
+}
