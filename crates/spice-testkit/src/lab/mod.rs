@@ -48,13 +48,28 @@ pub use websocket::WebSocket;
 use std::{
     io,
     net::{Ipv4Addr, TcpListener},
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
 /// How long a peer may take for anything before a wait is given up as failed.
 pub const PATIENCE: Duration = Duration::from_secs(40);
 
-/// A TCP port that was free a moment ago on IPv4 loopback.
+/// A TCP port that was free a moment ago on every address, and that was not handed out before by this process.
+///
+/// Below the range from which Linux takes the ports of outgoing connections (`ip_local_port_range`): such a connection
+/// would otherwise take it before the server does.
 pub fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    const FIRST: u32 = 20_000;
+    const COUNT: u32 = 12_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..COUNT {
+        // Processes that run side by side start far apart.
+        let n = std::process::id().wrapping_mul(997).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(FIRST + n % COUNT).unwrap_or_default();
+        if TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::AddrInUse, "no free port"))
 }
