@@ -133,3 +133,18 @@ fn a_live_capture_is_read_while_it_happens() {
     let found = events::disagreements(printed.iter().map(String::as_str), qemu.iter().map(String::as_str), false);
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
+
+/// The lines that the README shows are those that its command prints.
+#[test]
+fn the_readme_shows_what_is_printed() {
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
+    let capture = captures::folder().join("ticket.pcap");
+    assert!(readme.contains("read crates/spice-testkit/captures/ticket.pcap"));
+    let output = Command::new(env!("CARGO_BIN_EXE_spicewatch")).arg("read").arg(capture).output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let shown: Vec<&str> = readme.lines().filter(|line| line.starts_with("{\"timestamp\"")).collect();
+    assert!(!shown.is_empty());
+    for line in shown {
+        assert!(printed.lines().any(|printed| printed == line), "not printed: {line}");
+    }
+}
