@@ -1,49 +1,42 @@
-//! Scenarios that the benches share: bytes as real peers send them.
-#![allow(clippy::missing_panics_doc, reason = "a scenario that does not fit its buffer is a mistake in this file")]
+//! Every figure of PERFORMANCE.md that is not about a whole program, printed again.
+//!
+//! [`rows`] is the data: each row is one piece of work, done by us, by the peers, and by the least that anyone must do, on the
+//! same bytes. The benches only differ in what they measure of it: `time` nanoseconds, `memory` allocations, `count` what
+//! callgrind counts. `cargo xtask bench` runs them all and keeps the record.
+//!
+//! Not here: whole programs beside whole programs (`read` beside tshark, the relay beside HAProxy). Those are xtask's.
+#![allow(
+    clippy::missing_panics_doc,
+    reason = "a scenario that does not do what its row says is a mistake in this crate"
+)]
 
-use spice_link::{CapsBuf, ChannelType, DataHeader, LinkErrorCode, LinkMess, LinkReply, MainInit};
-
-/// What spice-gtk 0.42 sends to join a session with a display channel: header, message and one word in each list, 42 bytes.
-pub fn display_mess() -> [u8; 42] {
-    mess(0xa345_6789, ChannelType::DISPLAY, 1)
+pub mod bytes;
+mod figure;
+mod row;
+mod rows {
+    pub(crate) mod capture;
+    pub(crate) mod link;
+    pub(crate) mod qmp;
+    pub(crate) mod session;
+    pub(crate) mod tracker;
 }
 
-/// A client's message with one word in each list.
-pub fn mess(connection_id: u32, channel_type: ChannelType, channel_id: u8) -> [u8; 42] {
-    let (common, channel) = (CapsBuf::from_words([0x9]), CapsBuf::from_words([0x1052]));
-    let (common_caps, channel_caps) = (common.as_caps(), channel.as_caps());
-    let mut out = [0; 42];
-    let written = LinkMess { connection_id, channel_type, channel_id, common_caps, channel_caps }.encode(&mut out);
-    assert_eq!(written, Ok(out.len()));
-    out
-}
+pub use figure::Figure;
+pub use row::{Contender, Row};
+pub use rows::tracker::Channels;
 
-/// What spice-server 0.15 replies with ticketing: 202 bytes.
-pub fn reply() -> [u8; 202] {
-    let (common, channel) = (CapsBuf::from_words([0xb]), CapsBuf::from_words([0xf]));
-    let reply = LinkReply {
-        error: LinkErrorCode::OK,
-        pub_key: &[0x30; 162],
-        common_caps: common.as_caps(),
-        channel_caps: channel.as_caps(),
-    };
-    let mut out = [0; 202];
-    assert_eq!(reply.encode(&mut out), Ok(out.len()));
-    out
-}
+/// How many channels a full tracker holds.
+pub const SIZES: [u64; 4] = [1_000, 10_000, 100_000, 1_000_000];
 
-/// The mechanism word and a ticket, as spice-gtk sends them.
-pub fn mechanism_and_ticket() -> [u8; 132] {
-    let mut out = [0xaa; 132];
-    out[..4].copy_from_slice(&1u32.to_le_bytes());
-    out
-}
-
-/// A link result of success and the message that tells a fresh main channel's id.
-pub fn result_and_main_init(session_id: u32) -> [u8; 42] {
-    let header = DataHeader { message_type: MainInit::MESSAGE_TYPE, size: MainInit::SIZE, full: None };
-    let mut out = [0; 42];
-    out[4..10].copy_from_slice(header.encode(&mut [0; 18]));
-    out[10..14].copy_from_slice(&session_id.to_le_bytes());
-    out
+/// Every row.
+pub fn rows() -> Vec<Row> {
+    vec![
+        rows::link::parse(),
+        rows::link::encode(),
+        rows::qmp::write(),
+        rows::qmp::read(),
+        rows::tracker::channel(),
+        rows::session::round_trip(),
+        rows::capture::read(),
+    ]
 }

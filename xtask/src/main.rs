@@ -2,6 +2,7 @@
 //!
 //! One module a chore; this file only names them. A new chore is a module with `run`, a variant and an arm.
 
+mod bench;
 mod bench_read;
 mod codegen;
 mod multiply;
@@ -23,6 +24,8 @@ enum Task {
     Test(test::Args),
     /// What a build machine runs: setup, then test. With CI set, a missing peer is a failure.
     Ci,
+    /// Measure everything beside the peers and write the record; or, with --check, compare instruction counts.
+    Bench(bench::Args),
     /// `spicewatch read` and tshark on the same large capture, in one run.
     BenchRead(bench_read::Args),
     /// Make qmp-schema's types, their codecs and its README's table from its facts file.
@@ -39,6 +42,7 @@ fn main() -> anyhow::Result<()> {
         Task::Setup => setup::run(),
         Task::Test(args) => test::run(&args),
         Task::Ci => setup::run().and_then(|()| test::run(&test::Args::default())),
+        Task::Bench(args) => bench::run(&args),
         Task::BenchRead(args) => bench_read::run(&args),
         Task::Codegen(args) => codegen::run(&args),
         Task::Record(args) => record::run(&args),

@@ -1,0 +1,31 @@
+//! A capture file, from bytes in memory.
+
+use std::hint::black_box;
+
+use spice_capture::{Capture, Config, Output};
+
+use crate::Row;
+
+/// A session of eleven channels over plain TCP, recorded from QEMU and spicy.
+const TICKET: &[u8] = include_bytes!("../../crates/spice-testkit/captures/ticket.pcap");
+
+/// The whole file, and its event lines.
+pub(crate) fn read() -> Row {
+    let mut lines = Vec::with_capacity(1 << 16);
+    Row::new("read a capture").by("spice-capture", move || {
+        let mut capture = Capture::new(Config::new());
+        capture.push(black_box(TICKET)).expect("a capture that tcpdump wrote");
+        capture.finish().expect("and that is whole");
+        lines.clear();
+        let mut events = 0;
+        while let Some(output) = capture.poll() {
+            if let Output::Event(event) = output {
+                event.write_to(&mut lines);
+                lines.push(b'\n');
+                events += 1;
+            }
+        }
+        assert_eq!(events, 33, "three for each of eleven channels");
+        black_box(lines.as_slice()).len()
+    })
+}

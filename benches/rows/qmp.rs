@@ -1,0 +1,74 @@
+//! One event's line, out and in.
+
+use std::hint::black_box;
+
+use qmp_schema::EventMessage;
+
+use crate::{Row, bytes::INITIALIZED};
+
+/// `SPICE_INITIALIZED` written into a buffer that is there.
+pub(crate) fn write() -> Row {
+    let message = message();
+    let mut out = Vec::with_capacity(512);
+    let mut copy = Vec::with_capacity(512);
+    let row = Row::new("write SPICE_INITIALIZED")
+        .by("qmp-schema", move || {
+            out.clear();
+            black_box(&message).write_to(&mut out);
+            black_box(out.as_slice()).len()
+        })
+        .by("memcpy of the line", move || {
+            copy.clear();
+            copy.extend_from_slice(black_box(INITIALIZED));
+            black_box(copy.as_slice()).len()
+        });
+    #[cfg(feature = "peers")]
+    let row = row
+        .by("qapi-qmp", {
+            let event: qapi_qmp::Event = serde_json::from_slice(INITIALIZED).expect("QEMU's line");
+            into_buffer(event)
+        })
+        .by("qmp", {
+            let event: qmp::types::EventMessage = serde_json::from_slice(INITIALIZED).expect("QEMU's line");
+            into_buffer(event)
+        });
+    row
+}
+
+/// The same line read, into a type that names its fields.
+pub(crate) fn read() -> Row {
+    let row = Row::new("read SPICE_INITIALIZED")
+        .by("qmp-schema", || qmp_schema::from_slice::<EventMessage<'_>>(black_box(INITIALIZED)))
+        // One pass over the bytes, as every reader of text must make it.
+        .by("check of UTF-8", || std::str::from_utf8(black_box(INITIALIZED)));
+    #[cfg(feature = "peers")]
+    assert!(
+        serde_json::from_slice::<qapi_qmp::Event>(INITIALIZED).is_ok(),
+        "it is the work that is timed, not a refusal"
+    );
+    #[cfg(feature = "peers")]
+    let row = row
+        .by("qapi-qmp", || serde_json::from_slice::<qapi_qmp::Event>(black_box(INITIALIZED)))
+        .by("qmp", || serde_json::from_slice::<qmp::types::EventMessage>(black_box(INITIALIZED)))
+        .by("serde_json::Value", || serde_json::from_slice::<serde_json::Value>(black_box(INITIALIZED)));
+    row
+}
+
+fn message() -> EventMessage<'static> {
+    let message: EventMessage<'static> = qmp_schema::from_slice(INITIALIZED).expect("QEMU's line");
+    let mut out = Vec::new();
+    message.write_to(&mut out);
+    assert_eq!(out, INITIALIZED, "QEMU's bytes come back");
+    message
+}
+
+/// Into a buffer that is there, which is the fastest that serde_json offers.
+#[cfg(feature = "peers")]
+fn into_buffer<T: serde::Serialize>(value: T) -> impl FnMut() -> usize {
+    let mut out = Vec::with_capacity(512);
+    move || {
+        out.clear();
+        serde_json::to_writer(&mut out, black_box(&value)).expect("a buffer takes everything");
+        black_box(out.as_slice()).len()
+    }
+}

@@ -1,0 +1,27 @@
+//! A command's way through a QMP session.
+
+use std::hint::black_box;
+
+use qmp_server::{Command, Object, Service, Session, Version};
+
+use crate::Row;
+
+/// What clients poll QEMU with.
+const COMMAND: &[u8] = b"{\"execute\": \"query-status\", \"id\": 7}\r\n";
+const REPLY: &[u8] = b"{\"return\": {\"status\": \"running\", \"running\": true}, \"id\": 7}\r\n";
+
+/// The command's bytes in, the reply's bytes out.
+pub(crate) fn round_trip() -> Row {
+    let status = |_: &Object| Ok(Object::new().with("status", "running").with("running", true));
+    let service =
+        Service::builder(Version::new(10, 2, 0, "benches")).command(Command::new("query-status", status)).build();
+    let mut session = Session::new(&service);
+    session.receive(b"{\"execute\": \"qmp_capabilities\"}\r\n");
+    while session.poll_output().is_some() {}
+    Row::new("a command through a QMP session").by("qmp-server", move || {
+        session.receive(black_box(COMMAND));
+        let reply = session.poll_output();
+        assert_eq!(reply.as_deref(), Some(REPLY));
+        reply
+    })
+}

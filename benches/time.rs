@@ -1,0 +1,85 @@
+//! Nanoseconds of every row, ours and the peers' by turns, so that a noisy moment hits all of them.
+//!
+//! `cargo bench --bench time -- WORD` measures the rows whose name holds the word.
+#![allow(clippy::cast_precision_loss, reason = "what is measured is far below 2⁵²")]
+
+use std::time::Instant;
+
+use spicewatch_benches::{Channels, Contender, Figure, Row, SIZES, rows};
+
+/// Measurements of each contender.
+const ROUNDS: usize = 101;
+/// How long one measurement should take at least, in nanoseconds: far above the clock's own cost.
+const LEAST: u128 = 1_000_000;
+const FULL: &str = "a tracker full of channels";
+/// There, so many channels come and go in one measurement.
+const REPLACED: u64 = 1_000;
+
+fn main() {
+    let words: Vec<_> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word));
+    rows().into_iter().filter(|row| wanted(row.name)).for_each(measure);
+    if wanted(FULL) {
+        full_trackers();
+    }
+}
+
+fn measure(mut row: Row) {
+    let times: Vec<u64> = row.contenders.iter_mut().map(times_for_a_measurement).collect();
+    let mut samples = vec![Vec::with_capacity(ROUNDS); times.len()];
+    for _ in 0..ROUNDS {
+        for ((contender, times), samples) in row.contenders.iter_mut().zip(&times).zip(&mut samples) {
+            let start = Instant::now();
+            contender.run(*times);
+            samples.push(start.elapsed().as_secs_f64() * 1e9 / *times as f64);
+        }
+    }
+    for (contender, theirs) in row.contenders.iter().zip(&samples) {
+        let ratios = theirs.iter().zip(&samples[0]).map(|(theirs, ours)| theirs / ours).collect();
+        let sorted = sorted(theirs.clone());
+        let figure = Figure {
+            spread: Some([sorted[ROUNDS / 10], sorted[ROUNDS - 1 - ROUNDS / 10]]),
+            ratio: Some(self::sorted(ratios)[ROUNDS / 2]),
+            ..Figure::new(row.name, contender.name, "time", "ns", sorted[ROUNDS / 2])
+        };
+        println!("{figure}");
+    }
+}
+
+/// What an event costs while so many channels are up: each measurement links new channels and ends the oldest, which no
+/// cache remembers. All sizes by turns.
+fn full_trackers() {
+    let mut lines = Vec::new();
+    let mut trackers = SIZES.map(Channels::full);
+    let mut samples = SIZES.map(|_| Vec::with_capacity(ROUNDS));
+    for _ in 0..ROUNDS {
+        for ((channels, size), samples) in trackers.iter_mut().zip(SIZES).zip(&mut samples) {
+            let start = Instant::now();
+            let events: usize = (0..REPLACED).map(|_| channels.replace(size, &mut lines)).sum();
+            samples.push(start.elapsed().as_secs_f64() * 1e9 / events as f64);
+        }
+    }
+    for (size, samples) in SIZES.iter().zip(samples) {
+        let sorted = sorted(samples);
+        let figure = Figure::new(FULL, "spice-events", "time for an event", "ns", sorted[ROUNDS / 2]).at(*size);
+        println!("{}", Figure { spread: Some([sorted[ROUNDS / 10], sorted[ROUNDS - 1 - ROUNDS / 10]]), ..figure });
+    }
+}
+
+/// Doubles until it takes long enough, which also warms up.
+fn times_for_a_measurement(contender: &mut Contender) -> u64 {
+    let mut times = 1;
+    loop {
+        let start = Instant::now();
+        contender.run(times);
+        if start.elapsed().as_nanos() >= LEAST {
+            return times;
+        }
+        times *= 2;
+    }
+}
+
+fn sorted(mut numbers: Vec<f64>) -> Vec<f64> {
+    numbers.sort_unstable_by(f64::total_cmp);
+    numbers
+}
