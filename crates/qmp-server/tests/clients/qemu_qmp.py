@@ -8,7 +8,7 @@ from qemu.qmp import EventListener, ExecuteError, QMPClient
 
 
 def tell(*words):
-    print(*(word if isinstance(word, str) else json.dumps(word, sort_keys=True) for word in words), flush=True)
+    print(*(word if isinstance(word, str) else json.dumps(word, sort_keys=True, default=dict) for word in words), flush=True)
 
 
 async def main():
