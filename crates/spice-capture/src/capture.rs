@@ -22,6 +22,8 @@ pub struct Config {
     /// The server listens on IPv6's `::` and serves IPv4 clients there too: QEMU then shows `::ffff:127.0.0.1` for `127.0.0.1`. The packets of such a
     /// connection are plain IPv4, so it has to be said.
     pub dual_stack: bool,
+    /// Server ports of which the same is known one by one: see [`dual_stack_ports`](crate::dual_stack_ports).
+    pub dual_stack_ports: Vec<u16>,
     /// For the [`Tracker`](spice_events::Tracker): what it can't read off the wire either.
     pub tracker: spice_events::Config,
     /// How many TCP connections are remembered at most; `None`: [`MAX_FLOWS`].

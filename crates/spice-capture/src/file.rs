@@ -149,8 +149,8 @@ impl Reader {
                     if direct {
                         data = &data[used..];
                     } else {
-                        debug_assert_eq!(used, self.carry.len(), "no more is carried than is needed");
-                        self.carry.clear();
+                        // All of it, as no more is carried than is needed; or nothing, where the format was just recognised.
+                        self.carry.drain(..used);
                     }
                 }
                 Step::Need(needed) => {

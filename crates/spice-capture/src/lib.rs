@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod capture;
+mod dual_stack;
 mod error;
 pub mod file;
 pub mod link;
@@ -10,4 +11,5 @@ mod spice;
 pub mod tcp;
 
 pub use capture::{Capture, Config, Counters, Notice, Output};
+pub use dual_stack::dual_stack_ports;
 pub use error::Error;

@@ -116,11 +116,11 @@ impl Spice {
         if self.tracker.wants(flow) { Interest::Bytes } else { Interest::End }
     }
 
-    fn address(&self, end: Endpoint) -> Address {
+    /// An end of a connection to a server's port, as QEMU shows it.
+    fn address(&self, end: Endpoint, server_port: u16) -> Address {
+        let dual_stack = self.config.dual_stack || self.config.dual_stack_ports.contains(&server_port);
         match SocketAddr::from(end) {
-            SocketAddr::V4(v4) if self.config.dual_stack => {
-                SocketAddr::from((v4.ip().to_ipv6_mapped(), v4.port())).into()
-            }
+            SocketAddr::V4(v4) if dual_stack => SocketAddr::from((v4.ip().to_ipv6_mapped(), v4.port())).into(),
             address => address.into(),
         }
     }
@@ -128,7 +128,8 @@ impl Spice {
     fn open(&mut self, connection: &Connection, kind: Kind) -> FlowId {
         self.last += 1;
         let flow = FlowId(self.last);
-        let (server, client) = (self.address(connection.server), self.address(connection.client));
+        let port = SocketAddr::from(connection.server).port();
+        let (server, client) = (self.address(connection.server, port), self.address(connection.client, port));
         let tls = kind == Kind::Tls;
         self.input(connection.at, flow, Input::Opened { server, client, tls, readable: !tls });
         flow

@@ -262,3 +262,6 @@ impl<S> fmt::Debug for Reassembler<S> {
         f.debug_struct("Reassembler").field("flows", &self.flows.len()).field("kept", &self.shared.kept).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

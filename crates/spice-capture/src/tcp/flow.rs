@@ -53,7 +53,7 @@ pub(super) struct Direction {
     pub(super) seen: bool,
     /// `isn` and the rest are set.
     pub(super) known: bool,
-    /// `isn` was inferred, and nothing was passed on since.
+    /// `isn` was inferred from an acknowledgement: what comes is kept until the SYN-ACK does.
     pub(super) guessed: bool,
     pub(super) fin: bool,
     /// All bytes up to the FIN were passed on.
@@ -86,6 +86,12 @@ impl Direction {
                 *edge = first;
             }
         }
+    }
+
+    /// Sets the start of a direction whose SYN was not seen (yet).
+    pub(super) fn guess(&mut self, first: u32) {
+        self.restart(first.wrapping_sub(1));
+        self.guessed = true;
     }
 
     /// Bytes are missing that the sender did send.

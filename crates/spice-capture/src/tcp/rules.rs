@@ -34,8 +34,13 @@ impl<S: Default> Flow<S> {
                 self.client = d;
                 self.directions[d].restart(s.seq);
                 self.become_embryo();
-                if self.directions[d].seen {
-                    self.opened(s.at, true, ctx);
+                let client_seen = self.directions[d].seen;
+                let server = &mut self.directions[1 - d];
+                if server.known {
+                    server.guess(server.next);
+                    if client_seen {
+                        self.opened(s.at, true, ctx);
+                    }
                 }
             }
             Stage::Open if self.directions[d].isn != s.seq || self.client != d => {
@@ -56,7 +61,7 @@ impl<S: Default> Flow<S> {
     fn on_syn_ack<H: Handler<State = S>>(&mut self, d: usize, s: &Segment<'_>, ctx: &mut Context<'_, H>) {
         let client = 1 - d;
         let client_isn = s.ack.wrapping_sub(1);
-        let same = self.client == client && self.directions[d].known && self.directions[d].isn == s.seq;
+        let same = self.client == client && self.directions[client].isn == client_isn;
         match self.stage {
             Stage::Embryo if self.client == client => {
                 // With TCP Fast Open the SYN's data is acknowledged too.
@@ -75,9 +80,10 @@ impl<S: Default> Flow<S> {
                 }
             }
             Stage::Open if self.client == client && self.directions[d].guessed => {
-                if (0..=RESET_AHEAD.cast_signed()).contains(&distance(s.seq, self.directions[d].isn)) {
+                if self.begins_with(d, s.seq) {
                     self.directions[d].restart(s.seq);
-                    self.directions[d].guessed = false;
+                    self.settle_guess(d, ctx);
+                    self.settle(s.at, ctx);
                 }
             }
             Stage::Open => {
@@ -258,6 +264,7 @@ impl<S: Default> Flow<S> {
                 self.decide_reset();
                 let closing = self.undecided.as_deref().is_some_and(|u| u.closing.is_some());
                 for d in [self.client, 1 - self.client] {
+                    self.settle_guess(d, ctx);
                     if closing { self.give_up(d, ctx) } else { self.give_up_acknowledged(d, ctx) }
                 }
                 self.settle(self.at, ctx);
@@ -319,9 +326,9 @@ impl<S: Default> Flow<S> {
         }
         let server = &mut self.directions[1 - client];
         if !server.known {
-            let base = if server.seen { server.next } else { theirs };
-            server.restart(base.wrapping_sub(1));
-            server.guessed = true;
+            server.guess(theirs);
+        } else if server.guessed && distance(theirs, server.next) > 0 {
+            server.guess(theirs);
         }
         near(server.isn, theirs)
     }

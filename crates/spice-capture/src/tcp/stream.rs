@@ -1,7 +1,7 @@
 //! One direction's bytes: in order to the handler, early ones kept, lost ones declared.
 
 use super::{
-    Handler, Interest, MAX_BYTES, MAX_BYTES_TOTAL, MAX_CHUNKS, WINDOW,
+    Handler, Interest, MAX_BYTES, MAX_BYTES_TOTAL, MAX_CHUNKS, RESET_AHEAD, WINDOW,
     flow::{Flow, Stage},
     pending::{Pending, distance, length},
     rules::Context,
@@ -24,7 +24,12 @@ impl<S: Default> Flow<S> {
         if ahead > WINDOW.cast_signed() || length(piece.data, piece.missing) == 0 {
             return;
         }
-        if ahead <= 0 {
+        if self.directions[d].guessed {
+            // Where the stream begins is known once the SYN-ACK is there.
+            if ahead < 0 && ahead >= -RESET_AHEAD.cast_signed() {
+                self.directions[d].next = piece.seq;
+            }
+        } else if ahead <= 0 {
             self.pass(d, piece, ctx);
             self.drain(d, piece.at, ctx);
             return;
@@ -51,7 +56,6 @@ impl<S: Default> Flow<S> {
             return;
         }
         direction.next = piece.seq.wrapping_add(all);
-        direction.guessed = false;
         self.at = self.at.max(piece.at);
         let from = self.side(d);
         let data = piece.data.get(old as usize..).unwrap_or_default();
@@ -67,6 +71,9 @@ impl<S: Default> Flow<S> {
 
     /// Passes on early bytes that are not early any more, and notices the FIN.
     pub(super) fn drain<H: Handler<State = S>>(&mut self, d: usize, at: Timestamp, ctx: &mut Context<'_, H>) {
+        if self.directions[d].guessed {
+            return;
+        }
         loop {
             let direction = &mut self.directions[d];
             let Some(pending) = &mut direction.pending else { break };
@@ -84,6 +91,13 @@ impl<S: Default> Flow<S> {
         if direction.fin && !direction.complete && distance(direction.fin_at, direction.next) >= 0 {
             direction.complete = true;
             direction.next = direction.fin_at.wrapping_add(1);
+        }
+    }
+
+    /// The SYN-ACK will not come: the stream begins with the first byte that was seen.
+    pub(super) fn settle_guess<H: Handler<State = S>>(&mut self, d: usize, ctx: &mut Context<'_, H>) {
+        if std::mem::take(&mut self.directions[d].guessed) {
+            self.drain(d, self.at, ctx);
         }
     }
 
@@ -113,6 +127,7 @@ impl<S: Default> Flow<S> {
 
     /// Declares lost what is missing before the first early segment.
     fn give_up_first<H: Handler<State = S>>(&mut self, d: usize, ctx: &mut Context<'_, H>) {
+        self.settle_guess(d, ctx);
         if let Some((seq, at)) = self.directions[d].pending.as_deref().and_then(Pending::first) {
             self.lose(d, seq, at, ctx);
         }
@@ -120,6 +135,7 @@ impl<S: Default> Flow<S> {
 
     /// Declares lost all that is missing, up to the FIN where it was seen.
     pub(super) fn give_up<H: Handler<State = S>>(&mut self, d: usize, ctx: &mut Context<'_, H>) {
+        self.settle_guess(d, ctx);
         let direction = &mut self.directions[d];
         let end = direction.pending.as_deref().and_then(Pending::end);
         for edge in end.into_iter().chain(direction.fin.then_some(direction.fin_at)) {

@@ -1,0 +1,453 @@
+//! Conversations as tables: what is captured on the left, what the handler hears on the right.
+
+use super::*;
+use crate::packet::Flags;
+use Side::{Client, Server};
+use std::fmt::Write;
+
+const CLIENT_ISN: u32 = 1000;
+const SERVER_ISN: u32 = 5000;
+
+/// Writes down what it hears.
+struct Scribe {
+    heard: String,
+    interest: Interest,
+    ports: Vec<u16>,
+}
+
+impl Handler for Scribe {
+    type State = u32;
+
+    fn listens(&self, port: u16) -> bool {
+        self.ports.contains(&port)
+    }
+
+    fn opened(&mut self, _: &mut u32, c: &Connection) -> Interest {
+        let how = if c.from_start { "opened" } else { "joined" };
+        write!(self.heard, "{how} {}>{} @{}; ", c.client.port(), c.server.port(), tick(c.at)).unwrap();
+        self.interest
+    }
+
+    fn bytes(&mut self, _: &mut u32, at: Timestamp, from: Side, data: &[u8]) -> Interest {
+        write!(self.heard, "{} {} @{}; ", side(from), String::from_utf8_lossy(data), tick(at)).unwrap();
+        self.interest
+    }
+
+    fn gap(&mut self, _: &mut u32, at: Timestamp, from: Side, len: u64) -> Interest {
+        write!(self.heard, "{} [{len}] @{}; ", side(from), tick(at)).unwrap();
+        self.interest
+    }
+
+    fn closed(&mut self, _: &mut u32, at: Timestamp, by: Option<Side>) {
+        write!(self.heard, "closed by {} @{}; ", by.map_or("?", side), tick(at)).unwrap();
+    }
+
+    fn evicted(&mut self, _: &mut u32) {
+        self.heard.push_str("evicted; ");
+    }
+}
+
+fn side(side: Side) -> &'static str {
+    match side {
+        Side::Client => "C",
+        Side::Server => "S",
+    }
+}
+
+fn tick(at: Timestamp) -> i64 {
+    at.seconds * 10 + at.microseconds / 100_000
+}
+
+/// A capture in the making. Sequence numbers are given relative to the initial ones; each packet comes a
+/// tenth of a second after the one before, and `@` counts those.
+struct Wire {
+    tcp: Reassembler<u32>,
+    scribe: Scribe,
+    now: i64,
+    client: Endpoint,
+    server: Endpoint,
+    isn: [u32; 2],
+}
+
+impl Wire {
+    fn new() -> Self {
+        Self {
+            tcp: Reassembler::default(),
+            scribe: Scribe { heard: String::new(), interest: Interest::Bytes, ports: Vec::new() },
+            now: 0,
+            client: end("10.0.0.1:40000"),
+            server: end("10.0.0.2:5930"),
+            isn: [CLIENT_ISN, SERVER_ISN],
+        }
+    }
+
+    fn packet(&mut self, from: Side, flags: Flags, seq: u32, ack: u32, payload: &str, missing: u32) -> &mut Self {
+        let (from, to, isn) = match from {
+            Client => (self.client, self.server, self.isn),
+            Server => (self.server, self.client, [self.isn[1], self.isn[0]]),
+        };
+        let segment = Segment {
+            at: Timestamp { seconds: self.now / 10, microseconds: self.now % 10 * 100_000 },
+            from,
+            to,
+            seq: seq.wrapping_add(isn[0]),
+            ack: ack.wrapping_add(isn[1]),
+            flags,
+            payload: payload.as_bytes(),
+            missing,
+        };
+        self.now += 1;
+        self.tcp.segment(&segment, &mut self.scribe);
+        self
+    }
+
+    fn handshake(&mut self) -> &mut Self {
+        self.packet(Client, Flags::SYN, 0, 0, "", 0);
+        self.packet(Server, Flags::SYN.and(Flags::ACK), 0, 1, "", 0);
+        self.packet(Client, Flags::ACK, 1, 1, "", 0)
+    }
+
+    fn client(&mut self, seq: u32, ack: u32, payload: &str) -> &mut Self {
+        self.packet(Client, Flags::ACK, seq, ack, payload, 0)
+    }
+
+    fn server(&mut self, seq: u32, ack: u32, payload: &str) -> &mut Self {
+        self.packet(Server, Flags::ACK, seq, ack, payload, 0)
+    }
+
+    fn fin(&mut self, from: Side, seq: u32, ack: u32) -> &mut Self {
+        self.packet(from, Flags::FIN.and(Flags::ACK), seq, ack, "", 0)
+    }
+
+    fn rst(&mut self, from: Side, seq: u32) -> &mut Self {
+        self.packet(from, Flags::RST, seq, 0, "", 0)
+    }
+
+    /// `n` seconds without a packet of this connection, then one of another.
+    fn idle(&mut self, n: i64) -> &mut Self {
+        self.now += 10 * n;
+        let (client, isn) = (self.client, self.isn);
+        self.client = end("10.9.9.9:9");
+        self.packet(Client, Flags::RST, 0, 0, "", 0);
+        (self.client, self.isn) = (client, isn);
+        self
+    }
+
+    #[track_caller]
+    fn hears(&mut self, expected: &str) -> &mut Self {
+        assert_eq!(self.scribe.heard.trim_end_matches("; "), expected);
+        self.scribe.heard.clear();
+        self
+    }
+
+    #[track_caller]
+    fn ends_with(&mut self, expected: &str) {
+        self.tcp.finish(&mut self.scribe);
+        self.hears(expected);
+    }
+}
+
+fn end(address: &str) -> Endpoint {
+    address.parse::<std::net::SocketAddr>().unwrap().into()
+}
+
+#[test]
+fn a_connection_opens_with_the_handshake_and_closes_with_the_servers_fin() {
+    let mut wire = Wire::new();
+    wire.handshake().hears("opened 40000>5930 @2");
+    wire.client(1, 1, "hello").server(1, 6, "hi").hears("C hello @3; S hi @4");
+    wire.fin(Client, 6, 3).hears("");
+    wire.fin(Server, 3, 7).hears("closed by C @6");
+    wire.client(7, 4, "").ends_with("");
+}
+
+#[test]
+fn the_first_data_opens_where_the_ack_was_lost() {
+    let mut wire = Wire::new();
+    wire.packet(Client, Flags::SYN, 0, 0, "", 0);
+    wire.packet(Server, Flags::SYN.and(Flags::ACK), 0, 1, "", 0);
+    wire.client(1, 1, "a").hears("opened 40000>5930 @2; C a @2");
+    let mut wire = Wire::new();
+    wire.packet(Client, Flags::SYN, 0, 0, "", 0).client(1, 1, "a").server(1, 2, "b");
+    wire.hears("opened 40000>5930 @1; C a @1").ends_with("S b @2");
+}
+
+#[test]
+fn the_syn_ack_tells_who_is_who() {
+    let mut wire = Wire::new();
+    wire.packet(Server, Flags::SYN.and(Flags::ACK), 0, 1, "", 0).client(1, 1, "");
+    wire.hears("opened 40000>5930 @1");
+}
+
+#[test]
+fn what_is_refused_or_unanswered_opens_nothing() {
+    let mut wire = Wire::new();
+    wire.packet(Client, Flags::SYN, 0, 0, "", 0);
+    wire.packet(Client, Flags::SYN, 0, 0, "", 0);
+    wire.packet(Server, Flags::RST.and(Flags::ACK), 0, 1, "", 0).hears("");
+    assert_eq!(wire.tcp.flows(), 0);
+    wire.packet(Client, Flags::SYN, 0, 0, "", 0);
+    wire.packet(Server, Flags::SYN.and(Flags::ACK), 0, 1, "", 0);
+    wire.rst(Client, 1).ends_with("");
+    assert_eq!(wire.tcp.flows(), 0);
+}
+
+#[test]
+fn retransmissions_and_overlaps_are_passed_on_once() {
+    let mut wire = Wire::new();
+    wire.handshake().client(1, 1, "abc").client(1, 1, "abc").client(2, 1, "bcde").client(6, 1, "f").client(3, 1, "cd");
+    wire.hears("opened 40000>5930 @2; C abc @3; C de @5; C f @6");
+}
+
+#[test]
+fn what_comes_early_waits_for_what_is_missing() {
+    let mut wire = Wire::new();
+    wire.handshake().hears("opened 40000>5930 @2");
+    wire.client(4, 1, "d").client(6, 1, "fg").client(5, 1, "ef").hears("");
+    wire.client(1, 1, "abc").hears("C abc @6; C d @6; C ef @6; C g @6");
+    assert_eq!(wire.tcp.kept(), 0);
+}
+
+#[test]
+fn what_was_acknowledged_and_does_not_come_is_lost() {
+    let mut wire = Wire::new();
+    wire.handshake().hears("opened 40000>5930 @2");
+    wire.client(4, 1, "d").hears("");
+    wire.server(1, 5, "").hears("");
+    wire.idle(1).hears("C [3] @3; C d @3");
+}
+
+#[test]
+fn what_was_not_acknowledged_is_waited_for() {
+    let mut wire = Wire::new();
+    wire.handshake().client(4, 1, "d").idle(60).hears("opened 40000>5930 @2");
+    wire.client(1, 1, "abc").hears("C abc @605; C d @605");
+}
+
+#[test]
+fn at_the_end_of_the_capture_what_is_missing_is_lost() {
+    let mut wire = Wire::new();
+    wire.handshake()
+        .client(4, 1, "d")
+        .client(9, 1, "i")
+        .ends_with("opened 40000>5930 @2; C [3] @3; C d @3; C [4] @4; C i @4");
+}
+
+#[test]
+fn when_too_much_waits_the_first_hole_is_lost() {
+    let mut wire = Wire::new();
+    wire.handshake();
+    for i in 0..=u32::try_from(MAX_CHUNKS).unwrap() {
+        wire.client(4 + 2 * i, 1, "x");
+    }
+    wire.hears("opened 40000>5930 @2; C [3] @3; C x @3");
+    assert!(wire.tcp.kept() < MAX_BYTES);
+}
+
+#[test]
+fn a_cut_packet_leaves_a_gap_of_known_length() {
+    let mut wire = Wire::new();
+    wire.handshake().packet(Client, Flags::ACK, 1, 1, "ab", 98).client(101, 1, "z");
+    wire.hears("opened 40000>5930 @2; C ab @3; C [98] @3; C z @4");
+}
+
+#[test]
+fn sequence_numbers_wrap() {
+    let mut wire = Wire::new();
+    wire.isn = [u32::MAX - 2, u32::MAX];
+    wire.handshake().client(5, 1, "ef").client(1, 1, "abcd").server(1, 7, "xy");
+    wire.hears("opened 40000>5930 @2; C abcd @4; C ef @4; S xy @5");
+    wire.fin(Server, 3, 7).hears("closed by S @6");
+}
+
+#[test]
+fn keepalives_and_zero_window_probes_add_nothing() {
+    let mut wire = Wire::new();
+    wire.handshake().client(1, 1, "ab").hears("opened 40000>5930 @2; C ab @3");
+    wire.client(2, 1, "").client(2, 1, "\0").server(0, 3, "").server(0, 3, "\0").hears("");
+    wire.client(3, 1, "c").client(3, 1, "cd").hears("C c @8; C d @9");
+}
+
+#[test]
+fn a_fin_waits_for_the_bytes_before_it() {
+    let mut wire = Wire::new();
+    wire.handshake().fin(Server, 4, 1).hears("opened 40000>5930 @2");
+    wire.server(1, 1, "abc").hears("S abc @4; closed by S @4");
+}
+
+#[test]
+fn a_close_waits_for_bytes_of_the_client_that_the_server_has() {
+    let mut wire = Wire::new();
+    wire.handshake().server(1, 4, "no").fin(Server, 3, 4).hears("opened 40000>5930 @2; S no @3");
+    wire.client(1, 1, "abc").hears("C abc @5; closed by S @5");
+    let mut wire = Wire::new();
+    wire.handshake().fin(Server, 1, 4).idle(1).hears("opened 40000>5930 @2; C [3] @2; closed by S @3");
+}
+
+#[test]
+fn a_valid_reset_closes() {
+    let mut wire = Wire::new();
+    wire.handshake().client(1, 1, "ab").rst(Client, 3).hears("opened 40000>5930 @2; C ab @3; closed by C @4");
+    let mut wire = Wire::new();
+    wire.handshake().client(1, 1, "ab").rst(Server, 1).hears("opened 40000>5930 @2; C ab @3; closed by S @4");
+}
+
+#[test]
+fn a_reset_out_of_the_window_is_not_heeded() {
+    let mut wire = Wire::new();
+    wire.handshake().client(1, 1, "ab").server(1, 3, "").hears("opened 40000>5930 @2; C ab @3");
+    wire.rst(Client, 1).rst(Client, 3_000_000).rst(Server, 0).rst(Server, 0u32.wrapping_sub(9)).idle(9).hears("");
+    wire.client(3, 1, "c").hears("C c @100");
+}
+
+#[test]
+fn a_reset_slightly_ahead_waits_to_be_borne_out_or_contradicted() {
+    let mut wire = Wire::new();
+    wire.handshake().rst(Client, 3).hears("opened 40000>5930 @2");
+    wire.client(1, 1, "ab").hears("C ab @4; closed by C @4");
+    let mut wire = Wire::new();
+    wire.handshake().rst(Client, 3).idle(1).hears("opened 40000>5930 @2; closed by C @3");
+    let mut wire = Wire::new();
+    wire.handshake().rst(Client, 50).client(1, 1, "ab").idle(5).hears("opened 40000>5930 @2; C ab @4");
+    let mut wire = Wire::new();
+    wire.handshake().rst(Client, 3).ends_with("opened 40000>5930 @2; closed by C @3");
+}
+
+#[test]
+fn late_packets_of_a_closed_connection_open_nothing() {
+    let mut wire = Wire::new();
+    wire.handshake().client(1, 1, "a").fin(Server, 1, 2).hears("opened 40000>5930 @2; C a @3; closed by S @4");
+    wire.packet(Client, Flags::SYN, 0, 0, "", 0).client(1, 1, "a").fin(Client, 2, 2).fin(Server, 1, 2).rst(Client, 3);
+    wire.idle(200).ends_with("");
+    assert_eq!(wire.tcp.flows(), 0);
+}
+
+#[test]
+fn a_four_tuple_can_be_used_again() {
+    let mut wire = Wire::new();
+    wire.handshake().fin(Server, 1, 1).hears("opened 40000>5930 @2; closed by S @3");
+    wire.isn = [77_000, 99_000];
+    wire.handshake().client(1, 1, "b").hears("opened 40000>5930 @6; C b @7");
+}
+
+#[test]
+fn even_if_the_end_of_the_first_connection_was_not_seen() {
+    let mut wire = Wire::new();
+    wire.handshake().client(1, 1, "a").hears("opened 40000>5930 @2; C a @3");
+    wire.isn = [77_000, 99_000];
+    wire.handshake().client(1, 1, "b").hears("closed by ? @5; opened 40000>5930 @6; C b @7");
+    wire.isn = [88_000, 11_000];
+    wire.packet(Client, Flags::SYN, 0, 0, "", 0).client(1, 1, "c");
+    wire.hears("closed by ? @9; opened 40000>5930 @9; C c @9");
+}
+
+#[test]
+fn a_syn_alone_does_not_end_a_live_connection() {
+    let mut wire = Wire::new();
+    wire.handshake().client(1, 1, "a");
+    wire.isn = [77_000, SERVER_ISN];
+    wire.packet(Client, Flags::SYN, 0, 0, "", 0);
+    wire.isn = [CLIENT_ISN, SERVER_ISN];
+    wire.client(2, 1, "b").hears("opened 40000>5930 @2; C a @3; C b @5");
+}
+
+#[test]
+fn everything_twice_is_everything_once() {
+    let mut wire = Wire::new();
+    for _ in 0..2 {
+        wire.packet(Client, Flags::SYN, 0, 0, "", 0);
+    }
+    for _ in 0..2 {
+        wire.packet(Server, Flags::SYN.and(Flags::ACK), 0, 1, "", 0);
+    }
+    wire.client(1, 1, "").client(1, 1, "").client(1, 1, "ab").client(1, 1, "ab");
+    wire.fin(Client, 3, 1).fin(Client, 3, 1).fin(Server, 1, 4).fin(Server, 1, 4);
+    wire.ends_with("opened 40000>5930 @4; C ab @6; closed by C @10");
+}
+
+#[test]
+fn data_before_its_handshake_waits_for_it() {
+    let mut wire = Wire::new();
+    wire.client(1, 1, "abc").hears("");
+    wire.packet(Client, Flags::SYN, 0, 0, "", 0).hears("opened 40000>5930 @1; C abc @1");
+    wire.packet(Server, Flags::SYN.and(Flags::ACK), 0, 1, "", 0).server(1, 4, "x").hears("S x @3");
+}
+
+#[test]
+fn a_connection_that_began_before_the_capture_is_joined() {
+    let mut wire = Wire::new();
+    wire.client(500, 900, "ab").idle(2).hears("joined 40000>5930 @0; C ab @0");
+    wire.server(900, 502, "yz").fin(Server, 902, 502).hears("S yz @22; closed by S @23");
+    let mut wire = Wire::new();
+    wire.scribe.ports = vec![5930];
+    wire.server(900, 500, "ab").idle(2).hears("joined 40000>5930 @0; S ab @0");
+}
+
+#[test]
+fn an_orphans_end_is_not_a_beginning() {
+    let mut wire = Wire::new();
+    wire.fin(Server, 900, 500).client(500, 901, "").idle(5).idle(200).ends_with("");
+    assert_eq!(wire.tcp.flows(), 0);
+}
+
+#[test]
+fn without_interest_nothing_is_kept_but_the_end_is_seen() {
+    let mut wire = Wire::new();
+    wire.scribe.interest = Interest::End;
+    wire.handshake().client(1, 1, "ab").client(50, 1, "cd").server(1, 52, "x").hears("opened 40000>5930 @2");
+    assert_eq!(wire.tcp.kept(), 0);
+    wire.fin(Client, 52, 2).fin(Server, 2, 53).hears("closed by C @7");
+}
+
+#[test]
+fn a_fin_after_loss_is_seen_without_interest() {
+    let mut wire = Wire::new();
+    wire.scribe.interest = Interest::End;
+    wire.handshake().fin(Server, 100_000, 1).hears("opened 40000>5930 @2; closed by S @3");
+}
+
+#[test]
+fn an_ignored_connection_stays_so_until_its_four_tuple_is_used_again() {
+    let mut wire = Wire::new();
+    wire.scribe.interest = Interest::Nothing;
+    wire.handshake().client(1, 1, "ab").fin(Client, 3, 1).fin(Server, 1, 4).hears("opened 40000>5930 @2");
+    wire.isn = [77_000, 99_000];
+    wire.handshake().ends_with("opened 40000>5930 @8");
+}
+
+#[test]
+fn the_number_of_connections_is_bounded() {
+    let mut wire = Wire::new();
+    wire.tcp = Reassembler::new(10);
+    for port in 1..100 {
+        wire.client = end(&format!("10.0.0.1:{port}"));
+        wire.handshake();
+        assert!(wire.tcp.flows() <= 10);
+    }
+    assert_eq!(wire.scribe.heard.matches("evicted").count(), 89);
+}
+
+#[test]
+fn closed_connections_are_evicted_before_live_ones() {
+    let mut wire = Wire::new();
+    wire.tcp = Reassembler::new(10);
+    wire.handshake();
+    for port in 1..50 {
+        wire.client = end(&format!("10.0.0.1:{port}"));
+        wire.handshake().fin(Server, 1, 1);
+    }
+    assert!(!wire.scribe.heard.contains("evicted"));
+}
+
+#[test]
+fn one_absurd_timestamp_does_not_stop_the_timers() {
+    let mut wire = Wire::new();
+    wire.handshake().fin(Server, 1, 1);
+    wire.now += 1 << 40;
+    wire.idle(0);
+    wire.now = 4;
+    wire.idle(0);
+    wire.isn = [77_000, 99_000];
+    wire.handshake().fin(Server, 1, 1).idle(121);
+    assert_eq!(wire.tcp.flows(), 0);
+}
