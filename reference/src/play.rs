@@ -117,7 +117,8 @@ pub(crate) fn play(pair: &mut Pair, case: &Case, tally: &mut Tally) -> Result<()
 impl Stage<'_> {
     fn link(&mut self, plan: &Plan) -> Result<(), Difference> {
         let index = self.links.len();
-        let connection = self.pair.server.connect().map_err(|error| failed(&error))?;
+        let tcp = self.pair.kind == Kind::Sasl || plan.mechanism == Some(2);
+        let connection = self.pair.server.connect(tcp).map_err(|error| failed(&error))?;
         event_loop::run_until_idle();
         let mut live = Live {
             connection: Some(connection),

@@ -40,8 +40,9 @@ impl Kind {
 /// A spice-server with its channels main, inputs, playback and record. Lives as long as the process.
 pub(crate) struct Server {
     server: *mut SpiceServer,
-    /// Where connections come through that need an address: the SASL library knows no unix sockets. One on each of some
-    /// loopback addresses, so that closed connections in TIME-WAIT don't use up the ports.
+    /// Where connections come through that need an address: on a unix socket the SASL library does not start, and spice-server
+    /// closes without a word. One on each of some loopback addresses, so that closed connections in TIME-WAIT don't use up the
+    /// ports.
     listeners: Vec<TcpListener>,
     next: usize,
 }
@@ -81,15 +82,14 @@ impl Server {
                 ffi::spice_server_add_interface(server, &mut Box::leak(instance).base);
             }
             let address = |last| Ipv4Addr::new(127, 0, 0, last);
-            let count = if kind == Kind::Sasl { LISTENERS } else { 0 };
-            let listeners = (1..=count).map(|last| TcpListener::bind((address(last), 0))).collect::<io::Result<_>>()?;
+            let listeners = (1..=LISTENERS).map(|last| TcpListener::bind((address(last), 0))).collect::<io::Result<_>>()?;
             Ok(Self { server, listeners, next: 0 })
         }
     }
 
-    /// Connects. The server says CONNECTED at once.
-    pub(crate) fn connect(&mut self) -> io::Result<Connection> {
-        let (ours, theirs) = self.pair()?;
+    /// Connects, over loopback's TCP or a socket pair. The server says CONNECTED at once.
+    pub(crate) fn connect(&mut self, tcp: bool) -> io::Result<Connection> {
+        let (ours, theirs) = self.pair(tcp)?;
         let fd = theirs.into_raw_fd();
         // SAFETY: the server is live, and the socket is its own from here on.
         if unsafe { ffi::spice_server_add_client(self.server, fd, 0) } != 0 {
@@ -99,9 +99,10 @@ impl Server {
     }
 
     /// A client's socket, which does not block, and the server's.
-    fn pair(&mut self) -> io::Result<(OwnedFd, OwnedFd)> {
+    fn pair(&mut self, tcp: bool) -> io::Result<(OwnedFd, OwnedFd)> {
         self.next += 1;
-        let Some(listener) = self.listeners.get(self.next % self.listeners.len().max(1)) else {
+        let listener = self.listeners.get(self.next % self.listeners.len().max(1));
+        let Some(listener) = listener.filter(|_| tcp) else {
             let (ours, theirs) = UnixStream::pair()?;
             ours.set_nonblocking(true)?;
             return Ok((ours.into(), theirs.into()));
