@@ -30,3 +30,13 @@ fn answering(packet: &Packet<'_>) -> Option<Endpoint> {
     let segment = Segment::parse(packet.at, packet.link, packet.data, packet.wire_len).ok()?;
     segment.flags.has(Flags::SYN.and(Flags::ACK)).then_some(segment.from)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_capture_has_no_ports() {
+        assert_eq!(dual_stack_ports(b"neither pcap nor pcapng"), [0; 0]);
+    }
+}

@@ -1,7 +1,7 @@
 //! `spicewatch read`: the events of a capture file.
 
 use clap::ValueEnum;
-use spice_capture::{Capture, Config, Counters, Output};
+use spice_capture::{Capture, Config, Counters, Output, dual_stack_ports};
 use spice_events::Auth;
 use std::{
     fmt::Display,
@@ -43,7 +43,8 @@ pub(crate) struct Args {
 
     /// The server listens on "::" and serves IPv4 clients there too
     ///
-    /// QEMU then shows 127.0.0.1 as ::ffff:127.0.0.1; the packets alone do not tell.
+    /// QEMU then shows 127.0.0.1 as ::ffff:127.0.0.1. A port that answers over both IPv4 and IPv6 in the first 4 MiB of a file is taken for one by itself;
+    /// the packets of one that was only reached over IPv4 do not tell.
     #[arg(long)]
     dual_stack: bool,
 
@@ -91,6 +92,8 @@ const FIRST_CHUNK: usize = 1 << 12;
 const WORTH_SKIPPING: u64 = 1 << 13;
 /// Bytes of events that are written at once.
 const BATCH: usize = 1 << 16;
+/// Bytes at a file's start that are looked through for ports that serve both IPv4 and IPv6.
+const HEAD: u64 = 4 << 20;
 /// Files from this size on are worth telling how far we are.
 const LARGE: u64 = 64 << 20;
 
@@ -102,7 +105,11 @@ pub(crate) fn run(args: Args) -> ExitCode {
         Err(error) => return fail(&name, &error),
     };
     let mut report = Report::new(&name, input.size(), args.anomalies);
-    let mut capture = Capture::new(config(&args));
+    let mut config = config(&args);
+    if !config.dual_stack {
+        config.dual_stack_ports = input.head().map_or_else(|_| Vec::new(), |head| dual_stack_ports(&head));
+    }
+    let mut capture = Capture::new(config);
     let result = follow(&mut capture, input, &mut report);
     let finished = capture.finish();
     let written = report.drain(&mut capture).and_then(|()| report.flush());
@@ -159,6 +166,16 @@ impl Input {
             Self::File { size, .. } => Some(*size),
             Self::Stream(_) => None,
         }
+    }
+
+    /// The first bytes of a file, without moving on; none of a stream, which comes only once.
+    fn head(&self) -> io::Result<Vec<u8>> {
+        let mut head = Vec::new();
+        if let Self::File { file, size, .. } = self {
+            head.resize(usize::try_from(HEAD.min(*size)).unwrap_or(0), 0);
+            file.read_exact_at(&mut head, 0)?;
+        }
+        Ok(head)
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
