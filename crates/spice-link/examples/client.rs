@@ -1,0 +1,177 @@
+//! Links to a real SPICE server: a new session's main channel, over TCP, TLS or WebSocket.
+//!
+//! ```sh
+//! cargo run --features ticket --example client -- 127.0.0.1:5930 sekrit
+//! cargo run --features ticket --example client -- 127.0.0.1:5930 sekrit --websocket
+//! cargo run --features ticket --example client -- 127.0.0.1:5931 sekrit --tls ca-cert.pem
+//! ```
+
+use std::{
+    env,
+    io::{self, Read, Write},
+    net::{SocketAddr, TcpStream},
+    sync::Arc,
+    time::Duration,
+};
+
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
+use spice_link::{
+    CapsBuf, ChannelType, Connecting, LinkConnector, LinkMess, LinkReply, LinkUser,
+    caps::{self, common, main as main_caps},
+    ticket::{self, rand_core::OsRng},
+    websocket::{Deframer, head_end, is_switching},
+};
+
+fn main() -> io::Result<()> {
+    let args: Vec<String> = env::args().skip(1).collect();
+    let [server, password, rest @ ..] = &args[..] else {
+        return Err(io::Error::other("expected: ADDRESS:PORT PASSWORD [--websocket | --tls CA.pem]"));
+    };
+    let server: SocketAddr = server.parse().map_err(io::Error::other)?;
+    let stream = TcpStream::connect(server)?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    let mut user = User { password: password.clone() };
+    match rest {
+        [] => link(&mut user, stream),
+        [flag] if flag == "--websocket" => link(&mut user, WebSocket::upgrade(stream)?),
+        [flag, ca] if flag == "--tls" => link(&mut user, tls(stream, server, ca)?),
+        other => Err(io::Error::other(format!("expected --websocket or --tls CA.pem, found {other:?}"))),
+    }
+}
+
+/// What this client knows: a password.
+struct User {
+    password: String,
+}
+
+impl LinkUser for User {
+    fn replied(&mut self, reply: &LinkReply<'_>) {
+        let name = |bit| caps::common_name(bit).map_or_else(|| bit.to_string(), str::to_owned);
+        println!("the server can {}", reply.common_caps.bits().map(name).collect::<Vec<_>>().join(", "));
+        let name = |bit| ChannelType::MAIN.capability_name(bit).map_or_else(|| bit.to_string(), str::to_owned);
+        println!("its main channel can {}", reply.channel_caps.bits().map(name).collect::<Vec<_>>().join(", "));
+    }
+
+    fn ticket(&mut self, pub_key: &[u8; LinkReply::PUB_KEY_LEN], ticket: &mut [u8; 128]) -> bool {
+        match ticket::seal(&mut OsRng, pub_key, self.password.as_bytes()) {
+            Ok(sealed) => {
+                *ticket = sealed;
+                true
+            }
+            Err(error) => {
+                println!("{error}");
+                false
+            }
+        }
+    }
+}
+
+fn link(user: &mut User, mut stream: impl Read + Write) -> io::Result<()> {
+    let common = CapsBuf::<1>::new().with(common::AUTH_SELECTION).with(common::MINI_HEADER);
+    let channel = CapsBuf::<1>::new().with(main_caps::NAME_AND_UUID);
+    let mess = LinkMess {
+        connection_id: 0,
+        channel_type: ChannelType::MAIN,
+        channel_id: 0,
+        common_caps: common.as_caps(),
+        channel_caps: channel.as_caps(),
+    };
+    let (mut link, mut unread, mut out) = (LinkConnector::new(), Vec::new(), [0; LinkConnector::ROOM]);
+    let len = link.start(&mess, &mut out).map_err(io::Error::other)?;
+    stream.write_all(&out[..len])?;
+    stream.flush()?;
+    loop {
+        let turn = link.read(user, &unread, &mut out);
+        unread.drain(..turn.consumed);
+        stream.write_all(&out[..turn.written])?;
+        stream.flush()?;
+        match turn.outcome {
+            Connecting::Need(_) => {
+                let mut buffer = [0; 4096];
+                match stream.read(&mut buffer)? {
+                    0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    len => unread.extend(&buffer[..len]),
+                }
+            }
+            Connecting::Linked { session_id: Some(id), .. } => {
+                println!("linked: session {}", id.cast_signed());
+                return Ok(());
+            }
+            other => return Err(io::Error::other(format!("not linked: {other:?}"))),
+        }
+    }
+}
+
+fn tls(stream: TcpStream, server: SocketAddr, ca: &str) -> io::Result<impl Read + Write> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(ca).map_err(io::Error::other)?).map_err(io::Error::other)?;
+    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let name = ServerName::from(server.ip());
+    let connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
+    Ok(StreamOwned::new(connection, stream))
+}
+
+/// A byte stream in WebSocket frames.
+struct WebSocket {
+    stream: TcpStream,
+    deframer: Deframer,
+    ready: Vec<u8>,
+}
+
+impl WebSocket {
+    /// spice-server wants the whole request in one read.
+    fn upgrade(mut stream: TcpStream) -> io::Result<Self> {
+        stream.write_all(
+            b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: binary\r\n\r\n",
+        )?;
+        let mut head = Vec::new();
+        while head_end(&head, 0).is_none() {
+            let mut byte = [0];
+            stream.read_exact(&mut byte)?;
+            head.push(byte[0]);
+        }
+        if !is_switching(&head) {
+            return Err(io::Error::other(format!("no upgrade: {}", head.escape_ascii())));
+        }
+        Ok(Self { stream, deframer: Deframer::new(), ready: Vec::new() })
+    }
+}
+
+impl Read for WebSocket {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        while self.ready.is_empty() {
+            let mut buffer = [0; 4096];
+            let len = self.stream.read(&mut buffer)?;
+            if len == 0 {
+                return Ok(0);
+            }
+            self.deframer.read(&buffer[..len], |run| self.ready.extend(run));
+        }
+        let len = out.len().min(self.ready.len());
+        for (slot, byte) in out.iter_mut().zip(self.ready.drain(..len)) {
+            *slot = byte;
+        }
+        Ok(len)
+    }
+}
+
+impl Write for WebSocket {
+    /// One masked binary frame; a mask of zeros hides nothing, which is as much as any mask does here.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Ok(len @ 1..) = u16::try_from(bytes.len()) else { return Ok(0) };
+        let mut frame = vec![0x82, 0x80 | 126];
+        frame.extend(len.to_be_bytes());
+        frame.extend([0; 4]);
+        frame.extend(bytes);
+        self.stream.write_all(&frame)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}

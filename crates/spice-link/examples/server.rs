@@ -1,0 +1,134 @@
+//! A SPICE server of one channel, with a password: what spice-gtk needs to open its main channel, and nothing behind it.
+//!
+//! ```sh
+//! cargo run --features ticket --example server -- 5930 sekrit
+//! spicy-screenshot -h 127.0.0.1 -p 5930 -w sekrit
+//! ```
+//!
+//! It listens on loopback, on a port of its own choice where 0 is given, and says on stdout what QEMU would say over QMP.
+
+use std::{
+    env,
+    io::{self, Read, Write},
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    thread,
+};
+
+use spice_link::{
+    Accepting, Asked, Caps, ChannelType, DataHeader, HeaderKind, Join, LinkAcceptor, LinkErrorCode, LinkHost, LinkReply,
+    Linked, Parsed,
+    ticket::{TicketKey, rand_core::OsRng, rand_core::RngCore},
+};
+
+fn main() -> io::Result<()> {
+    let mut args = env::args().skip(1);
+    let (port, password) = (args.next(), args.next().unwrap_or_default());
+    let port = port.and_then(|port| port.parse().ok()).unwrap_or(0);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+    println!("listening on {}", listener.local_addr()?);
+    for stream in listener.incoming() {
+        let (stream, password) = (stream?, password.clone());
+        thread::spawn(move || {
+            let peer = stream.peer_addr().map_or_else(|error| error.to_string(), |peer| peer.to_string());
+            println!("{peer} CONNECTED");
+            if let Err(error) = serve(stream, &peer, password) {
+                println!("{peer} {error}");
+            }
+            println!("{peer} DISCONNECTED");
+        });
+    }
+    Ok(())
+}
+
+/// What this server decides for one link.
+struct Host {
+    password: String,
+    /// Made when it is asked for, and gone with the link.
+    key: Option<TicketKey>,
+}
+
+impl LinkHost for Host {
+    /// No channel but main, which needs no mention.
+    fn channel(&mut self, _: ChannelType, _: u8) -> Option<Caps<'_>> {
+        None
+    }
+
+    fn pub_key(&mut self) -> [u8; LinkReply::PUB_KEY_LEN] {
+        self.key = TicketKey::generate(&mut OsRng).ok();
+        self.key.as_ref().map_or([0; LinkReply::PUB_KEY_LEN], |key| *key.public())
+    }
+
+    fn ticket(&mut self, ticket: &[u8; 128]) -> bool {
+        self.key.take().is_some_and(|key| key.matches(&mut OsRng, ticket, self.password.as_bytes()))
+    }
+
+    fn join(&mut self, asked: &Asked) -> Join {
+        if !asked.is_new_session() {
+            return Join::Refused(LinkErrorCode::BAD_CONNECTION_ID);
+        }
+        let id = OsRng.next_u32().max(1);
+        // One display hinted at, client mouse mode, no agent, ten agent tokens.
+        Join::Session([id, 1, 2, 2, 0, 10, 0, 0])
+    }
+}
+
+fn serve(mut stream: TcpStream, peer: &str, password: String) -> io::Result<()> {
+    let mut host = Host { password, key: None };
+    let (mut link, mut unread, mut out) = (LinkAcceptor::new(), Vec::new(), [0; LinkAcceptor::ROOM]);
+    loop {
+        let turn = link.read(&mut host, &unread, &mut out);
+        stream.write_all(&out[..turn.written])?;
+        unread.drain(..turn.consumed);
+        match turn.outcome {
+            Accepting::Need(_) => {
+                if !receive(&mut stream, &mut unread)? {
+                    return Ok(());
+                }
+            }
+            Accepting::Linked(linked) => {
+                let (asked, id) = (linked.asked, linked.session_id.unwrap_or(linked.asked.connection_id));
+                // QMP shows the id as a signed number.
+                println!("{peer} INITIALIZED {} {} of session {}", asked.channel_type, asked.channel_id, id.cast_signed());
+                return session(stream, linked, unread);
+            }
+            Accepting::Close(why) => return Err(io::Error::other(format!("refused: {why:?}"))),
+            Accepting::Room(n) => return Err(io::Error::other(format!("expected an answer of at most 1 KiB, it has {n}"))),
+        }
+    }
+}
+
+/// Answers the one message that a client waits for an answer to: which other channels there are. None.
+fn session(mut stream: TcpStream, linked: Linked, mut unread: Vec<u8>) -> io::Result<()> {
+    const ATTACH_CHANNELS: u16 = 104;
+    const CHANNELS_LIST: u16 = 104;
+    let mut serial = 2;
+    loop {
+        while let Parsed::Complete(header, start) = DataHeader::parse(linked.header, &unread) {
+            let end = start + header.size as usize;
+            if header.size > 1 << 20 {
+                return Err(io::Error::other(format!("expected messages of at most 1 MiB, found {}", header.size)));
+            }
+            if unread.len() < end {
+                break;
+            }
+            unread.drain(..end);
+            if header.message_type == ATTACH_CHANNELS {
+                let full = (linked.header == HeaderKind::Full).then_some((serial, 0));
+                let list = DataHeader { message_type: CHANNELS_LIST, size: 4, full };
+                stream.write_all(&[list.encode(&mut [0; 18]), &[0; 4]].concat())?;
+                serial += 1;
+            }
+        }
+        if !receive(&mut stream, &mut unread)? {
+            return Ok(());
+        }
+    }
+}
+
+/// Whether there was more.
+fn receive(stream: &mut TcpStream, unread: &mut Vec<u8>) -> io::Result<bool> {
+    let mut buffer = [0; 4096];
+    let len = stream.read(&mut buffer)?;
+    unread.extend(&buffer[..len]);
+    Ok(len > 0)
+}

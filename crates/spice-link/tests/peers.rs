@@ -1,0 +1,119 @@
+//! The examples against real peers: spice-gtk links to the server, the client links to QEMU.
+
+use std::{
+    io::{self, BufRead, BufReader},
+    process::{Child, ChildStdout, Command, Output, Stdio},
+    sync::Once,
+};
+
+use spice_testkit::lab::{self, Client, Peer, Pki, Vm};
+
+const PASSWORD: &str = "sekrit";
+
+/// An example, beside this test. `cargo test --test peers` alone does not build it.
+fn example(name: &str) -> Command {
+    static BUILD: Once = Once::new();
+    let test = std::env::current_exe().unwrap();
+    let profile = test.ancestors().nth(2).unwrap();
+    BUILD.call_once(|| {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--package", env!("CARGO_PKG_NAME"), "--features", "ticket", "--examples"]);
+        cargo.args(profile.ends_with("release").then_some("--release"));
+        assert!(cargo.arg("--target-dir").arg(profile.parent().unwrap()).status().unwrap().success());
+    });
+    Command::new(profile.join("examples").join(name))
+}
+
+/// The example server, ended with its value.
+struct Server {
+    child: Child,
+    port: String,
+    said: io::Lines<BufReader<ChildStdout>>,
+}
+
+impl Server {
+    fn start() -> io::Result<Self> {
+        let mut child = example("server").args(["0", PASSWORD]).stdout(Stdio::piped()).spawn()?;
+        let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = said.next().unwrap()?;
+        let port = line.rsplit(':').next().unwrap().to_owned();
+        Ok(Self { child, port, said })
+    }
+
+    /// What it says next of a connection, without the peer's address.
+    fn next(&mut self) -> String {
+        let line = self.said.next().unwrap().unwrap();
+        line.split_once(' ').unwrap().1.to_owned()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn spice_gtk_opens_the_servers_main_channel() -> io::Result<()> {
+    if !lab::have(&[Peer::SpiceGtk]) {
+        return Ok(());
+    }
+    let mut server = Server::start()?;
+    let client = Client::start(&["--port", &server.port, "--password", PASSWORD])?;
+    assert_eq!(server.next(), "CONNECTED");
+    let initialized = server.next();
+    assert!(initialized.starts_with("INITIALIZED main 0 of session "), "{initialized}");
+    // It succeeds if the one channel that there is has opened.
+    assert!(client.leave()?.success());
+    assert_eq!(server.next(), "DISCONNECTED");
+    Ok(())
+}
+
+#[test]
+fn spice_gtk_with_a_wrong_password_is_refused() -> io::Result<()> {
+    if !lab::have(&[Peer::SpiceGtk]) {
+        return Ok(());
+    }
+    let mut server = Server::start()?;
+    let client = Client::start(&["--port", &server.port, "--password", "wrong"])?;
+    assert_eq!(server.next(), "CONNECTED");
+    assert_eq!(server.next(), "refused: Ticket");
+    assert_eq!(server.next(), "DISCONNECTED");
+    assert!(!client.leave()?.success());
+    Ok(())
+}
+
+fn run_client(args: &[&str]) -> io::Result<Output> {
+    example("client").args(args).output()
+}
+
+#[test]
+fn the_client_links_to_qemu_plain_in_websocket_and_in_tls() -> io::Result<()> {
+    if !lab::have(&[Peer::Qemu, Peer::Openssl]) {
+        return Ok(());
+    }
+    let (port, tls_port, pki) = (lab::free_port()?, lab::free_port()?, Pki::new()?);
+    let (dir, ca) = (pki.dir().display().to_string(), pki.ca().display().to_string());
+    let vm = Vm::boot(&format!("port={port},tls-port={tls_port},addr=127.0.0.1,password={PASSWORD},x509-dir={dir}"))?;
+    let (plain, tls) = (format!("127.0.0.1:{port}"), format!("127.0.0.1:{tls_port}"));
+    let ways: [&[&str]; 3] =
+        [&[&plain, PASSWORD], &[&plain, PASSWORD, "--websocket"], &[&tls, PASSWORD, "--tls", &ca]];
+    for (index, way) in ways.into_iter().enumerate() {
+        let output = run_client(way)?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{way:?}: {said} {}", String::from_utf8_lossy(&output.stderr));
+        assert!(said.contains("the server can AUTH_SELECTION, AUTH_SPICE, MINI_HEADER"), "{said}");
+        let id = said.lines().last().unwrap().strip_prefix("linked: session ").unwrap();
+        // What the client read off MAIN_INIT is what QEMU reports.
+        vm.events().wait_for("SPICE_INITIALIZED", index + 1)?;
+        let lines = vm.events().lines();
+        let last = lines.iter().rfind(|line| line.contains("SPICE_INITIALIZED")).unwrap();
+        assert!(last.contains(&format!("\"connection-id\": {id},")), "{last} of {id}");
+    }
+    let refused = run_client(&[&plain, "wrong"])?;
+    assert!(!refused.status.success());
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("permission denied"), "{said}");
+    Ok(())
+}
