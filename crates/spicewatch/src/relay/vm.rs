@@ -210,7 +210,6 @@ impl BoundVm {
             None => {
                 let server = Server::new(qmp::service(&tracker, &facts));
                 for listener in qmp {
-                    tracing::info!(vm = &*vm, address = listener.address(), "serving QMP");
                     server.listen(listener);
                 }
                 Sink::Qmp(server)
@@ -234,7 +233,7 @@ impl BoundVm {
         let listeners =
             plain.iter().map(|bound| (bound, None)).chain(tls.iter().map(|bound| (bound, plan.acceptor.clone())));
         for (bound, acceptor) in listeners {
-            tracing::info!(vm = &*vm, address = %bound.address, tls = acceptor.is_some(), upstream = %way.upstream, "listening");
+            tracing::info!(vm = &*vm, address = %bound.address, tls = acceptor.is_some(), upstream = %way.upstream, "accepting");
             // As many tasks as threads take turns at it, so that a burst of connections is spread.
             for _ in 0..workers {
                 let bound = bound.again().map_err(|error| format!("can't listen on {}: {error}", bound.address))?;

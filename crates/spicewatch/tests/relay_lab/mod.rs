@@ -109,7 +109,7 @@ impl Relay {
         let events = Lines::follow(child.stdout.take().unwrap());
         let log = Lines::follow(child.stderr.take().unwrap());
         let relay = Self { child, events, log };
-        relay.log.wait_for("\"message\":\"listening\"", listeners);
+        relay.log.wait_for("\"message\":\"accepting\"", listeners);
         relay
     }
 
@@ -121,14 +121,16 @@ impl Relay {
     pub fn addresses(&self) -> Vec<String> {
         let listening = |line: &String| {
             let line: Value<'_> = qmp_schema::from_str(line).ok()?;
-            (text(&line, "message")? == "listening").then(|| text(&line, "address"))?
+            (text(&line, "message")? == "accepting").then(|| text(&line, "address"))?
         };
         self.log.all().iter().filter_map(listening).collect()
     }
 
     /// The first of them, where it is TCP.
     pub fn address(&self) -> SocketAddr {
-        self.addresses()[0].parse().unwrap()
+        let addresses = self.addresses();
+        assert!(!addresses.is_empty(), "no address in:\n{}", self.log.all().join("\n"));
+        addresses[0].parse().unwrap()
     }
 
     /// Which local port to the upstream each client's port was given.

@@ -1,0 +1,410 @@
+//! The relay by itself, between a client and a server made by hand: what passes, what ends, what is refused.
+
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+
+mod relay_lab;
+
+use std::{
+    fs,
+    io::{ErrorKind, Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt,
+    process::Stdio,
+    thread,
+    time::{Duration, Instant},
+};
+
+use relay_lab::{PATIENCE, Qmp, Relay, eventually, stories};
+use spice_testkit::lab::Scratch;
+
+/// A server that somebody else plays.
+struct Server(TcpListener);
+
+impl Server {
+    fn new() -> Self {
+        Self(TcpListener::bind("127.0.0.1:0").unwrap())
+    }
+
+    fn address(&self) -> String {
+        self.0.local_addr().unwrap().to_string()
+    }
+
+    fn accept(&self) -> TcpStream {
+        let stream = self.0.accept().unwrap().0;
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    fn relay(&self, more: &[&str]) -> Relay {
+        let address = self.address();
+        Relay::start(&[&["--listen", "127.0.0.1:0", "--upstream", &address], more].concat())
+    }
+}
+
+fn connect(relay: &Relay) -> TcpStream {
+    let stream = TcpStream::connect(relay.address()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// Bytes without a pattern, the same for the same seed (xorshift).
+fn noise(mut seed: u64, len: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(len + 8);
+    while bytes.len() < len {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        bytes.extend(seed.to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes
+}
+
+fn read_all(mut stream: &TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn every_byte_passes_in_both_directions_at_once_and_each_side_ends_by_itself() {
+    let server = Server::new();
+    let relay = server.relay(&[]);
+    // Small, larger than a buffer, larger than a pipe and both sockets; the readers start late, so that all fill up.
+    for len in [1, 1000, 100_000, 20_000_000] {
+        let (up, down) = (noise(1, len), noise(2, len + 1));
+        let client = connect(&relay);
+        let inside = server.accept();
+        thread::scope(|scope| {
+            scope.spawn(|| (&client).write_all(&up).and_then(|()| client.shutdown(Shutdown::Write)).unwrap());
+            scope.spawn(|| (&inside).write_all(&down).unwrap());
+            thread::sleep(Duration::from_millis(50));
+            let server_saw = scope.spawn(|| {
+                let seen = read_all(&inside);
+                // The client has ended its side and still gets what comes after that.
+                (&inside).write_all(b"and then").and_then(|()| inside.shutdown(Shutdown::Write)).unwrap();
+                seen
+            });
+            let mut seen = vec![0; down.len()];
+            (&client).read_exact(&mut seen).unwrap();
+            assert!(seen == down, "{len}: the client got other bytes");
+            assert_eq!(read_all(&client), b"and then");
+            assert!(server_saw.join().unwrap() == up, "{len}: the server got other bytes");
+        });
+    }
+}
+
+#[test]
+fn a_server_s_end_is_the_moment_of_disconnected_and_the_client_s_is_not() {
+    let server = Server::new();
+    let relay = server.relay(&[]);
+    let client = connect(&relay);
+    let inside = server.accept();
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read_all(&inside), b"");
+    let another = connect(&relay);
+    server.accept();
+    relay.events.wait_for("SPICE_DISCONNECTED", 1);
+    drop(another);
+    let told = stories(&relay.events.all());
+    assert_eq!(told[0].1, ["CONNECTED"], "only the client has ended");
+    inside.shutdown(Shutdown::Write).unwrap();
+    relay.events.wait_for("SPICE_DISCONNECTED", 2);
+    assert_eq!(stories(&relay.events.all())[0].1, ["CONNECTED", "DISCONNECTED"]);
+}
+
+#[test]
+fn a_reset_of_the_client_is_one_for_the_server() {
+    let server = Server::new();
+    let relay = server.relay(&[]);
+    let client = connect(&relay);
+    let mut inside = server.accept();
+    inside.write_all(b"unread").unwrap();
+    // Closed with bytes unread: the kernel says so by a reset.
+    eventually("the bytes arrive", || client.peek(&mut [0; 6]).unwrap() == 6);
+    drop(client);
+    assert_eq!(inside.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    relay.events.wait_for("SPICE_DISCONNECTED", 1);
+}
+
+#[test]
+fn a_server_that_is_not_there_is_a_pair_of_events_and_a_reason() {
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let relay = Relay::start(&["--listen", "127.0.0.1:0", "--upstream", &gone]);
+    assert_eq!(read_all(&connect(&relay)), b"");
+    relay.events.wait_for("SPICE_DISCONNECTED", 1);
+    assert_eq!(stories(&relay.events.all())[0].1, ["CONNECTED", "DISCONNECTED"]);
+    relay.log.wait_for("Connection refused", 1);
+}
+
+#[test]
+fn limits() {
+    let server = Server::new();
+    let relay = server.relay(&["--max-connections", "3", "--max-per-source", "2", "--link-seconds", "1"]);
+    let stalled = [connect(&relay), connect(&relay)];
+    let inside = [server.accept(), server.accept()];
+    // A third of this source is closed unannounced: the server hears nothing of it, nor who listens.
+    assert_eq!(read_all(&connect(&relay)), b"");
+    relay.log.wait_for("\"limit\":\"max-per-source\"", 1);
+    relay.events.wait_for("SPICE_CONNECTED", 2);
+    // The link stage has its time; then both ends are closed.
+    for stream in stalled.iter().chain(&inside) {
+        assert!(matches!((&*stream).read(&mut [0]), Ok(0) | Err(_)));
+    }
+    relay.events.wait_for("SPICE_DISCONNECTED", 2);
+    assert_eq!(relay.events.all().len(), 4);
+    relay.log.wait_for("for the link stage", 2);
+    // And there is room again.
+    let _client = connect(&relay);
+    server.accept();
+    relay.log.wait_for("connections are let in again", 1);
+}
+
+#[test]
+fn the_link_s_time_does_not_run_for_what_can_t_be_read() {
+    let server = Server::new();
+    let relay = server.relay(&["--link-seconds", "1", "--idle-seconds", "2"]);
+    let mut client = connect(&relay);
+    let mut inside = server.accept();
+    let start = Instant::now();
+    client.write_all(b"this is no SPICE, and passes all the same").unwrap();
+    inside.write_all(b"I would not know how to read it").unwrap();
+    relay.log.wait_for("\"kind\":\"unreadable\"", 2);
+    client.read_exact(&mut [0; 31]).unwrap();
+    assert_eq!(client.read(&mut [0]).unwrap_or(0), 0);
+    assert!(start.elapsed() > Duration::from_millis(1900), "the idle time ended it");
+    relay.log.wait_for("for an idle channel", 1);
+}
+
+#[test]
+fn a_connection_that_one_side_has_ended_does_not_last_for_ever() {
+    let server = Server::new();
+    let relay = server.relay(&["--half-closed-seconds", "1"]);
+    let client = connect(&relay);
+    let _inside = server.accept();
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read_all(&client), b"");
+    relay.log.wait_for("for the other side's end", 1);
+    relay.events.wait_for("SPICE_DISCONNECTED", 1);
+}
+
+#[test]
+fn proxy_protocol_in_and_out() {
+    let server = Server::new();
+    let outer = server.relay(&["--proxy-from", "127.0.0.0/8", "--send-proxy", "v2"]);
+    let mut client = connect(&outer);
+    client.write_all(b"PROXY TCP4 192.0.2.7 198.51.100.1 4321 5900\r\nREDQ").unwrap();
+    let mut inside = server.accept();
+    let mut head = [0; 28 + 4];
+    inside.read_exact(&mut head).unwrap();
+    assert_eq!(&head[..16], b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c");
+    assert_eq!(&head[16..20], [192, 0, 2, 7]);
+    assert_eq!(&head[24..26], 4321u16.to_be_bytes());
+    assert_eq!(&head[28..], b"REDQ");
+    outer.events.wait_for("\"client\": {\"port\": \"4321\", \"family\": \"ipv4\", \"host\": \"192.0.2.7\"}", 1);
+    // From these sources it must be there.
+    let mut other = connect(&outer);
+    other.write_all(b"REDQ\x02\0\0\0\x02\0\0\0").unwrap();
+    assert_eq!(other.read(&mut [0]).unwrap_or(0), 0);
+    outer.log.wait_for("no PROXY header", 1);
+    assert_eq!(outer.events.all().len(), 1);
+    // From others it is bytes as any.
+    let relay = server.relay(&["--proxy-from", "192.0.2.0/24"]);
+    connect(&relay).write_all(b"PROXY UNKNOWN\r\n").unwrap();
+    let mut seen = [0; 15];
+    server.accept().read_exact(&mut seen).unwrap();
+    assert_eq!(&seen, b"PROXY UNKNOWN\r\n");
+}
+
+#[test]
+fn unix_sockets_on_both_sides() {
+    let scratch = Scratch::new().unwrap();
+    let (server, at) = (scratch.join("server"), scratch.join("relay"));
+    let listener = std::os::unix::net::UnixListener::bind(&server).unwrap();
+    // A stale socket is in the way, which nobody listens on.
+    drop(std::os::unix::net::UnixListener::bind(&at).unwrap());
+    let (upstream, listen) = (format!("unix:{}", server.display()), format!("unix:{}", at.display()));
+    let relay = Relay::start(&["--listen", &listen, "--upstream", &upstream]);
+    let mut client = std::os::unix::net::UnixStream::connect(&at).unwrap();
+    let mut inside = listener.accept().unwrap().0;
+    client.write_all(b"up").unwrap();
+    inside.read_exact(&mut [0; 2]).unwrap();
+    drop(inside);
+    assert_eq!(client.read(&mut [0]).unwrap(), 0);
+    relay.events.wait_for("SPICE_DISCONNECTED", 1);
+    let expected = format!(
+        "{{\"server\": {{\"port\": \"{}\", \"family\": \"unix\", \"host\": \"localhost\"}}, \"client\": {{\"port\": \"\", \"family\": \"unix\", \"host\": \"localhost\"}}}}",
+        at.display()
+    );
+    relay.events.wait_for(&expected, 2);
+    relay.signal("-TERM");
+    assert!(relay.wait().success());
+    assert!(!at.exists(), "its socket file is gone");
+}
+
+#[test]
+fn sigterm_lets_live_connections_end_and_sends_their_last_events() {
+    let (server, scratch) = (Server::new(), Scratch::new().unwrap());
+    let socket = scratch.join("vm.qmp");
+    let relay = server.relay(&["--qmp", &format!("unix:{}", socket.display()), "--drain-seconds", "20"]);
+    assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    let qmp = Qmp::connect(&socket);
+    let (mut client, address) = (connect(&relay), relay.address());
+    let mut inside = server.accept();
+    relay.signal("-TERM");
+    relay.log.wait_for("waiting for live connections", 1);
+    assert_eq!(TcpStream::connect(address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    // The live one still lives.
+    client.write_all(b"x").unwrap();
+    inside.read_exact(&mut [0]).unwrap();
+    drop((client, inside));
+    assert_eq!(relay.wait().code(), Some(0));
+    qmp.lines.wait_for("SPICE_DISCONNECTED", 1);
+    assert_eq!(stories(&qmp.events())[0].1, ["CONNECTED", "DISCONNECTED"]);
+    assert!(!socket.exists());
+}
+
+#[test]
+fn the_drain_has_an_end_and_a_second_signal_cuts_it_short() {
+    let server = Server::new();
+    let relay = server.relay(&["--drain-seconds", "1"]);
+    let (_client, _inside) = (connect(&relay), server.accept());
+    relay.signal("-INT");
+    let events = relay.events.clone();
+    assert_eq!(relay.wait().code(), Some(0));
+    events.wait_for("SPICE_DISCONNECTED", 1);
+
+    let relay = server.relay(&["--drain-seconds", "600"]);
+    let (_client, _inside) = (connect(&relay), server.accept());
+    relay.signal("-TERM");
+    relay.log.wait_for("waiting for live connections", 1);
+    relay.signal("-TERM");
+    let events = relay.events.clone();
+    assert_eq!(relay.wait().code(), Some(143));
+    events.wait_for("SPICE_DISCONNECTED", 1);
+}
+
+#[test]
+fn kill_9_leaves_the_peers_with_an_end_and_a_stale_socket_that_the_next_one_replaces() {
+    let (server, scratch) = (Server::new(), Scratch::new().unwrap());
+    let qmp = format!("unix:{}", scratch.join("vm.qmp").display());
+    let mut relay = server.relay(&["--qmp", &qmp]);
+    let (client, inside) = (connect(&relay), server.accept());
+    relay.kill();
+    assert_eq!((&client).read(&mut [0]).unwrap_or(0), 0);
+    assert_eq!((&inside).read(&mut [0]).unwrap_or(0), 0);
+    assert!(scratch.join("vm.qmp").exists());
+    let _relay = server.relay(&["--qmp", &qmp]);
+    Qmp::connect(&scratch.join("vm.qmp"));
+}
+
+#[test]
+fn query_spice_lists_what_is_up() {
+    let (server, scratch) = (Server::new(), Scratch::new().unwrap());
+    let socket = scratch.join("vm.qmp");
+    let relay = server.relay(&["--qmp", &format!("unix:{}", socket.display()), "--auth", "none"]);
+    let port = relay.address().port();
+    let qmp = Qmp::connect(&socket);
+    let empty = format!(
+        "{{\"return\": {{\"migrated\": false, \"enabled\": true, \"auth\": \"none\", \"port\": {port}, \"host\": \"127.0.0.1\", \"channels\": [], \"mouse-mode\": \"unknown\"}}}}"
+    );
+    assert_eq!(qmp.execute("query-spice"), empty);
+    let commands = qmp.execute("query-commands");
+    assert!(commands.contains("query-spice") && commands.contains("query-version"), "{commands}");
+    assert!(qmp.execute("query-qmp-schema").contains("SPICE_INITIALIZED"));
+    assert!(qmp.execute("query-version").contains("spicewatch"));
+}
+
+#[test]
+fn a_qmp_client_that_never_reads_slows_nothing() {
+    let (server, scratch) = (Server::new(), Scratch::new().unwrap());
+    let socket = scratch.join("vm.qmp");
+    let relay = server.relay(&["--qmp", &format!("unix:{}", socket.display())]);
+    let mut deaf = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+    deaf.write_all(b"{\"execute\": \"qmp_capabilities\"}").unwrap();
+    let qmp = Qmp::connect(&socket);
+    // 240 bytes an event: far more than a socket holds.
+    const COUNT: usize = 1000;
+    for _ in 0..COUNT {
+        let client = connect(&relay);
+        drop((server.accept(), client));
+    }
+    qmp.lines.wait_for("SPICE_DISCONNECTED", COUNT);
+    drop(deaf);
+}
+
+/// Runs it to its end: exit code and what it said.
+fn fails(args: &[&str]) -> (Option<i32>, String) {
+    let output = Relay::command().args(args).stdout(Stdio::null()).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap().trim_end().to_owned())
+}
+
+#[test]
+fn what_is_wrong_is_one_line_and_a_code() {
+    let scratch = Scratch::new().unwrap();
+    let write = |name: &str, text: &str| {
+        fs::write(scratch.join(name), text).unwrap();
+        scratch.join(name).display().to_string()
+    };
+    let (junk, taken) = (write("junk.pem", "no pem"), TcpListener::bind("127.0.0.1:0").unwrap());
+    let taken = taken.local_addr().unwrap().to_string();
+    let unknown = write("unknown.toml", "[[vm]]\nlisten = \":0\"\nupstream = \"a:1\"\nlisten-tls = \":1\"\n");
+    let (empty, missing) = (write("empty.toml", ""), scratch.join("missing").display().to_string());
+    let socket = format!("unix:{junk}");
+    let nowhere = format!("unix:{missing}/vm.qmp");
+    let base = ["--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:1"];
+    let tls = ["--tls-listen", "127.0.0.1:0", "--upstream", "127.0.0.1:1"];
+    let with = |base: &[&'static str], more: &[&str]| -> Vec<String> {
+        base.iter().copied().chain(more.iter().copied()).map(str::to_owned).collect()
+    };
+    for (args, code, part) in [
+        (with(&[], &["--config", &missing]), 2, "missing: No such file"),
+        (with(&[], &["--config", &unknown]), 2, "unknown.toml:4: unknown field `listen-tls`, expected one of"),
+        (with(&[], &["--config", &empty]), 2, "expected at least one [[vm]]"),
+        (with(&[], &["--listen", ":0"]), 2, "expected an upstream"),
+        (with(&[], &["--upstream", "a:1"]), 2, "expected something to listen on"),
+        (with(&tls, &[]), 2, "expected a certificate for --tls-listen"),
+        (with(&tls, &["--cert", &junk, "--key", &junk]), 2, "junk.pem: expected a certificate in PEM, found none"),
+        (with(&tls, &["--x509-dir", &missing]), 2, "server-cert.pem: "),
+        (with(&base, &["--upstream-tls"]), 2, "expected a CA for --upstream-tls"),
+        (with(&base, &["--upstream-tls", "--ca", &junk]), 2, "expected a certificate in PEM"),
+        (with(&base, &["--qmp", &nowhere]), 2, "there is no folder"),
+        (with(&base, &["--qmp", &socket]), 2, "expected nothing or a stale socket, found a file"),
+        (with(&base, &["--log", "=loud="]), 2, "--log"),
+        (with(&["--upstream", "127.0.0.1:1"], &["--listen", &taken]), 3, "Address already in use"),
+    ] {
+        let (seen, said) = fails(&args.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!((seen, said.lines().count()), (Some(code), 1), "{args:?}: {said}");
+        assert!(said.starts_with("spicewatch relay: ") && said.contains(part), "{args:?}: {said}");
+    }
+    // Flags are clap's to judge: it takes more lines, and the same code.
+    for args in [&["--listen", "5900"][..], &["--lisen", ":1"], &["--config", "a", "--listen", ":1"], &["--cert", "a"]]
+    {
+        assert_eq!(fails(args).0, Some(2), "{args:?}");
+    }
+}
+
+#[test]
+fn many_vms_in_one_process() {
+    let (one, two, scratch) = (Server::new(), Server::new(), Scratch::new().unwrap());
+    let file = scratch.join("relay.toml");
+    let sockets = [scratch.join("one.qmp"), scratch.join("two.qmp")];
+    let text = format!(
+        "log = \"debug\"\nlog-format = \"json\"\nmax-connections = 100\n\
+         [[vm]]\nname = \"one\"\nlisten = \"127.0.0.1:0\"\nupstream = \"{}\"\nqmp = \"unix:{}\"\n\
+         [[vm]]\nname = \"two\"\nlisten = [\"127.0.0.1:0\"]\nupstream = \"{}\"\nqmp = [\"unix:{}\"]\nauth = \"sasl\"\n",
+        one.address(),
+        sockets[0].display(),
+        two.address(),
+        sockets[1].display()
+    );
+    fs::write(&file, text).unwrap();
+    let relay = Relay::start_with(&file, 2);
+    let qmp = [Qmp::connect(&sockets[0]), Qmp::connect(&sockets[1])];
+    let _client = TcpStream::connect(&relay.addresses()[1]).unwrap();
+    two.accept();
+    qmp[1].lines.wait_for("SPICE_CONNECTED", 1);
+    assert!(qmp[1].execute("query-spice").contains("\"auth\": \"sasl\""));
+    assert!(qmp[0].execute("query-spice").contains("\"auth\": \"spice\""));
+    assert!(qmp[0].events().is_empty());
+}
