@@ -12,6 +12,7 @@ const PACKAGES: &[&str] = &[
     "spice-client-gtk",
     "gir1.2-spiceclientglib-2.0",
     "python3-gi",
+    "python3-venv", // for the clients that come from the Python package index
     "openssl",
     "tcpdump",
     "tshark",

@@ -28,7 +28,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         features()?;
         packages()?;
     }
-    shell::run(cargo(&["test"]).args(OURS))
+    shell::run(cargo(&["test", "--no-fail-fast"]).args(OURS))
 }
 
 fn lint() -> Result<()> {
