@@ -1,0 +1,205 @@
+//! `spicewatch read` as a person or a script meets it: exit codes, and what goes to which stream.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use spice_testkit::captures;
+
+fn spicewatch(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_spicewatch"));
+    command.arg("read").args(args);
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    spicewatch(args).output().unwrap()
+}
+
+fn capture(name: &str) -> PathBuf {
+    captures::load(name).unwrap().path
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn events(output: &Output) -> usize {
+    output.stdout.split(|&b| b == b'\n').filter(|line| !line.is_empty()).count()
+}
+
+#[test]
+fn events_go_to_stdout_and_one_summary_to_stderr() {
+    let output = run(&[text(&capture("ticket"))]);
+    assert_eq!((output.status.code(), events(&output)), (Some(0), 33));
+    assert!(output.stdout.ends_with(b"}\n") && !output.stdout.contains(&b'\r'));
+    let stderr = stderr(&output);
+    let [summary] = stderr.lines().collect::<Vec<_>>()[..] else { panic!("{stderr}") };
+    assert!(
+        summary.starts_with("spicewatch: 362 packets, 11 connections, 33 events, 0 anomalies, 47324 bytes in "),
+        "{summary}"
+    );
+}
+
+#[track_caller]
+fn check_refused(output: &Output, expected: &str) {
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0));
+    let stderr = stderr(output);
+    assert!(stderr.starts_with("spicewatch: ") && stderr.contains(expected), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+}
+
+#[test]
+fn what_can_not_be_read_gets_one_line_and_exit_code_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        text(&path).to_owned()
+    };
+    check_refused(&run(&["/does/not/exist.pcap"]), "/does/not/exist.pcap: No such file or directory");
+    check_refused(&run(&[text(folder.path())]), "directory");
+    check_refused(&run(&[&file("empty", b"")]), "empty: expected a pcap or pcapng file, seen an empty one");
+    check_refused(&run(&[&file("text", b"hello, world")]), "seen 68656c6c at offset 0");
+    check_refused(&run(&[&file("short", &[0xd4, 0xc3])]), "seen d4c30000 at offset 0");
+    check_refused(&run(&[&file("packed", &[0x1f, 0x8b, 8, 0, 0])]), "gzip -dc");
+}
+
+#[test]
+fn damage_ends_in_exit_code_2_after_the_events_before_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("damaged.pcap");
+    let mut bytes = fs::read(capture("ticket")).unwrap();
+    bytes.extend([0xff; 16]);
+    fs::write(&path, &bytes).unwrap();
+    let output = run(&[text(&path)]);
+    assert_eq!((output.status.code(), events(&output)), (Some(2), 33));
+    assert!(stderr(&output).contains("at offset 47324: the file is damaged there"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_capture_cut_in_mid_packet_is_read_up_to_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cut.pcap");
+    let bytes = fs::read(capture("ticket")).unwrap();
+    fs::write(&path, &bytes[..bytes.len() - 7]).unwrap();
+    let output = run(&[text(&path)]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(events(&output) >= 32);
+    let stderr = stderr(&output);
+    assert!(stderr.contains("the file ends at offset 47317 in the middle of the packet at offset"), "{stderr}");
+    assert!(stderr.contains(" packets, 11 connections, "), "{stderr}");
+}
+
+#[test]
+fn a_connection_that_is_open_at_the_end_gets_no_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("half.pcap");
+    let bytes = fs::read(capture("kick")).unwrap();
+    fs::write(&path, &bytes[..bytes.len() / 3]).unwrap();
+    let output = run(&[text(&path)]);
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let count = |name| stdout.matches(&format!("\"SPICE_{name}\"")).count();
+    assert!(count("CONNECTED") > count("DISCONNECTED"), "{stdout}");
+}
+
+#[test]
+fn standard_input_is_read_as_it_comes() {
+    let mut child =
+        spicewatch(&["-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let bytes = fs::read(capture("ticket")).unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    // The rest is held back: the first event must come all the same.
+    stdin.write_all(&bytes[..bytes.len() / 2]).unwrap();
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    assert!(line.contains("\"SPICE_CONNECTED\""), "{line}");
+    stdin.write_all(&bytes[bytes.len() / 2..]).unwrap();
+    drop(stdin);
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest.lines().count(), 32);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_stream_and_a_file_give_the_same() {
+    for name in ["open", "mixed", "refused", "quit"] {
+        let path = capture(name);
+        let file = run(&[text(&path)]);
+        let stream = spicewatch(&["-"]).stdin(fs::File::open(&path).unwrap()).output().unwrap();
+        assert_eq!(file.stdout, stream.stdout, "{name}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_enough_is_no_failure() {
+    let mut child =
+        spicewatch(&["-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    // The program may be gone before it has read everything.
+    let _ = child.stdin.take().unwrap().write_all(&fs::read(capture("ticket")).unwrap());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
+}
+
+#[test]
+fn anomalies_are_bounded_and_counted() {
+    let path = capture("refused");
+    let port = captures::load("refused").unwrap().manifest.ports[0].to_string();
+    let output = run(&["--port", &port, "--anomalies", "3", text(&path)]);
+    let stderr = stderr(&output);
+    let lines: Vec<_> = stderr.lines().collect();
+    assert_eq!(lines.len(), 5, "{stderr}");
+    assert!(lines[0].contains(": client byte 0: expected the magic"), "{stderr}");
+    assert!(lines[3].contains("more anomalies; --anomalies N prints more"), "{stderr}");
+}
+
+#[test]
+fn a_connection_older_than_the_capture_is_named_where_its_port_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("late.pcap");
+    let bytes = fs::read(capture("open")).unwrap();
+    let port = captures::load("open").unwrap().manifest.ports[0].to_string();
+    // The header, and the packets from some way into the session on.
+    let mut at = 24;
+    while at < bytes.len() / 2 {
+        at += 16 + u32::from_le_bytes(bytes[at + 8..at + 12].try_into().unwrap()) as usize;
+    }
+    fs::write(&path, [&bytes[..24], &bytes[at..]].concat()).unwrap();
+    let output = run(&["--port", &port, text(&path)]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(stderr(&output).contains(": already open when the capture began; no events for it"), "{}", stderr(&output));
+    let silent = run(&[text(&path)]);
+    assert!(!stderr(&silent).contains("already open"), "{}", stderr(&silent));
+}
+
+#[test]
+fn auth_is_what_the_operator_says() {
+    for (auth, expected) in [("none", "none"), ("sasl", "sasl"), ("spice", "spice")] {
+        let output = run(&["--auth", auth, text(&capture("ticket"))]);
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(stdout.matches(&format!("\"auth\": \"{expected}\"")).count(), 11);
+    }
+}
+
+#[test]
+fn wrong_arguments_are_refused_and_help_is_given() {
+    assert_eq!(run(&["--port", "70000", "x"]).status.code(), Some(2));
+    assert_eq!(run(&["--auth", "maybe", "x"]).status.code(), Some(2));
+    assert_eq!(run(&[]).status.code(), Some(2));
+    let help = run(&["--help"]);
+    let shown = String::from_utf8(help.stdout).unwrap();
+    assert_eq!(help.status.code(), Some(0));
+    for expected in ["SPICE_CONNECTED", "Examples:", "Exit status:", "tcpdump"] {
+        assert!(shown.contains(expected), "{shown}");
+    }
+}
