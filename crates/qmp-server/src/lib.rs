@@ -1,4 +1,8 @@
-#![doc = include_str!("../README.md")]
+#![cfg_attr(feature = "tokio", doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(feature = "tokio"),
+    doc = "A QMP server as QEMU's: the sans-IO session alone, without the feature `tokio`."
+)]
 
 mod answers;
 mod check;

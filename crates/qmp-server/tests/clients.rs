@@ -73,10 +73,7 @@ fn programs() -> Option<PathBuf> {
         let programs = folder.join("bin");
         if !programs.join("qmp-shell").exists() {
             run("python3", &[OsStr::new("-m"), OsStr::new("venv"), folder.as_os_str()])?;
-            run(
-                &programs.join("pip"),
-                &["install", "--quiet", "--disable-pip-version-check", PACKAGE].map(OsStr::new),
-            )?;
+            run(programs.join("pip"), &["install", "--quiet", "--disable-pip-version-check", PACKAGE].map(OsStr::new))?;
         }
         Ok(programs)
     });

@@ -19,9 +19,8 @@ fn event(i: usize) -> String {
     format!(
         "{{\"timestamp\": {{\"seconds\": 1795370794, \"microseconds\": 708759}}, \"event\": \"SPICE_INITIALIZED\", \"data\": \
          {{\"server\": {{\"auth\": \"spice\", \"port\": \"32777\", \"family\": \"ipv4\", \"host\": \"127.0.0.1\"}}, \"client\": \
-         {{\"port\": \"58500\", \"family\": \"ipv4\", \"channel-type\": 3, \"connection-id\": {:10}, \"host\": \"127.0.0.1\", \
-         \"channel-id\": 0, \"tls\": false}}}}}}\r\n",
-        i
+         {{\"port\": \"58500\", \"family\": \"ipv4\", \"channel-type\": 3, \"connection-id\": {i:10}, \"host\": \"127.0.0.1\", \
+         \"channel-id\": 0, \"tls\": false}}}}}}\r\n"
     )
 }
 

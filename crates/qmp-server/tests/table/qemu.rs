@@ -68,6 +68,22 @@ impl Qemu {
     }
 }
 
+impl Qemu {
+    /// What it answers to `query-qmp-schema`.
+    #[allow(dead_code, reason = "not every test asks")]
+    pub(crate) fn schema(&self) -> io::Result<String> {
+        let asked = Case {
+            name: "query-qmp-schema".to_owned(),
+            before: b"{\"execute\": \"qmp_capabilities\"}",
+            input: b"{\"execute\": \"query-qmp-schema\"}".to_vec(),
+            differs: None,
+        };
+        let answers = self.answers(std::slice::from_ref(&asked))?;
+        let reply = answers.get(&asked.name).and_then(<[String]>::first).cloned();
+        reply.ok_or_else(|| io::Error::other("expected a reply to query-qmp-schema, got none"))
+    }
+}
+
 impl Drop for Qemu {
     fn drop(&mut self) {
         _ = self.process.kill();

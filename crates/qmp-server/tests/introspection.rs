@@ -1,0 +1,156 @@
+//! `query-qmp-schema` tells of commands and events what QEMU's own tells, once the types' numbers are resolved.
+
+#[cfg(unix)]
+#[path = "table/qemu.rs"]
+mod qemu;
+mod table;
+
+use std::collections::HashMap;
+
+use qmp_server::schema::{Struct, Type};
+use qmp_server::{Command, Object, Service, Session, Value, Version};
+
+/// The entries of QEMU 7.2 that [`NAMES`] lead to, one a line, as `cargo xtask record-qmp` keeps them.
+const RECORDED: &str = include_str!("table/schema-7.2.txt");
+
+/// What both have. `query-qmp-schema` itself isn't among it: QEMU describes its answer in full, this server as `any`.
+const NAMES: &[&str] = &[
+    "qmp_capabilities",
+    "query-version",
+    "query-commands",
+    "query-spice",
+    "set_link",
+    "migrate-pause",
+    "SPICE_CONNECTED",
+    "SPICE_INITIALIZED",
+    "SPICE_DISCONNECTED",
+    "SPICE_MIGRATE_COMPLETED",
+];
+
+/// `qapi/ui.json`, as far as it is about SPICE.
+fn service() -> Service {
+    let family = Type::of(["ipv4", "ipv6", "unix", "vsock", "unknown"]);
+    let basic =
+        || Struct::new().required("host", Type::Str).required("port", Type::Str).required("family", family.clone());
+    let server = basic().optional("auth", Type::Str);
+    let channel = basic()
+        .required("connection-id", Type::Int)
+        .required("channel-type", Type::Int)
+        .required("channel-id", Type::Int)
+        .required("tls", Type::Bool);
+    let info = Struct::new()
+        .required("enabled", Type::Bool)
+        .required("migrated", Type::Bool)
+        .optional("host", Type::Str)
+        .optional("port", Type::Int)
+        .optional("tls-port", Type::Int)
+        .optional("auth", Type::Str)
+        .optional("compiled-version", Type::Str)
+        .required("mouse-mode", Type::of(["client", "server", "unknown"]))
+        .optional("channels", Type::array(channel.clone()));
+    let ends = || Struct::new().required("server", basic()).required("client", basic());
+    let link = Struct::new().required("name", Type::Str).required("up", Type::Bool);
+    Service::builder(Version::new(7, 2, 22, ""))
+        .command(Command::new("query-spice", |_| Ok(())).returns(info))
+        .command(Command::new("set_link", |_| Ok(())).takes(link))
+        .command(Command::new("migrate-pause", |_| Ok(())).allow_oob())
+        .event("SPICE_CONNECTED", ends())
+        .event("SPICE_INITIALIZED", Struct::new().required("server", server).required("client", channel))
+        .event("SPICE_DISCONNECTED", ends())
+        .event("SPICE_MIGRATE_COMPLETED", Struct::new())
+        .build()
+}
+
+/// The entries of a schema by their names.
+struct Schema(HashMap<String, Object>);
+
+impl Schema {
+    fn new(entries: impl IntoIterator<Item = Value>) -> Self {
+        let entries = entries.into_iter().map(|entry| {
+            let entry = entry.as_object().expect("an object").clone();
+            (text(&entry, "name").to_owned(), entry)
+        });
+        Self(entries.collect())
+    }
+
+    /// Out of the line of a reply.
+    fn from_reply(reply: &str) -> Self {
+        let reply: Value = reply.parse().expect("JSON");
+        let entries = reply.as_object().and_then(|reply| reply.get("return")).and_then(Value::as_array);
+        Self::new(entries.expect("an array").iter().cloned())
+    }
+
+    /// An entry with the types that it refers to put in place.
+    fn resolve(&self, name: &str) -> String {
+        let entry = self.0.get(name).unwrap_or_else(|| panic!("no entry {name}"));
+        let at = |key: &str| self.resolve(text(entry, key));
+        let list = |key: &str| entry.get(key).and_then(Value::as_array).expect("an array");
+        match text(entry, "meta-type") {
+            "builtin" => format!("{name}/{}", text(entry, "json-type")),
+            "array" => format!("[{}]", at("element-type")),
+            "enum" => {
+                let members = list("members").iter().map(|member| text(member.as_object().expect("an object"), "name"));
+                let values = list("values").iter().map(|value| value.as_str().expect("a string"));
+                assert!(members.eq(values));
+                format!("{:?}", list("values"))
+            }
+            "object" => {
+                let members = list("members").iter().map(|member| {
+                    let member = member.as_object().expect("an object");
+                    let optional = if member.get("default") == Some(&Value::Null) { "?" } else { "" };
+                    format!("{}{optional}: {}", text(member, "name"), self.resolve(text(member, "type")))
+                });
+                format!("{{{}}}", members.collect::<Vec<_>>().join(", "))
+            }
+            "event" => format!("event {}", at("arg-type")),
+            "command" => format!("command {} -> {} {:?}", at("arg-type"), at("ret-type"), entry.get("allow-oob")),
+            other => panic!("{name} is a {other}"),
+        }
+    }
+}
+
+fn text<'a>(object: &'a Object, key: &str) -> &'a str {
+    object.get(key).and_then(Value::as_str).unwrap_or_else(|| panic!("no string {key:?} in {object:?}"))
+}
+
+fn ours() -> Schema {
+    let mut session = Session::new(&service());
+    let input = b"{'execute':'qmp_capabilities'}{'execute':'query-qmp-schema'}";
+    let taken = session.receive(input);
+    session.receive(&input[taken..]);
+    let output: Vec<u8> = std::iter::from_fn(|| session.poll_output()).flatten().collect();
+    let output = String::from_utf8(output).expect("ASCII");
+    Schema::from_reply(output.lines().nth(2).expect("a third line"))
+}
+
+fn compare(theirs: &Schema) {
+    let ours = ours();
+    for name in NAMES {
+        assert_eq!(ours.resolve(name), theirs.resolve(name), "{name}");
+    }
+}
+
+#[test]
+fn it_tells_what_qemu_told() {
+    compare(&Schema::new(RECORDED.lines().map(|line| line.parse().expect("JSON"))));
+}
+
+#[cfg(unix)]
+#[test]
+fn it_tells_what_qemu_tells() {
+    let folder = tempfile::tempdir().expect("a folder");
+    match qemu::Qemu::start(folder.path()).expect("QEMU starts") {
+        Some(qemu) => compare(&Schema::from_reply(&qemu.schema().expect("QEMU answers"))),
+        None if std::env::var_os("CI").is_some() => panic!("qemu-system-x86_64 is not installed"),
+        None => eprintln!("skipped: qemu-system-x86_64 is not installed"),
+    }
+}
+
+#[test]
+fn types_are_told_once_and_after_who_uses_them() {
+    let ours = ours();
+    let numbers = ours.0.keys().filter(|name| name.parse::<u32>().is_ok()).count();
+    // The empty object, arguments and answers of the commands, addresses, family, mouse mode: whatever is equal is one type.
+    assert_eq!(numbers, 15, "{:?}", ours.0.keys());
+    assert_eq!(ours.resolve("0"), "{}");
+}
