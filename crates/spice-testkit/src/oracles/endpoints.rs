@@ -213,6 +213,34 @@ pub fn acceptor(choices: &[u8]) {
     }
 }
 
+/// A name for how these choices of [`acceptor_vs_connector`] end; for seeds.
+pub fn outcome(choices: &[u8]) -> Option<String> {
+    let story = run(&draw(&mut Unstructured::new(choices)).ok()?);
+    Some(match story.server {
+        Accepting::Linked(link) => format!("linked-{}", if link.session_id.is_some() { "session" } else { "channel" }),
+        Accepting::Close(why) => format!("closed-{}", name_of(why)),
+        Accepting::Need(_) | Accepting::Room(_) => "given-up".to_owned(),
+    })
+}
+
+/// A name for what [`acceptor`] answers to these choices; for seeds.
+pub fn answer(choices: &[u8]) -> Option<String> {
+    let mess = Mess::arbitrary(&mut Unstructured::new(choices)).ok()?;
+    Some(match judge(&mess.bytes()) {
+        Verdict::Need => "incomplete".to_owned(),
+        Verdict::Accepted { .. } => "accepted".to_owned(),
+        Verdict::Refused { error, .. } => format!("refused-{}", name_of(Closing::Unreadable(error))),
+    })
+}
+
+fn name_of(why: Closing) -> String {
+    let text = match why {
+        Closing::Unreadable(error) => format!("{error:?}"),
+        why => format!("{why:?}"),
+    };
+    text.split([' ', '(']).next().unwrap_or_default().to_ascii_lowercase()
+}
+
 /// The code that a client is told.
 fn refusal(why: Closing) -> Option<spice_link::LinkErrorCode> {
     use spice_link::LinkErrorCode as Code;

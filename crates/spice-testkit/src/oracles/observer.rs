@@ -66,6 +66,17 @@ pub fn conversation(choices: &[u8]) {
     lossy(&streams, &delivery, choices.len());
 }
 
+/// A name for the last thing that these choices of [`conversation`] come to; for seeds.
+pub fn outcome(choices: &[u8]) -> Option<String> {
+    let story = Conversation::straight(&mut Unstructured::new(choices)).ok()?;
+    let name = match story.facts?.last()? {
+        Fact::Refused { form, code } => format!("refused-{form:?}-{}", code.0),
+        Fact::Linked { header, evidence } => format!("linked-{header:?}-{evidence:?}"),
+        other => format!("{other:?}").split(['(', ' ']).next()?.to_owned(),
+    };
+    Some(name.to_ascii_lowercase())
+}
+
 /// Bytes of the wire: a u16 (little-endian) with the length of the client's stream, that stream, the server's stream. Told whole,
 /// byte by byte, and the server's first.
 pub fn link_observer(input: &[u8]) {

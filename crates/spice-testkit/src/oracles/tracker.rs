@@ -36,6 +36,22 @@ pub fn tracker_ops(choices: &[u8]) {
     assert_eq!(said, run(&config, &ops), "the same operations, another story");
 }
 
+/// A name for the kinds of anomaly that these choices of [`tracker_ops`] come to; for seeds.
+pub fn outcome(choices: &[u8]) -> Option<String> {
+    let (config, ops) = draw(&mut Unstructured::new(choices)).ok()?;
+    let said = run(&config, &ops);
+    let mut kinds = Vec::new();
+    for line in &said {
+        let kind = line.split_once("kind: ").map_or("", |(_, rest)| rest.split([' ', '(', '{', '}']).next().unwrap_or(""));
+        if !["Connected", "Disconnected"].contains(&kind) && !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    kinds.sort_unstable();
+    kinds.truncate(2);
+    Some(if kinds.is_empty() { "silence".to_owned() } else { kinds.join("-").to_ascii_lowercase() })
+}
+
 fn draw(u: &mut Unstructured<'_>) -> Result<(Config, Vec<Op>)> {
     let mut config = Config::new();
     if u.arbitrary()? {

@@ -1,0 +1,239 @@
+//! Captures and TCP: any file is read without harm, and a byte that is passed on is the byte that was sent in its place.
+
+use std::collections::HashMap;
+
+use spice_capture::{
+    Capture, Config, Output,
+    packet::{Endpoint, Flags, Segment},
+    tcp::{Connection, Handler, Interest, MAX_BYTES_TOTAL, Reassembler, Side},
+};
+use spice_events::{EventKind, FlowId, Timestamp};
+
+/// A port that the second reading of [`capture_file`] takes for SPICE, and one for TLS: those of QEMU's documentation.
+const PORTS: [u16; 2] = [5930, 5931];
+
+/// Any bytes as a capture file: read whole and in pieces, with connections recognised and with ports named.
+///
+/// However the file is cut, the same is said of it; the events of a connection come in order, each at most once.
+pub fn capture_file(data: &[u8]) {
+    let piece = 1 + usize::from(data.last().copied().unwrap_or_default());
+    for config in [Config::new(), Config::new().port(PORTS[0]).tls_port(PORTS[1])] {
+        let whole = said(config.clone(), data, data.len().max(1));
+        assert_eq!(whole, said(config, data, piece), "in pieces of {piece} bytes");
+    }
+}
+
+/// What is said of a capture that comes in such pieces, the error included.
+fn said(config: Config, data: &[u8], piece: usize) -> Vec<String> {
+    let mut capture = Capture::new(config);
+    let (mut lines, mut states) = (Vec::new(), HashMap::new());
+    let mut drain = |capture: &mut Capture, lines: &mut Vec<String>| {
+        while let Some(output) = capture.poll() {
+            lines.push(line(output, &mut states));
+        }
+    };
+    let mut result = Ok(());
+    for piece in data.chunks(piece) {
+        result = capture.push(piece);
+        drain(&mut capture, &mut lines);
+        if result.is_err() {
+            break;
+        }
+    }
+    let finished = capture.finish();
+    drain(&mut capture, &mut lines);
+    lines.extend(result.and(finished).err().map(|error| error.to_string()));
+    lines
+}
+
+/// How far a connection is in the events that were told of it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Told {
+    Connected,
+    Initialized,
+    Disconnected,
+}
+
+fn line(output: Output, states: &mut HashMap<FlowId, Told>) -> String {
+    match output {
+        Output::Event(event) => {
+            let now = match event.kind {
+                EventKind::Connected => Told::Connected,
+                EventKind::Initialized(_) => Told::Initialized,
+                EventKind::Disconnected => Told::Disconnected,
+            };
+            let before = states.insert(event.flow, now);
+            assert!(before.is_none() == (now == Told::Connected), "CONNECTED comes first, and once");
+            assert!(before.is_none_or(|before| before < now), "each event at most once, in order");
+            let mut line = Vec::new();
+            event.write_to(&mut line);
+            String::from_utf8(line).expect("QEMU's lines are ASCII")
+        }
+        Output::Anomaly(anomaly) => anomaly.to_string(),
+        Output::Notice(notice) => notice.to_string(),
+    }
+}
+
+/// Initial sequence numbers of client and server: one wraps soon.
+const ISN: [u32; 2] = [u32::MAX - 500, 1_000_000];
+
+/// Bytes as choices: segments of one connection, each true to what its side sends at that place, in any order, as often as
+/// they like, or never.
+///
+/// A byte that is passed on is the one that was sent there; what is kept is bounded, and nothing is kept at the end.
+/// Six bytes make a segment: side and flags, place (2), acknowledgement (2), length and what of it was captured. A SYN always
+/// comes with its ACK: so where a connection's start was seen, the place of each byte is known.
+pub fn tcp_reassembly(choices: &[u8]) {
+    let ends = [end(50_000), end(PORTS[0])];
+    let mut tcp = Reassembler::new(4);
+    let mut reader = Reader::default();
+    let mut now = 0;
+    let mut sent = [[0; 256]; 2];
+    for choice in choices.chunks_exact(6) {
+        let &[kind, place_low, place_high, ack_low, ack_high, length] = choice else { return };
+        let side = usize::from(kind >> 7);
+        let is_syn = Flags::from_bits(kind).has(Flags::SYN);
+        let flags = Flags::from_bits(if is_syn { kind | 0x10 } else { kind });
+        let place = if is_syn { 0 } else { 1 + u32::from(u16::from_le_bytes([place_low, place_high]) & 0x7ff) };
+        let ack = if is_syn { 1 } else { 1 + u32::from(u16::from_le_bytes([ack_low, ack_high]) & 0x7ff) };
+        let seq = ISN[side].wrapping_add(place);
+        let payload = &mut sent[side][..usize::from(if is_syn { 0 } else { length & 0x7f })];
+        for (byte, seq) in payload.iter_mut().zip(0..) {
+            *byte = byte_at(ISN[side].wrapping_add(place).wrapping_add(seq));
+        }
+        // Up to 700 ms pass before each packet; so patience ends now and then.
+        now += i64::from(kind & 0x60) * 7292;
+        let captured = if length & 0x80 == 0 { payload.len() } else { payload.len() / 2 };
+        tcp.segment(
+            &Segment {
+                at: Timestamp { seconds: now / 1_000_000, microseconds: now % 1_000_000 },
+                from: ends[side],
+                to: ends[1 - side],
+                seq,
+                ack: ISN[1 - side].wrapping_add(ack),
+                flags,
+                payload: &payload[..captured],
+                missing: u32::try_from(payload.len() - captured).unwrap_or_default(),
+            },
+            &mut reader,
+        );
+        assert!(tcp.kept() <= MAX_BYTES_TOTAL && tcp.flows() <= 1);
+    }
+    tcp.finish(&mut reader);
+}
+
+fn end(port: u16) -> Endpoint {
+    std::net::SocketAddr::from(([127, 0, 0, 1], port)).into()
+}
+
+/// What is sent with a sequence number.
+fn byte_at(seq: u32) -> u8 {
+    seq.wrapping_mul(0x9e37_79b1).to_be_bytes()[0]
+}
+
+/// Compares what it is told with what was sent.
+#[derive(Default)]
+struct Reader {
+    /// Opened and not closed: the next sequence number of client and server, where it is known.
+    open: Option<Option<[u32; 2]>>,
+    last: Option<Timestamp>,
+}
+
+impl Reader {
+    fn at(&mut self, at: Timestamp) {
+        assert!(self.last.is_none_or(|last| last <= at), "time goes backwards within a connection");
+        self.last = Some(at);
+    }
+
+    fn advance(&mut self, from: Side, len: u32) -> Option<u32> {
+        let next = self.open.as_mut().expect("the connection is open").as_mut()?;
+        let next = &mut next[usize::from(from == Side::Server)];
+        let seq = *next;
+        *next = next.wrapping_add(len);
+        Some(seq)
+    }
+}
+
+impl Handler for Reader {
+    type State = ();
+
+    fn opened(&mut self, (): &mut (), connection: &Connection) -> Interest {
+        assert!(self.open.is_none(), "opened twice");
+        let next = if connection.client == end(50_000) { [ISN[0], ISN[1]] } else { [ISN[1], ISN[0]] };
+        self.open = Some(connection.from_start.then(|| next.map(|isn| isn.wrapping_add(1))));
+        self.last = Some(connection.at);
+        Interest::Bytes
+    }
+
+    fn bytes(&mut self, (): &mut (), at: Timestamp, from: Side, data: &[u8]) -> Interest {
+        self.at(at);
+        let len = u32::try_from(data.len()).expect("a segment is short");
+        if let Some(seq) = self.advance(from, len) {
+            for (&byte, i) in data.iter().zip(0..) {
+                assert_eq!(byte, byte_at(seq.wrapping_add(i)), "the byte at {}", seq.wrapping_add(i));
+            }
+        }
+        Interest::Bytes
+    }
+
+    fn gap(&mut self, (): &mut (), at: Timestamp, from: Side, len: u64) -> Interest {
+        self.at(at);
+        self.advance(from, u32::try_from(len).expect("a gap is within the window"));
+        Interest::Bytes
+    }
+
+    fn closed(&mut self, (): &mut (), at: Timestamp, _: Option<Side>) {
+        self.at(at);
+        assert!(self.open.take().is_some(), "closed without being open");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn bytes_are_passed_on_in_their_place(choices in prop::collection::vec(any::<u8>(), 0..1200)) {
+            tcp_reassembly(&choices);
+        }
+
+        /// With a handshake in front, so that the place of each byte is known.
+        #[test]
+        fn so_they_are_after_a_handshake(choices in prop::collection::vec(any::<u8>(), 0..1200)) {
+            let handshake = [[0x92, 0, 0, 0, 0, 0], [0x10, 0, 0, 0, 0, 0]].concat();
+            tcp_reassembly(&[handshake, choices].concat());
+        }
+
+        #[test]
+        fn any_bytes_behind_a_file_header_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..600), kind in 0..3) {
+            let start: &[u8] = match kind {
+                0 => b"",
+                1 => b"\xd4\xc3\xb2\xa1\x02\0\x04\0\0\0\0\0\0\0\0\0\0\0\x04\0\x01\0\0\0",
+                _ => b"\x0a\x0d\x0d\x0a\x1c\0\0\0\x4d\x3c\x2b\x1a\x01\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\x1c\0\0\0",
+            };
+            capture_file(&[start, &bytes].concat());
+        }
+    }
+
+    #[cfg(feature = "captures")]
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+        /// A real capture with a few bytes changed.
+        #[test]
+        fn damaged_captures_do_no_harm(
+            which in any::<prop::sample::Index>(),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..30),
+        ) {
+            let all = crate::captures::all().unwrap();
+            let mut bytes = which.get(&all).bytes().unwrap();
+            bytes.truncate(40_000);
+            for (at, byte) in changes {
+                *at.get_mut(&mut bytes) = byte;
+            }
+            capture_file(&bytes);
+        }
+    }
+}

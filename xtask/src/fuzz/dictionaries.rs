@@ -1,0 +1,82 @@
+//! Words of the two protocols for libFuzzer, from the constants that the code has.
+
+use std::{collections::BTreeSet, fs};
+
+use anyhow::Result;
+use spice_link::{AuthMechanism, ChannelType, LinkErrorCode, LinkMess, LinkReply, MAGIC, MAX_CAPS_WORDS, MainInit, sasl};
+
+use crate::shell;
+
+pub(super) fn write() -> Result<()> {
+    let folder = shell::root().join("fuzz/dictionaries");
+    fs::create_dir_all(&folder)?;
+    for (name, words) in [("link", link()), ("qmp", qmp())] {
+        let mut text = "# Made by `cargo xtask fuzz dictionaries`; not for editing.\n".to_owned();
+        for word in words {
+            text.push('"');
+            word.iter().for_each(|byte| text.push_str(&escape(*byte)));
+            text.push_str("\"\n");
+        }
+        fs::write(folder.join(format!("{name}.dict")), text)?;
+    }
+    Ok(())
+}
+
+fn link() -> BTreeSet<Vec<u8>> {
+    let mut words = BTreeSet::from([
+        MAGIC.to_vec(),
+        spice_link::LinkHeader::new(LinkMess::MIN_SIZE).encode().to_vec(),
+        spice_link::LinkHeader::new(LinkReply::MIN_SIZE).encode().to_vec(),
+        b"GET ".to_vec(),
+        b"HTTP/1.1 101 ".to_vec(),
+        b"\r\n\r\n".to_vec(),
+        b"Sec-WebSocket-Key: ".to_vec(),
+        b"Sec-WebSocket-Protocol: binary".to_vec(),
+        b",DIGEST-MD5,".to_vec(),
+        MainInit::MESSAGE_TYPE.to_le_bytes().to_vec(),
+    ]);
+    let numbers = [
+        LinkMess::MIN_SIZE - 1,
+        LinkMess::MIN_SIZE,
+        LinkMess::MAX_SIZE,
+        LinkMess::MAX_SIZE + 1,
+        LinkReply::MIN_SIZE,
+        LinkReply::MAX_SIZE,
+        MAX_CAPS_WORDS,
+        MAX_CAPS_WORDS + 1,
+        MainInit::SIZE,
+        sasl::MAX_NAME,
+        sasl::MAX_DATA,
+        sasl::MAX_DATA + 1,
+        1 << 30,
+        u32::MAX,
+        9,
+        13,
+    ];
+    words.extend(numbers.iter().map(|number| number.to_le_bytes().to_vec()));
+    words.extend(LinkErrorCode::ALL.iter().map(|code| code.0.to_le_bytes().to_vec()));
+    words.extend(AuthMechanism::ALL.iter().map(|mechanism| mechanism.0.to_le_bytes().to_vec()));
+    words.extend(ChannelType::ALL.iter().map(|kind| vec![kind.0, 0]));
+    words
+}
+
+fn qmp() -> BTreeSet<Vec<u8>> {
+    let words = [
+        "\"execute\"", "\"exec-oob\"", "\"arguments\"", "\"id\"", "\"return\"", "\"error\"", "\"class\"", "\"desc\"", "\"event\"",
+        "\"data\"", "\"timestamp\"", "\"seconds\"", "\"microseconds\"", "\"QMP\"", "\"version\"", "\"capabilities\"", "\"oob\"",
+        "\"enable\"", "qmp_capabilities", "query-spice", "query-commands", "query-version", "query-qmp-schema",
+        "SPICE_CONNECTED", "SPICE_INITIALIZED", "SPICE_DISCONNECTED", "SPICE_MIGRATE_COMPLETED", "\"server\"", "\"client\"",
+        "\"host\"", "\"port\"", "\"family\"", "\"auth\"", "\"connection-id\"", "\"channel-type\"", "\"channel-id\"", "\"tls\"",
+        "ipv4", "ipv6", "unix", "vsock", "unknown", "\\u0000", "\\ud83d\\ude00", "\\ud83d", "{}", "[]", "{'", "\r\n", "\u{ff}",
+        "-9223372036854775808", "18446744073709551615", "1e400",
+    ];
+    words.iter().map(|word| word.as_bytes().to_vec()).collect()
+}
+
+fn escape(byte: u8) -> String {
+    match byte {
+        b'"' | b'\\' => format!("\\{}", byte as char),
+        0x20..=0x7e => (byte as char).to_string(),
+        _ => format!("\\x{byte:02X}"),
+    }
+}

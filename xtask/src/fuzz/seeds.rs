@@ -1,0 +1,197 @@
+//! Seeds: small, named by what they show. Link stages of the committed captures for oracles that take bytes of the wire, and
+//! choices that reach each outcome for those that take a generator's.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+};
+
+use anyhow::Result;
+use spice_capture::{
+    packet::Segment,
+    tcp::{Connection, Handler, Interest, Reassembler},
+};
+use spice_events::{Side, Timestamp};
+use spice_link::{LinkObserver, Outcome};
+use spice_testkit::{
+    captures::{self, Capture},
+    generate::Choices,
+    oracles::{endpoints, observer, tracker},
+};
+
+use crate::shell;
+
+/// No seed is longer: the link stage and a little of what follows it.
+const MAX_SEED: usize = 1200;
+
+pub(super) fn write() -> Result<()> {
+    let mut seeds: BTreeMap<&str, BTreeMap<String, Vec<u8>>> = BTreeMap::new();
+    let mut put = |target: &'static str, name: String, bytes: Vec<u8>| {
+        seeds.entry(target).or_default().insert(name, bytes);
+    };
+    for capture in captures::all()? {
+        for (name, [client, server]) in links(&capture)? {
+            if !client.is_empty() {
+                put("link_mess", name.clone(), client.clone());
+            }
+            if !server.is_empty() {
+                put("link_reply", name.clone(), server.clone());
+            }
+            if client.starts_with(b"GET ") {
+                put("websocket", format!("{name}-client"), client.clone());
+                put("websocket", format!("{name}-server"), server.clone());
+            }
+            if let Some(caps) = client.get(34..) {
+                put("caps", name.clone(), caps.iter().copied().take(64).collect());
+            }
+            let len = u16::try_from(client.len()).unwrap_or(u16::MAX);
+            put("link_observer", name, [&len.to_le_bytes(), &client[..], &server].concat());
+        }
+    }
+    for (target, name, choices) in by_outcome() {
+        put(target, name, choices);
+    }
+    let root = shell::root().join("fuzz/seeds");
+    for (target, files) in seeds {
+        let folder = root.join(target);
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder)?;
+        let (mut count, mut seen) = (0, Vec::<Vec<u8>>::new());
+        for (name, bytes) in files {
+            // The same bytes under another name show nothing new.
+            if !seen.contains(&bytes) {
+                fs::write(folder.join(name), &bytes)?;
+                count += 1;
+                seen.push(bytes);
+            }
+        }
+        println!("{target}: {count} seeds");
+    }
+    Ok(())
+}
+
+/// For each oracle of choices, the shortest ones of a row that reach each outcome.
+fn by_outcome() -> Vec<(&'static str, String, Vec<u8>)> {
+    type Name = fn(&[u8]) -> Option<String>;
+    let kinds: [(&str, usize, Name); 6] = [
+        ("acceptor_vs_connector", 120, endpoints::outcome),
+        ("observer_vs_endpoints", 120, endpoints::outcome),
+        ("conversation", 160, observer::outcome),
+        ("acceptor", 120, endpoints::answer),
+        ("tracker_ops", 500, tracker::outcome),
+        ("sasl", 80, spice_testkit::oracles::sasl::outcome),
+    ];
+    let mut found = Vec::new();
+    for (target, most, name_of) in kinds {
+        let (mut choices, mut bytes, mut best) = (Choices::new(1), Vec::new(), HashMap::<String, Vec<u8>>::new());
+        for round in 0..20_000 {
+            let len = 1 + round % most;
+            choices.fill(&mut bytes, len);
+            let Some(name) = name_of(&bytes) else { continue };
+            match best.get(&name) {
+                Some(known) if known.len() <= bytes.len() => {}
+                _ if best.len() > 40 && !best.contains_key(&name) => {}
+                _ => {
+                    best.insert(name, bytes.clone());
+                }
+            }
+        }
+        found.extend(best.into_iter().map(|(name, bytes)| (target, name, bytes)));
+    }
+    found
+}
+
+/// The link stages of a capture, each with a name: the client's bytes and the server's, without what is secret.
+fn links(capture: &Capture) -> Result<Vec<(String, [Vec<u8>; 2])>> {
+    let mut streams = Streams::default();
+    let mut reader = spice_capture::file::Reader::new();
+    let mut reassembler = Reassembler::new(1000);
+    let bytes = capture.bytes()?;
+    reader.push(&bytes, |packet| {
+        if let Ok(segment) = Segment::parse(packet.at, packet.link, packet.data, packet.wire_len) {
+            reassembler.segment(&segment, &mut streams);
+        }
+    })?;
+    reassembler.finish(&mut streams);
+    let name = |client_port: u16, index: usize| {
+        let by_hand = capture.manifest.links.iter().find(|link| link.client_port == client_port);
+        let what = by_hand.map_or_else(|| format!("link-{index}"), |link| link.case.clone());
+        let what: String = what.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+        format!("{}-{what}", capture.name)
+    };
+    let found = streams.found.into_iter().enumerate();
+    let found = found.filter(|(_, stream)| !capture.manifest.tls_ports.contains(&stream.server_port));
+    Ok(found.map(|(index, stream)| (name(stream.client_port, index), without_secrets(&stream.bytes))).collect())
+}
+
+#[derive(Default)]
+struct Streams {
+    found: Vec<Stream>,
+}
+
+struct Stream {
+    client_port: u16,
+    server_port: u16,
+    bytes: [Vec<u8>; 2],
+}
+
+impl Handler for Streams {
+    type State = Option<usize>;
+
+    fn opened(&mut self, state: &mut Self::State, connection: &Connection) -> Interest {
+        *state = Some(self.found.len());
+        let (client_port, server_port) = (connection.client.port(), connection.server.port());
+        self.found.push(Stream { client_port, server_port, bytes: [Vec::new(), Vec::new()] });
+        Interest::Bytes
+    }
+
+    fn bytes(&mut self, state: &mut Self::State, _: Timestamp, from: Side, data: &[u8]) -> Interest {
+        if let Some(stream) = state.and_then(|index| self.found.get_mut(index)) {
+            stream.bytes[usize::from(from == Side::Server)].extend(data);
+        }
+        Interest::Bytes
+    }
+
+    fn gap(&mut self, _: &mut Self::State, _: Timestamp, _: Side, _: u64) -> Interest {
+        Interest::End
+    }
+
+    fn closed(&mut self, _: &mut Self::State, _: Timestamp, _: Option<Side>) {}
+}
+
+/// Cuts both streams short, and zeroes what the observer counts past: tickets and SASL data.
+fn without_secrets(streams: &[Vec<u8>; 2]) -> [Vec<u8>; 2] {
+    let mut clean = streams.clone();
+    // Inside WebSocket's frames the observer sees nothing; a ticket there is cut off with all that follows the message.
+    if streams[0].starts_with(b"GET ") {
+        clean[0].truncate(spice_link::websocket::head_end(&streams[0], 0).unwrap_or(0) + 60);
+        clean[1].truncate(500);
+        return clean;
+    }
+    let (mut link, mut at) = (LinkObserver::new(), [0; 2]);
+    while [Side::Client, Side::Server].into_iter().fold(false, |progress, side| {
+        let index = usize::from(side == Side::Server);
+        go_on(&mut link, side, &mut clean[index], &mut at[index]) || progress
+    }) {}
+    for (bytes, at) in clean.iter_mut().zip(at) {
+        bytes.truncate((at + 40).min(MAX_SEED));
+    }
+    clean
+}
+
+/// Reads on in one direction, in steps so small that each is either counted past, and zeroed, or not. Whether it came further.
+fn go_on(link: &mut LinkObserver, side: Side, bytes: &mut [u8], at: &mut usize) -> bool {
+    let (start, mut want) = (*at, 0);
+    loop {
+        let rest = bytes.len() - *at;
+        let skip = usize::try_from(link.skippable(side)).unwrap_or(usize::MAX).min(rest);
+        bytes[*at..*at + skip].fill(0);
+        let step = link.read(side, &bytes[*at..*at + skip.max(want).min(rest)]);
+        *at += step.consumed;
+        want = match step.outcome {
+            Outcome::Event(_) => 0,
+            Outcome::Need(n) if n <= bytes.len() - *at => n,
+            _ => return *at > start,
+        };
+    }
+}
