@@ -5,6 +5,8 @@
 mod bench;
 mod bench_read;
 mod codegen;
+mod differential;
+mod fuzz;
 mod multiply;
 mod qmp_table;
 mod record;
@@ -28,6 +30,10 @@ enum Task {
     Bench(bench::Args),
     /// `spicewatch read` and tshark on the same large capture, in one run.
     BenchRead(bench_read::Args),
+    /// Generated conversations against the real spice-server, in a process of its own (needs libspice-server-dev).
+    Differential(differential::Args),
+    /// Seeds, dictionaries, runs, and the check that a missing bound is found.
+    Fuzz(fuzz::Args),
     /// Make qmp-schema's types, their codecs and its README's table from its facts file.
     Codegen(codegen::Args),
     /// Record the committed captures again, from a real QEMU and real clients.
@@ -45,6 +51,8 @@ fn main() -> anyhow::Result<()> {
         Task::Bench(args) => bench::run(&args),
         Task::BenchRead(args) => bench_read::run(&args),
         Task::Codegen(args) => codegen::run(&args),
+        Task::Differential(args) => differential::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
         Task::Record(args) => record::run(&args),
         Task::RecordQmp => qmp_table::run(),
     }
