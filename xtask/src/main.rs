@@ -7,6 +7,7 @@ mod bench_read;
 mod codegen;
 mod differential;
 mod fuzz;
+mod demo;
 mod multiply;
 mod qmp_table;
 mod record;
@@ -20,6 +21,8 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask")]
 enum Task {
+    /// Boot a real QEMU, put the relay in front, connect real clients: what both say, side by side.
+    Demo,
     /// Install the Debian packages of the real peers (as root on Debian; otherwise print the line that does).
     Setup,
     /// Everything that must hold: format, lints, docs, tests, packages, and the tests against real peers.
@@ -45,6 +48,7 @@ enum Task {
 fn main() -> anyhow::Result<()> {
     shell::enter_workspace()?;
     match Task::parse() {
+        Task::Demo => demo::run(),
         Task::Setup => setup::run(),
         Task::Test(args) => test::run(&args),
         Task::Ci => setup::run().and_then(|()| test::run(&test::Args::default())),
