@@ -4,7 +4,8 @@ use alloc::{borrow::Cow, vec::Vec};
 
 use crate::{
     Decode, Encode, Error, ErrorKind, Event,
-    reader::{Members, Reader, required},
+    reader::Reader,
+    record::{self, Members, Record},
     value::{Object, Value},
     wire,
 };
@@ -58,6 +59,7 @@ impl EventMessage<'_> {
     }
 
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> EventMessage<'static> {
         EventMessage { timestamp: self.timestamp, event: self.event.into_owned() }
@@ -108,7 +110,8 @@ impl<'a> EventMessage<'a> {
         let timestamp = Some(Timestamp { seconds, microseconds });
         let name = reader.string()?;
         if reader.eat_exactly(b", \"data\": ") {
-            reader.enter_at("data");
+            reader.enter();
+            reader.note("data");
             let event = read_event(&name, reader)?;
             let end = reader.eat_exactly(b"}");
             reader.leave();
@@ -121,57 +124,41 @@ impl<'a> EventMessage<'a> {
     /// Reads an envelope whose members come in any order, and others beside them.
     #[inline(never)]
     fn read_in_any_order(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, ENVELOPE)?;
-        let depth = reader.depth();
-        let (mut timestamp, mut misfit) = (None, None);
-        let (mut name, mut event, mut data): (Option<Cow<'a, str>>, _, _) = (None, None, None);
-        while let Some(member) = members.next(reader)? {
-            let start = reader.offset();
-            match member {
-                0 => match reader.value() {
-                    Ok(value) => timestamp = Some(value),
-                    Err(error) if error.is_syntax() => return Err(error),
-                    Err(error) => {
-                        misfit = Some(error);
-                        reader.rewind(start, depth);
-                        reader.skip()?;
-                    }
-                },
-                1 => {
-                    // A second name is for the same data, whose type it may change.
-                    (name, event) = (Some(reader.value()?), None);
-                }
-                _ => {
-                    data = Some(start);
-                    match &name {
-                        Some(name) => event = Some(read_event(name, reader)?),
-                        None => reader.skip()?,
-                    }
-                }
-            }
-        }
-        let name = required(name, "event", reader)?;
+        let start = (reader.offset(), reader.depth());
+        let mut index = reader.index()?;
         let end = reader.offset();
-        let event = match (event, data) {
-            (Some(event), _) => event,
-            (None, None) => Event::without_data(&name, end),
-            (None, Some(start)) => {
-                reader.rewind(start, depth);
-                let event = read_event(&name, reader)?;
-                reader.rewind(end, depth - 1);
-                event
+        reader.rewind(start.0, start.1);
+        reader.enter();
+        let Some(at) = index.find("event") else {
+            return Err(Error::new(ErrorKind::Missing { member: "event" }, end.saturating_sub(1)));
+        };
+        reader.go_to(at);
+        let name = reader.string()?;
+        let mut reason = None;
+        let timestamp = index.find("timestamp").and_then(|at| {
+            reader.go_to(at);
+            reader.note("timestamp");
+            let depth = reader.depth();
+            Timestamp::read(reader)
+                .map_err(|error| reason = Some(error))
+                .inspect_err(|()| reader.rewind(at, depth))
+                .ok()
+        });
+        let mut event = match index.find("data") {
+            Some(at) => {
+                reader.go_to(at);
+                reader.note("data");
+                read_event(&name, reader)?
             }
+            None => Event::without_data(&name, end),
         };
-        let event = match misfit {
-            None => event,
-            Some(reason) => event.into_other(reason),
-        };
+        if let Some(reason) = reason {
+            event = event.into_other(reason);
+        }
+        reader.finish(index)?;
         Ok(Self { timestamp, event })
     }
 }
-
-/// An event's members in QEMU's order.
-const ENVELOPE: &[&str] = &[r#", "timestamp": "#, r#", "event": "#, r#", "data": "#];
 
 /// Reads an event's data: typed where it fits its type, as it is where not.
 fn read_event<'a>(name: &Cow<'a, str>, reader: &mut Reader<'a>) -> Result<Event<'a>, Error> {
@@ -211,6 +198,7 @@ impl<'a> Event<'a> {
 
 impl OtherEvent<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> OtherEvent<'static> {
         OtherEvent {
@@ -240,19 +228,17 @@ impl Encode for Timestamp {
     }
 }
 
-impl Decode<'_> for Timestamp {
-    fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "seconds": "#, r#", "microseconds": "#])?;
-        let (mut seconds, mut microseconds) = (None, None);
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => seconds = Some(reader.value()?),
-                _ => microseconds = Some(reader.value()?),
-            }
-        }
+impl<'a> Decode<'a> for Timestamp {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for Timestamp {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
         Ok(Self {
-            seconds: required(seconds, "seconds", reader)?,
-            microseconds: required(microseconds, "microseconds", reader)?,
+            seconds: members.required(r#", "seconds": "#)?,
+            microseconds: members.required(r#", "microseconds": "#)?,
         })
     }
 }

@@ -11,6 +11,7 @@ mod info;
 mod message;
 mod open_enum;
 mod reader;
+mod record;
 mod scan;
 #[cfg(feature = "serde")]
 mod serde;

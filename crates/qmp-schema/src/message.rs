@@ -4,7 +4,8 @@ use alloc::{borrow::Cow, string::String, vec::Vec};
 
 use crate::{
     Capability, Decode, Encode, Error, ErrorClass, EventMessage, VersionInfo,
-    reader::{Members, Reader, required},
+    reader::Reader,
+    record::{self, Members, Record},
     value::{Object, Value},
 };
 
@@ -103,6 +104,7 @@ impl RawJson<'_> {
     }
 
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> RawJson<'static> {
         RawJson(Cow::Owned(self.0.into_owned()))
@@ -111,6 +113,7 @@ impl RawJson<'_> {
 
 impl Message<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> Message<'static> {
         match self {
@@ -125,6 +128,7 @@ impl Message<'_> {
 
 impl Greeting<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> Greeting<'static> {
         let capabilities = self.capabilities.into_iter().map(Capability::into_owned).collect();
@@ -134,6 +138,7 @@ impl Greeting<'_> {
 
 impl Command<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> Command<'static> {
         Command {
@@ -147,6 +152,7 @@ impl Command<'_> {
 
 impl Return<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> Return<'static> {
         Return { value: self.value.into_owned(), id: self.id.map(Value::into_owned) }
@@ -155,6 +161,7 @@ impl Return<'_> {
 
 impl ErrorReply<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> ErrorReply<'static> {
         ErrorReply {
@@ -191,11 +198,17 @@ fn first_telling_member(reader: &mut Reader<'_>) -> Result<Option<usize>, Error>
         return Ok(None);
     }
     let (start, depth) = (reader.offset(), reader.depth());
-    let mut members = Members::open(
-        reader,
-        &[r#", "timestamp": "#, r#", "event": "#, r#", "return": "#, r#", "error": "#, r#", "QMP": "#],
-    )?;
-    let telling = members.next(reader)?;
+    reader.open(b'{', "an object")?;
+    let (mut telling, mut first) = (None, true);
+    while telling.is_none()
+        && let Some(key) = reader.next_key(first)?
+    {
+        telling = ["timestamp", "event", "return", "error", "QMP"].iter().position(|known| *known == key);
+        if telling.is_none() {
+            reader.skip()?;
+        }
+        first = false;
+    }
     reader.rewind(start, depth);
     Ok(telling)
 }
@@ -214,23 +227,36 @@ impl Encode for Message<'_> {
 
 impl<'a> Decode<'a> for Greeting<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut outer = Members::open(reader, &[r#", "QMP": "#])?;
-        let mut greeting = None;
-        while outer.next(reader)?.is_some() {
-            let mut members = Members::open(reader, &[r#", "version": "#, r#", "capabilities": "#])?;
-            let (mut version, mut capabilities) = (None, None);
-            while let Some(member) = members.next(reader)? {
-                match member {
-                    0 => version = Some(reader.value()?),
-                    _ => capabilities = Some(reader.value()?),
-                }
-            }
-            greeting = Some(Self {
-                version: required(version, "version", reader)?,
-                capabilities: required(capabilities, "capabilities", reader)?,
-            });
-        }
-        required(greeting, "QMP", reader)
+        record::read(reader).map(|Wrapped { greeting }| greeting)
+    }
+}
+
+/// `{"QMP": …}`
+struct Wrapped<'a> {
+    greeting: Greeting<'a>,
+}
+
+impl<'a> Record<'a> for Wrapped<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        members.required(r#", "QMP": "#).map(|Unwrapped(greeting)| Self { greeting })
+    }
+}
+
+/// What stands within `{"QMP": …}`.
+struct Unwrapped<'a>(Greeting<'a>);
+
+impl<'a> Decode<'a> for Unwrapped<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for Unwrapped<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self(Greeting {
+            version: members.required(r#", "version": "#)?,
+            capabilities: members.required(r#", "capabilities": "#)?,
+        }))
     }
 }
 
@@ -246,20 +272,22 @@ impl Encode for Greeting<'_> {
 
 impl<'a> Decode<'a> for Command<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members =
-            Members::open(reader, &[r#", "execute": "#, r#", "exec-oob": "#, r#", "arguments": "#, r#", "id": "#])?;
-        let (mut execute, mut arguments, mut id, mut oob) = (None, None, None, false);
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 | 1 => {
-                    execute = Some(reader.value()?);
-                    oob = member == 1;
-                }
-                2 => arguments = Some(reader.value()?),
-                _ => id = Some(reader.value()?),
-            }
-        }
-        Ok(Self { execute: required(execute, "execute", reader)?, arguments, id, oob })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for Command<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        let oob = members.optional(r#", "exec-oob": "#)?;
+        Ok(Self {
+            oob: oob.is_some(),
+            execute: match oob {
+                Some(name) => name,
+                None => members.required(r#", "execute": "#)?,
+            },
+            arguments: members.optional(r#", "arguments": "#)?,
+            id: members.optional(r#", "id": "#)?,
+        })
     }
 }
 
@@ -285,15 +313,13 @@ fn write_id(id: Option<&Value<'_>>, out: &mut Vec<u8>) {
 
 impl<'a, T: Decode<'a>> Decode<'a> for Return<'a, T> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "return": "#, r#", "id": "#])?;
-        let (mut value, mut id) = (None, None);
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => value = Some(reader.value()?),
-                _ => id = Some(reader.value()?),
-            }
-        }
-        Ok(Self { value: required(value, "return", reader)?, id })
+        record::read(reader)
+    }
+}
+
+impl<'a, T: Decode<'a>> Record<'a> for Return<'a, T> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { value: members.required(r#", "return": "#)?, id: members.optional(r#", "id": "#)? })
     }
 }
 
@@ -308,25 +334,33 @@ impl<T: Encode> Encode for Return<'_, T> {
 
 impl<'a> Decode<'a> for ErrorReply<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut outer = Members::open(reader, &[r#", "id": "#, r#", "error": "#])?;
-        let (mut id, mut error) = (None, None);
-        while let Some(member) = outer.next(reader)? {
-            if member == 0 {
-                id = Some(reader.value()?);
-                continue;
-            }
-            let mut members = Members::open(reader, &[r#", "class": "#, r#", "desc": "#])?;
-            let (mut class, mut desc) = (None, None);
-            while let Some(member) = members.next(reader)? {
-                match member {
-                    0 => class = Some(reader.value()?),
-                    _ => desc = Some(reader.value()?),
-                }
-            }
-            error = Some((required(class, "class", reader)?, required(desc, "desc", reader)?));
-        }
-        let (class, desc) = required(error, "error", reader)?;
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for ErrorReply<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        let id = members.optional(r#", "id": "#)?;
+        let Failure { class, desc } = members.required(r#", "error": "#)?;
         Ok(Self { class, desc, id })
+    }
+}
+
+/// What stands within `"error": {…}`.
+struct Failure<'a> {
+    class: ErrorClass<'a>,
+    desc: Cow<'a, str>,
+}
+
+impl<'a> Decode<'a> for Failure<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for Failure<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { class: members.required(r#", "class": "#)?, desc: members.required(r#", "desc": "#)? })
     }
 }
 

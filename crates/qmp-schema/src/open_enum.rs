@@ -14,6 +14,7 @@ macro_rules! open_enum {
             }
 
             /// A copy that borrows nothing.
+            #[inline]
             #[must_use]
             pub fn into_owned(self) -> $name<'static> {
                 match self {

@@ -1,15 +1,11 @@
 //! A pull decoder over one JSON text: what the generated code reads with.
 //!
-//! It walks the text once, front to back, borrows strings that hold no escape, and never looks at a byte twice on the
-//! usual path: [`Members`] guesses that members come in QEMU's order and falls back to a search where they do not.
+//! It walks the text front to back and borrows strings that hold no escape. Objects are read by
+//! [`record`](crate::record).
 
 use alloc::{borrow::Cow, boxed::Box, string::String, vec::Vec};
 
-use crate::{
-    Error, ErrorKind, MAX_DEPTH, scan,
-    unknown::{UnknownMember, UnknownMembers},
-    value::Value,
-};
+use crate::{Error, ErrorKind, MAX_DEPTH, record::Keep, scan};
 
 /// Something that can be read out of JSON text.
 ///
@@ -27,43 +23,15 @@ pub struct Reader<'a> {
     at: usize,
     depth: usize,
     /// The discriminator of the union whose variant is read next: a member of the same object that is not unknown.
-    tag: Option<&'static str>,
-    keep: Option<Box<Keep<'a>>>,
-}
-
-/// The unknown members seen so far, and the path to where the reader is.
-#[derive(Debug)]
-struct Keep<'a> {
-    /// Depth of the object whose members have no path.
-    root: usize,
-    /// The member that was last gone to, one for each object between there and here.
-    path: Vec<&'static str>,
-    members: Vec<UnknownMember<'a>>,
+    pub(crate) tag: Option<&'static str>,
+    /// Where unknown members go; `None`: nowhere.
+    pub(crate) keep: Option<Box<Keep<'a>>>,
 }
 
 impl<'a> Reader<'a> {
     /// A reader at the start of a text.
     pub(crate) const fn new(text: &'a str) -> Self {
         Self { text, at: 0, depth: 0, tag: None, keep: None }
-    }
-
-    /// From here on, members that the schema does not name are kept.
-    pub(crate) fn keep_unknown(&mut self) {
-        self.keep = Some(Box::new(Keep { root: self.depth + 1, path: Vec::new(), members: Vec::new() }));
-    }
-
-    /// Notes that the reader has gone to a known member of the innermost object.
-    fn note(&mut self, key: &'static str) {
-        if let Some(keep) = &mut self.keep {
-            let above = self.depth.saturating_sub(keep.root);
-            keep.path.resize(above, "");
-            keep.path.push(key);
-        }
-    }
-
-    /// What was kept.
-    pub(crate) fn take_unknown(&mut self) -> UnknownMembers<'a> {
-        UnknownMembers::new(self.keep.take().map(|keep| keep.members).unwrap_or_default())
     }
 
     /// Bytes read so far.
@@ -83,16 +51,9 @@ impl<'a> Reader<'a> {
         self.tag = None;
     }
 
-    /// How many unknown members were kept so far.
-    pub(crate) fn kept(&self) -> usize {
-        self.keep.as_ref().map_or(0, |keep| keep.members.len())
-    }
-
-    /// Forgets the unknown members kept after the first `len`.
-    pub(crate) fn forget_unknown(&mut self, len: usize) {
-        if let Some(keep) = &mut self.keep {
-            keep.members.truncate(len);
-        }
+    /// Goes to another place of the innermost object.
+    pub(crate) const fn go_to(&mut self, at: usize) {
+        self.at = at;
     }
 
     pub(crate) const fn depth(&self) -> usize {
@@ -337,16 +298,22 @@ impl<'a> Reader<'a> {
         match self.peek() {
             Some(b'"') => self.skip_string(),
             Some(b'{') => {
-                let mut members = Members::open(self, &[])?;
-                while members.any(self)? {
+                self.open(b'{', "an object")?;
+                let mut first = true;
+                while self.next_name(first)? {
+                    self.skip_string()?;
+                    self.colon()?;
                     self.skip()?;
+                    first = false;
                 }
                 Ok(())
             }
             Some(b'[') => {
-                let mut elements = Elements::open(self)?;
-                while elements.next(self)? {
+                self.open(b'[', "an array")?;
+                let mut first = true;
+                while self.next_element(first)? {
                     self.skip()?;
+                    first = false;
                 }
                 Ok(())
             }
@@ -359,13 +326,26 @@ impl<'a> Reader<'a> {
     }
 
     fn skip_string(&mut self) -> Result<(), Error> {
-        self.string().map(drop)
+        if !self.eat(b'"') {
+            return Err(self.mismatch("a string"));
+        }
+        loop {
+            self.at += scan::plain_len(self.text.as_bytes().get(self.at..).unwrap_or_default());
+            match self.text.as_bytes().get(self.at) {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                Some(b'\\') => self.escape().map(drop)?,
+                _ => return Err(self.syntax("a string's next character")),
+            }
+        }
     }
 
-    /// Reads a key as [`Members`] has it, without its comma if that is not due; nothing is read where anything else
+    /// Reads a key as QEMU writes it behind another (`, "key": `), without its comma if that is not due; nothing is read where anything else
     /// comes next.
     #[inline]
-    fn eat_key(&mut self, key: &str, comma: bool) -> bool {
+    pub(crate) fn eat_key(&mut self, key: &str, comma: bool) -> bool {
         let key = key.as_bytes();
         let key = if comma { key } else { key.get(2..).unwrap_or_default() };
         let is = self.text.as_bytes().get(self.at..self.at + key.len()).is_some_and(|there| scan::same(there, key));
@@ -381,51 +361,64 @@ impl<'a> Reader<'a> {
         is
     }
 
-    /// The string member `tag` (as [`Members`] has it) of the object that comes next, read ahead of the others: a
-    /// union's discriminator.
-    pub(crate) fn look_for_tag(&mut self, tag: &'static str) -> Result<Cow<'a, str>, Error> {
-        let (at, depth, keep) = (self.at, self.depth, self.keep.take());
-        let found = self.find(&[tag]);
-        self.rewind(at, depth);
-        self.keep = keep;
-        found?.ok_or_else(|| Error::new(ErrorKind::Missing { member: bare(tag) }, at))
-    }
-
-    fn find(&mut self, keys: &[&'static str]) -> Result<Option<Cow<'a, str>>, Error> {
-        let mut members = Members::open(self, keys)?;
-        let mut found = None;
-        while members.next(self)?.is_some() {
-            found = Some(self.string()?);
-        }
-        Ok(found)
-    }
-
-    /// The next value.
-    #[inline]
-    pub(crate) fn value<T: Decode<'a>>(&mut self) -> Result<T, Error> {
-        T::read(self)
-    }
-
-    /// Reads a union's case: the next object, which holds this discriminator too.
-    pub(crate) fn case<T: Decode<'a>>(&mut self, tag: &'static str) -> Result<T, Error> {
-        self.tag = Some(tag);
-        T::read(self)
-    }
-
-    /// Enters an object that was read by other means up to this member's value.
-    pub(crate) fn enter_at(&mut self, key: &'static str) {
+    /// Enters an object whose bracket was read by other means.
+    pub(crate) const fn enter(&mut self) {
         self.depth += 1;
-        self.note(key);
     }
 
     /// Leaves an object whose end was read by other means.
-    pub(crate) fn leave(&mut self) {
+    pub(crate) const fn leave(&mut self) {
         self.depth -= 1;
     }
 
-    fn enter(&mut self) -> Result<(), Error> {
+    /// Enters an object or an array.
+    #[inline]
+    pub(crate) fn open(&mut self, bracket: u8, expected: &'static str) -> Result<(), Error> {
+        if !self.eat(bracket) {
+            return Err(self.mismatch(expected));
+        }
         self.depth += 1;
         if self.depth > MAX_DEPTH { Err(Error::new(ErrorKind::Depth, self.at)) } else { Ok(()) }
+    }
+
+    /// Leaves an object or an array, if its end comes next.
+    #[inline]
+    pub(crate) fn close(&mut self, bracket: u8) -> bool {
+        let closed = self.eat(bracket);
+        self.depth -= usize::from(closed);
+        closed
+    }
+
+    /// Goes to the next member's value and tells its key; `None` at the object's end.
+    pub(crate) fn next_key(&mut self, first: bool) -> Result<Option<Cow<'a, str>>, Error> {
+        if !self.next_name(first)? {
+            return Ok(None);
+        }
+        let key = self.string()?;
+        self.colon()?;
+        Ok(Some(key))
+    }
+
+    /// Goes to the next member's key; `false` at the object's end.
+    fn next_name(&mut self, first: bool) -> Result<bool, Error> {
+        if self.close(b'}') {
+            return Ok(false);
+        }
+        if !first && !self.eat(b',') {
+            return Err(self.syntax("',' or '}'"));
+        }
+        if self.peek() == Some(b'"') { Ok(true) } else { Err(self.syntax("a member's name")) }
+    }
+
+    /// Goes to the next element; `false` at the array's end.
+    pub(crate) fn next_element(&mut self, first: bool) -> Result<bool, Error> {
+        if self.close(b']') {
+            return Ok(false);
+        }
+        if !first && !self.eat(b',') {
+            return Err(self.syntax("',' or ']'"));
+        }
+        if self.peek() == Some(b']') { Err(self.syntax("a value")) } else { Ok(true) }
     }
 }
 
@@ -436,166 +429,6 @@ pub(crate) struct Number<'a> {
     pub(crate) negative: bool,
     /// Neither a fraction nor an exponent.
     pub(crate) whole: bool,
-}
-
-/// Walks the members of an object whose keys are known beforehand.
-#[derive(Debug)]
-pub(crate) struct Members<'k> {
-    /// Each as QEMU writes it behind another: `, "key": `.
-    keys: &'k [&'static str],
-    /// The key that comes next if they come in QEMU's order.
-    next: usize,
-    started: bool,
-    tag: Option<&'static str>,
-}
-
-impl<'k> Members<'k> {
-    /// Enters an object. `keys`: its members in QEMU's order, each as `, "key": `.
-    pub(crate) fn open(reader: &mut Reader<'_>, keys: &'k [&'static str]) -> Result<Self, Error> {
-        if !reader.eat(b'{') {
-            return Err(reader.mismatch("an object"));
-        }
-        reader.enter()?;
-        Ok(Self { keys, next: 0, started: false, tag: reader.tag.take() })
-    }
-
-    /// Goes to the next known member's value and tells its place among the keys; `None` at the object's end.
-    #[inline]
-    pub(crate) fn next(&mut self, reader: &mut Reader<'_>) -> Result<Option<usize>, Error> {
-        if let Some(key) = self.keys.get(self.next)
-            && reader.eat_key(key, self.started)
-        {
-            self.started = true;
-            self.next += 1;
-            if reader.keep.is_some() {
-                reader.note(bare(key));
-            }
-            return Ok(Some(self.next - 1));
-        }
-        if !self.advance(reader)? {
-            return Ok(None);
-        }
-        self.search(reader)
-    }
-
-    /// As [`next`](Self::next), where the next key is not the one that was guessed. The reader is at its quote.
-    #[inline(never)]
-    fn search(&mut self, reader: &mut Reader<'_>) -> Result<Option<usize>, Error> {
-        loop {
-            let key = reader.string()?;
-            if let Some(place) = self.keys.iter().position(|known| bare(known) == key) {
-                reader.colon()?;
-                self.next = place + 1;
-                reader.note(bare(self.keys[place]));
-                return Ok(Some(place));
-            }
-            self.unknown(reader, key)?;
-            if !self.advance(reader)? {
-                return Ok(None);
-            }
-        }
-    }
-
-    /// Goes to the next member's value, whatever its key; `false` at the object's end.
-    fn any(&mut self, reader: &mut Reader<'_>) -> Result<bool, Error> {
-        if !self.advance(reader)? {
-            return Ok(false);
-        }
-        reader.skip_string()?;
-        reader.colon()?;
-        Ok(true)
-    }
-
-    /// Goes to the next member's value and tells its key; `None` at the object's end.
-    pub(crate) fn next_any<'a>(&mut self, reader: &mut Reader<'a>) -> Result<Option<Cow<'a, str>>, Error> {
-        if !self.advance(reader)? {
-            return Ok(None);
-        }
-        let key = reader.string()?;
-        reader.colon()?;
-        Ok(Some(key))
-    }
-
-    /// Goes to the quote of the next key; `false` at the object's end.
-    fn advance(&mut self, reader: &mut Reader<'_>) -> Result<bool, Error> {
-        if reader.eat(b'}') {
-            reader.depth -= 1;
-            return Ok(false);
-        }
-        if self.started && !reader.eat(b',') {
-            return Err(reader.syntax("',' or '}'"));
-        }
-        self.started = true;
-        if reader.peek() == Some(b'"') { Ok(true) } else { Err(reader.syntax("a member's name")) }
-    }
-
-    /// Reads past the member whose key was just read, or keeps it where that was asked for.
-    #[cold]
-    fn unknown<'a>(&mut self, reader: &mut Reader<'a>, key: Cow<'a, str>) -> Result<(), Error> {
-        reader.colon()?;
-        if self.tag.is_some_and(|tag| bare(tag) == key) || reader.keep.is_none() {
-            return reader.skip();
-        }
-        let value = Value::read(reader)?;
-        let depth = reader.depth;
-        if let Some(keep) = &mut reader.keep {
-            let path = keep.path.get(..depth.saturating_sub(keep.root)).unwrap_or_default();
-            keep.members.push(UnknownMember { path: path.into(), name: key, value });
-        }
-        Ok(())
-    }
-}
-
-/// `, "key": ` → `key`
-fn bare(key: &'static str) -> &'static str {
-    key.get(3..key.len() - 3).unwrap_or_default()
-}
-
-/// A member that must be there: its value, or the error at the object's end.
-pub(crate) fn required<T>(value: Option<T>, member: &'static str, reader: &Reader<'_>) -> Result<T, Error> {
-    value.ok_or_else(|| missing(member, reader))
-}
-
-#[cold]
-fn missing(member: &'static str, reader: &Reader<'_>) -> Error {
-    Error::new(ErrorKind::Missing { member }, reader.at.saturating_sub(1))
-}
-
-/// Walks the elements of an array.
-#[derive(Debug)]
-pub(crate) struct Elements {
-    started: bool,
-}
-
-impl Elements {
-    /// Enters an array.
-    pub(crate) fn open(reader: &mut Reader<'_>) -> Result<Self, Error> {
-        if !reader.eat(b'[') {
-            return Err(reader.mismatch("an array"));
-        }
-        reader.enter()?;
-        Ok(Self { started: false })
-    }
-
-    /// Goes to the next element; `false` at the array's end.
-    pub(crate) fn next(&mut self, reader: &mut Reader<'_>) -> Result<bool, Error> {
-        // `[1,]` is no JSON: after a comma there must be a value, which the element's own reading finds out.
-        if reader.peek() == Some(b']') {
-            reader.at += 1;
-            reader.depth -= 1;
-            return Ok(false);
-        }
-        if self.started {
-            if !reader.eat(b',') {
-                return Err(reader.syntax("',' or ']'"));
-            }
-            if reader.peek() == Some(b']') {
-                return Err(reader.syntax("a value"));
-            }
-        }
-        self.started = true;
-        Ok(true)
-    }
 }
 
 impl<'a> Decode<'a> for Cow<'a, str> {
@@ -640,9 +473,9 @@ impl Decode<'_> for u16 {
 
 impl<'a, T: Decode<'a>> Decode<'a> for Vec<T> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut elements = Elements::open(reader)?;
+        reader.open(b'[', "an array")?;
         let mut items = Self::new();
-        while elements.next(reader)? {
+        while reader.next_element(items.is_empty())? {
             items.push(T::read(reader)?);
         }
         Ok(items)

@@ -31,6 +31,7 @@ pub struct FullEvent<'a> {
 
 impl FullEvent<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> FullEvent<'static> {
         FullEvent { message: self.message.into_owned(), unknown: self.unknown.into_owned() }
@@ -95,6 +96,7 @@ impl<'a> UnknownMembers<'a> {
     }
 
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> UnknownMembers<'static> {
         let own = |UnknownMember { path, name, value }: UnknownMember<'_>| UnknownMember {

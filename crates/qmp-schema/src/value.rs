@@ -2,11 +2,7 @@
 
 use alloc::{borrow::Cow, string::String, vec::Vec};
 
-use crate::{
-    Decode, Encode, Error, ErrorKind,
-    reader::{Elements, Members, Reader},
-    wire,
-};
+use crate::{Decode, Encode, Error, ErrorKind, reader::Reader, wire};
 
 /// A JSON value that borrows its strings where it can.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -60,6 +56,7 @@ impl<'a> Object<'a> {
     }
 
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> Object<'static> {
         let own = |(key, value): (Cow<'_, str>, Value<'_>)| (own(key), value.into_owned());
@@ -69,6 +66,7 @@ impl<'a> Object<'a> {
 
 impl<'a> Value<'a> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> Value<'static> {
         match self {
@@ -133,14 +131,7 @@ impl<'a> Decode<'a> for Value<'a> {
         Ok(match reader.peek() {
             Some(b'"') => Self::Str(reader.string()?),
             Some(b'{') => Self::Object(Object::read(reader)?),
-            Some(b'[') => {
-                let mut elements = Elements::open(reader)?;
-                let mut values = Vec::new();
-                while elements.next(reader)? {
-                    values.push(Self::read(reader)?);
-                }
-                Self::Array(values)
-            }
+            Some(b'[') => Self::Array(Vec::read(reader)?),
             Some(b't' | b'f') => Self::Bool(bool::read(reader)?),
             Some(b'n') => {
                 reader.null()?;
@@ -169,9 +160,9 @@ fn read_number<'a>(reader: &mut Reader<'a>) -> Result<Value<'a>, Error> {
 
 impl<'a> Decode<'a> for Object<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[])?;
+        reader.open(b'{', "an object")?;
         let mut object = Vec::new();
-        while let Some(key) = members.next_any(reader)? {
+        while let Some(key) = reader.next_key(object.is_empty())? {
             object.push((key, Value::read(reader)?));
         }
         Ok(Self(object))

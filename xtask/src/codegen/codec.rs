@@ -16,7 +16,7 @@ pub(crate) fn root(facts: &Facts, modules: &[String]) -> String {
     let mut out = String::from(
         "//! Reading and writing events: from a name to its type and back.\n\n\
          use alloc::{borrow::Cow, vec::Vec};\n\n\
-         use crate::{Decode, Encode, Error, ErrorKind, Event, reader::{Members, Reader}};\n\n",
+         use crate::{Encode, Error, ErrorKind, Event, Reader, record::{self, Members, Record}};\n\n",
     );
     for module in modules {
         writeln!(out, "mod {module};").unwrap_or_default();
@@ -41,6 +41,7 @@ pub(crate) fn root(facts: &Facts, modules: &[String]) -> String {
             }}
 
             /// A copy that borrows nothing.
+            #[inline]
             #[must_use]
             pub fn into_owned(self) -> Event<'static> {{
                 match self {{ {owned} Self::Other(event) => Event::Other(event.into_owned()), }}
@@ -71,10 +72,8 @@ pub(crate) fn root(facts: &Facts, modules: &[String]) -> String {
         /// The data of an event that has none: an empty object, if there is one at all.
         struct NoData;
 
-        impl<'a> Decode<'a> for NoData {{
-            fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {{
-                let mut members = Members::open(reader, &[])?;
-                while members.next(reader)?.is_some() {{}}
+        impl<'a> Record<'a> for NoData {{
+            fn build(_: &mut Members<'_, 'a>) -> Result<Self, Error> {{
                 Ok(Self)
             }}
         }}
@@ -104,7 +103,7 @@ impl Arms {
         if event.members.is_empty() {
             self.names += &format!("Self::{rust} => {qemu:?},\n");
             self.owned += &format!("Self::{rust} => Event::{rust},\n");
-            self.read += &format!("{qemu:?} => reader.value().map(|NoData| Self::{rust})?,\n");
+            self.read += &format!("{qemu:?} => record::read(reader).map(|NoData| Self::{rust})?,\n");
             self.write += &format!("Self::{rust} => out.extend_from_slice(b\"\\\"{qemu}\\\"\"),\n");
             return;
         }
@@ -112,7 +111,7 @@ impl Arms {
         let owned = if borrows { "event.into_owned()" } else { "event" };
         self.names += &format!("Self::{rust}(_) => {qemu:?},\n");
         self.owned += &format!("Self::{rust}(event) => Event::{rust}({owned}),\n");
-        self.read += &format!("{qemu:?} => Self::{rust}(reader.value()?),\n");
+        self.read += &format!("{qemu:?} => Self::{rust}(record::read(reader)?),\n");
         self.write += &format!(
             "Self::{rust}(event) => {{ out.extend_from_slice(b\"\\\"{qemu}\\\", \\\"data\\\": \"); \
              event.write_to(out); }}\n"
@@ -144,18 +143,16 @@ pub(crate) fn module(facts: &Facts, module: &str) -> anyhow::Result<String> {
     let with_data = facts.events.iter().filter(|event| !event.members.is_empty());
     let events = with_data.map(|event| pascal(&event.name));
     let types = facts.types().map(|ty| ty.rust());
-    let crate_wide = ["Decode", "Encode", "Error", "Event", "Object", "open_enum"].map(str::to_owned);
+    let crate_wide = ["Decode", "Encode", "Error", "Event", "Object", "Reader", "open_enum"].map(str::to_owned);
     let mut uses: Vec<String> = crate_wide.into_iter().chain(events).chain(types).collect();
     uses.retain(|name| mentions(&body, name));
     uses.sort_unstable();
-    let mut reader = vec!["Members", "Reader", "required"];
-    reader.retain(|name| body.contains(name));
-    let reader = if reader.is_empty() { String::new() } else { format!(", reader::{{{}}}", reader.join(", ")) };
+    let record = if body.contains("record::read") { ", record::{self, Members, Record}" } else { "" };
     let own = if mentions(&body, "own") { ", value::own" } else { "" };
     let wire = if body.contains("write_text(") { ", wire::write_text" } else { "" };
     let alloc = if body.contains("Vec<") { "use alloc::vec::Vec;\n\n" } else { "" };
     Ok(format!(
-        "//! Reading and writing the types of `{module}`.\n\n{alloc}use crate::{{{}{reader}{own}{wire}}};\n\n{body}",
+        "//! Reading and writing the types of `{module}`.\n\n{alloc}use crate::{{{}{record}{own}{wire}}};\n\n{body}",
         uses.join(", ")
     ))
 }
@@ -172,7 +169,7 @@ fn structure(facts: &Facts, name: &str, members: &[Member]) -> anyhow::Result<St
     if borrows {
         writeln!(
             out,
-            "impl {name}<'_> {{\n/// A copy that borrows nothing.\n#[must_use]\npub fn into_owned(self) -> {name}<'static> \
+            "impl {name}<'_> {{\n/// A copy that borrows nothing.\n#[inline]\n#[must_use]\npub fn into_owned(self) -> {name}<'static> \
              {{\n{name} {{"
         )?;
         for member in members {
@@ -181,38 +178,16 @@ fn structure(facts: &Facts, name: &str, members: &[Member]) -> anyhow::Result<St
         out.push_str("}\n}\n}\n\n");
     }
     let order = in_qemu_order(members);
-    let keys: Vec<String> = order.iter().map(|member| key(&member.name)).collect();
     writeln!(
         out,
         "impl<'a> Decode<'a> for {name}{life} {{\nfn read(reader: &mut Reader<'a>) -> Result<Self, Error> {{\n\
-         let mut members = Members::open(reader, &[{}])?;",
-        keys.join(", ")
+         record::read(reader)\n}}\n}}\n\n\
+         impl<'a> Record<'a> for {name}{life} {{\n\
+         fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {{\nOk(Self {{"
     )?;
     for member in &order {
-        writeln!(out, "let mut {} = None;", field(&member.name))?;
-    }
-    if let [only] = order.as_slice() {
-        writeln!(
-            out,
-            "while members.next(reader)?.is_some() {{ {} = Some(reader.value()?); }}",
-            field(&only.name)
-        )?;
-    } else {
-        out.push_str("while let Some(member) = members.next(reader)? {\nmatch member {\n");
-        for (i, member) in order.iter().enumerate() {
-            let pattern = if i + 1 == order.len() { "_".to_owned() } else { i.to_string() };
-            writeln!(out, "{pattern} => {} = Some(reader.value()?),", field(&member.name))?;
-        }
-        out.push_str("}\n}\n");
-    }
-    out.push_str("Ok(Self {\n");
-    for member in members {
-        let name = field(&member.name);
-        if is_option(facts, member) {
-            writeln!(out, "{name},")?;
-        } else {
-            writeln!(out, "{name}: required({name}, {:?}, reader)?,", member.name)?;
-        }
+        let call = if is_option(facts, member) { "optional" } else { "required" };
+        writeln!(out, "{}: members.{call}({})?,", field(&member.name), key(&member.name))?;
     }
     out.push_str("})\n}\n}\n\n");
     writeln!(out, "impl Encode for {name}{any} {{\nfn write_to(&self, out: &mut Vec<u8>) {{")?;
@@ -247,6 +222,7 @@ fn union(facts: &Facts, ty: &Type, tag: &Tag, variants: &[Value]) -> anyhow::Res
         "
         impl {name}<'_> {{
             /// A copy that borrows nothing.
+            #[inline]
             #[must_use]
             pub fn into_owned(self) -> {name}<'static> {{
                 match self {{ {owned} Self::Other(members) => {name}::Other(members.into_owned()), }}
@@ -268,7 +244,7 @@ fn union(facts: &Facts, ty: &Type, tag: &Tag, variants: &[Value]) -> anyhow::Res
     ))
 }
 
-/// A key as the reader wants it: as QEMU writes it behind another.
+/// A key as the reader wants it, as QEMU writes it behind another.
 fn key(name: &str) -> String {
     format!("r#\", \"{name}\": \"#")
 }

@@ -8,14 +8,15 @@ use crate::{
     BlockErrorAction, BlockExportDeleted, BlockImageCorrupted, BlockIoError, BlockJobCancelled, BlockJobCompleted,
     BlockJobError, BlockJobPending, BlockJobReady, BlockWriteThreshold, Decode, DeviceTrayMoved, Encode, Error, Event,
     IoOperationType, JobStatus, JobStatusChange, JobType, PrManagerStatusChanged, QuorumFailure, QuorumOpType,
-    QuorumReportBad, open_enum,
-    reader::{Members, Reader, required},
+    QuorumReportBad, Reader, open_enum,
+    record::{self, Members, Record},
     value::own,
     wire::write_text,
 };
 
 impl JobStatusChange<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> JobStatusChange<'static> {
         JobStatusChange { id: own(self.id), status: self.status.into_owned() }
@@ -24,16 +25,13 @@ impl JobStatusChange<'_> {
 
 impl<'a> Decode<'a> for JobStatusChange<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "status": "#, r#", "id": "#])?;
-        let mut status = None;
-        let mut id = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => status = Some(reader.value()?),
-                _ => id = Some(reader.value()?),
-            }
-        }
-        Ok(Self { id: required(id, "id", reader)?, status: required(status, "status", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for JobStatusChange<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { status: members.required(r#", "status": "#)?, id: members.required(r#", "id": "#)? })
     }
 }
 
@@ -55,6 +53,7 @@ impl<'a> From<JobStatusChange<'a>> for Event<'a> {
 
 impl BlockImageCorrupted<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> BlockImageCorrupted<'static> {
         BlockImageCorrupted {
@@ -70,40 +69,19 @@ impl BlockImageCorrupted<'_> {
 
 impl<'a> Decode<'a> for BlockImageCorrupted<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(
-            reader,
-            &[
-                r#", "device": "#,
-                r#", "msg": "#,
-                r#", "offset": "#,
-                r#", "node-name": "#,
-                r#", "fatal": "#,
-                r#", "size": "#,
-            ],
-        )?;
-        let mut device = None;
-        let mut msg = None;
-        let mut offset = None;
-        let mut node_name = None;
-        let mut fatal = None;
-        let mut size = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => device = Some(reader.value()?),
-                1 => msg = Some(reader.value()?),
-                2 => offset = Some(reader.value()?),
-                3 => node_name = Some(reader.value()?),
-                4 => fatal = Some(reader.value()?),
-                _ => size = Some(reader.value()?),
-            }
-        }
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for BlockImageCorrupted<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
         Ok(Self {
-            device: required(device, "device", reader)?,
-            node_name,
-            msg: required(msg, "msg", reader)?,
-            offset,
-            size,
-            fatal: required(fatal, "fatal", reader)?,
+            device: members.required(r#", "device": "#)?,
+            msg: members.required(r#", "msg": "#)?,
+            offset: members.optional(r#", "offset": "#)?,
+            node_name: members.optional(r#", "node-name": "#)?,
+            fatal: members.required(r#", "fatal": "#)?,
+            size: members.optional(r#", "size": "#)?,
         })
     }
 }
@@ -142,6 +120,7 @@ impl<'a> From<BlockImageCorrupted<'a>> for Event<'a> {
 
 impl BlockIoError<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> BlockIoError<'static> {
         BlockIoError {
@@ -158,44 +137,20 @@ impl BlockIoError<'_> {
 
 impl<'a> Decode<'a> for BlockIoError<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(
-            reader,
-            &[
-                r#", "device": "#,
-                r#", "nospace": "#,
-                r#", "node-name": "#,
-                r#", "qom-path": "#,
-                r#", "reason": "#,
-                r#", "operation": "#,
-                r#", "action": "#,
-            ],
-        )?;
-        let mut device = None;
-        let mut nospace = None;
-        let mut node_name = None;
-        let mut qom_path = None;
-        let mut reason = None;
-        let mut operation = None;
-        let mut action = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => device = Some(reader.value()?),
-                1 => nospace = Some(reader.value()?),
-                2 => node_name = Some(reader.value()?),
-                3 => qom_path = Some(reader.value()?),
-                4 => reason = Some(reader.value()?),
-                5 => operation = Some(reader.value()?),
-                _ => action = Some(reader.value()?),
-            }
-        }
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for BlockIoError<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
         Ok(Self {
-            qom_path,
-            device: required(device, "device", reader)?,
-            node_name,
-            operation: required(operation, "operation", reader)?,
-            action: required(action, "action", reader)?,
-            nospace,
-            reason: required(reason, "reason", reader)?,
+            device: members.required(r#", "device": "#)?,
+            nospace: members.optional(r#", "nospace": "#)?,
+            node_name: members.optional(r#", "node-name": "#)?,
+            qom_path: members.optional(r#", "qom-path": "#)?,
+            reason: members.required(r#", "reason": "#)?,
+            operation: members.required(r#", "operation": "#)?,
+            action: members.required(r#", "action": "#)?,
         })
     }
 }
@@ -237,6 +192,7 @@ impl<'a> From<BlockIoError<'a>> for Event<'a> {
 
 impl BlockJobCompleted<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> BlockJobCompleted<'static> {
         BlockJobCompleted {
@@ -252,40 +208,19 @@ impl BlockJobCompleted<'_> {
 
 impl<'a> Decode<'a> for BlockJobCompleted<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(
-            reader,
-            &[
-                r#", "device": "#,
-                r#", "len": "#,
-                r#", "offset": "#,
-                r#", "speed": "#,
-                r#", "type": "#,
-                r#", "error": "#,
-            ],
-        )?;
-        let mut device = None;
-        let mut len = None;
-        let mut offset = None;
-        let mut speed = None;
-        let mut r#type = None;
-        let mut error = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => device = Some(reader.value()?),
-                1 => len = Some(reader.value()?),
-                2 => offset = Some(reader.value()?),
-                3 => speed = Some(reader.value()?),
-                4 => r#type = Some(reader.value()?),
-                _ => error = Some(reader.value()?),
-            }
-        }
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for BlockJobCompleted<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
         Ok(Self {
-            r#type: required(r#type, "type", reader)?,
-            device: required(device, "device", reader)?,
-            len: required(len, "len", reader)?,
-            offset: required(offset, "offset", reader)?,
-            speed: required(speed, "speed", reader)?,
-            error,
+            device: members.required(r#", "device": "#)?,
+            len: members.required(r#", "len": "#)?,
+            offset: members.required(r#", "offset": "#)?,
+            speed: members.required(r#", "speed": "#)?,
+            r#type: members.required(r#", "type": "#)?,
+            error: members.optional(r#", "error": "#)?,
         })
     }
 }
@@ -319,6 +254,7 @@ impl<'a> From<BlockJobCompleted<'a>> for Event<'a> {
 
 impl BlockJobCancelled<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> BlockJobCancelled<'static> {
         BlockJobCancelled {
@@ -333,30 +269,18 @@ impl BlockJobCancelled<'_> {
 
 impl<'a> Decode<'a> for BlockJobCancelled<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(
-            reader,
-            &[r#", "device": "#, r#", "len": "#, r#", "offset": "#, r#", "speed": "#, r#", "type": "#],
-        )?;
-        let mut device = None;
-        let mut len = None;
-        let mut offset = None;
-        let mut speed = None;
-        let mut r#type = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => device = Some(reader.value()?),
-                1 => len = Some(reader.value()?),
-                2 => offset = Some(reader.value()?),
-                3 => speed = Some(reader.value()?),
-                _ => r#type = Some(reader.value()?),
-            }
-        }
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for BlockJobCancelled<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
         Ok(Self {
-            r#type: required(r#type, "type", reader)?,
-            device: required(device, "device", reader)?,
-            len: required(len, "len", reader)?,
-            offset: required(offset, "offset", reader)?,
-            speed: required(speed, "speed", reader)?,
+            device: members.required(r#", "device": "#)?,
+            len: members.required(r#", "len": "#)?,
+            offset: members.required(r#", "offset": "#)?,
+            speed: members.required(r#", "speed": "#)?,
+            r#type: members.required(r#", "type": "#)?,
         })
     }
 }
@@ -385,6 +309,7 @@ impl<'a> From<BlockJobCancelled<'a>> for Event<'a> {
 
 impl BlockJobError<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> BlockJobError<'static> {
         BlockJobError {
@@ -397,21 +322,16 @@ impl BlockJobError<'_> {
 
 impl<'a> Decode<'a> for BlockJobError<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "device": "#, r#", "operation": "#, r#", "action": "#])?;
-        let mut device = None;
-        let mut operation = None;
-        let mut action = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => device = Some(reader.value()?),
-                1 => operation = Some(reader.value()?),
-                _ => action = Some(reader.value()?),
-            }
-        }
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for BlockJobError<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
         Ok(Self {
-            device: required(device, "device", reader)?,
-            operation: required(operation, "operation", reader)?,
-            action: required(action, "action", reader)?,
+            device: members.required(r#", "device": "#)?,
+            operation: members.required(r#", "operation": "#)?,
+            action: members.required(r#", "action": "#)?,
         })
     }
 }
@@ -436,6 +356,7 @@ impl<'a> From<BlockJobError<'a>> for Event<'a> {
 
 impl BlockJobReady<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> BlockJobReady<'static> {
         BlockJobReady {
@@ -450,30 +371,18 @@ impl BlockJobReady<'_> {
 
 impl<'a> Decode<'a> for BlockJobReady<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(
-            reader,
-            &[r#", "device": "#, r#", "len": "#, r#", "offset": "#, r#", "speed": "#, r#", "type": "#],
-        )?;
-        let mut device = None;
-        let mut len = None;
-        let mut offset = None;
-        let mut speed = None;
-        let mut r#type = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => device = Some(reader.value()?),
-                1 => len = Some(reader.value()?),
-                2 => offset = Some(reader.value()?),
-                3 => speed = Some(reader.value()?),
-                _ => r#type = Some(reader.value()?),
-            }
-        }
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for BlockJobReady<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
         Ok(Self {
-            r#type: required(r#type, "type", reader)?,
-            device: required(device, "device", reader)?,
-            len: required(len, "len", reader)?,
-            offset: required(offset, "offset", reader)?,
-            speed: required(speed, "speed", reader)?,
+            device: members.required(r#", "device": "#)?,
+            len: members.required(r#", "len": "#)?,
+            offset: members.required(r#", "offset": "#)?,
+            speed: members.required(r#", "speed": "#)?,
+            r#type: members.required(r#", "type": "#)?,
         })
     }
 }
@@ -502,6 +411,7 @@ impl<'a> From<BlockJobReady<'a>> for Event<'a> {
 
 impl BlockJobPending<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> BlockJobPending<'static> {
         BlockJobPending { r#type: self.r#type.into_owned(), id: own(self.id) }
@@ -510,16 +420,13 @@ impl BlockJobPending<'_> {
 
 impl<'a> Decode<'a> for BlockJobPending<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "type": "#, r#", "id": "#])?;
-        let mut r#type = None;
-        let mut id = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => r#type = Some(reader.value()?),
-                _ => id = Some(reader.value()?),
-            }
-        }
-        Ok(Self { r#type: required(r#type, "type", reader)?, id: required(id, "id", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for BlockJobPending<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { r#type: members.required(r#", "type": "#)?, id: members.required(r#", "id": "#)? })
     }
 }
 
@@ -541,6 +448,7 @@ impl<'a> From<BlockJobPending<'a>> for Event<'a> {
 
 impl BlockWriteThreshold<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> BlockWriteThreshold<'static> {
         BlockWriteThreshold {
@@ -553,22 +461,16 @@ impl BlockWriteThreshold<'_> {
 
 impl<'a> Decode<'a> for BlockWriteThreshold<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members =
-            Members::open(reader, &[r#", "node-name": "#, r#", "write-threshold": "#, r#", "amount-exceeded": "#])?;
-        let mut node_name = None;
-        let mut write_threshold = None;
-        let mut amount_exceeded = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => node_name = Some(reader.value()?),
-                1 => write_threshold = Some(reader.value()?),
-                _ => amount_exceeded = Some(reader.value()?),
-            }
-        }
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for BlockWriteThreshold<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
         Ok(Self {
-            node_name: required(node_name, "node-name", reader)?,
-            amount_exceeded: required(amount_exceeded, "amount-exceeded", reader)?,
-            write_threshold: required(write_threshold, "write-threshold", reader)?,
+            node_name: members.required(r#", "node-name": "#)?,
+            write_threshold: members.required(r#", "write-threshold": "#)?,
+            amount_exceeded: members.required(r#", "amount-exceeded": "#)?,
         })
     }
 }
@@ -593,6 +495,7 @@ impl<'a> From<BlockWriteThreshold<'a>> for Event<'a> {
 
 impl QuorumFailure<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> QuorumFailure<'static> {
         QuorumFailure { reference: own(self.reference), sector_num: self.sector_num, sectors_count: self.sectors_count }
@@ -601,22 +504,16 @@ impl QuorumFailure<'_> {
 
 impl<'a> Decode<'a> for QuorumFailure<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members =
-            Members::open(reader, &[r#", "reference": "#, r#", "sectors-count": "#, r#", "sector-num": "#])?;
-        let mut reference = None;
-        let mut sectors_count = None;
-        let mut sector_num = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => reference = Some(reader.value()?),
-                1 => sectors_count = Some(reader.value()?),
-                _ => sector_num = Some(reader.value()?),
-            }
-        }
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for QuorumFailure<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
         Ok(Self {
-            reference: required(reference, "reference", reader)?,
-            sector_num: required(sector_num, "sector-num", reader)?,
-            sectors_count: required(sectors_count, "sectors-count", reader)?,
+            reference: members.required(r#", "reference": "#)?,
+            sectors_count: members.required(r#", "sectors-count": "#)?,
+            sector_num: members.required(r#", "sector-num": "#)?,
         })
     }
 }
@@ -641,6 +538,7 @@ impl<'a> From<QuorumFailure<'a>> for Event<'a> {
 
 impl QuorumReportBad<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> QuorumReportBad<'static> {
         QuorumReportBad {
@@ -655,30 +553,18 @@ impl QuorumReportBad<'_> {
 
 impl<'a> Decode<'a> for QuorumReportBad<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(
-            reader,
-            &[r#", "node-name": "#, r#", "sectors-count": "#, r#", "sector-num": "#, r#", "type": "#, r#", "error": "#],
-        )?;
-        let mut node_name = None;
-        let mut sectors_count = None;
-        let mut sector_num = None;
-        let mut r#type = None;
-        let mut error = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => node_name = Some(reader.value()?),
-                1 => sectors_count = Some(reader.value()?),
-                2 => sector_num = Some(reader.value()?),
-                3 => r#type = Some(reader.value()?),
-                _ => error = Some(reader.value()?),
-            }
-        }
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for QuorumReportBad<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
         Ok(Self {
-            r#type: required(r#type, "type", reader)?,
-            error,
-            node_name: required(node_name, "node-name", reader)?,
-            sector_num: required(sector_num, "sector-num", reader)?,
-            sectors_count: required(sectors_count, "sectors-count", reader)?,
+            node_name: members.required(r#", "node-name": "#)?,
+            sectors_count: members.required(r#", "sectors-count": "#)?,
+            sector_num: members.required(r#", "sector-num": "#)?,
+            r#type: members.required(r#", "type": "#)?,
+            error: members.optional(r#", "error": "#)?,
         })
     }
 }
@@ -710,6 +596,7 @@ impl<'a> From<QuorumReportBad<'a>> for Event<'a> {
 
 impl DeviceTrayMoved<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> DeviceTrayMoved<'static> {
         DeviceTrayMoved { device: own(self.device), id: own(self.id), tray_open: self.tray_open }
@@ -718,21 +605,16 @@ impl DeviceTrayMoved<'_> {
 
 impl<'a> Decode<'a> for DeviceTrayMoved<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "device": "#, r#", "tray-open": "#, r#", "id": "#])?;
-        let mut device = None;
-        let mut tray_open = None;
-        let mut id = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => device = Some(reader.value()?),
-                1 => tray_open = Some(reader.value()?),
-                _ => id = Some(reader.value()?),
-            }
-        }
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for DeviceTrayMoved<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
         Ok(Self {
-            device: required(device, "device", reader)?,
-            id: required(id, "id", reader)?,
-            tray_open: required(tray_open, "tray-open", reader)?,
+            device: members.required(r#", "device": "#)?,
+            tray_open: members.required(r#", "tray-open": "#)?,
+            id: members.required(r#", "id": "#)?,
         })
     }
 }
@@ -757,6 +639,7 @@ impl<'a> From<DeviceTrayMoved<'a>> for Event<'a> {
 
 impl PrManagerStatusChanged<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> PrManagerStatusChanged<'static> {
         PrManagerStatusChanged { id: own(self.id), connected: self.connected }
@@ -765,16 +648,13 @@ impl PrManagerStatusChanged<'_> {
 
 impl<'a> Decode<'a> for PrManagerStatusChanged<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "connected": "#, r#", "id": "#])?;
-        let mut connected = None;
-        let mut id = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => connected = Some(reader.value()?),
-                _ => id = Some(reader.value()?),
-            }
-        }
-        Ok(Self { id: required(id, "id", reader)?, connected: required(connected, "connected", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for PrManagerStatusChanged<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { connected: members.required(r#", "connected": "#)?, id: members.required(r#", "id": "#)? })
     }
 }
 
@@ -796,6 +676,7 @@ impl<'a> From<PrManagerStatusChanged<'a>> for Event<'a> {
 
 impl BlockExportDeleted<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> BlockExportDeleted<'static> {
         BlockExportDeleted { id: own(self.id) }
@@ -804,12 +685,13 @@ impl BlockExportDeleted<'_> {
 
 impl<'a> Decode<'a> for BlockExportDeleted<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "id": "#])?;
-        let mut id = None;
-        while members.next(reader)?.is_some() {
-            id = Some(reader.value()?);
-        }
-        Ok(Self { id: required(id, "id", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for BlockExportDeleted<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { id: members.required(r#", "id": "#)? })
     }
 }
 

@@ -5,8 +5,8 @@
 use alloc::vec::Vec;
 
 use crate::{
-    Capability, Decode, Encode, Error, ErrorClass, VersionInfo, VersionTriple, open_enum,
-    reader::{Members, Reader, required},
+    Capability, Decode, Encode, Error, ErrorClass, Reader, VersionInfo, VersionTriple, open_enum,
+    record::{self, Members, Record},
     value::own,
     wire::write_text,
 };
@@ -23,6 +23,7 @@ KvmMissingCap = "KVMMissingCap",
 
 impl VersionInfo<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> VersionInfo<'static> {
         VersionInfo { qemu: self.qemu, package: own(self.package) }
@@ -31,16 +32,13 @@ impl VersionInfo<'_> {
 
 impl<'a> Decode<'a> for VersionInfo<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "qemu": "#, r#", "package": "#])?;
-        let mut qemu = None;
-        let mut package = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => qemu = Some(reader.value()?),
-                _ => package = Some(reader.value()?),
-            }
-        }
-        Ok(Self { qemu: required(qemu, "qemu", reader)?, package: required(package, "package", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for VersionInfo<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { qemu: members.required(r#", "qemu": "#)?, package: members.required(r#", "package": "#)? })
     }
 }
 
@@ -56,21 +54,16 @@ impl Encode for VersionInfo<'_> {
 
 impl<'a> Decode<'a> for VersionTriple {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "micro": "#, r#", "minor": "#, r#", "major": "#])?;
-        let mut micro = None;
-        let mut minor = None;
-        let mut major = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => micro = Some(reader.value()?),
-                1 => minor = Some(reader.value()?),
-                _ => major = Some(reader.value()?),
-            }
-        }
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for VersionTriple {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
         Ok(Self {
-            major: required(major, "major", reader)?,
-            minor: required(minor, "minor", reader)?,
-            micro: required(micro, "micro", reader)?,
+            micro: members.required(r#", "micro": "#)?,
+            minor: members.required(r#", "minor": "#)?,
+            major: members.required(r#", "major": "#)?,
         })
     }
 }

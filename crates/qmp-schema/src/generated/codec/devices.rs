@@ -7,14 +7,15 @@ use alloc::vec::Vec;
 use crate::{
     AcpiDeviceOst, AcpiSlotType, AcpiostInfo, BalloonChange, CpuPolarizationChange, Decode, DeviceDeleted,
     DeviceUnplugGuestError, Encode, Error, Event, HvBalloonStatusReport, MemUnplugError, MemoryDeviceSizeChange,
-    RtcChange, S390CpuPolarization, VfuClientHangup, VserportChange, open_enum,
-    reader::{Members, Reader, required},
+    Reader, RtcChange, S390CpuPolarization, VfuClientHangup, VserportChange, open_enum,
+    record::{self, Members, Record},
     value::own,
     wire::write_text,
 };
 
 impl VserportChange<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> VserportChange<'static> {
         VserportChange { id: own(self.id), open: self.open }
@@ -23,16 +24,13 @@ impl VserportChange<'_> {
 
 impl<'a> Decode<'a> for VserportChange<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "open": "#, r#", "id": "#])?;
-        let mut open = None;
-        let mut id = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => open = Some(reader.value()?),
-                _ => id = Some(reader.value()?),
-            }
-        }
-        Ok(Self { id: required(id, "id", reader)?, open: required(open, "open", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for VserportChange<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { open: members.required(r#", "open": "#)?, id: members.required(r#", "id": "#)? })
     }
 }
 
@@ -54,6 +52,7 @@ impl<'a> From<VserportChange<'a>> for Event<'a> {
 
 impl DeviceDeleted<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> DeviceDeleted<'static> {
         DeviceDeleted { device: self.device.map(own), path: own(self.path) }
@@ -62,16 +61,13 @@ impl DeviceDeleted<'_> {
 
 impl<'a> Decode<'a> for DeviceDeleted<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "device": "#, r#", "path": "#])?;
-        let mut device = None;
-        let mut path = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => device = Some(reader.value()?),
-                _ => path = Some(reader.value()?),
-            }
-        }
-        Ok(Self { device, path: required(path, "path", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for DeviceDeleted<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { device: members.optional(r#", "device": "#)?, path: members.required(r#", "path": "#)? })
     }
 }
 
@@ -101,6 +97,7 @@ impl<'a> From<DeviceDeleted<'a>> for Event<'a> {
 
 impl DeviceUnplugGuestError<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> DeviceUnplugGuestError<'static> {
         DeviceUnplugGuestError { device: self.device.map(own), path: own(self.path) }
@@ -109,16 +106,13 @@ impl DeviceUnplugGuestError<'_> {
 
 impl<'a> Decode<'a> for DeviceUnplugGuestError<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "device": "#, r#", "path": "#])?;
-        let mut device = None;
-        let mut path = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => device = Some(reader.value()?),
-                _ => path = Some(reader.value()?),
-            }
-        }
-        Ok(Self { device, path: required(path, "path", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for DeviceUnplugGuestError<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { device: members.optional(r#", "device": "#)?, path: members.required(r#", "path": "#)? })
     }
 }
 
@@ -148,6 +142,7 @@ impl<'a> From<DeviceUnplugGuestError<'a>> for Event<'a> {
 
 impl MemUnplugError<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> MemUnplugError<'static> {
         MemUnplugError { device: own(self.device), msg: own(self.msg) }
@@ -156,16 +151,13 @@ impl MemUnplugError<'_> {
 
 impl<'a> Decode<'a> for MemUnplugError<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "device": "#, r#", "msg": "#])?;
-        let mut device = None;
-        let mut msg = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => device = Some(reader.value()?),
-                _ => msg = Some(reader.value()?),
-            }
-        }
-        Ok(Self { device: required(device, "device", reader)?, msg: required(msg, "msg", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for MemUnplugError<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { device: members.required(r#", "device": "#)?, msg: members.required(r#", "msg": "#)? })
     }
 }
 
@@ -187,6 +179,7 @@ impl<'a> From<MemUnplugError<'a>> for Event<'a> {
 
 impl AcpiDeviceOst<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> AcpiDeviceOst<'static> {
         AcpiDeviceOst { info: self.info.into_owned() }
@@ -195,12 +188,13 @@ impl AcpiDeviceOst<'_> {
 
 impl<'a> Decode<'a> for AcpiDeviceOst<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "info": "#])?;
-        let mut info = None;
-        while members.next(reader)?.is_some() {
-            info = Some(reader.value()?);
-        }
-        Ok(Self { info: required(info, "info", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for AcpiDeviceOst<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { info: members.required(r#", "info": "#)? })
     }
 }
 
@@ -220,12 +214,13 @@ impl<'a> From<AcpiDeviceOst<'a>> for Event<'a> {
 
 impl<'a> Decode<'a> for BalloonChange {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "actual": "#])?;
-        let mut actual = None;
-        while members.next(reader)?.is_some() {
-            actual = Some(reader.value()?);
-        }
-        Ok(Self { actual: required(actual, "actual", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for BalloonChange {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { actual: members.required(r#", "actual": "#)? })
     }
 }
 
@@ -245,18 +240,15 @@ impl From<BalloonChange> for Event<'_> {
 
 impl<'a> Decode<'a> for HvBalloonStatusReport {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "available": "#, r#", "committed": "#])?;
-        let mut available = None;
-        let mut committed = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => available = Some(reader.value()?),
-                _ => committed = Some(reader.value()?),
-            }
-        }
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for HvBalloonStatusReport {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
         Ok(Self {
-            committed: required(committed, "committed", reader)?,
-            available: required(available, "available", reader)?,
+            available: members.required(r#", "available": "#)?,
+            committed: members.required(r#", "committed": "#)?,
         })
     }
 }
@@ -279,6 +271,7 @@ impl From<HvBalloonStatusReport> for Event<'_> {
 
 impl MemoryDeviceSizeChange<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> MemoryDeviceSizeChange<'static> {
         MemoryDeviceSizeChange { id: self.id.map(own), size: self.size, qom_path: own(self.qom_path) }
@@ -287,18 +280,17 @@ impl MemoryDeviceSizeChange<'_> {
 
 impl<'a> Decode<'a> for MemoryDeviceSizeChange<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "size": "#, r#", "qom-path": "#, r#", "id": "#])?;
-        let mut size = None;
-        let mut qom_path = None;
-        let mut id = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => size = Some(reader.value()?),
-                1 => qom_path = Some(reader.value()?),
-                _ => id = Some(reader.value()?),
-            }
-        }
-        Ok(Self { id, size: required(size, "size", reader)?, qom_path: required(qom_path, "qom-path", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for MemoryDeviceSizeChange<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self {
+            size: members.required(r#", "size": "#)?,
+            qom_path: members.required(r#", "qom-path": "#)?,
+            id: members.optional(r#", "id": "#)?,
+        })
     }
 }
 
@@ -326,6 +318,7 @@ impl<'a> From<MemoryDeviceSizeChange<'a>> for Event<'a> {
 
 impl RtcChange<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> RtcChange<'static> {
         RtcChange { offset: self.offset, qom_path: own(self.qom_path) }
@@ -334,16 +327,13 @@ impl RtcChange<'_> {
 
 impl<'a> Decode<'a> for RtcChange<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "offset": "#, r#", "qom-path": "#])?;
-        let mut offset = None;
-        let mut qom_path = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => offset = Some(reader.value()?),
-                _ => qom_path = Some(reader.value()?),
-            }
-        }
-        Ok(Self { offset: required(offset, "offset", reader)?, qom_path: required(qom_path, "qom-path", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for RtcChange<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { offset: members.required(r#", "offset": "#)?, qom_path: members.required(r#", "qom-path": "#)? })
     }
 }
 
@@ -365,6 +355,7 @@ impl<'a> From<RtcChange<'a>> for Event<'a> {
 
 impl CpuPolarizationChange<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> CpuPolarizationChange<'static> {
         CpuPolarizationChange { polarization: self.polarization.into_owned() }
@@ -373,12 +364,13 @@ impl CpuPolarizationChange<'_> {
 
 impl<'a> Decode<'a> for CpuPolarizationChange<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "polarization": "#])?;
-        let mut polarization = None;
-        while members.next(reader)?.is_some() {
-            polarization = Some(reader.value()?);
-        }
-        Ok(Self { polarization: required(polarization, "polarization", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for CpuPolarizationChange<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { polarization: members.required(r#", "polarization": "#)? })
     }
 }
 
@@ -398,6 +390,7 @@ impl<'a> From<CpuPolarizationChange<'a>> for Event<'a> {
 
 impl VfuClientHangup<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> VfuClientHangup<'static> {
         VfuClientHangup {
@@ -411,27 +404,17 @@ impl VfuClientHangup<'_> {
 
 impl<'a> Decode<'a> for VfuClientHangup<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(
-            reader,
-            &[r#", "vfu-qom-path": "#, r#", "vfu-id": "#, r#", "dev-qom-path": "#, r#", "dev-id": "#],
-        )?;
-        let mut vfu_qom_path = None;
-        let mut vfu_id = None;
-        let mut dev_qom_path = None;
-        let mut dev_id = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => vfu_qom_path = Some(reader.value()?),
-                1 => vfu_id = Some(reader.value()?),
-                2 => dev_qom_path = Some(reader.value()?),
-                _ => dev_id = Some(reader.value()?),
-            }
-        }
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for VfuClientHangup<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
         Ok(Self {
-            vfu_id: required(vfu_id, "vfu-id", reader)?,
-            vfu_qom_path: required(vfu_qom_path, "vfu-qom-path", reader)?,
-            dev_id: required(dev_id, "dev-id", reader)?,
-            dev_qom_path: required(dev_qom_path, "dev-qom-path", reader)?,
+            vfu_qom_path: members.required(r#", "vfu-qom-path": "#)?,
+            vfu_id: members.required(r#", "vfu-id": "#)?,
+            dev_qom_path: members.required(r#", "dev-qom-path": "#)?,
+            dev_id: members.required(r#", "dev-id": "#)?,
         })
     }
 }
@@ -458,6 +441,7 @@ impl<'a> From<VfuClientHangup<'a>> for Event<'a> {
 
 impl AcpiostInfo<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> AcpiostInfo<'static> {
         AcpiostInfo {
@@ -472,30 +456,18 @@ impl AcpiostInfo<'_> {
 
 impl<'a> Decode<'a> for AcpiostInfo<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(
-            reader,
-            &[r#", "device": "#, r#", "source": "#, r#", "status": "#, r#", "slot": "#, r#", "slot-type": "#],
-        )?;
-        let mut device = None;
-        let mut source = None;
-        let mut status = None;
-        let mut slot = None;
-        let mut slot_type = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => device = Some(reader.value()?),
-                1 => source = Some(reader.value()?),
-                2 => status = Some(reader.value()?),
-                3 => slot = Some(reader.value()?),
-                _ => slot_type = Some(reader.value()?),
-            }
-        }
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for AcpiostInfo<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
         Ok(Self {
-            device,
-            slot: required(slot, "slot", reader)?,
-            slot_type: required(slot_type, "slot-type", reader)?,
-            source: required(source, "source", reader)?,
-            status: required(status, "status", reader)?,
+            device: members.optional(r#", "device": "#)?,
+            source: members.required(r#", "source": "#)?,
+            status: members.required(r#", "status": "#)?,
+            slot: members.required(r#", "slot": "#)?,
+            slot_type: members.required(r#", "slot-type": "#)?,
         })
     }
 }

@@ -5,16 +5,17 @@
 use alloc::vec::Vec;
 
 use crate::{
-    Decode, Encode, Error, Event, NetworkAddressFamily, SpiceBasicInfo, SpiceChannel, SpiceConnected,
+    Decode, Encode, Error, Event, NetworkAddressFamily, Reader, SpiceBasicInfo, SpiceChannel, SpiceConnected,
     SpiceDisconnected, SpiceInfo, SpiceInitialized, SpiceQueryMouseMode, SpiceServerInfo, VncBasicInfo, VncClientInfo,
     VncConnected, VncDisconnected, VncInitialized, VncServerInfo, open_enum,
-    reader::{Members, Reader, required},
+    record::{self, Members, Record},
     value::own,
     wire::write_text,
 };
 
 impl SpiceConnected<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> SpiceConnected<'static> {
         SpiceConnected { server: self.server.into_owned(), client: self.client.into_owned() }
@@ -23,16 +24,13 @@ impl SpiceConnected<'_> {
 
 impl<'a> Decode<'a> for SpiceConnected<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "server": "#, r#", "client": "#])?;
-        let mut server = None;
-        let mut client = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => server = Some(reader.value()?),
-                _ => client = Some(reader.value()?),
-            }
-        }
-        Ok(Self { server: required(server, "server", reader)?, client: required(client, "client", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for SpiceConnected<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { server: members.required(r#", "server": "#)?, client: members.required(r#", "client": "#)? })
     }
 }
 
@@ -54,6 +52,7 @@ impl<'a> From<SpiceConnected<'a>> for Event<'a> {
 
 impl SpiceInitialized<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> SpiceInitialized<'static> {
         SpiceInitialized { server: self.server.into_owned(), client: self.client.into_owned() }
@@ -62,16 +61,13 @@ impl SpiceInitialized<'_> {
 
 impl<'a> Decode<'a> for SpiceInitialized<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "server": "#, r#", "client": "#])?;
-        let mut server = None;
-        let mut client = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => server = Some(reader.value()?),
-                _ => client = Some(reader.value()?),
-            }
-        }
-        Ok(Self { server: required(server, "server", reader)?, client: required(client, "client", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for SpiceInitialized<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { server: members.required(r#", "server": "#)?, client: members.required(r#", "client": "#)? })
     }
 }
 
@@ -93,6 +89,7 @@ impl<'a> From<SpiceInitialized<'a>> for Event<'a> {
 
 impl SpiceDisconnected<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> SpiceDisconnected<'static> {
         SpiceDisconnected { server: self.server.into_owned(), client: self.client.into_owned() }
@@ -101,16 +98,13 @@ impl SpiceDisconnected<'_> {
 
 impl<'a> Decode<'a> for SpiceDisconnected<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "server": "#, r#", "client": "#])?;
-        let mut server = None;
-        let mut client = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => server = Some(reader.value()?),
-                _ => client = Some(reader.value()?),
-            }
-        }
-        Ok(Self { server: required(server, "server", reader)?, client: required(client, "client", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for SpiceDisconnected<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { server: members.required(r#", "server": "#)?, client: members.required(r#", "client": "#)? })
     }
 }
 
@@ -132,6 +126,7 @@ impl<'a> From<SpiceDisconnected<'a>> for Event<'a> {
 
 impl VncConnected<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> VncConnected<'static> {
         VncConnected { server: self.server.into_owned(), client: self.client.into_owned() }
@@ -140,16 +135,13 @@ impl VncConnected<'_> {
 
 impl<'a> Decode<'a> for VncConnected<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "server": "#, r#", "client": "#])?;
-        let mut server = None;
-        let mut client = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => server = Some(reader.value()?),
-                _ => client = Some(reader.value()?),
-            }
-        }
-        Ok(Self { server: required(server, "server", reader)?, client: required(client, "client", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for VncConnected<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { server: members.required(r#", "server": "#)?, client: members.required(r#", "client": "#)? })
     }
 }
 
@@ -171,6 +163,7 @@ impl<'a> From<VncConnected<'a>> for Event<'a> {
 
 impl VncInitialized<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> VncInitialized<'static> {
         VncInitialized { server: self.server.into_owned(), client: self.client.into_owned() }
@@ -179,16 +172,13 @@ impl VncInitialized<'_> {
 
 impl<'a> Decode<'a> for VncInitialized<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "server": "#, r#", "client": "#])?;
-        let mut server = None;
-        let mut client = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => server = Some(reader.value()?),
-                _ => client = Some(reader.value()?),
-            }
-        }
-        Ok(Self { server: required(server, "server", reader)?, client: required(client, "client", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for VncInitialized<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { server: members.required(r#", "server": "#)?, client: members.required(r#", "client": "#)? })
     }
 }
 
@@ -210,6 +200,7 @@ impl<'a> From<VncInitialized<'a>> for Event<'a> {
 
 impl VncDisconnected<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> VncDisconnected<'static> {
         VncDisconnected { server: self.server.into_owned(), client: self.client.into_owned() }
@@ -218,16 +209,13 @@ impl VncDisconnected<'_> {
 
 impl<'a> Decode<'a> for VncDisconnected<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "server": "#, r#", "client": "#])?;
-        let mut server = None;
-        let mut client = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => server = Some(reader.value()?),
-                _ => client = Some(reader.value()?),
-            }
-        }
-        Ok(Self { server: required(server, "server", reader)?, client: required(client, "client", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for VncDisconnected<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { server: members.required(r#", "server": "#)?, client: members.required(r#", "client": "#)? })
     }
 }
 
@@ -256,6 +244,7 @@ Unknown = "unknown",
 
 impl SpiceBasicInfo<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> SpiceBasicInfo<'static> {
         SpiceBasicInfo { host: own(self.host), port: own(self.port), family: self.family.into_owned() }
@@ -264,21 +253,16 @@ impl SpiceBasicInfo<'_> {
 
 impl<'a> Decode<'a> for SpiceBasicInfo<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "port": "#, r#", "family": "#, r#", "host": "#])?;
-        let mut port = None;
-        let mut family = None;
-        let mut host = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => port = Some(reader.value()?),
-                1 => family = Some(reader.value()?),
-                _ => host = Some(reader.value()?),
-            }
-        }
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for SpiceBasicInfo<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
         Ok(Self {
-            host: required(host, "host", reader)?,
-            port: required(port, "port", reader)?,
-            family: required(family, "family", reader)?,
+            port: members.required(r#", "port": "#)?,
+            family: members.required(r#", "family": "#)?,
+            host: members.required(r#", "host": "#)?,
         })
     }
 }
@@ -297,6 +281,7 @@ impl Encode for SpiceBasicInfo<'_> {
 
 impl SpiceChannel<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> SpiceChannel<'static> {
         SpiceChannel {
@@ -313,44 +298,20 @@ impl SpiceChannel<'_> {
 
 impl<'a> Decode<'a> for SpiceChannel<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(
-            reader,
-            &[
-                r#", "port": "#,
-                r#", "family": "#,
-                r#", "channel-type": "#,
-                r#", "connection-id": "#,
-                r#", "host": "#,
-                r#", "channel-id": "#,
-                r#", "tls": "#,
-            ],
-        )?;
-        let mut port = None;
-        let mut family = None;
-        let mut channel_type = None;
-        let mut connection_id = None;
-        let mut host = None;
-        let mut channel_id = None;
-        let mut tls = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => port = Some(reader.value()?),
-                1 => family = Some(reader.value()?),
-                2 => channel_type = Some(reader.value()?),
-                3 => connection_id = Some(reader.value()?),
-                4 => host = Some(reader.value()?),
-                5 => channel_id = Some(reader.value()?),
-                _ => tls = Some(reader.value()?),
-            }
-        }
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for SpiceChannel<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
         Ok(Self {
-            host: required(host, "host", reader)?,
-            port: required(port, "port", reader)?,
-            family: required(family, "family", reader)?,
-            connection_id: required(connection_id, "connection-id", reader)?,
-            channel_type: required(channel_type, "channel-type", reader)?,
-            channel_id: required(channel_id, "channel-id", reader)?,
-            tls: required(tls, "tls", reader)?,
+            port: members.required(r#", "port": "#)?,
+            family: members.required(r#", "family": "#)?,
+            channel_type: members.required(r#", "channel-type": "#)?,
+            connection_id: members.required(r#", "connection-id": "#)?,
+            host: members.required(r#", "host": "#)?,
+            channel_id: members.required(r#", "channel-id": "#)?,
+            tls: members.required(r#", "tls": "#)?,
         })
     }
 }
@@ -377,6 +338,7 @@ impl Encode for SpiceChannel<'_> {
 
 impl SpiceInfo<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> SpiceInfo<'static> {
         SpiceInfo {
@@ -395,52 +357,22 @@ impl SpiceInfo<'_> {
 
 impl<'a> Decode<'a> for SpiceInfo<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(
-            reader,
-            &[
-                r#", "migrated": "#,
-                r#", "enabled": "#,
-                r#", "auth": "#,
-                r#", "port": "#,
-                r#", "compiled-version": "#,
-                r#", "tls-port": "#,
-                r#", "host": "#,
-                r#", "channels": "#,
-                r#", "mouse-mode": "#,
-            ],
-        )?;
-        let mut migrated = None;
-        let mut enabled = None;
-        let mut auth = None;
-        let mut port = None;
-        let mut compiled_version = None;
-        let mut tls_port = None;
-        let mut host = None;
-        let mut channels = None;
-        let mut mouse_mode = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => migrated = Some(reader.value()?),
-                1 => enabled = Some(reader.value()?),
-                2 => auth = Some(reader.value()?),
-                3 => port = Some(reader.value()?),
-                4 => compiled_version = Some(reader.value()?),
-                5 => tls_port = Some(reader.value()?),
-                6 => host = Some(reader.value()?),
-                7 => channels = Some(reader.value()?),
-                _ => mouse_mode = Some(reader.value()?),
-            }
-        }
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for SpiceInfo<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
         Ok(Self {
-            enabled: required(enabled, "enabled", reader)?,
-            migrated: required(migrated, "migrated", reader)?,
-            host,
-            port,
-            tls_port,
-            auth,
-            compiled_version,
-            mouse_mode: required(mouse_mode, "mouse-mode", reader)?,
-            channels,
+            migrated: members.required(r#", "migrated": "#)?,
+            enabled: members.required(r#", "enabled": "#)?,
+            auth: members.optional(r#", "auth": "#)?,
+            port: members.optional(r#", "port": "#)?,
+            compiled_version: members.optional(r#", "compiled-version": "#)?,
+            tls_port: members.optional(r#", "tls-port": "#)?,
+            host: members.optional(r#", "host": "#)?,
+            channels: members.optional(r#", "channels": "#)?,
+            mouse_mode: members.required(r#", "mouse-mode": "#)?,
         })
     }
 }
@@ -491,6 +423,7 @@ Unknown = "unknown",
 
 impl SpiceServerInfo<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> SpiceServerInfo<'static> {
         SpiceServerInfo {
@@ -504,25 +437,17 @@ impl SpiceServerInfo<'_> {
 
 impl<'a> Decode<'a> for SpiceServerInfo<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members =
-            Members::open(reader, &[r#", "auth": "#, r#", "port": "#, r#", "family": "#, r#", "host": "#])?;
-        let mut auth = None;
-        let mut port = None;
-        let mut family = None;
-        let mut host = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => auth = Some(reader.value()?),
-                1 => port = Some(reader.value()?),
-                2 => family = Some(reader.value()?),
-                _ => host = Some(reader.value()?),
-            }
-        }
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for SpiceServerInfo<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
         Ok(Self {
-            host: required(host, "host", reader)?,
-            port: required(port, "port", reader)?,
-            family: required(family, "family", reader)?,
-            auth,
+            auth: members.optional(r#", "auth": "#)?,
+            port: members.required(r#", "port": "#)?,
+            family: members.required(r#", "family": "#)?,
+            host: members.required(r#", "host": "#)?,
         })
     }
 }
@@ -551,6 +476,7 @@ impl Encode for SpiceServerInfo<'_> {
 
 impl VncBasicInfo<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> VncBasicInfo<'static> {
         VncBasicInfo {
@@ -564,25 +490,17 @@ impl VncBasicInfo<'_> {
 
 impl<'a> Decode<'a> for VncBasicInfo<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members =
-            Members::open(reader, &[r#", "family": "#, r#", "service": "#, r#", "host": "#, r#", "websocket": "#])?;
-        let mut family = None;
-        let mut service = None;
-        let mut host = None;
-        let mut websocket = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => family = Some(reader.value()?),
-                1 => service = Some(reader.value()?),
-                2 => host = Some(reader.value()?),
-                _ => websocket = Some(reader.value()?),
-            }
-        }
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for VncBasicInfo<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
         Ok(Self {
-            host: required(host, "host", reader)?,
-            service: required(service, "service", reader)?,
-            family: required(family, "family", reader)?,
-            websocket: required(websocket, "websocket", reader)?,
+            family: members.required(r#", "family": "#)?,
+            service: members.required(r#", "service": "#)?,
+            host: members.required(r#", "host": "#)?,
+            websocket: members.required(r#", "websocket": "#)?,
         })
     }
 }
@@ -603,6 +521,7 @@ impl Encode for VncBasicInfo<'_> {
 
 impl VncClientInfo<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> VncClientInfo<'static> {
         VncClientInfo {
@@ -618,40 +537,19 @@ impl VncClientInfo<'_> {
 
 impl<'a> Decode<'a> for VncClientInfo<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(
-            reader,
-            &[
-                r#", "family": "#,
-                r#", "service": "#,
-                r#", "x509_dname": "#,
-                r#", "host": "#,
-                r#", "websocket": "#,
-                r#", "sasl_username": "#,
-            ],
-        )?;
-        let mut family = None;
-        let mut service = None;
-        let mut x509_dname = None;
-        let mut host = None;
-        let mut websocket = None;
-        let mut sasl_username = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => family = Some(reader.value()?),
-                1 => service = Some(reader.value()?),
-                2 => x509_dname = Some(reader.value()?),
-                3 => host = Some(reader.value()?),
-                4 => websocket = Some(reader.value()?),
-                _ => sasl_username = Some(reader.value()?),
-            }
-        }
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for VncClientInfo<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
         Ok(Self {
-            host: required(host, "host", reader)?,
-            service: required(service, "service", reader)?,
-            family: required(family, "family", reader)?,
-            websocket: required(websocket, "websocket", reader)?,
-            x509_dname,
-            sasl_username,
+            family: members.required(r#", "family": "#)?,
+            service: members.required(r#", "service": "#)?,
+            x509_dname: members.optional(r#", "x509_dname": "#)?,
+            host: members.required(r#", "host": "#)?,
+            websocket: members.required(r#", "websocket": "#)?,
+            sasl_username: members.optional(r#", "sasl_username": "#)?,
         })
     }
 }
@@ -683,6 +581,7 @@ impl Encode for VncClientInfo<'_> {
 
 impl VncServerInfo<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> VncServerInfo<'static> {
         VncServerInfo {
@@ -697,30 +596,18 @@ impl VncServerInfo<'_> {
 
 impl<'a> Decode<'a> for VncServerInfo<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(
-            reader,
-            &[r#", "auth": "#, r#", "family": "#, r#", "service": "#, r#", "host": "#, r#", "websocket": "#],
-        )?;
-        let mut auth = None;
-        let mut family = None;
-        let mut service = None;
-        let mut host = None;
-        let mut websocket = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => auth = Some(reader.value()?),
-                1 => family = Some(reader.value()?),
-                2 => service = Some(reader.value()?),
-                3 => host = Some(reader.value()?),
-                _ => websocket = Some(reader.value()?),
-            }
-        }
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for VncServerInfo<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
         Ok(Self {
-            host: required(host, "host", reader)?,
-            service: required(service, "service", reader)?,
-            family: required(family, "family", reader)?,
-            websocket: required(websocket, "websocket", reader)?,
-            auth,
+            auth: members.optional(r#", "auth": "#)?,
+            family: members.required(r#", "family": "#)?,
+            service: members.required(r#", "service": "#)?,
+            host: members.required(r#", "host": "#)?,
+            websocket: members.required(r#", "websocket": "#)?,
         })
     }
 }

@@ -6,14 +6,15 @@ use alloc::vec::Vec;
 
 use crate::{
     ColoExit, ColoExitReason, ColoMode, Decode, DumpCompleted, DumpQueryResult, DumpStatus, Encode, Error, Event,
-    Migration, MigrationPass, MigrationStatus, QapiVfioMigrationState, VfioMigration, open_enum,
-    reader::{Members, Reader, required},
+    Migration, MigrationPass, MigrationStatus, QapiVfioMigrationState, Reader, VfioMigration, open_enum,
+    record::{self, Members, Record},
     value::own,
     wire::write_text,
 };
 
 impl Migration<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> Migration<'static> {
         Migration { status: self.status.into_owned() }
@@ -22,12 +23,13 @@ impl Migration<'_> {
 
 impl<'a> Decode<'a> for Migration<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "status": "#])?;
-        let mut status = None;
-        while members.next(reader)?.is_some() {
-            status = Some(reader.value()?);
-        }
-        Ok(Self { status: required(status, "status", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for Migration<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { status: members.required(r#", "status": "#)? })
     }
 }
 
@@ -47,12 +49,13 @@ impl<'a> From<Migration<'a>> for Event<'a> {
 
 impl<'a> Decode<'a> for MigrationPass {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "pass": "#])?;
-        let mut pass = None;
-        while members.next(reader)?.is_some() {
-            pass = Some(reader.value()?);
-        }
-        Ok(Self { pass: required(pass, "pass", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for MigrationPass {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { pass: members.required(r#", "pass": "#)? })
     }
 }
 
@@ -72,6 +75,7 @@ impl From<MigrationPass> for Event<'_> {
 
 impl ColoExit<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> ColoExit<'static> {
         ColoExit { mode: self.mode.into_owned(), reason: self.reason.into_owned() }
@@ -80,16 +84,13 @@ impl ColoExit<'_> {
 
 impl<'a> Decode<'a> for ColoExit<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "mode": "#, r#", "reason": "#])?;
-        let mut mode = None;
-        let mut reason = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => mode = Some(reader.value()?),
-                _ => reason = Some(reader.value()?),
-            }
-        }
-        Ok(Self { mode: required(mode, "mode", reader)?, reason: required(reason, "reason", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for ColoExit<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { mode: members.required(r#", "mode": "#)?, reason: members.required(r#", "reason": "#)? })
     }
 }
 
@@ -111,6 +112,7 @@ impl<'a> From<ColoExit<'a>> for Event<'a> {
 
 impl VfioMigration<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> VfioMigration<'static> {
         VfioMigration {
@@ -123,21 +125,16 @@ impl VfioMigration<'_> {
 
 impl<'a> Decode<'a> for VfioMigration<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "device-state": "#, r#", "device-id": "#, r#", "qom-path": "#])?;
-        let mut device_state = None;
-        let mut device_id = None;
-        let mut qom_path = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => device_state = Some(reader.value()?),
-                1 => device_id = Some(reader.value()?),
-                _ => qom_path = Some(reader.value()?),
-            }
-        }
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for VfioMigration<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
         Ok(Self {
-            device_id: required(device_id, "device-id", reader)?,
-            qom_path: required(qom_path, "qom-path", reader)?,
-            device_state: required(device_state, "device-state", reader)?,
+            device_state: members.required(r#", "device-state": "#)?,
+            device_id: members.required(r#", "device-id": "#)?,
+            qom_path: members.required(r#", "qom-path": "#)?,
         })
     }
 }
@@ -162,6 +159,7 @@ impl<'a> From<VfioMigration<'a>> for Event<'a> {
 
 impl DumpCompleted<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> DumpCompleted<'static> {
         DumpCompleted { result: self.result.into_owned(), error: self.error.map(own) }
@@ -170,16 +168,13 @@ impl DumpCompleted<'_> {
 
 impl<'a> Decode<'a> for DumpCompleted<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "result": "#, r#", "error": "#])?;
-        let mut result = None;
-        let mut error = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => result = Some(reader.value()?),
-                _ => error = Some(reader.value()?),
-            }
-        }
-        Ok(Self { result: required(result, "result", reader)?, error })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for DumpCompleted<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { result: members.required(r#", "result": "#)?, error: members.optional(r#", "error": "#)? })
     }
 }
 
@@ -215,6 +210,7 @@ Secondary = "secondary",
 
 impl DumpQueryResult<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> DumpQueryResult<'static> {
         DumpQueryResult { status: self.status.into_owned(), completed: self.completed, total: self.total }
@@ -223,21 +219,16 @@ impl DumpQueryResult<'_> {
 
 impl<'a> Decode<'a> for DumpQueryResult<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "total": "#, r#", "status": "#, r#", "completed": "#])?;
-        let mut total = None;
-        let mut status = None;
-        let mut completed = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => total = Some(reader.value()?),
-                1 => status = Some(reader.value()?),
-                _ => completed = Some(reader.value()?),
-            }
-        }
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for DumpQueryResult<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
         Ok(Self {
-            status: required(status, "status", reader)?,
-            completed: required(completed, "completed", reader)?,
-            total: required(total, "total", reader)?,
+            total: members.required(r#", "total": "#)?,
+            status: members.required(r#", "status": "#)?,
+            completed: members.required(r#", "completed": "#)?,
         })
     }
 }

@@ -5,8 +5,8 @@
 use alloc::{borrow::Cow, vec::Vec};
 
 use crate::{
-    Decode, Encode, Error, ErrorKind, Event,
-    reader::{Members, Reader},
+    Encode, Error, ErrorKind, Event, Reader,
+    record::{self, Members, Record},
 };
 
 mod block;
@@ -86,6 +86,7 @@ impl<'a> Event<'a> {
     }
 
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> Event<'static> {
         match self {
@@ -155,65 +156,65 @@ impl<'a> Event<'a> {
     /// Reads the data of the event of this name.
     pub(crate) fn read_data(name: &str, reader: &mut Reader<'a>) -> Result<Self, Error> {
         Ok(match name {
-            "SHUTDOWN" => Self::Shutdown(reader.value()?),
-            "POWERDOWN" => reader.value().map(|NoData| Self::Powerdown)?,
-            "RESET" => Self::Reset(reader.value()?),
-            "STOP" => reader.value().map(|NoData| Self::Stop)?,
-            "RESUME" => reader.value().map(|NoData| Self::Resume)?,
-            "SUSPEND" => reader.value().map(|NoData| Self::Suspend)?,
-            "SUSPEND_DISK" => reader.value().map(|NoData| Self::SuspendDisk)?,
-            "WAKEUP" => reader.value().map(|NoData| Self::Wakeup)?,
-            "WATCHDOG" => Self::Watchdog(reader.value()?),
-            "GUEST_PANICKED" => Self::GuestPanicked(reader.value()?),
-            "GUEST_CRASHLOADED" => Self::GuestCrashloaded(reader.value()?),
-            "GUEST_PVSHUTDOWN" => reader.value().map(|NoData| Self::GuestPvshutdown)?,
-            "MEMORY_FAILURE" => Self::MemoryFailure(reader.value()?),
-            "JOB_STATUS_CHANGE" => Self::JobStatusChange(reader.value()?),
-            "BLOCK_IMAGE_CORRUPTED" => Self::BlockImageCorrupted(reader.value()?),
-            "BLOCK_IO_ERROR" => Self::BlockIoError(reader.value()?),
-            "BLOCK_JOB_COMPLETED" => Self::BlockJobCompleted(reader.value()?),
-            "BLOCK_JOB_CANCELLED" => Self::BlockJobCancelled(reader.value()?),
-            "BLOCK_JOB_ERROR" => Self::BlockJobError(reader.value()?),
-            "BLOCK_JOB_READY" => Self::BlockJobReady(reader.value()?),
-            "BLOCK_JOB_PENDING" => Self::BlockJobPending(reader.value()?),
-            "BLOCK_WRITE_THRESHOLD" => Self::BlockWriteThreshold(reader.value()?),
-            "QUORUM_FAILURE" => Self::QuorumFailure(reader.value()?),
-            "QUORUM_REPORT_BAD" => Self::QuorumReportBad(reader.value()?),
-            "DEVICE_TRAY_MOVED" => Self::DeviceTrayMoved(reader.value()?),
-            "PR_MANAGER_STATUS_CHANGED" => Self::PrManagerStatusChanged(reader.value()?),
-            "BLOCK_EXPORT_DELETED" => Self::BlockExportDeleted(reader.value()?),
-            "VSERPORT_CHANGE" => Self::VserportChange(reader.value()?),
-            "DEVICE_DELETED" => Self::DeviceDeleted(reader.value()?),
-            "DEVICE_UNPLUG_GUEST_ERROR" => Self::DeviceUnplugGuestError(reader.value()?),
-            "MEM_UNPLUG_ERROR" => Self::MemUnplugError(reader.value()?),
-            "ACPI_DEVICE_OST" => Self::AcpiDeviceOst(reader.value()?),
-            "BALLOON_CHANGE" => Self::BalloonChange(reader.value()?),
-            "HV_BALLOON_STATUS_REPORT" => Self::HvBalloonStatusReport(reader.value()?),
-            "MEMORY_DEVICE_SIZE_CHANGE" => Self::MemoryDeviceSizeChange(reader.value()?),
-            "RTC_CHANGE" => Self::RtcChange(reader.value()?),
-            "CPU_POLARIZATION_CHANGE" => Self::CpuPolarizationChange(reader.value()?),
-            "SCLP_CPI_INFO_AVAILABLE" => reader.value().map(|NoData| Self::SclpCpiInfoAvailable)?,
-            "VFU_CLIENT_HANGUP" => Self::VfuClientHangup(reader.value()?),
-            "NIC_RX_FILTER_CHANGED" => Self::NicRxFilterChanged(reader.value()?),
-            "FAILOVER_NEGOTIATED" => Self::FailoverNegotiated(reader.value()?),
-            "UNPLUG_PRIMARY" => Self::UnplugPrimary(reader.value()?),
-            "NETDEV_STREAM_CONNECTED" => Self::NetdevStreamConnected(reader.value()?),
-            "NETDEV_STREAM_DISCONNECTED" => Self::NetdevStreamDisconnected(reader.value()?),
-            "NETDEV_VHOST_USER_CONNECTED" => Self::NetdevVhostUserConnected(reader.value()?),
-            "NETDEV_VHOST_USER_DISCONNECTED" => Self::NetdevVhostUserDisconnected(reader.value()?),
-            "RDMA_GID_STATUS_CHANGED" => Self::RdmaGidStatusChanged(reader.value()?),
-            "SPICE_CONNECTED" => Self::SpiceConnected(reader.value()?),
-            "SPICE_INITIALIZED" => Self::SpiceInitialized(reader.value()?),
-            "SPICE_DISCONNECTED" => Self::SpiceDisconnected(reader.value()?),
-            "SPICE_MIGRATE_COMPLETED" => reader.value().map(|NoData| Self::SpiceMigrateCompleted)?,
-            "VNC_CONNECTED" => Self::VncConnected(reader.value()?),
-            "VNC_INITIALIZED" => Self::VncInitialized(reader.value()?),
-            "VNC_DISCONNECTED" => Self::VncDisconnected(reader.value()?),
-            "MIGRATION" => Self::Migration(reader.value()?),
-            "MIGRATION_PASS" => Self::MigrationPass(reader.value()?),
-            "COLO_EXIT" => Self::ColoExit(reader.value()?),
-            "VFIO_MIGRATION" => Self::VfioMigration(reader.value()?),
-            "DUMP_COMPLETED" => Self::DumpCompleted(reader.value()?),
+            "SHUTDOWN" => Self::Shutdown(record::read(reader)?),
+            "POWERDOWN" => record::read(reader).map(|NoData| Self::Powerdown)?,
+            "RESET" => Self::Reset(record::read(reader)?),
+            "STOP" => record::read(reader).map(|NoData| Self::Stop)?,
+            "RESUME" => record::read(reader).map(|NoData| Self::Resume)?,
+            "SUSPEND" => record::read(reader).map(|NoData| Self::Suspend)?,
+            "SUSPEND_DISK" => record::read(reader).map(|NoData| Self::SuspendDisk)?,
+            "WAKEUP" => record::read(reader).map(|NoData| Self::Wakeup)?,
+            "WATCHDOG" => Self::Watchdog(record::read(reader)?),
+            "GUEST_PANICKED" => Self::GuestPanicked(record::read(reader)?),
+            "GUEST_CRASHLOADED" => Self::GuestCrashloaded(record::read(reader)?),
+            "GUEST_PVSHUTDOWN" => record::read(reader).map(|NoData| Self::GuestPvshutdown)?,
+            "MEMORY_FAILURE" => Self::MemoryFailure(record::read(reader)?),
+            "JOB_STATUS_CHANGE" => Self::JobStatusChange(record::read(reader)?),
+            "BLOCK_IMAGE_CORRUPTED" => Self::BlockImageCorrupted(record::read(reader)?),
+            "BLOCK_IO_ERROR" => Self::BlockIoError(record::read(reader)?),
+            "BLOCK_JOB_COMPLETED" => Self::BlockJobCompleted(record::read(reader)?),
+            "BLOCK_JOB_CANCELLED" => Self::BlockJobCancelled(record::read(reader)?),
+            "BLOCK_JOB_ERROR" => Self::BlockJobError(record::read(reader)?),
+            "BLOCK_JOB_READY" => Self::BlockJobReady(record::read(reader)?),
+            "BLOCK_JOB_PENDING" => Self::BlockJobPending(record::read(reader)?),
+            "BLOCK_WRITE_THRESHOLD" => Self::BlockWriteThreshold(record::read(reader)?),
+            "QUORUM_FAILURE" => Self::QuorumFailure(record::read(reader)?),
+            "QUORUM_REPORT_BAD" => Self::QuorumReportBad(record::read(reader)?),
+            "DEVICE_TRAY_MOVED" => Self::DeviceTrayMoved(record::read(reader)?),
+            "PR_MANAGER_STATUS_CHANGED" => Self::PrManagerStatusChanged(record::read(reader)?),
+            "BLOCK_EXPORT_DELETED" => Self::BlockExportDeleted(record::read(reader)?),
+            "VSERPORT_CHANGE" => Self::VserportChange(record::read(reader)?),
+            "DEVICE_DELETED" => Self::DeviceDeleted(record::read(reader)?),
+            "DEVICE_UNPLUG_GUEST_ERROR" => Self::DeviceUnplugGuestError(record::read(reader)?),
+            "MEM_UNPLUG_ERROR" => Self::MemUnplugError(record::read(reader)?),
+            "ACPI_DEVICE_OST" => Self::AcpiDeviceOst(record::read(reader)?),
+            "BALLOON_CHANGE" => Self::BalloonChange(record::read(reader)?),
+            "HV_BALLOON_STATUS_REPORT" => Self::HvBalloonStatusReport(record::read(reader)?),
+            "MEMORY_DEVICE_SIZE_CHANGE" => Self::MemoryDeviceSizeChange(record::read(reader)?),
+            "RTC_CHANGE" => Self::RtcChange(record::read(reader)?),
+            "CPU_POLARIZATION_CHANGE" => Self::CpuPolarizationChange(record::read(reader)?),
+            "SCLP_CPI_INFO_AVAILABLE" => record::read(reader).map(|NoData| Self::SclpCpiInfoAvailable)?,
+            "VFU_CLIENT_HANGUP" => Self::VfuClientHangup(record::read(reader)?),
+            "NIC_RX_FILTER_CHANGED" => Self::NicRxFilterChanged(record::read(reader)?),
+            "FAILOVER_NEGOTIATED" => Self::FailoverNegotiated(record::read(reader)?),
+            "UNPLUG_PRIMARY" => Self::UnplugPrimary(record::read(reader)?),
+            "NETDEV_STREAM_CONNECTED" => Self::NetdevStreamConnected(record::read(reader)?),
+            "NETDEV_STREAM_DISCONNECTED" => Self::NetdevStreamDisconnected(record::read(reader)?),
+            "NETDEV_VHOST_USER_CONNECTED" => Self::NetdevVhostUserConnected(record::read(reader)?),
+            "NETDEV_VHOST_USER_DISCONNECTED" => Self::NetdevVhostUserDisconnected(record::read(reader)?),
+            "RDMA_GID_STATUS_CHANGED" => Self::RdmaGidStatusChanged(record::read(reader)?),
+            "SPICE_CONNECTED" => Self::SpiceConnected(record::read(reader)?),
+            "SPICE_INITIALIZED" => Self::SpiceInitialized(record::read(reader)?),
+            "SPICE_DISCONNECTED" => Self::SpiceDisconnected(record::read(reader)?),
+            "SPICE_MIGRATE_COMPLETED" => record::read(reader).map(|NoData| Self::SpiceMigrateCompleted)?,
+            "VNC_CONNECTED" => Self::VncConnected(record::read(reader)?),
+            "VNC_INITIALIZED" => Self::VncInitialized(record::read(reader)?),
+            "VNC_DISCONNECTED" => Self::VncDisconnected(record::read(reader)?),
+            "MIGRATION" => Self::Migration(record::read(reader)?),
+            "MIGRATION_PASS" => Self::MigrationPass(record::read(reader)?),
+            "COLO_EXIT" => Self::ColoExit(record::read(reader)?),
+            "VFIO_MIGRATION" => Self::VfioMigration(record::read(reader)?),
+            "DUMP_COMPLETED" => Self::DumpCompleted(record::read(reader)?),
             _ => return Err(Error::new(ErrorKind::UnknownEvent, reader.offset())),
         })
     }
@@ -507,10 +508,8 @@ impl<'a> Event<'a> {
 /// The data of an event that has none: an empty object, if there is one at all.
 struct NoData;
 
-impl<'a> Decode<'a> for NoData {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[])?;
-        while members.next(reader)?.is_some() {}
+impl<'a> Record<'a> for NoData {
+    fn build(_: &mut Members<'_, 'a>) -> Result<Self, Error> {
         Ok(Self)
     }
 }

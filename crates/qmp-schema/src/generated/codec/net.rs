@@ -7,15 +7,16 @@ use alloc::vec::Vec;
 use crate::{
     Decode, Encode, Error, Event, FailoverNegotiated, FdSocketAddress, InetSocketAddress, NetdevStreamConnected,
     NetdevStreamDisconnected, NetdevVhostUserConnected, NetdevVhostUserDisconnected, NicRxFilterChanged, Object,
-    RdmaGidStatusChanged, SocketAddress, SocketAddressType, UnixSocketAddress, UnplugPrimary, VsockSocketAddress,
-    open_enum,
-    reader::{Members, Reader, required},
+    RdmaGidStatusChanged, Reader, SocketAddress, SocketAddressType, UnixSocketAddress, UnplugPrimary,
+    VsockSocketAddress, open_enum,
+    record::{self, Members, Record},
     value::own,
     wire::write_text,
 };
 
 impl NicRxFilterChanged<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> NicRxFilterChanged<'static> {
         NicRxFilterChanged { name: self.name.map(own), path: own(self.path) }
@@ -24,16 +25,13 @@ impl NicRxFilterChanged<'_> {
 
 impl<'a> Decode<'a> for NicRxFilterChanged<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "name": "#, r#", "path": "#])?;
-        let mut name = None;
-        let mut path = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => name = Some(reader.value()?),
-                _ => path = Some(reader.value()?),
-            }
-        }
-        Ok(Self { name, path: required(path, "path", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for NicRxFilterChanged<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { name: members.optional(r#", "name": "#)?, path: members.required(r#", "path": "#)? })
     }
 }
 
@@ -63,6 +61,7 @@ impl<'a> From<NicRxFilterChanged<'a>> for Event<'a> {
 
 impl FailoverNegotiated<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> FailoverNegotiated<'static> {
         FailoverNegotiated { device_id: own(self.device_id) }
@@ -71,12 +70,13 @@ impl FailoverNegotiated<'_> {
 
 impl<'a> Decode<'a> for FailoverNegotiated<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "device-id": "#])?;
-        let mut device_id = None;
-        while members.next(reader)?.is_some() {
-            device_id = Some(reader.value()?);
-        }
-        Ok(Self { device_id: required(device_id, "device-id", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for FailoverNegotiated<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { device_id: members.required(r#", "device-id": "#)? })
     }
 }
 
@@ -96,6 +96,7 @@ impl<'a> From<FailoverNegotiated<'a>> for Event<'a> {
 
 impl UnplugPrimary<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> UnplugPrimary<'static> {
         UnplugPrimary { device_id: own(self.device_id) }
@@ -104,12 +105,13 @@ impl UnplugPrimary<'_> {
 
 impl<'a> Decode<'a> for UnplugPrimary<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "device-id": "#])?;
-        let mut device_id = None;
-        while members.next(reader)?.is_some() {
-            device_id = Some(reader.value()?);
-        }
-        Ok(Self { device_id: required(device_id, "device-id", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for UnplugPrimary<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { device_id: members.required(r#", "device-id": "#)? })
     }
 }
 
@@ -129,6 +131,7 @@ impl<'a> From<UnplugPrimary<'a>> for Event<'a> {
 
 impl NetdevStreamConnected<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> NetdevStreamConnected<'static> {
         NetdevStreamConnected { netdev_id: own(self.netdev_id), addr: self.addr.into_owned() }
@@ -137,16 +140,13 @@ impl NetdevStreamConnected<'_> {
 
 impl<'a> Decode<'a> for NetdevStreamConnected<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "netdev-id": "#, r#", "addr": "#])?;
-        let mut netdev_id = None;
-        let mut addr = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => netdev_id = Some(reader.value()?),
-                _ => addr = Some(reader.value()?),
-            }
-        }
-        Ok(Self { netdev_id: required(netdev_id, "netdev-id", reader)?, addr: required(addr, "addr", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for NetdevStreamConnected<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { netdev_id: members.required(r#", "netdev-id": "#)?, addr: members.required(r#", "addr": "#)? })
     }
 }
 
@@ -168,6 +168,7 @@ impl<'a> From<NetdevStreamConnected<'a>> for Event<'a> {
 
 impl NetdevStreamDisconnected<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> NetdevStreamDisconnected<'static> {
         NetdevStreamDisconnected { netdev_id: own(self.netdev_id) }
@@ -176,12 +177,13 @@ impl NetdevStreamDisconnected<'_> {
 
 impl<'a> Decode<'a> for NetdevStreamDisconnected<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "netdev-id": "#])?;
-        let mut netdev_id = None;
-        while members.next(reader)?.is_some() {
-            netdev_id = Some(reader.value()?);
-        }
-        Ok(Self { netdev_id: required(netdev_id, "netdev-id", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for NetdevStreamDisconnected<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { netdev_id: members.required(r#", "netdev-id": "#)? })
     }
 }
 
@@ -201,6 +203,7 @@ impl<'a> From<NetdevStreamDisconnected<'a>> for Event<'a> {
 
 impl NetdevVhostUserConnected<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> NetdevVhostUserConnected<'static> {
         NetdevVhostUserConnected { netdev_id: own(self.netdev_id), chardev_id: own(self.chardev_id) }
@@ -209,18 +212,15 @@ impl NetdevVhostUserConnected<'_> {
 
 impl<'a> Decode<'a> for NetdevVhostUserConnected<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "netdev-id": "#, r#", "chardev-id": "#])?;
-        let mut netdev_id = None;
-        let mut chardev_id = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => netdev_id = Some(reader.value()?),
-                _ => chardev_id = Some(reader.value()?),
-            }
-        }
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for NetdevVhostUserConnected<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
         Ok(Self {
-            netdev_id: required(netdev_id, "netdev-id", reader)?,
-            chardev_id: required(chardev_id, "chardev-id", reader)?,
+            netdev_id: members.required(r#", "netdev-id": "#)?,
+            chardev_id: members.required(r#", "chardev-id": "#)?,
         })
     }
 }
@@ -243,6 +243,7 @@ impl<'a> From<NetdevVhostUserConnected<'a>> for Event<'a> {
 
 impl NetdevVhostUserDisconnected<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> NetdevVhostUserDisconnected<'static> {
         NetdevVhostUserDisconnected { netdev_id: own(self.netdev_id) }
@@ -251,12 +252,13 @@ impl NetdevVhostUserDisconnected<'_> {
 
 impl<'a> Decode<'a> for NetdevVhostUserDisconnected<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "netdev-id": "#])?;
-        let mut netdev_id = None;
-        while members.next(reader)?.is_some() {
-            netdev_id = Some(reader.value()?);
-        }
-        Ok(Self { netdev_id: required(netdev_id, "netdev-id", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for NetdevVhostUserDisconnected<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { netdev_id: members.required(r#", "netdev-id": "#)? })
     }
 }
 
@@ -276,6 +278,7 @@ impl<'a> From<NetdevVhostUserDisconnected<'a>> for Event<'a> {
 
 impl RdmaGidStatusChanged<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> RdmaGidStatusChanged<'static> {
         RdmaGidStatusChanged {
@@ -289,27 +292,17 @@ impl RdmaGidStatusChanged<'_> {
 
 impl<'a> Decode<'a> for RdmaGidStatusChanged<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(
-            reader,
-            &[r#", "netdev": "#, r#", "interface-id": "#, r#", "gid-status": "#, r#", "subnet-prefix": "#],
-        )?;
-        let mut netdev = None;
-        let mut interface_id = None;
-        let mut gid_status = None;
-        let mut subnet_prefix = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => netdev = Some(reader.value()?),
-                1 => interface_id = Some(reader.value()?),
-                2 => gid_status = Some(reader.value()?),
-                _ => subnet_prefix = Some(reader.value()?),
-            }
-        }
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for RdmaGidStatusChanged<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
         Ok(Self {
-            netdev: required(netdev, "netdev", reader)?,
-            gid_status: required(gid_status, "gid-status", reader)?,
-            subnet_prefix: required(subnet_prefix, "subnet-prefix", reader)?,
-            interface_id: required(interface_id, "interface-id", reader)?,
+            netdev: members.required(r#", "netdev": "#)?,
+            interface_id: members.required(r#", "interface-id": "#)?,
+            gid_status: members.required(r#", "gid-status": "#)?,
+            subnet_prefix: members.required(r#", "subnet-prefix": "#)?,
         })
     }
 }
@@ -336,6 +329,7 @@ impl<'a> From<RdmaGidStatusChanged<'a>> for Event<'a> {
 
 impl FdSocketAddress<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> FdSocketAddress<'static> {
         FdSocketAddress { str: own(self.str) }
@@ -344,12 +338,13 @@ impl FdSocketAddress<'_> {
 
 impl<'a> Decode<'a> for FdSocketAddress<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "str": "#])?;
-        let mut str = None;
-        while members.next(reader)?.is_some() {
-            str = Some(reader.value()?);
-        }
-        Ok(Self { str: required(str, "str", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for FdSocketAddress<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { str: members.required(r#", "str": "#)? })
     }
 }
 
@@ -363,6 +358,7 @@ impl Encode for FdSocketAddress<'_> {
 
 impl InetSocketAddress<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> InetSocketAddress<'static> {
         InetSocketAddress {
@@ -383,60 +379,24 @@ impl InetSocketAddress<'_> {
 
 impl<'a> Decode<'a> for InetSocketAddress<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(
-            reader,
-            &[
-                r#", "numeric": "#,
-                r#", "port": "#,
-                r#", "mptcp": "#,
-                r#", "keep-alive-interval": "#,
-                r#", "ipv6": "#,
-                r#", "ipv4": "#,
-                r#", "keep-alive-idle": "#,
-                r#", "host": "#,
-                r#", "keep-alive": "#,
-                r#", "to": "#,
-                r#", "keep-alive-count": "#,
-            ],
-        )?;
-        let mut numeric = None;
-        let mut port = None;
-        let mut mptcp = None;
-        let mut keep_alive_interval = None;
-        let mut ipv6 = None;
-        let mut ipv4 = None;
-        let mut keep_alive_idle = None;
-        let mut host = None;
-        let mut keep_alive = None;
-        let mut to = None;
-        let mut keep_alive_count = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => numeric = Some(reader.value()?),
-                1 => port = Some(reader.value()?),
-                2 => mptcp = Some(reader.value()?),
-                3 => keep_alive_interval = Some(reader.value()?),
-                4 => ipv6 = Some(reader.value()?),
-                5 => ipv4 = Some(reader.value()?),
-                6 => keep_alive_idle = Some(reader.value()?),
-                7 => host = Some(reader.value()?),
-                8 => keep_alive = Some(reader.value()?),
-                9 => to = Some(reader.value()?),
-                _ => keep_alive_count = Some(reader.value()?),
-            }
-        }
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for InetSocketAddress<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
         Ok(Self {
-            host: required(host, "host", reader)?,
-            port: required(port, "port", reader)?,
-            numeric,
-            to,
-            ipv4,
-            ipv6,
-            keep_alive,
-            keep_alive_count,
-            keep_alive_idle,
-            keep_alive_interval,
-            mptcp,
+            numeric: members.optional(r#", "numeric": "#)?,
+            port: members.required(r#", "port": "#)?,
+            mptcp: members.optional(r#", "mptcp": "#)?,
+            keep_alive_interval: members.optional(r#", "keep-alive-interval": "#)?,
+            ipv6: members.optional(r#", "ipv6": "#)?,
+            ipv4: members.optional(r#", "ipv4": "#)?,
+            keep_alive_idle: members.optional(r#", "keep-alive-idle": "#)?,
+            host: members.required(r#", "host": "#)?,
+            keep_alive: members.optional(r#", "keep-alive": "#)?,
+            to: members.optional(r#", "to": "#)?,
+            keep_alive_count: members.optional(r#", "keep-alive-count": "#)?,
         })
     }
 }
@@ -496,6 +456,7 @@ impl Encode for InetSocketAddress<'_> {
 
 impl SocketAddress<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> SocketAddress<'static> {
         match self {
@@ -617,6 +578,7 @@ Fd = "fd",
 
 impl UnixSocketAddress<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> UnixSocketAddress<'static> {
         UnixSocketAddress { path: own(self.path), r#abstract: self.r#abstract, tight: self.tight }
@@ -625,18 +587,17 @@ impl UnixSocketAddress<'_> {
 
 impl<'a> Decode<'a> for UnixSocketAddress<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "abstract": "#, r#", "path": "#, r#", "tight": "#])?;
-        let mut r#abstract = None;
-        let mut path = None;
-        let mut tight = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => r#abstract = Some(reader.value()?),
-                1 => path = Some(reader.value()?),
-                _ => tight = Some(reader.value()?),
-            }
-        }
-        Ok(Self { path: required(path, "path", reader)?, r#abstract, tight })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for UnixSocketAddress<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self {
+            r#abstract: members.optional(r#", "abstract": "#)?,
+            path: members.required(r#", "path": "#)?,
+            tight: members.optional(r#", "tight": "#)?,
+        })
     }
 }
 
@@ -664,6 +625,7 @@ impl Encode for UnixSocketAddress<'_> {
 
 impl VsockSocketAddress<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> VsockSocketAddress<'static> {
         VsockSocketAddress { cid: own(self.cid), port: own(self.port) }
@@ -672,16 +634,13 @@ impl VsockSocketAddress<'_> {
 
 impl<'a> Decode<'a> for VsockSocketAddress<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "port": "#, r#", "cid": "#])?;
-        let mut port = None;
-        let mut cid = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => port = Some(reader.value()?),
-                _ => cid = Some(reader.value()?),
-            }
-        }
-        Ok(Self { cid: required(cid, "cid", reader)?, port: required(port, "port", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for VsockSocketAddress<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { port: members.required(r#", "port": "#)?, cid: members.required(r#", "cid": "#)? })
     }
 }
 

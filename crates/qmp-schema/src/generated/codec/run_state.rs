@@ -8,15 +8,16 @@ use crate::{
     Decode, Encode, Error, Event, GuestCrashloaded, GuestPanicAction, GuestPanicInformation,
     GuestPanicInformationHyperV, GuestPanicInformationS390, GuestPanicInformationSev, GuestPanicInformationTdx,
     GuestPanicInformationType, GuestPanicked, MemoryFailure, MemoryFailureAction, MemoryFailureFlags,
-    MemoryFailureRecipient, Object, Reset, S390CrashReason, Shutdown, ShutdownCause, Watchdog, WatchdogAction,
+    MemoryFailureRecipient, Object, Reader, Reset, S390CrashReason, Shutdown, ShutdownCause, Watchdog, WatchdogAction,
     open_enum,
-    reader::{Members, Reader, required},
+    record::{self, Members, Record},
     value::own,
     wire::write_text,
 };
 
 impl Shutdown<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> Shutdown<'static> {
         Shutdown { guest: self.guest, reason: self.reason.into_owned() }
@@ -25,16 +26,13 @@ impl Shutdown<'_> {
 
 impl<'a> Decode<'a> for Shutdown<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "guest": "#, r#", "reason": "#])?;
-        let mut guest = None;
-        let mut reason = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => guest = Some(reader.value()?),
-                _ => reason = Some(reader.value()?),
-            }
-        }
-        Ok(Self { guest: required(guest, "guest", reader)?, reason: required(reason, "reason", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for Shutdown<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { guest: members.required(r#", "guest": "#)?, reason: members.required(r#", "reason": "#)? })
     }
 }
 
@@ -56,6 +54,7 @@ impl<'a> From<Shutdown<'a>> for Event<'a> {
 
 impl Reset<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> Reset<'static> {
         Reset { guest: self.guest, reason: self.reason.into_owned() }
@@ -64,16 +63,13 @@ impl Reset<'_> {
 
 impl<'a> Decode<'a> for Reset<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "guest": "#, r#", "reason": "#])?;
-        let mut guest = None;
-        let mut reason = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => guest = Some(reader.value()?),
-                _ => reason = Some(reader.value()?),
-            }
-        }
-        Ok(Self { guest: required(guest, "guest", reader)?, reason: required(reason, "reason", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for Reset<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { guest: members.required(r#", "guest": "#)?, reason: members.required(r#", "reason": "#)? })
     }
 }
 
@@ -95,6 +91,7 @@ impl<'a> From<Reset<'a>> for Event<'a> {
 
 impl Watchdog<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> Watchdog<'static> {
         Watchdog { action: self.action.into_owned() }
@@ -103,12 +100,13 @@ impl Watchdog<'_> {
 
 impl<'a> Decode<'a> for Watchdog<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "action": "#])?;
-        let mut action = None;
-        while members.next(reader)?.is_some() {
-            action = Some(reader.value()?);
-        }
-        Ok(Self { action: required(action, "action", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for Watchdog<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { action: members.required(r#", "action": "#)? })
     }
 }
 
@@ -128,6 +126,7 @@ impl<'a> From<Watchdog<'a>> for Event<'a> {
 
 impl GuestPanicked<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> GuestPanicked<'static> {
         GuestPanicked { action: self.action.into_owned(), info: self.info.map(GuestPanicInformation::into_owned) }
@@ -136,16 +135,13 @@ impl GuestPanicked<'_> {
 
 impl<'a> Decode<'a> for GuestPanicked<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "action": "#, r#", "info": "#])?;
-        let mut action = None;
-        let mut info = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => action = Some(reader.value()?),
-                _ => info = Some(reader.value()?),
-            }
-        }
-        Ok(Self { action: required(action, "action", reader)?, info })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for GuestPanicked<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { action: members.required(r#", "action": "#)?, info: members.optional(r#", "info": "#)? })
     }
 }
 
@@ -169,6 +165,7 @@ impl<'a> From<GuestPanicked<'a>> for Event<'a> {
 
 impl GuestCrashloaded<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> GuestCrashloaded<'static> {
         GuestCrashloaded { action: self.action.into_owned(), info: self.info.map(GuestPanicInformation::into_owned) }
@@ -177,16 +174,13 @@ impl GuestCrashloaded<'_> {
 
 impl<'a> Decode<'a> for GuestCrashloaded<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "action": "#, r#", "info": "#])?;
-        let mut action = None;
-        let mut info = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => action = Some(reader.value()?),
-                _ => info = Some(reader.value()?),
-            }
-        }
-        Ok(Self { action: required(action, "action", reader)?, info })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for GuestCrashloaded<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { action: members.required(r#", "action": "#)?, info: members.optional(r#", "info": "#)? })
     }
 }
 
@@ -210,6 +204,7 @@ impl<'a> From<GuestCrashloaded<'a>> for Event<'a> {
 
 impl MemoryFailure<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> MemoryFailure<'static> {
         MemoryFailure { recipient: self.recipient.into_owned(), action: self.action.into_owned(), flags: self.flags }
@@ -218,21 +213,16 @@ impl MemoryFailure<'_> {
 
 impl<'a> Decode<'a> for MemoryFailure<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "flags": "#, r#", "recipient": "#, r#", "action": "#])?;
-        let mut flags = None;
-        let mut recipient = None;
-        let mut action = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => flags = Some(reader.value()?),
-                1 => recipient = Some(reader.value()?),
-                _ => action = Some(reader.value()?),
-            }
-        }
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for MemoryFailure<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
         Ok(Self {
-            recipient: required(recipient, "recipient", reader)?,
-            action: required(action, "action", reader)?,
-            flags: required(flags, "flags", reader)?,
+            flags: members.required(r#", "flags": "#)?,
+            recipient: members.required(r#", "recipient": "#)?,
+            action: members.required(r#", "action": "#)?,
         })
     }
 }
@@ -262,6 +252,7 @@ Run = "run",
 
 impl GuestPanicInformation<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> GuestPanicInformation<'static> {
         match self {
@@ -338,30 +329,18 @@ impl Encode for GuestPanicInformation<'_> {
 }
 impl<'a> Decode<'a> for GuestPanicInformationHyperV {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(
-            reader,
-            &[r#", "arg5": "#, r#", "arg4": "#, r#", "arg3": "#, r#", "arg2": "#, r#", "arg1": "#],
-        )?;
-        let mut arg5 = None;
-        let mut arg4 = None;
-        let mut arg3 = None;
-        let mut arg2 = None;
-        let mut arg1 = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => arg5 = Some(reader.value()?),
-                1 => arg4 = Some(reader.value()?),
-                2 => arg3 = Some(reader.value()?),
-                3 => arg2 = Some(reader.value()?),
-                _ => arg1 = Some(reader.value()?),
-            }
-        }
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for GuestPanicInformationHyperV {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
         Ok(Self {
-            arg1: required(arg1, "arg1", reader)?,
-            arg2: required(arg2, "arg2", reader)?,
-            arg3: required(arg3, "arg3", reader)?,
-            arg4: required(arg4, "arg4", reader)?,
-            arg5: required(arg5, "arg5", reader)?,
+            arg5: members.required(r#", "arg5": "#)?,
+            arg4: members.required(r#", "arg4": "#)?,
+            arg3: members.required(r#", "arg3": "#)?,
+            arg2: members.required(r#", "arg2": "#)?,
+            arg1: members.required(r#", "arg1": "#)?,
         })
     }
 }
@@ -384,6 +363,7 @@ impl Encode for GuestPanicInformationHyperV {
 
 impl GuestPanicInformationS390<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> GuestPanicInformationS390<'static> {
         GuestPanicInformationS390 {
@@ -397,25 +377,17 @@ impl GuestPanicInformationS390<'_> {
 
 impl<'a> Decode<'a> for GuestPanicInformationS390<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members =
-            Members::open(reader, &[r#", "core": "#, r#", "psw-addr": "#, r#", "reason": "#, r#", "psw-mask": "#])?;
-        let mut core = None;
-        let mut psw_addr = None;
-        let mut reason = None;
-        let mut psw_mask = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => core = Some(reader.value()?),
-                1 => psw_addr = Some(reader.value()?),
-                2 => reason = Some(reader.value()?),
-                _ => psw_mask = Some(reader.value()?),
-            }
-        }
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for GuestPanicInformationS390<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
         Ok(Self {
-            core: required(core, "core", reader)?,
-            psw_mask: required(psw_mask, "psw-mask", reader)?,
-            psw_addr: required(psw_addr, "psw-addr", reader)?,
-            reason: required(reason, "reason", reader)?,
+            core: members.required(r#", "core": "#)?,
+            psw_addr: members.required(r#", "psw-addr": "#)?,
+            reason: members.required(r#", "reason": "#)?,
+            psw_mask: members.required(r#", "psw-mask": "#)?,
         })
     }
 }
@@ -436,16 +408,13 @@ impl Encode for GuestPanicInformationS390<'_> {
 
 impl<'a> Decode<'a> for GuestPanicInformationSev {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "code": "#, r#", "set": "#])?;
-        let mut code = None;
-        let mut set = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => code = Some(reader.value()?),
-                _ => set = Some(reader.value()?),
-            }
-        }
-        Ok(Self { set: required(set, "set", reader)?, code: required(code, "code", reader)? })
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for GuestPanicInformationSev {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
+        Ok(Self { code: members.required(r#", "code": "#)?, set: members.required(r#", "set": "#)? })
     }
 }
 
@@ -461,6 +430,7 @@ impl Encode for GuestPanicInformationSev {
 
 impl GuestPanicInformationTdx<'_> {
     /// A copy that borrows nothing.
+    #[inline]
     #[must_use]
     pub fn into_owned(self) -> GuestPanicInformationTdx<'static> {
         GuestPanicInformationTdx { error_code: self.error_code, message: own(self.message), gpa: self.gpa }
@@ -469,21 +439,16 @@ impl GuestPanicInformationTdx<'_> {
 
 impl<'a> Decode<'a> for GuestPanicInformationTdx<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "error-code": "#, r#", "message": "#, r#", "gpa": "#])?;
-        let mut error_code = None;
-        let mut message = None;
-        let mut gpa = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => error_code = Some(reader.value()?),
-                1 => message = Some(reader.value()?),
-                _ => gpa = Some(reader.value()?),
-            }
-        }
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for GuestPanicInformationTdx<'a> {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
         Ok(Self {
-            error_code: required(error_code, "error-code", reader)?,
-            message: required(message, "message", reader)?,
-            gpa,
+            error_code: members.required(r#", "error-code": "#)?,
+            message: members.required(r#", "message": "#)?,
+            gpa: members.optional(r#", "gpa": "#)?,
         })
     }
 }
@@ -517,18 +482,15 @@ Reset = "reset",
 
 impl<'a> Decode<'a> for MemoryFailureFlags {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut members = Members::open(reader, &[r#", "recursive": "#, r#", "action-required": "#])?;
-        let mut recursive = None;
-        let mut action_required = None;
-        while let Some(member) = members.next(reader)? {
-            match member {
-                0 => recursive = Some(reader.value()?),
-                _ => action_required = Some(reader.value()?),
-            }
-        }
+        record::read(reader)
+    }
+}
+
+impl<'a> Record<'a> for MemoryFailureFlags {
+    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
         Ok(Self {
-            action_required: required(action_required, "action-required", reader)?,
-            recursive: required(recursive, "recursive", reader)?,
+            recursive: members.required(r#", "recursive": "#)?,
+            action_required: members.required(r#", "action-required": "#)?,
         })
     }
 }
