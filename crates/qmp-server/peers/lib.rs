@@ -1,0 +1,1 @@
+//! Rust's QMP clients against qmp-server; see `tests/`.
