@@ -12,7 +12,7 @@ use spice_capture::{
     tcp::{Connection, Handler, Interest, Reassembler},
 };
 use spice_events::{Side, Timestamp};
-use spice_link::{LinkObserver, Outcome};
+use spice_link::{LinkMess, LinkObserver, Outcome, Parsed};
 use spice_testkit::{
     captures::{self, Capture},
     generate::Choices,
@@ -23,6 +23,24 @@ use crate::shell;
 
 /// No seed is longer: the link stage and a little of what follows it.
 const MAX_SEED: usize = 1200;
+
+/// What a QMP client sends, one of each kind.
+const QMP: &[(&str, &[u8])] = &[
+    ("negotiate", b"{\"execute\": \"qmp_capabilities\"}"),
+    ("negotiate-oob", b"{\"execute\": \"qmp_capabilities\", \"arguments\": {\"enable\": [\"oob\"]}}"),
+    ("query-with-id", b"{\"execute\": \"query-spice\", \"id\": {\"a\": [1, null, true]}}\r\n"),
+    ("two-in-one-write", b"{\"execute\": \"query-version\"}{\"execute\": \"query-commands\"}"),
+    ("single-quotes", b"{'execute': 'query-spice', 'arguments': {}}"),
+    ("out-of-band", b"{\"exec-oob\": \"query-spice\", \"id\": 7}"),
+    ("unknown-command", b"{\"execute\": \"no-such-thing\"}"),
+    ("unknown-member", b"{\"execute\": \"query-spice\", \"extra\": 0}"),
+    ("not-an-object", b"[1, 2, 3]"),
+    ("a-stray-brace", b"}{\"execute\": \"query-spice\"}"),
+    ("escapes", b"{\"execute\": \"\\u0041\\ud83d\\ude00\\n\"}"),
+    ("recovery-by-ff", b"{\"execute\": \xff{\"execute\": \"query-spice\"}"),
+    ("numbers", b"{\"execute\": \"x\", \"id\": [-0, 18446744073709551615, 1e400, 01]}"),
+    ("deep", b"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["),
+];
 
 pub(super) fn write() -> Result<()> {
     let mut seeds: BTreeMap<&str, BTreeMap<String, Vec<u8>>> = BTreeMap::new();
@@ -50,6 +68,9 @@ pub(super) fn write() -> Result<()> {
     }
     for (target, name, choices) in by_outcome() {
         put(target, name, choices);
+    }
+    for (name, bytes) in QMP {
+        put("qmp_server_session", (*name).to_owned(), bytes.to_vec());
     }
     let root = shell::root().join("fuzz/seeds");
     for (target, files) in seeds {
@@ -113,15 +134,22 @@ fn links(capture: &Capture) -> Result<Vec<(String, [Vec<u8>; 2])>> {
         }
     })?;
     reassembler.finish(&mut streams);
-    let name = |client_port: u16, index: usize| {
-        let by_hand = capture.manifest.links.iter().find(|link| link.client_port == client_port);
-        let what = by_hand.map_or_else(|| format!("link-{index}"), |link| link.case.clone());
+    let name = |stream: &Stream| {
+        let by_hand = capture.manifest.links.iter().find(|link| link.client_port == stream.client_port);
+        let what = by_hand.map_or_else(|| channel(&stream.bytes[0]), |link| link.case.clone());
         let what: String = what.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
         format!("{}-{what}", capture.name)
     };
-    let found = streams.found.into_iter().enumerate();
-    let found = found.filter(|(_, stream)| !capture.manifest.tls_ports.contains(&stream.server_port));
-    Ok(found.map(|(index, stream)| (name(stream.client_port, index), without_secrets(&stream.bytes))).collect())
+    let found = streams.found.iter().filter(|stream| !capture.manifest.tls_ports.contains(&stream.server_port));
+    Ok(found.map(|stream| (name(stream), without_secrets(&stream.bytes))).collect())
+}
+
+/// The channel that a client asks for.
+fn channel(client: &[u8]) -> String {
+    match LinkMess::parse(client) {
+        Ok(Parsed::Complete(mess, _)) => format!("{}-{}", mess.channel_type, mess.channel_id),
+        _ => "other".to_owned(),
+    }
 }
 
 #[derive(Default)]
