@@ -125,8 +125,12 @@ impl Reader {
 
     /// Like [`push`](Self::push), but a large packet of which only the first bytes are there is shown as it is, and if those are [`Enough`] its rest is
     /// skipped: neither copied nor, with [`skip`](Self::skip), read at all. If they are not, it is shown again when it is whole.
-    pub fn push_heads(&mut self, mut data: &[u8], mut packet: impl FnMut(Packet<'_>) -> Enough) -> Result<(), Error> {
+    pub fn push_heads(&mut self, data: &[u8], packet: impl FnMut(Packet<'_>) -> Enough) -> Result<(), Error> {
         self.end += data.len() as u64;
+        self.take(data, packet).inspect_err(|_| self.carry.clear())
+    }
+
+    fn take(&mut self, mut data: &[u8], mut packet: impl FnMut(Packet<'_>) -> Enough) -> Result<(), Error> {
         loop {
             if self.skip > 0 {
                 let n = usize::try_from(self.skip).map_or(data.len(), |skip| skip.min(data.len()));

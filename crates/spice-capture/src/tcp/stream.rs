@@ -21,7 +21,9 @@ impl<S: Default> Flow<S> {
     /// Takes a segment's bytes of an open connection.
     pub(super) fn take<H: Handler<State = S>>(&mut self, d: usize, piece: Piece<'_>, ctx: &mut Context<'_, H>) {
         let ahead = distance(self.directions[d].next, piece.seq);
-        if ahead > WINDOW.cast_signed() || length(piece.data, piece.missing) == 0 {
+        // Nothing follows a FIN.
+        let over = self.directions[d].complete;
+        if over || ahead > WINDOW.cast_signed() || length(piece.data, piece.missing) == 0 {
             return;
         }
         if self.directions[d].guessed {
@@ -90,7 +92,12 @@ impl<S: Default> Flow<S> {
         let direction = &mut self.directions[d];
         if direction.fin && !direction.complete && distance(direction.fin_at, direction.next) >= 0 {
             direction.complete = true;
-            direction.next = direction.fin_at.wrapping_add(1);
+            if let Some(pending) = direction.pending.take() {
+                ctx.shared.kept -= pending.cost;
+            }
+            if direction.next == direction.fin_at {
+                direction.next = direction.next.wrapping_add(1);
+            }
         }
     }
 
