@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::shell::{self, cargo};
 
@@ -21,14 +21,18 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    if !args.quick {
-        shell::run(&mut cargo(&["fmt", "--all", "--check"]))?;
-        lint()?;
-        shell::run(cargo(&["doc", "--no-deps"]).args(OURS).env("RUSTDOCFLAGS", "-D warnings"))?;
-        features()?;
-        packages()?;
+    let mut failed = Vec::new();
+    let steps: &[fn() -> Result<()>] = &[format, lint, docs, features, packages];
+    // One that fails hides no other.
+    for step in steps.iter().filter(|_| !args.quick).chain([&(tests as fn() -> Result<()>)]) {
+        failed.extend(step().err());
     }
-    shell::run(cargo(&["test", "--no-fail-fast"]).args(OURS))
+    ensure!(failed.is_empty(), "{}", failed.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+    Ok(())
+}
+
+fn format() -> Result<()> {
+    shell::run(&mut cargo(&["fmt", "--all", "--check"]))
 }
 
 fn lint() -> Result<()> {
@@ -45,6 +49,10 @@ fn lint() -> Result<()> {
     Ok(())
 }
 
+fn docs() -> Result<()> {
+    shell::run(cargo(&["doc", "--no-deps"]).args(OURS).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
 /// Every published crate builds without its features.
 fn features() -> Result<()> {
     PUBLISHED.iter().try_for_each(|name| shell::run(&mut cargo(&["check", "--no-default-features", "-p", name])))
@@ -54,4 +62,8 @@ fn features() -> Result<()> {
 fn packages() -> Result<()> {
     let packages = PUBLISHED.iter().flat_map(|name| ["-p", name]);
     shell::run(cargo(&["package", "--allow-dirty"]).args(packages))
+}
+
+fn tests() -> Result<()> {
+    shell::run(cargo(&["test", "--no-fail-fast"]).args(OURS))
 }
