@@ -16,12 +16,12 @@ use std::process::ExitCode;
 #[command(name = "spicewatch", version, max_term_width = 100)]
 enum Command {
     Read(read::Args),
-    Relay(relay::Args),
+    Relay(Box<relay::Args>),
 }
 
 fn main() -> ExitCode {
     match Command::parse() {
         Command::Read(args) => read::run(args),
-        Command::Relay(args) => relay::run(args),
+        Command::Relay(args) => relay::run(*args),
     }
 }

@@ -164,7 +164,7 @@ impl Config {
         let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
         toml::from_str(&text).map_err(|error| {
             let start = error.span().map_or(0, |span| span.start.min(text.len()));
-            let line = text.as_bytes()[..start].iter().filter(|&&byte| byte == b'\n').count() + 1;
+            let line = text.bytes().take(start).filter(|byte| *byte == b'\n').count() + 1;
             format!("{}:{line}: {}", path.display(), error.message().replace('\n', " "))
         })
     }

@@ -85,14 +85,21 @@ fn bind_tcp(address: SocketAddr) -> io::Result<Bound> {
     Ok(Bound { socket: Kind::Tcp(listener), address })
 }
 
+/// The same socket once more, for a task that accepts; its file stays with the original.
+#[derive(Debug)]
+pub(super) struct Acceptor {
+    /// TCP, or else unix.
+    socket: Result<TcpListener, UnixListener>,
+    address: Endpoint,
+}
+
 impl Bound {
-    /// The same socket once more, for another task; the file of a unix socket stays with the original.
-    pub(super) fn again(&self) -> io::Result<Self> {
+    pub(super) fn acceptor(&self) -> io::Result<Acceptor> {
         let socket = match &self.socket {
-            Kind::Tcp(listener) => Kind::Tcp(listener.try_clone()?),
-            Kind::Unix(listener, _) => Kind::Unix(listener.try_clone()?, None),
+            Kind::Tcp(listener) => Ok(listener.try_clone()?),
+            Kind::Unix(listener, _) => Err(listener.try_clone()?),
         };
-        Ok(Self { socket, address: self.address.clone() })
+        Ok(Acceptor { socket, address: self.address.clone() })
     }
 }
 
@@ -147,20 +154,18 @@ impl Accepted {
 }
 
 /// Accepts, and hands each connection to `take`, for ever.
-pub(super) async fn accept(bound: Bound, take: impl Fn(Accepted)) {
+pub(super) async fn accept(Acceptor { socket, address }: Acceptor, take: impl Fn(Accepted)) {
     enum Listener {
         Tcp(tokio::net::TcpListener),
         Unix(tokio::net::UnixListener),
     }
-    let listener = match &bound.socket {
-        Kind::Tcp(listener) => listener.try_clone().and_then(tokio::net::TcpListener::from_std).map(Listener::Tcp),
-        Kind::Unix(listener, _) => {
-            listener.try_clone().and_then(tokio::net::UnixListener::from_std).map(Listener::Unix)
-        }
+    let listener = match socket {
+        Ok(listener) => tokio::net::TcpListener::from_std(listener).map(Listener::Tcp),
+        Err(listener) => tokio::net::UnixListener::from_std(listener).map(Listener::Unix),
     };
     let listener = match listener {
         Ok(listener) => listener,
-        Err(error) => return tracing::error!(address = %bound.address, %error, "can't accept"),
+        Err(error) => return tracing::error!(%address, %error, "can't accept"),
     };
     let mut failing = false;
     loop {
@@ -181,7 +186,7 @@ pub(super) async fn accept(bound: Bound, take: impl Fn(Accepted)) {
         match accepted {
             Ok(accepted) => {
                 if std::mem::take(&mut failing) {
-                    tracing::info!(address = %bound.address, "accepting again");
+                    tracing::info!(%address, "accepting again");
                 }
                 take(accepted);
             }
@@ -190,7 +195,7 @@ pub(super) async fn accept(bound: Bound, take: impl Fn(Accepted)) {
             // Out of descriptors or memory: it passes when connections end. Said once.
             Err(error) => {
                 if !std::mem::replace(&mut failing, true) {
-                    tracing::error!(address = %bound.address, %error, "can't accept for now; trying again");
+                    tracing::error!(%address, %error, "can't accept for now; trying again");
                 }
                 tokio::time::sleep(BREAK).await;
             }

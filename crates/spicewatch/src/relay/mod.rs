@@ -32,14 +32,7 @@ mod tls;
 mod vm;
 mod watch;
 
-use std::{
-    io,
-    num::NonZero,
-    path::PathBuf,
-    process::ExitCode,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{io, num::NonZero, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
@@ -198,31 +191,27 @@ async fn drain(signals: &mut Signals, gate: &Gate, vms: &mut [RunningVm], patien
     for vm in vms {
         vm.stop_accepting().await;
     }
-    let end = Instant::now() + patience;
     if gate.open() > 0 {
         tracing::info!(connections = gate.open(), seconds = patience.as_secs(), "waiting for live connections to end");
     }
-    loop {
-        let left = end.saturating_duration_since(Instant::now());
-        let again = async {
-            loop {
-                let kind = signals.next().await;
-                if kind != SignalKind::hangup() {
-                    return kind;
-                }
+    let again = async {
+        loop {
+            let kind = signals.next().await;
+            if kind != SignalKind::hangup() {
+                return kind;
             }
-        };
-        tokio::select! {
-            emptied = timeout(left, gate.empty()) => {
-                if emptied.is_err() {
-                    tracing::warn!(connections = gate.open(), "time is up; live connections are ended");
-                }
-                return Ok(());
+        }
+    };
+    tokio::select! {
+        emptied = timeout(patience, gate.empty()) => {
+            if emptied.is_err() {
+                tracing::warn!(connections = gate.open(), "time is up; live connections are ended");
             }
-            kind = again => {
-                tracing::warn!(connections = gate.open(), "a second signal; live connections are ended");
-                return Err(Failure::Cut(kind));
-            }
+            Ok(())
+        }
+        kind = again => {
+            tracing::warn!(connections = gate.open(), "a second signal; live connections are ended");
+            Err(Failure::Cut(kind))
         }
     }
 }

@@ -97,6 +97,7 @@ pub(crate) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Opt
         .ok_or_else(|| wrong("expected `PROXY TCP4|TCP6 source destination port port` or `PROXY UNKNOWN`"))
 }
 
+#[expect(clippy::option_option, reason = "no header, and one without an address")]
 fn parse_v1(line: &str) -> Option<Option<SocketAddr>> {
     let mut words = line.trim_end_matches("\r\n").split(' ').skip(1);
     let family = words.next()?;
@@ -126,7 +127,6 @@ async fn read_v2<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<Sock
     let mut body = vec![0; len];
     stream.read_exact(&mut body).await?;
     match (version_command, family >> 4) {
-        (0x20, _) => Ok(None),
         (0x21, 1) if len >= 12 => {
             let ip = Ipv4Addr::new(body[0], body[1], body[2], body[3]);
             Ok(Some((ip, u16::from_be_bytes([body[8], body[9]])).into()))
@@ -137,7 +137,8 @@ async fn read_v2<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<Sock
             Ok(Some((Ipv6Addr::from(ip), u16::from_be_bytes([body[32], body[33]])).into()))
         }
         (0x21, 1 | 2) => Err(wrong("expected the addresses of a PROXY header, found too few bytes")),
-        (0x21, _) => Ok(None),
+        // LOCAL, or a family that has no port.
+        (0x20 | 0x21, _) => Ok(None),
         _ => Err(wrong("expected version 2 and a known command in a PROXY header")),
     }
 }

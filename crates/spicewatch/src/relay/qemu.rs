@@ -1,6 +1,7 @@
 //! Asking the real QEMU what its SPICE server is configured to do.
 
 use std::{
+    borrow::Cow,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -48,7 +49,7 @@ impl Qemu {
         let mut facts = facts.lock().unwrap_or_else(PoisonError::into_inner);
         facts.auth = Some(auth);
         facts.version = version;
-        facts.compiled_version = info.compiled_version.map(|version| version.into_owned());
+        facts.compiled_version = info.compiled_version.map(Cow::into_owned);
         facts.mouse_mode = Some(info.mouse_mode.into_owned());
         Ok(auth)
     }

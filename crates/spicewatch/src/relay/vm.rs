@@ -205,15 +205,14 @@ impl BoundVm {
         };
         let auth = known.or(plan.config.auth.map(auth));
         let tracker = Watch::tracker(auth);
-        let sink = match stdout.filter(|_| qmp.is_empty()) {
-            Some(stdout) => Sink::Stdout(stdout.clone()),
-            None => {
-                let server = Server::new(qmp::service(&tracker, &facts));
-                for listener in qmp {
-                    server.listen(listener);
-                }
-                Sink::Qmp(server)
+        let sink = if let Some(stdout) = stdout.filter(|_| qmp.is_empty()) {
+            Sink::Stdout(stdout.clone())
+        } else {
+            let server = Server::new(qmp::service(&tracker, &facts));
+            for listener in qmp {
+                server.listen(listener);
             }
+            Sink::Qmp(server)
         };
         let watch = Arc::new(Watch::new(Arc::clone(&vm), tracker, sink));
         let back = Arc::new(Notify::new());
@@ -236,9 +235,9 @@ impl BoundVm {
             tracing::info!(vm = &*vm, address = %bound.address, tls = acceptor.is_some(), upstream = %way.upstream, "accepting");
             // As many tasks as threads take turns at it, so that a burst of connections is spread.
             for _ in 0..workers {
-                let bound = bound.again().map_err(|error| format!("can't listen on {}: {error}", bound.address))?;
+                let socket = bound.acceptor().map_err(|error| format!("can't listen on {}: {error}", bound.address))?;
                 let (way, gate, acceptor) = (Arc::clone(&way), Arc::clone(gate), acceptor.clone());
-                accepting.push(data.spawn(listen::accept(bound, move |accepted| {
+                accepting.push(data.spawn(listen::accept(socket, move |accepted| {
                     if let Some(pass) = gate.enter(accepted.source()) {
                         tokio::spawn(serve(Arc::clone(&way), accepted, acceptor.clone(), pass));
                     }

@@ -1,13 +1,13 @@
 //! A relay in a process of its own, and what it said.
 
-#![allow(dead_code, reason = "each test binary uses its part of this")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part of this")]
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::SocketAddr,
     os::unix::net::UnixStream,
     path::Path,
-    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Condvar, Mutex},
     thread,
     time::{Duration, Instant},
@@ -167,9 +167,17 @@ impl Relay {
         self.child.wait().unwrap();
     }
 
-    /// Its open descriptors.
+    /// Its open descriptors, without the few pipes that its threads keep for the next connection.
     pub fn descriptors(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap().count()
+        self.open_files().len()
+    }
+
+    /// What those are.
+    pub fn open_files(&self) -> Vec<String> {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap().flatten();
+        // One may be closed by now.
+        let kind = open.filter_map(|open| Some(std::fs::read_link(open.path()).ok()?.to_string_lossy().into_owned()));
+        kind.filter(|kind| !kind.starts_with("pipe:")).collect()
     }
 
     /// Its resident memory, in bytes.
@@ -264,7 +272,3 @@ pub fn stories(lines: &[String]) -> Vec<Story> {
     }
     stories
 }
-
-/// Makes sure that a child is ended with its input.
-#[derive(Debug)]
-pub struct Stdin(pub Option<ChildStdin>);
