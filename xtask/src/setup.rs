@@ -3,28 +3,19 @@
 use std::{path::Path, process::Command};
 
 use anyhow::Result;
+use spice_testkit::lab::Peer;
 
 use crate::shell;
 
-/// What each package is for stands in `spice_testkit::lab::Peer`.
-const PACKAGES: &[&str] = &[
-    "qemu-system-x86",
-    "spice-client-gtk",
-    "gir1.2-spiceclientglib-2.0",
-    "python3-gi",
-    "python3-venv", // for the clients that come from the Python package index
-    "openssl",
-    "tcpdump",
-    "tshark",
-    "socat",
-    "haproxy",
-    "sasl2-bin",
-    "libsasl2-modules",
-    "libspice-server-dev",
+/// What tests need beside the peers of the lab.
+const MORE: &[&str] = &[
+    "python3-venv",        // the clients that come from the Python package index
+    "libspice-server-dev", // the reference harness links spice-server
 ];
 
 pub(crate) fn run() -> Result<()> {
-    let missing: Vec<_> = PACKAGES.iter().copied().filter(|name| !installed(name)).collect();
+    let packages = Peer::ALL.iter().flat_map(|peer| peer.packages()).chain(MORE).copied();
+    let missing: Vec<_> = packages.filter(|name| !installed(name)).collect();
     if missing.is_empty() {
         eprintln!("setup: every package is there");
         return Ok(());

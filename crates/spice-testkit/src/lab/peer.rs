@@ -29,6 +29,18 @@ pub enum Peer {
 }
 
 impl Peer {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::Qemu,
+        Self::SpiceGtk,
+        Self::Tcpdump,
+        Self::Tshark,
+        Self::Openssl,
+        Self::Sasl,
+        Self::Haproxy,
+        Self::Socat,
+    ];
+
     /// The Debian packages that bring it.
     pub const fn packages(self) -> &'static [&'static str] {
         match self {
