@@ -1,0 +1,319 @@
+//! `spicewatch probe`: what a SPICE server offers.
+
+mod report;
+
+use crate::dial::{self, Carrier, Target, TlsFacts};
+use clap::ValueEnum;
+use report::{Channel, Report};
+use spice_link::{
+    AuthMechanism, CapsBuf, ChannelType, Connecting, DataHeader, HeaderKind, LinkConnector, LinkErrorCode, LinkMess,
+    LinkReply, LinkUser, Parsed, RefusalForm,
+    caps::{self, common, main as main_caps},
+    ticket::{self, rand_core::OsRng},
+};
+use std::{
+    io::{self, Read, Write},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+/// Ask a SPICE server what it offers: channels, capabilities, authentication, TLS, WebSocket, its name, its latency
+///
+/// Without a password it stops before the ticket: which channels the server answers for and what they can is known then, and nobody is disconnected.
+/// With one it opens a session, which ends the session of whoever is connected, and also says the machine's name and UUID and the list of channels.
+#[derive(clap::Args)]
+#[command(after_help = AFTER, after_long_help = AFTER)]
+pub(crate) struct Args {
+    /// The server, HOST:PORT
+    server: String,
+
+    /// Open a session with this password; a server that asks for none takes any
+    #[arg(long)]
+    password: Option<String>,
+
+    /// The port speaks TLS
+    #[arg(long, conflicts_with = "websocket")]
+    tls: bool,
+
+    /// Everything inside WebSocket
+    #[arg(long)]
+    websocket: bool,
+
+    /// What to print
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+
+    /// Send to a server that is not on this machine
+    #[arg(long)]
+    allow_remote: bool,
+
+    /// How long to wait for an answer, in seconds
+    #[arg(long, default_value_t = 5)]
+    patience: u64,
+}
+
+const AFTER: &str = "\
+Exit code: 0 if the server speaks SPICE, 2 if not, or if it could not be reached.
+
+Examples:
+  spicewatch probe 127.0.0.1:5930
+  spicewatch probe 127.0.0.1:5931 --tls --password sekrit --format json";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// How many ids of each channel type are asked for at most; it ends at the first that is not there.
+const MOST_IDS: u8 = 8;
+/// How many links the latency is taken from.
+const LATENCY_LINKS: usize = 5;
+
+pub(crate) fn run(args: &Args) -> ExitCode {
+    match probe(args) {
+        Ok(report) => {
+            let text = match args.format {
+                Format::Text => report.text(),
+                Format::Json => report.json() + "\n",
+            };
+            // Whoever reads it may have gone: `head`, for one.
+            let _ = io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("spicewatch probe: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn probe(args: &Args) -> Result<Report, String> {
+    let address = dial::resolve(&args.server, args.allow_remote)?;
+    let carrier = match (args.tls, args.websocket) {
+        (true, _) => Carrier::Tls,
+        (_, true) => Carrier::WebSocket,
+        _ => Carrier::Plain,
+    };
+    let target = Target { address, carrier, patience: Duration::from_secs(args.patience.clamp(1, 60)) };
+    let session = if args.password.is_some() { "; one session is opened" } else { "" };
+    eprintln!("probing {address} ({}) with up to {} links{session}", carrier.name(), 11 * usize::from(MOST_IDS) + LATENCY_LINKS);
+    ask(&target, args.password.as_deref()).map_err(|error| format!("{address}: {error}"))
+}
+
+/// What one link without a ticket shows.
+enum Shown {
+    /// The reply's capability words.
+    Reply { common: Vec<u32>, own: Vec<u32>, took: Duration },
+    Refused(LinkErrorCode),
+    /// Closed without a word: no such channel.
+    Absent,
+}
+
+fn ask(target: &Target, password: Option<&str>) -> io::Result<Report> {
+    let mut report = Report { address: target.address.to_string(), carrier: target.carrier.name(), ..Report::default() };
+    report.tls = target.dial()?.tls().map(|facts: TlsFacts| report::Tls::of(&facts));
+    for kind in ChannelType::ALL {
+        let most = if *kind == ChannelType::MAIN { 1 } else { MOST_IDS };
+        for id in 0..most {
+            match first_answer(target, *kind, id)? {
+                Shown::Reply { common, own, took } => {
+                    if *kind == ChannelType::MAIN {
+                        report.common = names(&common, caps::common_name);
+                        report.auth = names(&common, caps::common_name)
+                            .into_iter()
+                            .filter_map(|name| name.strip_prefix("AUTH_").map(str::to_ascii_lowercase))
+                            .filter(|name| name != "selection")
+                            .collect();
+                    }
+                    let capabilities = names(&own, |bit| kind.capability_name(bit));
+                    let milliseconds = took.as_secs_f64() * 1000.0;
+                    report.channels.push(Channel { name: kind.to_string(), id, capabilities, refused: None, milliseconds });
+                }
+                Shown::Refused(code) => {
+                    let refused = Some(code.to_string());
+                    let channel = Channel { name: kind.to_string(), id, refused, ..Channel::default() };
+                    report.channels.push(channel);
+                    // The policy is the type's, and is judged before the id.
+                    break;
+                }
+                Shown::Absent => break,
+            }
+        }
+    }
+    if report.channels.is_empty() {
+        return Err(io::Error::other("no link reply to any channel: this is no SPICE server"));
+    }
+    report.latency = latency(target)?;
+    report.websocket = match target.carrier {
+        Carrier::Plain => Some(Target { carrier: Carrier::WebSocket, ..*target }.dial().is_ok()),
+        Carrier::WebSocket => Some(true),
+        Carrier::Tls => None,
+    };
+    if let Some(password) = password {
+        report.session = Some(session(target, password)?);
+    }
+    Ok(report)
+}
+
+fn names(words: &[u32], name: impl Fn(u32) -> Option<&'static str>) -> Vec<String> {
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let bits = spice_link::Caps::from_le_bytes(&bytes).bits();
+    bits.map(|bit| name(bit).map_or_else(|| format!("bit {bit}"), str::to_owned)).collect()
+}
+
+/// Sends the opening for a channel, reads the answer, and leaves.
+fn first_answer(target: &Target, kind: ChannelType, id: u8) -> io::Result<Shown> {
+    let mut line = target.dial()?;
+    let mut out = [0; 64];
+    let mut link = LinkConnector::new();
+    let len = start(&mut link, kind, id, &mut out)?;
+    let sent = Instant::now();
+    line.write_all(&out[..len])?;
+    line.flush()?;
+    let (mut unread, mut buffer) = (Vec::new(), [0; 1024]);
+    loop {
+        match LinkReply::parse(&unread) {
+            Ok(Parsed::Complete(reply, _)) if reply.error == LinkErrorCode::OK => {
+                let (common, own) = (reply.common_caps.words().collect(), reply.channel_caps.words().collect());
+                return Ok(Shown::Reply { common, own, took: sent.elapsed() });
+            }
+            Ok(Parsed::Complete(reply, _)) => return Ok(Shown::Refused(reply.error)),
+            Ok(Parsed::Need(_)) => {}
+            Err(error) => return Err(io::Error::other(format!("this is no SPICE server: {error}"))),
+        }
+        match line.read(&mut buffer) {
+            Ok(0) => return Ok(Shown::Absent),
+            Ok(len) => unread.extend(&buffer[..len]),
+            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof) => {
+                return Ok(Shown::Absent);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn start(link: &mut LinkConnector, kind: ChannelType, id: u8, out: &mut [u8]) -> io::Result<usize> {
+    let common = CapsBuf::<1>::new().with(common::AUTH_SELECTION).with(common::MINI_HEADER);
+    let own = CapsBuf::<1>::new().with(main_caps::NAME_AND_UUID);
+    let mess = LinkMess {
+        connection_id: 0,
+        channel_type: kind,
+        channel_id: id,
+        common_caps: common.as_caps(),
+        channel_caps: if kind == ChannelType::MAIN { own.as_caps() } else { spice_link::Caps::EMPTY },
+    };
+    link.start(&mess, out).map_err(io::Error::other)
+}
+
+/// From the opening to the reply, milliseconds: the least and the middle of a few links to main. Most of it is the server's
+/// making of an RSA key.
+fn latency(target: &Target) -> io::Result<Option<[f64; 2]>> {
+    let mut times = Vec::new();
+    for _ in 0..LATENCY_LINKS {
+        if let Shown::Reply { took, .. } = first_answer(target, ChannelType::MAIN, 0)? {
+            times.push(took.as_secs_f64() * 1000.0);
+        }
+    }
+    times.sort_unstable_by(f64::total_cmp);
+    Ok(times.first().zip(times.get(times.len() / 2)).map(|(least, middle)| [*least, *middle]))
+}
+
+struct User<'a> {
+    password: &'a str,
+}
+
+impl LinkUser for User<'_> {
+    fn mechanism(&mut self, _: &LinkReply<'_>) -> AuthMechanism {
+        AuthMechanism::SPICE
+    }
+
+    fn ticket(&mut self, pub_key: &[u8; LinkReply::PUB_KEY_LEN], ticket: &mut [u8; 128]) -> bool {
+        ticket::seal(&mut OsRng, pub_key, self.password.as_bytes()).map(|sealed| *ticket = sealed).is_ok()
+    }
+}
+
+/// Opens a session and takes what the server says by itself, and the list of channels.
+fn session(target: &Target, password: &str) -> io::Result<report::Session> {
+    let mut line = target.dial()?;
+    let (mut link, mut user) = (LinkConnector::new(), User { password });
+    let (mut unread, mut buffer, mut out) = (Vec::new(), [0; 4096], [0; LinkConnector::ROOM]);
+    let len = start(&mut link, ChannelType::MAIN, 0, &mut out)?;
+    line.write_all(&out[..len])?;
+    let mut session = report::Session::default();
+    let header = loop {
+        line.flush()?;
+        let turn = link.read(&mut user, &unread, &mut out);
+        unread.drain(..turn.consumed);
+        line.write_all(&out[..turn.written])?;
+        line.flush()?;
+        match turn.outcome {
+            Connecting::Need(_) => match line.read(&mut buffer)? {
+                0 => return Ok(report::Session { refused: Some("closed without a word".to_owned()), ..session }),
+                len => unread.extend(&buffer[..len]),
+            },
+            Connecting::Linked { header, session_id } => {
+                session.connection_id = session_id.map(u32::cast_signed);
+                break header;
+            }
+            Connecting::Refused { code, form } => {
+                let place = if form == RefusalForm::Result { "in the result" } else { "in a reply" };
+                return Ok(report::Session { refused: Some(format!("{code}, {place}")), ..session });
+            }
+            other => return Err(io::Error::other(format!("no session: {other:?}"))),
+        }
+    };
+    attach(&mut line, header, &mut unread, &mut session)?;
+    Ok(session)
+}
+
+/// Message types of the main channel: what it is asked, and what it says.
+const ATTACH_CHANNELS: u16 = 104;
+const CHANNELS_LIST: u16 = 104;
+const NAME: u16 = 113;
+const UUID: u16 = 114;
+
+fn attach(
+    line: &mut dial::Line,
+    header: HeaderKind,
+    unread: &mut Vec<u8>,
+    session: &mut report::Session,
+) -> io::Result<()> {
+    let full = (header == HeaderKind::Full).then_some((1, 0));
+    line.write_all(DataHeader { message_type: ATTACH_CHANNELS, size: 0, full }.encode(&mut [0; 18]))?;
+    line.flush()?;
+    let mut buffer = [0; 65_536];
+    // Name, UUID, pings with 256 kB in one of them, and the list: it comes within a few messages.
+    for _ in 0..64 {
+        let (message, body) = loop {
+            if let Parsed::Complete(message, start) = DataHeader::parse(header, unread) {
+                let end = start + message.size as usize;
+                if message.size > 1 << 22 {
+                    return Err(io::Error::other(format!("expected messages of at most 4 MiB, found {}", message.size)));
+                }
+                if unread.len() >= end {
+                    break (message, unread.drain(..end).skip(start).collect::<Vec<u8>>());
+                }
+            }
+            match line.read(&mut buffer)? {
+                0 => return Ok(()),
+                len => unread.extend(&buffer[..len]),
+            }
+        };
+        match message.message_type {
+            CHANNELS_LIST => {
+                let pairs = body.get(4..).unwrap_or_default().chunks_exact(2);
+                session.channels = pairs.map(|two| format!("{} {}", ChannelType(two[0]), two[1])).collect();
+                return Ok(());
+            }
+            NAME => {
+                let text = body.get(4..).unwrap_or_default();
+                let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
+                session.name = Some(String::from_utf8_lossy(text).into_owned());
+            }
+            UUID => session.uuid = Some(report::uuid(&body)),
+            _ => {}
+        }
+    }
+    Ok(())
+}

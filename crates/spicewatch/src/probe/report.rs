@@ -1,0 +1,133 @@
+//! What a probe has found, as text and as JSON.
+
+use crate::dial::TlsFacts;
+use serde_derive::Serialize;
+use std::fmt::Write;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Report {
+    pub(super) address: String,
+    pub(super) carrier: &'static str,
+    /// What the server says of the link itself.
+    pub(super) common: Vec<String>,
+    pub(super) auth: Vec<String>,
+    pub(super) channels: Vec<Channel>,
+    pub(super) tls: Option<Tls>,
+    /// Whether the port takes WebSocket too; not tried inside TLS.
+    pub(super) websocket: Option<bool>,
+    /// Milliseconds from the opening to the reply: least, middle.
+    pub(super) latency: Option<[f64; 2]>,
+    pub(super) session: Option<Session>,
+}
+
+/// A channel that the server answers for.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Channel {
+    pub(super) name: String,
+    pub(super) id: u8,
+    pub(super) capabilities: Vec<String>,
+    /// Why it is not to be had this way.
+    pub(super) refused: Option<String>,
+    pub(super) milliseconds: f64,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Tls {
+    version: String,
+    cipher: String,
+    subject: String,
+    issuer: String,
+    not_after: String,
+}
+
+/// What only a session shows.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Session {
+    pub(super) refused: Option<String>,
+    /// As QMP shows it.
+    pub(super) connection_id: Option<i32>,
+    pub(super) name: Option<String>,
+    pub(super) uuid: Option<String>,
+    pub(super) channels: Vec<String>,
+}
+
+impl Tls {
+    pub(super) fn of(facts: &TlsFacts) -> Self {
+        let certificate = facts.certificate.as_deref().and_then(|der| X509Certificate::from_der(der).ok());
+        let certificate = certificate.map(|(_, certificate)| certificate);
+        let text = |of: fn(&X509Certificate<'_>) -> String| certificate.as_ref().map_or_else(String::new, of);
+        Self {
+            version: facts.version.clone(),
+            cipher: facts.cipher.clone(),
+            subject: text(|one| one.subject().to_string()),
+            issuer: text(|one| one.issuer().to_string()),
+            not_after: text(|one| one.validity().not_after.to_string()),
+        }
+    }
+}
+
+impl Report {
+    pub(super) fn json(&self) -> String {
+        serde_json::to_string_pretty(self).unwrap_or_default()
+    }
+
+    pub(super) fn text(&self) -> String {
+        let mut out = format!("{} ({})\n", self.address, self.carrier);
+        let list = |words: &[String]| if words.is_empty() { "none".to_owned() } else { words.join(", ") };
+        let _ = writeln!(out, "  link       {}", list(&self.common));
+        let _ = writeln!(out, "  auth       {}", list(&self.auth));
+        if let Some(Tls { version, cipher, subject, issuer, not_after }) = &self.tls {
+            let _ = writeln!(out, "  tls        {version}, {cipher}");
+            // A certificate's names are its maker's: what would upset a terminal is escaped.
+            let (subject, issuer) = (subject.escape_debug(), issuer.escape_debug());
+            let _ = writeln!(out, "             {subject}, by {issuer}, until {not_after}");
+        }
+        if let Some(websocket) = self.websocket {
+            let _ = writeln!(out, "  websocket  {}", if websocket { "yes" } else { "no" });
+        }
+        if let Some([least, middle]) = self.latency {
+            let _ = writeln!(out, "  latency    {least:.1} ms to the link reply at best, {middle:.1} ms in the middle");
+        }
+        for Channel { name, id, capabilities, refused, .. } in &self.channels {
+            let what = refused.as_ref().map_or_else(|| list(capabilities), |why| format!("refused: {why}"));
+            let _ = writeln!(out, "  channel    {name} {id}: {what}");
+        }
+        if let Some(session) = &self.session {
+            session.text(&mut out);
+        }
+        out
+    }
+}
+
+impl Session {
+    fn text(&self, out: &mut String) {
+        if let Some(why) = &self.refused {
+            let _ = writeln!(out, "  session    refused: {why}");
+        }
+        if let Some(id) = self.connection_id {
+            let _ = writeln!(out, "  session    connection-id {id}");
+        }
+        if let Some(name) = &self.name {
+            let _ = writeln!(out, "  name       {}", name.escape_debug());
+        }
+        if let Some(uuid) = &self.uuid {
+            let _ = writeln!(out, "  uuid       {uuid}");
+        }
+        if !self.channels.is_empty() {
+            let _ = writeln!(out, "  listed     {}", self.channels.join(", "));
+        }
+    }
+}
+
+/// Sixteen bytes in the usual form.
+pub(super) fn uuid(bytes: &[u8]) -> String {
+    let mut out = String::new();
+    for (index, byte) in bytes.iter().take(16).enumerate() {
+        if matches!(index, 4 | 6 | 8 | 10) {
+            out.push('-');
+        }
+        let _ = write!(out, "{byte:02x}");
+    }
+    out
+}
