@@ -2,6 +2,9 @@
 //!
 //! One module a command; this file only names them.
 
+mod conformance;
+mod dial;
+mod probe;
 mod read;
 mod relay;
 
@@ -17,11 +20,15 @@ use std::process::ExitCode;
 enum Command {
     Read(read::Args),
     Relay(Box<relay::Args>),
+    Conformance(conformance::Args),
+    Probe(probe::Args),
 }
 
 fn main() -> ExitCode {
     match Command::parse() {
         Command::Read(args) => read::run(args),
         Command::Relay(args) => relay::run(*args),
+        Command::Conformance(args) => conformance::run(&args),
+        Command::Probe(args) => probe::run(&args),
     }
 }
