@@ -2,6 +2,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -198,8 +199,37 @@ async fn a_late_answer_reaches_the_client() {
     lab.clients(0).await;
 }
 
+/// Keeps what is warned of on this thread.
+#[derive(Clone, Default)]
+struct Warnings(Arc<Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Warnings {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::WARN
+    }
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut text = String::new();
+        event.record(&mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+            _ = write!(text, "{field}={value:?} ");
+        });
+        self.0.lock().unwrap().push(text);
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
 #[tokio::test]
 async fn a_client_that_never_reads_slows_nobody_and_is_disconnected() {
+    let warnings = Warnings::default();
+    let _logging = tracing::subscriber::set_default(warnings.clone());
     let event = format!("{{\"event\": \"{}\"}}", "x".repeat(1000));
     let lab = Lab::new(Server::builder(service()).max_behind(100_000).build());
     let (mut stuck, mut quick) = (lab.negotiated().await, lab.negotiated().await);
@@ -211,6 +241,13 @@ async fn a_client_that_never_reads_slows_nobody_and_is_disconnected() {
         assert!(published < 10_000, "the one that doesn't read is still connected");
     }
     assert_eq!(lab.server.clients(), 1);
+    {
+        let warnings = warnings.0.lock().unwrap();
+        let [warning] = warnings.as_slice() else { panic!("{warnings:?}") };
+        let who = format!("client=\"unix:{}", lab.folder.path().join("qmp").display());
+        assert!(warning.contains("fell too far behind") && warning.contains("max_behind=100000"), "{warning}");
+        assert!(warning.contains(&who) && warning.contains(&format!("pid {}", std::process::id())), "{warning}");
+    }
     for _ in 0..1000 {
         lab.server.publish(event.as_bytes());
         assert_eq!(quick.line().await, event);

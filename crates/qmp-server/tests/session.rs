@@ -240,3 +240,31 @@ fn limits_are_told_and_read_past() {
     "#,
     );
 }
+
+/// What is sent after the greeting and the negotiation, and what QEMU 7.2.22 answered when it was asked by hand. It reads a
+/// byte at a time and takes minutes over these, so that they are not in the table.
+#[test]
+fn the_limits_are_those_of_qemu() {
+    let error = |desc: &str| format!("{{\"error\": {{\"class\": \"GenericError\", \"desc\": \"{desc}\"}}}}");
+    let object = error("QMP input must be a JSON object");
+    let value = error("JSON parse error, expecting value");
+    let stray = error("JSON parse error, stray '\\uFFFD'");
+    let array = |ones: usize, end: &str| format!("[{}1{end}", "1,".repeat(ones)).into_bytes();
+    for (input, expected) in [
+        (array((1 << 20) - 1, ""), vec![stray.clone()]),
+        (array(1 << 20, "]"), vec![error("JSON token count limit exceeded"), object, value, stray]),
+        (
+            format!("{{\"execute\":\"{}\"}}", "a".repeat(64 << 20)).into_bytes(),
+            vec![error("JSON token size limit exceeded"), error("JSON parse error, stray '\\\"}\\uFFFD'")],
+        ),
+    ] {
+        let mut session = Session::new(&service(Limits::default()).0);
+        session.receive(b"{'execute': 'qmp_capabilities'}");
+        while session.poll_output().is_some() {}
+        for piece in input.chunks(8192).chain([&b"\xff\n"[..]]) {
+            assert_eq!(session.receive(piece), piece.len());
+        }
+        let output: Vec<u8> = std::iter::from_fn(|| session.poll_output()).flatten().collect();
+        assert_eq!(String::from_utf8(output).unwrap().lines().collect::<Vec<_>>(), expected);
+    }
+}
