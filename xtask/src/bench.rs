@@ -8,6 +8,8 @@ mod figure;
 mod machine;
 mod page;
 mod plot;
+mod program;
+mod read;
 mod record;
 mod table;
 mod targets;
@@ -55,11 +57,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     page::make(&record)
 }
 
+/// Compares instruction counts with the committed ones: a step of `cargo xtask test`.
+pub(crate) fn check() -> Result<()> {
+    check::run(false)
+}
+
 fn measure(part: Part) -> Result<record::Measured> {
     match part {
         Part::Time => bench("time"),
         Part::Memory => bench("memory"),
         Part::Fanout => bench("fanout"),
+        Part::Read => read::measure(),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::shell;
 const MORE: &[&str] = &[
     "python3-venv",        // the clients that come from the Python package index
     "libspice-server-dev", // the reference harness links spice-server
+    "valgrind",            // `cargo xtask bench --check` counts instructions with callgrind
 ];
 
 pub(crate) fn run() -> Result<()> {

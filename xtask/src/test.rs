@@ -4,7 +4,10 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Result, ensure};
 
-use crate::shell::{self, cargo};
+use crate::{
+    bench,
+    shell::{self, cargo},
+};
 
 /// What is published; each must stand alone as a package.
 const PUBLISHED: &[&str] =
@@ -15,14 +18,14 @@ const OURS: &[&str] = &["--workspace", "--exclude", "spicewatch-benches", "--all
 
 #[derive(clap::Args, Default)]
 pub(crate) struct Args {
-    /// Only the tests: no format, lint, doc, feature or package checks.
+    /// Only the tests: no format, lint, doc, feature, package or instruction checks.
     #[arg(long)]
     quick: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let mut failed = Vec::new();
-    let steps: &[fn() -> Result<()>] = &[format, lint, docs, features, packages];
+    let steps: &[fn() -> Result<()>] = &[format, lint, docs, features, packages, bench::check];
     // One that fails hides no other.
     for step in steps.iter().filter(|_| !args.quick).chain([&(tests as fn() -> Result<()>)]) {
         failed.extend(step().err());

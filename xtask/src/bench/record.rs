@@ -26,16 +26,19 @@ pub(crate) enum Part {
     Memory,
     /// Events to a thousand QMP clients.
     Fanout,
+    /// `spicewatch read` beside tshark.
+    Read,
 }
 
 impl Part {
-    pub(crate) const ALL: [Self; 3] = [Self::Time, Self::Memory, Self::Fanout];
+    pub(crate) const ALL: [Self; 4] = [Self::Time, Self::Memory, Self::Fanout, Self::Read];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Time => "time",
             Self::Memory => "memory",
             Self::Fanout => "fanout",
+            Self::Read => "read",
         }
     }
 }

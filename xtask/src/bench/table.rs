@@ -59,14 +59,8 @@ impl fmt::Display for Table {
 
 /// All rows of a record, one table each.
 pub(crate) fn everything(record: &Record) -> String {
-    let mut names: Vec<&str> = Vec::new();
-    for figure in record.figures() {
-        if !names.contains(&figure.row.as_str()) {
-            names.push(&figure.row);
-        }
-    }
     let mut out = String::new();
-    for name in names {
+    for name in distinct(record.figures().map(|figure| figure.row.as_str())) {
         let _ = writeln!(out, "{name}\n\n{}", row(record, name));
     }
     for part in record.parts.iter().filter(|part| !part.missing.is_empty()) {
@@ -75,55 +69,51 @@ pub(crate) fn everything(record: &Record) -> String {
     out
 }
 
-/// One row of a record: a line for each who and how many, a column for each what.
+/// One row of a record: a line for each who and how many; for each what a column, and how many times ours it is where others
+/// did it too.
 pub(crate) fn row(record: &Record, name: &str) -> Table {
     let figures: Vec<&Figure> = record.figures().filter(|figure| figure.row == name).collect();
-    let mut whats: Vec<&str> = Vec::new();
-    let mut lines: Vec<(&str, Option<u64>)> = Vec::new();
-    for figure in &figures {
-        if !whats.contains(&figure.what.as_str()) {
-            whats.push(&figure.what);
-        }
-        if !lines.contains(&(&figure.who, figure.at)) {
-            lines.push((&figure.who, figure.at));
-        }
-    }
-    let varies = figures.iter().any(|figure| figure.at.is_some());
-    let compared = figures.iter().filter(|figure| figure.ratio.is_some()).count() > 1;
+    let whats = distinct(figures.iter().map(|figure| figure.what.as_str()));
+    let lines = distinct(figures.iter().map(|figure| (figure.who.as_str(), figure.at)));
+    let varies = lines.iter().any(|(_, at)| at.is_some());
+    let compared =
+        |what: &str| figures.iter().filter(|figure| figure.what == what && figure.ratio.is_some()).count() > 1;
     let mut heads = vec!["who"];
     if varies {
         heads.push("how many");
     }
-    let labels = heads.len();
-    heads.push(whats.first().copied().unwrap_or_default());
-    if compared {
-        heads.extend(["middle 80 %", "times ours"]);
+    for what in &whats {
+        heads.push(what);
+        if compared(what) {
+            heads.push("times ours");
+        }
     }
-    heads.extend(whats.iter().skip(1));
-    let mut table = Table::new(&heads, &right(labels.min(1)..heads.len()));
+    let mut table = Table::new(&heads, &right(1..heads.len()));
     for (who, at) in lines {
-        let find =
-            |what: &str| figures.iter().find(|figure| figure.who == who && figure.at == at && figure.what == what);
         let mut cells = vec![who.to_owned()];
         if varies {
             cells.push(at.map(thousands).unwrap_or_default());
         }
-        for (i, what) in whats.iter().enumerate() {
-            let figure = find(what);
+        for what in &whats {
+            let figure = figures.iter().find(|figure| figure.who == who && figure.at == at && figure.what == *what);
             cells.push(figure.map(|figure| figure.show()).unwrap_or_default());
-            if i == 0 && compared {
-                let spread = figure.and_then(|figure| Some((figure.spread?, &figure.unit)));
-                cells.push(
-                    spread
-                        .map(|([low, high], unit)| format!("{} … {}", show(low, unit), show(high, unit)))
-                        .unwrap_or_default(),
-                );
+            if compared(what) {
                 cells.push(figure.and_then(|figure| figure.ratio).map(|ratio| show(ratio, "")).unwrap_or_default());
             }
         }
         table.row(cells);
     }
     table
+}
+
+fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
+    let mut distinct = Vec::new();
+    for item in items {
+        if !distinct.contains(&item) {
+            distinct.push(item);
+        }
+    }
+    distinct
 }
 
 /// `1000000` as `1 000 000`.

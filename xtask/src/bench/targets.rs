@@ -19,11 +19,13 @@ struct Target {
 enum Goal {
     /// So much at most, in the figure's own unit.
     AtMost(f64),
+    /// So much at least.
+    AtLeast(f64),
     /// The peer's figure is at least so many times ours.
     TimesLess(&'static str, f64),
 }
 
-use Goal::{AtMost, TimesLess};
+use Goal::{AtLeast, AtMost, TimesLess};
 
 const fn target(work: &'static str, row: &'static str, who: &'static str, what: &'static str, goal: Goal) -> Target {
     Target { work, row, who, what, at: None, goal }
@@ -57,7 +59,20 @@ const TARGETS: &[Target] = &[
         at: MILLION,
         goal: AtMost(300.0),
     },
+    read("read a capture of 1 GB", "CPU time", TimesLess("tshark", 50.0)),
+    read("", "throughput", AtLeast(1.5e9)),
+    target("10 000 events to 1 000 QMP clients", FANOUT, "qmp-server", "events lost", AtMost(0.0)),
+    target("", FANOUT, "qmp-server", BURST, TimesLess("write(2) for each client", 1.0)),
+    target("", FANOUT, "qmp-server", "time for an event, one by one", TimesLess("write(2) for each client", 1.0)),
 ];
+
+const FANOUT: &str = "events to a thousand QMP clients";
+const BURST: &str = "time for an event, in a burst of 10 000";
+
+/// A target for the capture of a gigabyte.
+const fn read(work: &'static str, what: &'static str, goal: Goal) -> Target {
+    Target { work, row: "read a large capture", who: "spicewatch", what, at: Some(1_000_000_000), goal }
+}
 
 /// Each target beside what the record says.
 pub(crate) fn table(record: &Record) -> String {
@@ -70,6 +85,7 @@ pub(crate) fn table(record: &Record) -> String {
         let unit = ours.map(|figure| figure.unit.as_str()).unwrap_or_default();
         let (peer, ratio, target, met) = match goal {
             AtMost(most) => (None, None, format!("≤ {}", show(*most, unit)), ours.map(|ours| ours.value <= *most)),
+            AtLeast(least) => (None, None, format!("≥ {}", show(*least, unit)), ours.map(|ours| ours.value >= *least)),
             TimesLess(peer, times) => {
                 let peer = record.find(row, peer, what, *at);
                 let ratio = peer.and_then(|peer| peer.ratio.or(Some(peer.value / ours?.value)));

@@ -1,0 +1,119 @@
+//! `spicewatch read` and tshark on the same captures, from ten megabytes to ten gigabytes, by turns and from the page cache.
+
+use std::{
+    env,
+    fs::{self, File},
+    io::BufWriter,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use spice_testkit::captures;
+
+use super::{
+    figure::{Figure, short},
+    machine,
+    program::{self, Run},
+    record::Measured,
+};
+use crate::{multiply, shell};
+
+const ROW: &str = "read a large capture";
+/// A session as it went over the wire, pictures and all; the large captures are this one again and again.
+const CAPTURE: &str = "quit";
+/// How many bytes, how often ours runs, and how often tshark does: for the largest it would hold gigabytes.
+const SIZES: [(u64, usize, usize); 4] =
+    [(10_000_000, 21, 3), (100_000_000, 11, 3), (1_000_000_000, 5, 3), (10_000_000_000, 3, 0)];
+
+/// Measures all sizes.
+pub(crate) fn measure() -> Result<Measured> {
+    shell::run(&mut shell::cargo(&["build", "--release", "--quiet", "-p", "spicewatch"]))?;
+    let is_there = machine::output("tshark", &["--version"]).is_ok();
+    let capture = captures::load(CAPTURE).with_context(|| format!("no capture {CAPTURE}"))?;
+    let port = *capture.manifest.ports.first().context("the capture has no plain port")?;
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("large.pcap");
+    let mut figures = Vec::new();
+    for (size, our_runs, their_runs) in SIZES {
+        eprintln!("bench: a capture of {size} bytes");
+        let mut out = BufWriter::with_capacity(1 << 20, File::create(&path)?);
+        let (bytes, _) = multiply::multiply(&capture.bytes()?, port, size, &mut out)?;
+        drop(out);
+        // What was just written goes to the disk first, so that it is not in anyone's way.
+        shell::run(&mut Command::new("sync"))?;
+        let their_runs = if is_there { their_runs } else { 0 };
+        let mut ours =
+            Side { who: "spicewatch", lines: program::lines(&mut spicewatch(&path, port))?, runs: Vec::new() };
+        let mut theirs = Side { who: "tshark", lines: 0, runs: Vec::new() };
+        for turn in 0..our_runs {
+            ours.runs.push(program::measure(&mut spicewatch(&path, port))?);
+            if turn < their_runs {
+                theirs.runs.push(program::measure(&mut tshark(&path, port))?);
+            }
+        }
+        if their_runs > 0 {
+            theirs.lines = program::lines(&mut tshark(&path, port))?;
+        }
+        let ours = ours.figures(size, bytes, &[]);
+        let theirs = theirs.figures(size, bytes, &ours);
+        figures.extend(ours.into_iter().chain(theirs));
+        fs::remove_file(&path)?;
+    }
+    Ok(Measured { figures, missing: if is_there { Vec::new() } else { vec!["tshark".to_owned()] } })
+}
+
+fn spicewatch(path: &Path, port: u16) -> Command {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| shell::root().join("target"), PathBuf::from);
+    let mut command = Command::new(target.join("release/spicewatch"));
+    command.args(["read", "--port", &port.to_string()]).arg(path);
+    command
+}
+
+/// Its SPICE dissector, and a filter that prints what it dissected.
+fn tshark(path: &Path, port: u16) -> Command {
+    let mut command = Command::new("tshark");
+    command.args(["-d", &format!("tcp.port=={port},spice"), "-Y", "spice", "-r"]).arg(path);
+    command
+}
+
+/// One program's runs on one capture.
+struct Side {
+    who: &'static str,
+    lines: usize,
+    runs: Vec<Run>,
+}
+
+impl Side {
+    /// Times, with how many times ours they are, then what follows from them; nothing for who did not run.
+    #[allow(clippy::cast_precision_loss, reason = "far below 2⁵²")]
+    fn figures(&self, size: u64, bytes: u64, ours: &[Figure]) -> Vec<Figure> {
+        // The fastest run is the one that the rest of the machine disturbed least.
+        let least = |time: fn(&Run) -> Duration| self.runs.iter().map(time).min();
+        let Some((elapsed, cpu)) = least(|run| run.elapsed).zip(least(|run| run.cpu)) else { return Vec::new() };
+        let peak = self.runs.iter().map(|run| run.peak_kb).max().unwrap_or_default() as f64 * 1024.0;
+        let figure = |what: &str, unit: &str, value: f64| Figure {
+            row: ROW.to_owned(),
+            who: self.who.to_owned(),
+            what: what.to_owned(),
+            unit: unit.to_owned(),
+            at: Some(size),
+            value: short(value),
+            spread: None,
+            ratio: None,
+        };
+        let timed = |what: &str, time: Duration| {
+            let figure = figure(what, "ns", time.as_nanos() as f64);
+            let ours = ours.iter().find(|ours| ours.what == what);
+            Figure { ratio: Some(short(ours.map_or(1.0, |ours| figure.value / ours.value))), ..figure }
+        };
+        vec![
+            timed("CPU time", cpu),
+            timed("time", elapsed),
+            figure("throughput", "B/s", bytes as f64 / elapsed.as_secs_f64()),
+            figure("peak memory", "B", peak),
+            figure("lines printed", "", self.lines as f64),
+        ]
+    }
+}
