@@ -3,7 +3,6 @@
 //! One module a chore; this file only names them. A new chore is a module with `run`, a variant and an arm.
 
 mod bench;
-mod bench_read;
 mod codegen;
 mod differential;
 mod fuzz;
@@ -31,8 +30,6 @@ enum Task {
     Ci,
     /// Measure everything beside the peers and write the record; or, with --check, compare instruction counts.
     Bench(bench::Args),
-    /// `spicewatch read` and tshark on the same large capture, in one run.
-    BenchRead(bench_read::Args),
     /// Generated conversations against the real spice-server, in a process of its own (needs libspice-server-dev).
     Differential(differential::Args),
     /// Seeds, dictionaries, runs, and the check that a missing bound is found.
@@ -53,7 +50,6 @@ fn main() -> anyhow::Result<()> {
         Task::Test(args) => test::run(&args),
         Task::Ci => setup::run().and_then(|()| test::run(&test::Args::default())),
         Task::Bench(args) => bench::run(&args),
-        Task::BenchRead(args) => bench_read::run(&args),
         Task::Codegen(args) => codegen::run(&args),
         Task::Differential(args) => differential::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
