@@ -6,7 +6,7 @@
 use std::{fmt, fs, path::Path, path::PathBuf, time::Duration};
 
 use clap::ValueEnum;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserializer, de};
 use serde_derive::Deserialize;
 
 use super::{endpoint::Endpoint, proxy_protocol::Network};
@@ -197,20 +197,20 @@ fn seconds(configured: Option<u64>, default: u64) -> Option<Duration> {
 }
 
 /// `"a"` or `["a", "b"]`.
-fn one_or_many<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+fn one_or_many<'de, D: Deserializer<'de>, T: de::Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     struct Visitor<T>(std::marker::PhantomData<T>);
-    impl<'de, T: Deserialize<'de>> serde::de::Visitor<'de> for Visitor<T> {
+    impl<'de, T: de::Deserialize<'de>> de::Visitor<'de> for Visitor<T> {
         type Value = Vec<T>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("a string or an array of strings")
         }
 
-        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Vec<T>, E> {
-            T::deserialize(serde::de::value::StrDeserializer::new(text)).map(|one| vec![one])
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Vec<T>, E> {
+            T::deserialize(de::value::StrDeserializer::new(text)).map(|one| vec![one])
         }
 
-        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut many: A) -> Result<Vec<T>, A::Error> {
+        fn visit_seq<A: de::SeqAccess<'de>>(self, mut many: A) -> Result<Vec<T>, A::Error> {
             let mut all = Vec::new();
             while let Some(one) = many.next_element()? {
                 all.push(one);
