@@ -14,6 +14,7 @@ pub const MAX_CLIENT: usize = 8192;
 /// Bytes of the server that are kept meanwhile: the answer to a WebSocket request, or the greeting of a protocol where the server speaks first.
 pub const MAX_SERVER: usize = 4096;
 
+const REQUEST: &[u8] = b"GET ";
 /// `SPICE_MAGIC`
 const MAGIC: &[u8; 4] = b"REDQ";
 /// magic 4 + major 4 + minor 4 + size 4
@@ -78,8 +79,18 @@ fn starts_with(bytes: &[u8], what: &[u8]) -> Verdict {
     }
 }
 
+/// Whether an HTTP request's head ends in here.
+pub(crate) fn ends_head(bytes: &[u8]) -> bool {
+    bytes.windows(4).any(|w| w == b"\r\n\r\n")
+}
+
+/// Whether these begin an HTTP request that may be one for WebSocket.
+pub(crate) fn may_be_request(client: &[u8]) -> bool {
+    client.starts_with(REQUEST)
+}
+
 fn web_socket(client: &[u8]) -> Verdict {
-    match starts_with(client, b"GET ") {
+    match starts_with(client, REQUEST) {
         Verdict::Spice => {}
         verdict => return verdict,
     }
@@ -143,7 +154,7 @@ mod tests {
 
     const HEADER_26: &[u8] = b"REDQ\x02\0\0\0\x02\0\0\0\x1a\0\0\0";
     const REPLY_186: &[u8] = b"REDQ\x02\0\0\0\x02\0\0\0\xba\0\0\0";
-    const REQUEST: &str =
+    const UPGRADE: &str =
         "GET /spice HTTP/1.1\r\nHost: vm\r\nsec-websocket-KEY: dGhl\r\nSec-WebSocket-Protocol: binary\r\n\r\n";
 
     #[track_caller]
@@ -178,10 +189,10 @@ mod tests {
 
     #[test]
     fn web_sockets_are_looked_into() {
-        let frame = |head: &[u8], payload: &[u8]| [REQUEST.as_bytes(), head, payload].concat();
+        let frame = |head: &[u8], payload: &[u8]| [UPGRADE.as_bytes(), head, payload].concat();
         check(b"GE", Verdict::More);
         check(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", Verdict::Other);
-        check(REQUEST.as_bytes(), Verdict::More);
+        check(UPGRADE.as_bytes(), Verdict::More);
         check(&frame(&[0x82, 16], HEADER_26), Verdict::Spice);
         check(&frame(&[0x82, 0x90, 1, 2, 3, 4], &[b'R' ^ 1, b'E' ^ 2, b'D' ^ 3]), Verdict::More);
         check(&frame(&[0x82, 0x90, 1, 2, 3, 4], &[b'R' ^ 1, b'E' ^ 2, b'D' ^ 3, b'Q' ^ 4]), Verdict::Spice);

@@ -33,6 +33,8 @@ pub(crate) struct Held {
     expected: bool,
     client: Vec<u8>,
     server: Vec<u8>,
+    /// An empty line was among the client's bytes.
+    head_is_whole: bool,
     pieces: Vec<Piece>,
 }
 
@@ -141,31 +143,21 @@ impl Spice {
             Side::Client => (&mut held.client, MAX_CLIENT),
             Side::Server => (&mut held.server, MAX_SERVER),
         };
-        let room = max.saturating_sub(bytes.len());
-        if from == Side::Server && data.len() > room {
+        if bytes.len() + data.len() > max || self.held > MAX_HELD {
             return Verdict::Other;
         }
-        let verdict = match from {
-            // What lies behind the limit is passed on too if the verdict falls within it: that is the common case, at the first segment.
-            Side::Client => {
-                bytes.extend_from_slice(data);
-                self.held += data.len();
-                let judged = &bytes[..bytes.len().min(max)];
-                match (held.kind, held.connection.from_start) {
-                    (Kind::Tls, _) => recognise::judge_tls(judged),
-                    (Kind::Plain, true) => recognise::judge(judged),
-                    (Kind::Plain, false) => recognise::judge_midstream(judged),
-                }
-            }
-            Side::Server => {
-                bytes.extend_from_slice(data);
-                self.held += data.len();
-                Verdict::More
-            }
-        };
+        let old = bytes.len();
+        bytes.extend_from_slice(data);
+        self.held += data.len();
         held.pieces.push(Piece { at, from, len: data.len() });
-        let full = held.client.len() >= MAX_CLIENT || self.held > MAX_HELD;
-        if verdict == Verdict::More && full { Verdict::Other } else { verdict }
+        if from == Side::Client && !held.head_is_whole {
+            // Where it is a request, nothing can be said before its end: so it is not looked through again for each segment.
+            held.head_is_whole = recognise::ends_head(&held.client[old.saturating_sub(3)..]);
+            if recognise::may_be_request(&held.client) && !held.head_is_whole {
+                return Verdict::More;
+            }
+        }
+        held.judge(from, &[])
     }
 
     /// It is SPICE: all that was held happens now, at its own time.
@@ -197,6 +189,19 @@ impl Spice {
 }
 
 impl Held {
+    /// What the client's bytes say, `more` of which were not added yet; the server's say nothing.
+    fn judge(&self, from: Side, more: &[u8]) -> Verdict {
+        if from == Side::Server {
+            return Verdict::More;
+        }
+        let client = if self.client.is_empty() { more } else { &self.client[..] };
+        match (self.kind, self.connection.from_start) {
+            (Kind::Tls, _) => recognise::judge_tls(client),
+            (Kind::Plain, true) => recognise::judge(client),
+            (Kind::Plain, false) => recognise::judge_midstream(client),
+        }
+    }
+
     fn len(&self) -> usize {
         self.client.len() + self.server.len()
     }
@@ -226,7 +231,9 @@ impl Handler for Spice {
             return self.interest(flow);
         }
         let (client, server, pieces) = (Vec::new(), Vec::new(), Vec::new());
-        *state = Follow::Undecided(Box::new(Held { connection: *connection, kind, expected, client, server, pieces }));
+        let (connection, head_is_whole) = (*connection, false);
+        *state =
+            Follow::Undecided(Box::new(Held { connection, kind, expected, client, server, head_is_whole, pieces }));
         Interest::Bytes
     }
 
@@ -236,6 +243,15 @@ impl Handler for Spice {
             Follow::Spice(flow) => {
                 self.input(at, *flow, Input::Bytes { from, data });
                 self.interest(*flow)
+            }
+            Follow::Undecided(held) if held.pieces.is_empty() && held.judge(from, data) == Verdict::Spice => {
+                // The common case: the first segment tells, and needs no copy.
+                let flow = self.open(&held.connection, held.kind);
+                *state = Follow::Spice(flow);
+                if self.tracker.wants(flow) {
+                    self.input(at, flow, Input::Bytes { from, data });
+                }
+                self.interest(flow)
             }
             Follow::Undecided(held) => match self.hold(held, at, from, data) {
                 Verdict::More => Interest::Bytes,

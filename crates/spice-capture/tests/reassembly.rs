@@ -1,5 +1,7 @@
 //! TCP reassembly against what was really sent: two random streams, cut, doubled, shuffled and lost as a network and a capture do it.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 mod support;
 
 use proptest::prelude::*;

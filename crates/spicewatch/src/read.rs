@@ -105,7 +105,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
         Err(error) => return fail(&name, &error),
     };
     let mut report = Report::new(&name, input.size(), args.anomalies);
-    let mut config = config(&args);
+    let mut config = config(args);
     if !config.dual_stack {
         config.dual_stack_ports = input.head().map_or_else(|_| Vec::new(), |head| dual_stack_ports(&head));
     }
@@ -126,10 +126,10 @@ pub(crate) fn run(args: Args) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn config(args: &Args) -> Config {
+fn config(args: Args) -> Config {
     let mut config = Config::new();
-    config.ports.clone_from(&args.ports);
-    config.tls_ports.clone_from(&args.tls_ports);
+    config.ports = args.ports;
+    config.tls_ports = args.tls_ports;
     config.dual_stack = args.dual_stack;
     match args.auth {
         Some(AuthArg::Spice) => config.auth(Auth::Spice),

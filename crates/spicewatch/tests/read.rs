@@ -1,5 +1,7 @@
 //! `spicewatch read` as a person or a script meets it: exit codes, and what goes to which stream.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},

@@ -62,7 +62,7 @@ impl Section {
         }
         let length = u32_at(input, 4, self.big_endian);
         let known = matches!(kind, SECTION_HEADER | INTERFACE | PACKET | SIMPLE_PACKET | ENHANCED_PACKET);
-        if length % 4 != 0 || (length as usize) < HEAD + TAIL || (known && length > MAX_BLOCK) {
+        if !length.is_multiple_of(4) || (length as usize) < HEAD + TAIL || (known && length > MAX_BLOCK) {
             return Err(Error::Block { offset, kind, length });
         }
         if length > MAX_BLOCK {

@@ -37,6 +37,7 @@ pub(super) enum Stage {
 }
 
 /// One direction.
+#[expect(clippy::struct_excessive_bools, reason = "facts that come in any combination")]
 #[derive(Debug, Default)]
 pub(super) struct Direction {
     /// The initial sequence number, where `known`; it may be guessed from an acknowledgement.

@@ -325,9 +325,7 @@ impl<S: Default> Flow<S> {
             return false;
         }
         let server = &mut self.directions[1 - client];
-        if !server.known {
-            server.guess(theirs);
-        } else if server.guessed && distance(theirs, server.next) > 0 {
+        if !server.known || (server.guessed && distance(theirs, server.next) > 0) {
             server.guess(theirs);
         }
         near(server.isn, theirs)

@@ -49,8 +49,8 @@ impl Handler for Scribe {
 
 fn side(side: Side) -> &'static str {
     match side {
-        Side::Client => "C",
-        Side::Server => "S",
+        Client => "C",
+        Server => "S",
     }
 }
 

@@ -1,6 +1,6 @@
 //! Packets and files made by hand, byte by byte: what the crate reads, written without it.
 
-#![allow(dead_code, unreachable_pub)] // each test binary uses its part
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test binary uses its part")]
 
 use spice_capture::{Capture, Config, Counters, Output, link::LinkType};
 use std::net::{IpAddr, SocketAddr};

@@ -1,0 +1,32 @@
+//! The events of a capture, one a line: `cargo run --example events -- FILE [PORT ...]`
+//!
+//! With ports, all that is sent to them is taken for SPICE; without, connections are recognised by their first bytes.
+
+use spice_capture::{Capture, Config, Output};
+use std::{error::Error, fs::File, io::Write};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut args = std::env::args().skip(1);
+    let path = args.next().ok_or("expected a capture file")?;
+    let mut config = Config::new();
+    for port in args {
+        config = config.port(port.parse()?);
+    }
+    let mut out = std::io::stdout().lock();
+    let mut line = Vec::new();
+    let mut written = Ok(());
+    let counters = Capture::new(config).read(File::open(path)?, |output| match output {
+        Output::Event(event) if written.is_ok() => {
+            line.clear();
+            event.write_to(&mut line);
+            line.push(b'\n');
+            written = out.write_all(&line);
+        }
+        Output::Event(_) => {}
+        Output::Anomaly(anomaly) => eprintln!("{anomaly}"),
+        Output::Notice(notice) => eprintln!("{notice}"),
+    })?;
+    written?;
+    eprintln!("{} packets, {} connections, {} events", counters.packets, counters.connections, counters.events);
+    Ok(())
+}
