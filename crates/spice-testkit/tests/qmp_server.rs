@@ -53,8 +53,62 @@ const PIECES: &[&[u8]] = &[
     b"'12345678901234567890123456789012345678901234'",
 ];
 
+const SCALARS: &[&str] = &[
+    "null",
+    "true",
+    "false",
+    "0",
+    "-0",
+    "1.5",
+    "0.1",
+    "1e999",
+    "-1e999",
+    "18446744073709551616",
+    "-9223372036854775808",
+    "''",
+    "'\u{e9}\u{1f600}'",
+    r"'\ud83d\ude00'",
+    r"'\u0000\b\''",
+    r"'\ud800'",
+    r"'\uffff'",
+    r"'\q'",
+    "nil",
+    "01",
+    "%s",
+];
+
+fn value() -> impl Strategy<Value = String> {
+    prop::sample::select(SCALARS).prop_map(str::to_owned).prop_recursive(5, 20, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(|items| format!("[{}]", items.join(","))),
+            prop::collection::vec((prop::sample::select(&["a", "b", "id", "a"]), inner), 0..4).prop_map(|members| {
+                let members: Vec<String> = members.iter().map(|(key, value)| format!("'{key}': {value}")).collect();
+                format!("{{{}}}", members.join(", "))
+            }),
+        ]
+    })
+}
+
+/// A command with an id and an argument, both of any kind.
+fn command() -> impl Strategy<Value = Vec<u8>> {
+    let execute = prop::sample::select(&["execute", "exec-oob"]);
+    let name = prop::sample::select(&["e", "n", "w", "wo", "at-once", "query-version", "nope"]);
+    (execute, name, value(), value()).prop_map(|(execute, name, id, argument)| {
+        format!("{{'{execute}':'{name}','arguments':{{'n':{argument}}},'id':{id}}}").into_bytes()
+    })
+}
+
+/// Commands, with pieces between them and a byte changed here and there.
 fn text() -> impl Strategy<Value = Vec<u8>> {
-    prop::collection::vec(prop::sample::select(PIECES), 0..24).prop_map(|pieces| pieces.concat())
+    let piece = prop_oneof![
+        3 => command(),
+        2 => prop::sample::select(PIECES).prop_map(<[u8]>::to_vec),
+        1 => (command(), any::<prop::sample::Index>(), any::<u8>()).prop_map(|(mut command, at, byte)| {
+            *at.get_mut(&mut command) = byte;
+            command
+        }),
+    ];
+    prop::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
 }
 
 proptest! {

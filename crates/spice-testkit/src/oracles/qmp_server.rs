@@ -8,6 +8,9 @@ use qmp_server::{Command, Limits, Object, Reply, Responder, Service, Session, Ve
 /// Bytes of a client: the session never panics, answers in lines that are JSON, and answers the same however the bytes are cut.
 ///
 /// Commands that answer later are among what it can call; they answer when the session would read no further, and at the end.
+///
+/// # Panics
+/// Where the session doesn't keep to that.
 pub fn qmp_server_session(input: &[u8]) {
     let mut narrow = Limits::default();
     (narrow.token_bytes, narrow.tokens, narrow.nesting, narrow.queue) = (48, 12, 4, 2);
@@ -54,7 +57,9 @@ fn answer(session: &mut Session, waiting: &Mutex<Vec<Responder>>) {
         if held.is_empty() {
             return;
         }
-        held.into_iter().for_each(|responder| responder.answer(Ok(Object::new().with("late", true).into())));
+        for responder in held {
+            responder.answer(Ok(Object::new().with("late", true).into()));
+        }
         session.take_answers();
     }
 }
@@ -94,10 +99,10 @@ fn is_json(mut text: &[u8]) -> bool {
         text = text.trim_ascii_start();
         match text.first() {
             Some(b'[') if text[1..].trim_ascii_start().first() == Some(&b']') => {
-                text = &text[1..].trim_ascii_start()[1..]
+                text = &text[1..].trim_ascii_start()[1..];
             }
             Some(b'{') if text[1..].trim_ascii_start().first() == Some(&b'}') => {
-                text = &text[1..].trim_ascii_start()[1..]
+                text = &text[1..].trim_ascii_start()[1..];
             }
             Some(b'[') => {
                 open.push(b']');
@@ -164,8 +169,8 @@ fn string(text: &[u8]) -> Option<&[u8]> {
         rest = match rest {
             [b'"', rest @ ..] => return Some(rest),
             [b'\\', b'u', rest @ ..] if rest.len() >= 4 && rest[..4].iter().all(u8::is_ascii_hexdigit) => &rest[4..],
-            [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', rest @ ..] => rest,
-            [0x20..=0x5B | 0x5D..=0x7E, rest @ ..] => rest,
+            [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', rest @ ..]
+            | [0x20..=0x5B | 0x5D..=0x7E, rest @ ..] => rest,
             _ => return None,
         };
     }
