@@ -9,14 +9,14 @@
 
 use std::{
     env,
-    io::{self, Read, Write},
+    io::{self, ErrorKind, Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
     thread,
 };
 
 use spice_link::{
-    Accepting, Asked, Caps, ChannelType, DataHeader, HeaderKind, Join, LinkAcceptor, LinkErrorCode, LinkHost, LinkReply,
-    Linked, Parsed,
+    Accepting, Asked, Caps, ChannelType, DataHeader, HeaderKind, Join, LinkAcceptor, LinkErrorCode, LinkHost,
+    LinkReply, Linked, Parsed,
     ticket::{TicketKey, rand_core::OsRng, rand_core::RngCore},
 };
 
@@ -31,8 +31,10 @@ fn main() -> io::Result<()> {
         thread::spawn(move || {
             let peer = stream.peer_addr().map_or_else(|error| error.to_string(), |peer| peer.to_string());
             println!("{peer} CONNECTED");
-            if let Err(error) = serve(stream, &peer, password) {
-                println!("{peer} {error}");
+            match serve(stream, &peer, password) {
+                // A client that leaves with messages unread resets the connection: its way of closing.
+                Err(error) if error.kind() != ErrorKind::ConnectionReset => println!("{peer} {error}"),
+                _ => {}
             }
             println!("{peer} DISCONNECTED");
         });
@@ -88,11 +90,18 @@ fn serve(mut stream: TcpStream, peer: &str, password: String) -> io::Result<()> 
             Accepting::Linked(linked) => {
                 let (asked, id) = (linked.asked, linked.session_id.unwrap_or(linked.asked.connection_id));
                 // QMP shows the id as a signed number.
-                println!("{peer} INITIALIZED {} {} of session {}", asked.channel_type, asked.channel_id, id.cast_signed());
+                println!(
+                    "{peer} INITIALIZED {} {} of session {}",
+                    asked.channel_type,
+                    asked.channel_id,
+                    id.cast_signed()
+                );
                 return session(stream, linked, unread);
             }
             Accepting::Close(why) => return Err(io::Error::other(format!("refused: {why:?}"))),
-            Accepting::Room(n) => return Err(io::Error::other(format!("expected an answer of at most 1 KiB, it has {n}"))),
+            Accepting::Room(n) => {
+                return Err(io::Error::other(format!("expected an answer of at most 1 KiB, it has {n}")));
+            }
         }
     }
 }
