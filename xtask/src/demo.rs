@@ -41,7 +41,7 @@ pub(crate) fn run() -> Result<()> {
         vm.versions()?.join(", "),
         relay.port
     );
-    println!("{:COLUMN$}{}", "QEMU says", "the relay says");
+    println!("{:COLUMN$}the relay says", "QEMU says");
 
     let sides = [vm.events(), &relay.events];
     let screenshot = folder.join("screenshot.ppm");
@@ -113,14 +113,12 @@ impl Relay {
         });
         let port = port.recv_timeout(PATIENCE);
         let events = port.is_ok().then(|| UnixStream::connect(&socket).and_then(EventLog::record));
-        match (port, events) {
-            (Ok(port), Some(Ok(events))) => Ok(Self { child, port: port.parse()?, events, log, _scratch: scratch }),
-            _ => {
-                let _ = child.kill();
-                let _ = child.wait();
-                bail!("the relay does not start: {:?}", log.lock().unwrap_or_else(PoisonError::into_inner))
-            }
+        if let (Ok(port), Some(Ok(events))) = (port, events) {
+            return Ok(Self { child, port: port.parse()?, events, log, _scratch: scratch });
         }
+        let _ = child.kill();
+        let _ = child.wait();
+        bail!("the relay does not start: {:?}", log.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Which port of the relay's own each client was connected on with: the client's, then the relay's.

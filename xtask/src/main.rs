@@ -4,9 +4,10 @@
 
 mod bench;
 mod codegen;
+mod demo;
 mod differential;
 mod fuzz;
-mod demo;
+mod load;
 mod multiply;
 mod qmp_table;
 mod record;
@@ -22,6 +23,8 @@ use clap::Parser;
 enum Task {
     /// Boot a real QEMU, put the relay in front, connect real clients: what both say, side by side.
     Demo,
+    /// The relay beside HAProxy and others, by turns in one run: set-up, memory, throughput, latency.
+    Load(load::Args),
     /// Install the Debian packages of the real peers (as root on Debian; otherwise print the line that does).
     Setup,
     /// Everything that must hold: format, lints, docs, tests, packages, and the tests against real peers.
@@ -46,6 +49,7 @@ fn main() -> anyhow::Result<()> {
     shell::enter_workspace()?;
     match Task::parse() {
         Task::Demo => demo::run(),
+        Task::Load(args) => load::run(&args),
         Task::Setup => setup::run(),
         Task::Test(args) => test::run(&args),
         Task::Ci => setup::run().and_then(|()| test::run(&test::Args::default())),

@@ -1,0 +1,115 @@
+//! The clients of a load.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    client::Resumption,
+    crypto::ring,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
+use spice_testkit::lab::{Pki, link::Mess};
+
+use super::server::{Play, REPLY};
+
+/// How long a client waits for anything.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How to reach the server.
+#[derive(Clone)]
+pub(super) struct Dial {
+    pub(super) address: SocketAddr,
+    pub(super) tls: Option<Arc<ClientConfig>>,
+}
+
+pub(super) trait Stream: Read + Write + Send {}
+impl<T: Read + Write + Send> Stream for T {}
+
+/// TLS that trusts the lab's authority; each connection is a full handshake, as a SPICE client's are.
+pub(super) fn tls(pki: &Pki) -> Result<Arc<ClientConfig>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(pki.ca())?)?;
+    let mut config = ClientConfig::builder_with_provider(ring::default_provider().into())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    Ok(Arc::new(config))
+}
+
+impl Dial {
+    fn connect(&self) -> Result<Box<dyn Stream>> {
+        let stream = TcpStream::connect(self.address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(match &self.tls {
+            None => Box::new(stream),
+            Some(config) => {
+                let name = ServerName::try_from("127.0.0.1")?;
+                Box::new(StreamOwned::new(ClientConnection::new(Arc::clone(config), name)?, stream))
+            }
+        })
+    }
+}
+
+/// Connects and goes through the link stage, step by step as a real client does.
+pub(super) fn link(dial: &Dial, play: Play) -> Result<Box<dyn Stream>> {
+    let mut stream = dial.connect()?;
+    stream.write_all(&Mess::new(play.to_id(), 3, 0).bytes())?;
+    stream.flush()?;
+    stream.read_exact(&mut [0; REPLY]).context("no link reply")?;
+    stream.write_all(&1u32.to_le_bytes())?;
+    stream.write_all(&[7; 128])?;
+    stream.flush()?;
+    let mut result = [1; 4];
+    stream.read_exact(&mut result).context("no link result")?;
+    ensure!(result == [0; 4], "expected the link result 0, found {result:?}");
+    Ok(stream)
+}
+
+/// Sets up this many channels, so many at once, and leaves each when it is up; the seconds that it took.
+pub(super) fn set_up(dial: &Dial, count: usize, at_once: usize) -> Result<f64> {
+    let start = Instant::now();
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..at_once)
+            .map(|_| scope.spawn(|| (0..count / at_once).try_for_each(|_| link(dial, Play::Idle).map(drop))))
+            .collect();
+        workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| anyhow!("a client panicked"))?)
+    })?;
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// Takes a stream for this long; bytes and seconds.
+pub(super) fn stream(dial: &Dial, size: usize, time: Duration) -> Result<(u64, f64)> {
+    let mut stream = link(dial, Play::Stream(size))?;
+    let mut buffer = vec![0; 256 * 1024];
+    let (start, mut bytes) = (Instant::now(), 0);
+    while start.elapsed() < time {
+        let read = stream.read(&mut buffer)?;
+        ensure!(read > 0, "the stream ended");
+        bytes += read as u64;
+    }
+    Ok((bytes, start.elapsed().as_secs_f64()))
+}
+
+/// Sends 64 bytes and waits for them, so many times.
+pub(super) fn pings(dial: &Dial, count: usize) -> Result<Vec<Duration>> {
+    let mut stream = link(dial, Play::Echo)?;
+    let mut message = [9; 64];
+    (0..count)
+        .map(|_| {
+            let start = Instant::now();
+            stream.write_all(&message)?;
+            stream.flush()?;
+            stream.read_exact(&mut message)?;
+            Ok(start.elapsed())
+        })
+        .collect()
+}

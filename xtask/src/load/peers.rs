@@ -1,0 +1,182 @@
+//! What stands between both ends, each in a process of its own.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use spice_testkit::lab::{self, Pki, Scratch};
+
+use super::{Dial, client, process};
+use crate::shell;
+
+/// Whether there is anything in between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    Direct,
+    Through,
+}
+
+/// One row of the table.
+pub(super) struct Peer {
+    pub(super) name: &'static str,
+    pub(super) way: Way,
+    pub(super) dial: Dial,
+    /// It starts a process for each connection.
+    pub(super) is_a_process_each: bool,
+    running: Option<Running>,
+}
+
+struct Running {
+    child: Child,
+    _files: Scratch,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Peer {
+    pub(super) fn cpu(&self) -> Result<f64> {
+        self.running.as_ref().map_or(Ok(0.0), |running| process::cpu(running.child.id(), self.is_a_process_each))
+    }
+
+    pub(super) fn memory(&self) -> Result<u64> {
+        self.running.as_ref().map_or(Ok(0), |running| process::memory(running.child.id()))
+    }
+}
+
+/// A peer's command line, given where to listen, whom to connect to, and a folder for its files.
+type Recipe = fn(u16, &str, &Scratch, &Pki) -> Result<Command>;
+
+const PEERS: &[(&str, &str, bool, Recipe)] = &[
+    ("spicewatch", "spicewatch", false, spicewatch),
+    ("haproxy", "haproxy", false, |port, server, files, _| haproxy(port, server, files, "", "")),
+    ("haproxy splice", "haproxy", false, |port, server, files, _| {
+        haproxy(port, server, files, "", "  option splice-request\n  option splice-response\n")
+    }),
+    ("nginx", "nginx", false, nginx),
+    ("socat", "socat", true, |port, server, _, _| {
+        let mut command = Command::new("socat");
+        let listen = format!("TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork,nodelay,backlog=1024");
+        command.args(["-b", "65536", &listen, &format!("TCP:{server},nodelay")]);
+        Ok(command)
+    }),
+    ("spicewatch TLS", "spicewatch", false, spicewatch_tls),
+    ("haproxy TLS", "haproxy", false, |port, server, files, pki| {
+        let both: Vec<u8> = ["server-cert.pem", "server-key.pem"]
+            .iter()
+            .map(|name| fs::read(pki.dir().join(name)))
+            .collect::<Result<Vec<_>, _>>()?
+            .concat();
+        fs::write(files.join("both.pem"), both)?;
+        haproxy(port, server, files, &format!(" ssl crt {}", files.join("both.pem").display()), "")
+    }),
+];
+
+/// Starts all of them; those that are not installed are named.
+pub(super) fn start(server: &str, pki: &Pki, only: &[String]) -> Result<(Vec<Peer>, Vec<&'static str>)> {
+    let wanted = |name: &str| only.is_empty() || only.iter().any(|only| only == name);
+    let (mut peers, mut missing) = (Vec::new(), Vec::new());
+    if wanted("direct") {
+        let dial = Dial { address: server.parse()?, tls: None };
+        peers.push(Peer { name: "direct", way: Way::Direct, dial, is_a_process_each: false, running: None });
+    }
+    for &(name, program, is_a_process_each, recipe) in PEERS.iter().filter(|peer| wanted(peer.0)) {
+        if program != "spicewatch" && version(program).is_none() {
+            missing.push(name);
+            continue;
+        }
+        let (port, files) = (lab::free_port()?, Scratch::new()?);
+        let mut command = recipe(port, server, &files, pki)?;
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().with_context(|| format!("can't run {name}"))?;
+        let tls = name.ends_with("TLS").then(|| client::tls(pki)).transpose()?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let running = Some(Running { child, _files: files });
+        let peer = Peer { name, way: Way::Through, dial: Dial { address, tls }, is_a_process_each, running };
+        let start = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            if start.elapsed() > Duration::from_secs(10) {
+                bail!("{name} does not listen");
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        peers.push(peer);
+    }
+    Ok((peers, missing))
+}
+
+fn program() -> Result<PathBuf> {
+    // Beside this program's own folder, that of the release profile.
+    let here = std::env::current_exe()?;
+    let target = here.parent().and_then(|profile| profile.parent()).context("no target folder")?;
+    Ok(target.join("release/spicewatch"))
+}
+
+/// Events are made and served, to a QMP socket.
+fn spicewatch(port: u16, server: &str, files: &Scratch, _: &Pki) -> Result<Command> {
+    let mut command = Command::new(program()?);
+    command.args(["relay", "--listen", &format!("127.0.0.1:{port}"), "--upstream", server, "--log", "error"]);
+    command.arg("--qmp").arg(format!("unix:{}", files.join("vm.qmp").display()));
+    Ok(command)
+}
+
+fn spicewatch_tls(port: u16, server: &str, files: &Scratch, pki: &Pki) -> Result<Command> {
+    let mut command = Command::new(program()?);
+    command.args(["relay", "--tls-listen", &format!("127.0.0.1:{port}"), "--upstream", server, "--log", "error"]);
+    command.arg("--x509-dir").arg(pki.dir());
+    command.arg("--qmp").arg(format!("unix:{}", files.join("vm.qmp").display()));
+    Ok(command)
+}
+
+fn haproxy(port: u16, server: &str, files: &Scratch, bind: &str, options: &str) -> Result<Command> {
+    let file = files.join("haproxy.cfg");
+    let text = format!(
+        "global\n  maxconn 9000\n  maxpipes 100\n\
+         defaults\n  mode tcp\n  timeout connect 10s\n  timeout client 1h\n  timeout server 1h\n{options}\
+         listen relay\n  bind 127.0.0.1:{port}{bind}\n  server vm {server}\n"
+    );
+    fs::write(&file, text)?;
+    let mut command = Command::new("haproxy");
+    command.arg("-db").arg("-f").arg(file);
+    Ok(command)
+}
+
+fn nginx(port: u16, server: &str, files: &Scratch, _: &Pki) -> Result<Command> {
+    let (file, pid) = (files.join("nginx.conf"), files.join("pid"));
+    let text = format!(
+        "daemon off;\nmaster_process off;\npid {};\nevents {{ worker_connections 20000; }}\n\
+         stream {{ server {{ listen 127.0.0.1:{port}; proxy_pass {server}; tcp_nodelay on; }} }}\n",
+        pid.display()
+    );
+    fs::write(&file, text)?;
+    let mut command = Command::new("nginx");
+    command.arg("-c").arg(file).arg("-p").arg(files.path());
+    Ok(command)
+}
+
+fn version(program: &str) -> Option<String> {
+    let flag = if program == "socat" { "-V" } else { "-v" };
+    let output = Command::new(program).arg(flag).output().ok()?;
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    said.lines().find(|line| line.to_lowercase().contains("version")).map(str::to_owned)
+}
+
+/// What the record says of who took part.
+pub(super) fn versions() -> Vec<String> {
+    let mut versions: Vec<_> = ["haproxy", "nginx", "socat"].into_iter().filter_map(version).collect();
+    let commit = Command::new("git").args(["describe", "--always", "--dirty"]).current_dir(shell::root()).output();
+    let commit = commit.map_or(String::new(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    versions.insert(0, format!("spicewatch {commit}"));
+    versions
+}
