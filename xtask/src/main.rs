@@ -11,6 +11,7 @@ mod load;
 mod multiply;
 mod qmp_table;
 mod record;
+mod schema;
 mod setup;
 mod shell;
 mod test;
@@ -39,6 +40,8 @@ enum Task {
     Fuzz(fuzz::Args),
     /// Make qmp-schema's types, their codecs and its README's table from its facts file.
     Codegen(codegen::Args),
+    /// Hold qmp-schema against what a real QEMU says of its events; record lines of them.
+    Schema(schema::Args),
     /// Record the committed captures again, from a real QEMU and real clients.
     Record(record::Args),
     /// Record again what a real QEMU answers to the table of good and bad QMP input.
@@ -57,6 +60,7 @@ fn main() -> anyhow::Result<()> {
         Task::Codegen(args) => codegen::run(&args),
         Task::Differential(args) => differential::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
+        Task::Schema(args) => schema::run(&args),
         Task::Record(args) => record::run(&args),
         Task::RecordQmp => qmp_table::run(),
     }
