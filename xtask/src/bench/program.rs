@@ -55,7 +55,7 @@ pub(crate) fn lines(command: &mut Command) -> Result<usize> {
     let shown = shell::show(command);
     let output = command.stderr(Stdio::null()).output().with_context(|| format!("can't run `{shown}`"))?;
     ensure!(output.status.success(), "`{shown}`: {}", output.status);
-    Ok(output.stdout.iter().filter(|byte| **byte == b'\n').count())
+    Ok(String::from_utf8_lossy(&output.stdout).lines().count())
 }
 
 /// Nanoseconds on a CPU, as the scheduler counted them.
