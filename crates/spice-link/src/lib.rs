@@ -19,7 +19,9 @@ pub mod ticket;
 mod upgrade;
 pub mod websocket;
 
-pub use acceptor::{AcceptTurn, Accepting, Asked, Closing, Join, LinkAcceptor, LinkHost, Linked, SaslAnswer, SaslVerdict};
+pub use acceptor::{
+    AcceptTurn, Accepting, Asked, Closing, Join, LinkAcceptor, LinkHost, Linked, SaslAnswer, SaslVerdict,
+};
 pub use caps::{Caps, CapsBuf, MAX_CAPS_WORDS};
 pub use codes::{AuthMechanism, ChannelType, LinkErrorCode};
 pub use connector::{ConnectTurn, Connecting, LinkConnector, LinkUser};

@@ -99,16 +99,12 @@ impl TicketKey {
 
     /// Whether the ticket holds this password. Compared as spice-server compares them, up to the first NUL; an empty password
     /// lets nobody in.
-    pub fn matches(
-        &self,
-        rng: &mut impl CryptoRngCore,
-        ticket: &[u8; TICKET_LEN as usize],
-        password: &[u8],
-    ) -> bool {
+    pub fn matches(&self, rng: &mut impl CryptoRngCore, ticket: &[u8; TICKET_LEN as usize], password: &[u8]) -> bool {
         let Some(plain) = self.open(rng, ticket) else { return false };
         let (seen, password) = (until_nul(&plain), until_nul(password));
         // In a time that hangs on the lengths alone.
-        let differ = seen.iter().zip(password).fold(seen.len() ^ password.len(), |sum, (a, b)| sum | usize::from(a ^ b));
+        let differ =
+            seen.iter().zip(password).fold(seen.len() ^ password.len(), |sum, (a, b)| sum | usize::from(a ^ b));
         differ == 0 && !password.is_empty()
     }
 }

@@ -103,7 +103,7 @@ impl Sha1 {
         for byte in bytes {
             self.block[self.len % 64] = *byte;
             self.len += 1;
-            if self.len % 64 == 0 {
+            if self.len.is_multiple_of(64) {
                 self.compress();
             }
         }

@@ -97,8 +97,7 @@ fn the_client_links_to_qemu_plain_in_websocket_and_in_tls() -> io::Result<()> {
     let (dir, ca) = (pki.dir().display().to_string(), pki.ca().display().to_string());
     let vm = Vm::boot(&format!("port={port},tls-port={tls_port},addr=127.0.0.1,password={PASSWORD},x509-dir={dir}"))?;
     let (plain, tls) = (format!("127.0.0.1:{port}"), format!("127.0.0.1:{tls_port}"));
-    let ways: [&[&str]; 3] =
-        [&[&plain, PASSWORD], &[&plain, PASSWORD, "--websocket"], &[&tls, PASSWORD, "--tls", &ca]];
+    let ways: [&[&str]; 3] = [&[&plain, PASSWORD], &[&plain, PASSWORD, "--websocket"], &[&tls, PASSWORD, "--tls", &ca]];
     for (index, way) in ways.into_iter().enumerate() {
         let output = run_client(way)?;
         let said = String::from_utf8_lossy(&output.stdout);

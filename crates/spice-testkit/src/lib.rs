@@ -14,3 +14,5 @@ pub mod model;
 #[cfg(feature = "generate")]
 pub mod oracles;
 pub mod packets;
+#[cfg(feature = "server")]
+pub mod server;

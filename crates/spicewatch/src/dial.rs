@@ -46,7 +46,10 @@ pub(crate) fn resolve(server: &str, remote: bool) -> Result<SocketAddr, String> 
     let mut found = server.to_socket_addrs().map_err(|error| format!("{server}: {error}"))?;
     let address = found.next().ok_or_else(|| format!("{server}: no address"))?;
     if !remote && !address.ip().to_canonical().is_loopback() {
-        return Err(format!("{server}: {} is not on this machine; --allow-remote sends to it all the same", address.ip()));
+        return Err(format!(
+            "{server}: {} is not on this machine; --allow-remote sends to it all the same",
+            address.ip()
+        ));
     }
     Ok(address)
 }
@@ -123,7 +126,9 @@ impl Line {
         let connection = &stream.conn;
         Some(TlsFacts {
             version: connection.protocol_version().map_or_else(String::new, |version| format!("{version:?}")),
-            cipher: connection.negotiated_cipher_suite().map_or_else(String::new, |suite| format!("{:?}", suite.suite())),
+            cipher: connection
+                .negotiated_cipher_suite()
+                .map_or_else(String::new, |suite| format!("{:?}", suite.suite())),
             certificate: connection.peer_certificates().and_then(|chain| chain.first()).map(|one| one.to_vec()),
         })
     }
@@ -252,7 +257,7 @@ pub(crate) fn read_head(stream: &mut impl Read) -> io::Result<Vec<u8>> {
 
 /// A frame as clients send it; the mask of zeros hides nothing, which is as much as any mask does here.
 pub(crate) fn frame(opcode: u8, fin: bool, mask: bool, payload: &[u8]) -> Vec<u8> {
-    let mut out = vec![u8::from(fin) << 7 | opcode, if mask { 0x80 } else { 0 } | 126];
+    let mut out = vec![u8::from(fin) << 7 | opcode, if mask { 0x80 } else { 0 } | 0x7e];
     out.extend(u16::try_from(payload.len()).unwrap_or(u16::MAX).to_be_bytes());
     if mask {
         out.extend([0; 4]);

@@ -3,7 +3,9 @@
 use std::{collections::BTreeSet, fs};
 
 use anyhow::Result;
-use spice_link::{AuthMechanism, ChannelType, LinkErrorCode, LinkMess, LinkReply, MAGIC, MAX_CAPS_WORDS, MainInit, sasl};
+use spice_link::{
+    AuthMechanism, ChannelType, LinkErrorCode, LinkMess, LinkReply, MAGIC, MAX_CAPS_WORDS, MainInit, sasl,
+};
 
 use crate::shell;
 
@@ -62,13 +64,59 @@ fn link() -> BTreeSet<Vec<u8>> {
 
 fn qmp() -> BTreeSet<Vec<u8>> {
     let words = [
-        "\"execute\"", "\"exec-oob\"", "\"arguments\"", "\"id\"", "\"return\"", "\"error\"", "\"class\"", "\"desc\"", "\"event\"",
-        "\"data\"", "\"timestamp\"", "\"seconds\"", "\"microseconds\"", "\"QMP\"", "\"version\"", "\"capabilities\"", "\"oob\"",
-        "\"enable\"", "qmp_capabilities", "query-spice", "query-commands", "query-version", "query-qmp-schema",
-        "SPICE_CONNECTED", "SPICE_INITIALIZED", "SPICE_DISCONNECTED", "SPICE_MIGRATE_COMPLETED", "\"server\"", "\"client\"",
-        "\"host\"", "\"port\"", "\"family\"", "\"auth\"", "\"connection-id\"", "\"channel-type\"", "\"channel-id\"", "\"tls\"",
-        "ipv4", "ipv6", "unix", "vsock", "unknown", "\\u0000", "\\ud83d\\ude00", "\\ud83d", "{}", "[]", "{'", "\r\n", "\u{ff}",
-        "-9223372036854775808", "18446744073709551615", "1e400",
+        "\"execute\"",
+        "\"exec-oob\"",
+        "\"arguments\"",
+        "\"id\"",
+        "\"return\"",
+        "\"error\"",
+        "\"class\"",
+        "\"desc\"",
+        "\"event\"",
+        "\"data\"",
+        "\"timestamp\"",
+        "\"seconds\"",
+        "\"microseconds\"",
+        "\"QMP\"",
+        "\"version\"",
+        "\"capabilities\"",
+        "\"oob\"",
+        "\"enable\"",
+        "qmp_capabilities",
+        "query-spice",
+        "query-commands",
+        "query-version",
+        "query-qmp-schema",
+        "SPICE_CONNECTED",
+        "SPICE_INITIALIZED",
+        "SPICE_DISCONNECTED",
+        "SPICE_MIGRATE_COMPLETED",
+        "\"server\"",
+        "\"client\"",
+        "\"host\"",
+        "\"port\"",
+        "\"family\"",
+        "\"auth\"",
+        "\"connection-id\"",
+        "\"channel-type\"",
+        "\"channel-id\"",
+        "\"tls\"",
+        "ipv4",
+        "ipv6",
+        "unix",
+        "vsock",
+        "unknown",
+        "\\u0000",
+        "\\ud83d\\ude00",
+        "\\ud83d",
+        "{}",
+        "[]",
+        "{'",
+        "\r\n",
+        "\u{ff}",
+        "-9223372036854775808",
+        "18446744073709551615",
+        "1e400",
     ];
     words.iter().map(|word| word.as_bytes().to_vec()).collect()
 }

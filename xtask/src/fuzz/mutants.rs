@@ -79,7 +79,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) fn run() -> Result<()> {
     let copy = shell::root().join("target/mutants");
     let _ = fs::remove_dir_all(&copy);
-    for part in ["Cargo.toml", "Cargo.lock", "clippy.toml", "LICENSE-MIT", "LICENSE-APACHE", "README.md", "SECURITY.md"] {
+    for part in ["Cargo.toml", "Cargo.lock", "clippy.toml", "LICENSE-MIT", "LICENSE-APACHE", "README.md", "SECURITY.md"]
+    {
         copy_file(part, &copy)?;
     }
     for part in ["crates", "benches", "xtask", "fuzz"] {
@@ -103,7 +104,11 @@ pub(super) fn run() -> Result<()> {
         }
     }
     fs::remove_dir_all(&copy)?;
-    if missed.is_empty() { Ok(()) } else { bail!("{} of {} bounds are not missed by anyone", missed.len(), MUTANTS.len()) }
+    if missed.is_empty() {
+        Ok(())
+    } else {
+        bail!("{} of {} bounds are not missed by anyone", missed.len(), MUTANTS.len())
+    }
 }
 
 fn copy_file(name: &str, to: &Path) -> Result<()> {
@@ -117,7 +122,8 @@ fn copy_file(name: &str, to: &Path) -> Result<()> {
 /// How long the smoke test took to fail, if it did; the time to build it aside.
 fn smoke(copy: &Path, target: &str) -> Result<Option<Duration>> {
     let cargo = |args: &[&str]| {
-        let mut command = shell::cargo(&["test", "--quiet", "-p", "spice-testkit", "--features", "qmp", "--test", "fuzz_folder"]);
+        let mut command =
+            shell::cargo(&["test", "--quiet", "-p", "spice-testkit", "--features", "qmp", "--test", "fuzz_folder"]);
         command.args(args).current_dir(copy).env("CARGO_TARGET_DIR", copy.join("target"));
         command.env("SMOKE_SECONDS", PATIENCE.as_secs().to_string()).env("SMOKE_TARGET", target);
         command

@@ -137,7 +137,8 @@ fn links(capture: &Capture) -> Result<Vec<(String, [Vec<u8>; 2])>> {
     let name = |stream: &Stream| {
         let by_hand = capture.manifest.links.iter().find(|link| link.client_port == stream.client_port);
         let what = by_hand.map_or_else(|| channel(&stream.bytes[0]), |link| link.case.clone());
-        let what: String = what.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+        let what: String =
+            what.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
         format!("{}-{what}", capture.name)
     };
     let found = streams.found.iter().filter(|stream| !capture.manifest.tls_ports.contains(&stream.server_port));

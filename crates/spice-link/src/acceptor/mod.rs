@@ -5,12 +5,12 @@ mod sasl;
 mod turn;
 
 pub use host::{Asked, Join, LinkHost, SaslAnswer, SaslVerdict};
-pub use turn::{Accepting, AcceptTurn, Closing};
 use turn::Writer;
+pub use turn::{AcceptTurn, Accepting, Closing};
 
 use crate::{
-    Answer, AuthMechanism, Caps, CapsBuf, ChannelType, DataHeader, Error, HeaderKind, LinkErrorCode, LinkMess, LinkReply,
-    MainInit, Parsed, TICKET_LEN, caps::common,
+    Answer, AuthMechanism, Caps, CapsBuf, ChannelType, DataHeader, Error, HeaderKind, LinkErrorCode, LinkMess,
+    LinkReply, MainInit, Parsed, TICKET_LEN, caps::common,
 };
 
 /// A server's side of one link stage: the client's bytes in, the server's answers out, and what to do with the connection.

@@ -37,12 +37,7 @@ impl LinkAcceptor {
         Ok(consumed + data_consumed)
     }
 
-    pub(super) fn sasl_data(
-        &mut self,
-        host: &mut impl LinkHost,
-        unread: &[u8],
-        out: &mut Writer<'_>,
-    ) -> Progress {
+    pub(super) fn sasl_data(&mut self, host: &mut impl LinkHost, unread: &[u8], out: &mut Writer<'_>) -> Progress {
         let (data, consumed) = match field(unread, 0, sasl::MAX_DATA) {
             // Later data of over 1 MiB is not answered, as the first is.
             Err(_) => return self.close(Closing::SaslField),

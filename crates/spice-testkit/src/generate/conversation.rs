@@ -90,8 +90,7 @@ impl Conversation {
             }
         }
         let sasl_server = rarely(u, 3)?;
-        let offered =
-            if rarely(u, 16)? { 0 } else { u32::from(sasl_server) << 2 | u32::from(!sasl_server) << 1 | 0x9 };
+        let offered = if rarely(u, 16)? { 0 } else { u32::from(sasl_server) << 2 | u32::from(!sasl_server) << 1 | 0x9 };
         let reply = Reply { common: vec![offered], ..Reply::default() };
         self.say(Side::Server, reply.bytes());
         self.fact(Fact::Reply { common: reply.common.clone(), channel: reply.channel.clone() });

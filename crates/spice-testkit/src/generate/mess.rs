@@ -1,7 +1,7 @@
 use arbitrary::{Arbitrary, Result, Unstructured};
 use spice_link::ChannelType;
 
-use super::{few_bytes, near, word, rarely};
+use super::{few_bytes, near, rarely, word};
 
 /// `SpiceLinkMess` behind its header, every field free to be wrong. Laid out here by hand, so that it checks the encoder and
 /// the parser of spice-link instead of repeating them.

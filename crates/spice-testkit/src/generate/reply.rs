@@ -1,6 +1,6 @@
 use arbitrary::{Arbitrary, Result, Unstructured};
 
-use super::{few_bytes, mess::words, near, word, rarely};
+use super::{few_bytes, mess::words, near, rarely, word};
 
 /// `SpiceLinkReply` behind its header, every field free to be wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 use arbitrary::{Arbitrary, Result, Unstructured};
 
-use super::{few_bytes, near, word, rarely};
+use super::{few_bytes, near, rarely, word};
 
 /// A SASL exchange inside the link stage, as both ends put it on the wire: from the list of mechanisms on.
 #[derive(Clone, Debug, PartialEq, Eq)]

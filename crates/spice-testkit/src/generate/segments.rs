@@ -1,7 +1,7 @@
 use arbitrary::{Arbitrary, Result, Unstructured};
 use spice_link::Side;
 
-use super::{Conversation, Delivery, word, rarely};
+use super::{Conversation, Delivery, rarely, word};
 
 /// A TCP segment of one connection.
 #[derive(Clone, Debug, PartialEq, Eq)]

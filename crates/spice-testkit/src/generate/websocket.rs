@@ -26,7 +26,7 @@ impl Frame {
         match (u8::try_from(len), u16::try_from(len)) {
             (Ok(short @ 0..=125), _) if self.long == 0 => out.push(masked | short),
             (_, Ok(short)) if self.long <= 2 => {
-                out.push(masked | 126);
+                out.push(masked | 0x7e);
                 out.extend(short.to_be_bytes());
             }
             _ => {

@@ -171,7 +171,8 @@ pub fn observer_vs_endpoints(choices: &[u8]) {
 /// bytes gets the same answers.
 pub fn acceptor(choices: &[u8]) {
     let mut u = Unstructured::new(choices);
-    let Ok((mess, more)) = Mess::arbitrary(&mut u).and_then(|mess| Ok((mess, super::super::generate::few_bytes(&mut u, 300)?)))
+    let Ok((mess, more)) =
+        Mess::arbitrary(&mut u).and_then(|mess| Ok((mess, super::super::generate::few_bytes(&mut u, 300)?)))
     else {
         return;
     };

@@ -100,7 +100,7 @@ fn lossy(streams: &[Vec<u8>; 2], delivery: &Delivery, salt: usize) {
     for (index, (from, bytes)) in delivery.play(&streams[0], &streams[1]).enumerate() {
         let step = observer.read(from, bytes);
         assert!(step.consumed <= bytes.len());
-        if (index + salt) % 3 == 0 {
+        if (index + salt).is_multiple_of(3) {
             let skippable = observer.skippable(from);
             let len = (salt as u64) % 200;
             assert_eq!(observer.lost(from, len), len <= skippable, "{from}: lost {len}, could skip {skippable}");

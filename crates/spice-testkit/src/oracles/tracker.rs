@@ -42,7 +42,8 @@ pub fn outcome(choices: &[u8]) -> Option<String> {
     let said = run(&config, &ops);
     let mut kinds = Vec::new();
     for line in &said {
-        let kind = line.split_once("kind: ").map_or("", |(_, rest)| rest.split([' ', '(', '{', '}']).next().unwrap_or(""));
+        let kind =
+            line.split_once("kind: ").map_or("", |(_, rest)| rest.split([' ', '(', '{', '}']).next().unwrap_or(""));
         if !["Connected", "Disconnected"].contains(&kind) && !kinds.contains(&kind) {
             kinds.push(kind);
         }

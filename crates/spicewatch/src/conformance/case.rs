@@ -60,7 +60,8 @@ impl Server {
 
     /// Whether tickets are judged.
     pub(super) fn no_password(&self) -> Option<Verdict> {
-        let none = self.password.is_none().then_some(Verdict::Skipped("no --password: a server without one takes any ticket"));
+        let none =
+            self.password.is_none().then_some(Verdict::Skipped("no --password: a server without one takes any ticket"));
         self.no_tickets().or(none)
     }
 

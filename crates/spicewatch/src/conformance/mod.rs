@@ -97,7 +97,13 @@ fn conform(args: &Args) -> Result<bool, String> {
     let table: Vec<_> = cases::all().filter(|case| wanted(case.name)).collect();
     if args.list {
         for case in &table {
-            say(&format!("{:>2} {}{}{}\n", case.section, case.name, if case.note.is_empty() { "" } else { ": " }, case.note));
+            say(&format!(
+                "{:>2} {}{}{}\n",
+                case.section,
+                case.name,
+                if case.note.is_empty() { "" } else { ": " },
+                case.note
+            ));
         }
         return Ok(true);
     }
@@ -108,16 +114,18 @@ fn conform(args: &Args) -> Result<bool, String> {
         _ => Carrier::Plain,
     };
     let target = Target { address, carrier, patience: Duration::from_secs(args.patience.clamp(1, 60)) };
-    eprintln!("{} cases for {address} ({}): up to three connections each; live sessions end", table.len(), carrier.name());
+    eprintln!(
+        "{} cases for {address} ({}): up to three connections each; live sessions end",
+        table.len(),
+        carrier.name()
+    );
     let server = survey(target, args.password.clone()).map_err(|error| format!("{address}: {error}"))?;
 
     let mut outcomes = Vec::new();
     for case in table {
         let start = Instant::now();
-        let verdict = (case.play)(&server).unwrap_or_else(|error| Verdict::Failed {
-            expected: "a connection".to_owned(),
-            seen: error.to_string(),
-        });
+        let verdict = (case.play)(&server)
+            .unwrap_or_else(|error| Verdict::Failed { expected: "a connection".to_owned(), seen: error.to_string() });
         let outcome = Outcome { case, verdict, time: start.elapsed() };
         if args.format == Format::Text {
             say(&(report::line(&outcome) + "\n"));
@@ -158,7 +166,8 @@ fn survey(target: Target, password: Option<String>) -> io::Result<Server> {
     // ATTACH_CHANNELS; the answer is CHANNELS_LIST: a count, then a type and an id each.
     main.send(&[104, 0, 0, 0, 0, 0])?;
     let list = main.read_message(104)?.unwrap_or_default();
-    let pairs: HashSet<(u8, u8)> = list.get(4..).unwrap_or_default().chunks_exact(2).map(|two| (two[0], two[1])).collect();
+    let pairs: HashSet<(u8, u8)> =
+        list.get(4..).unwrap_or_default().chunks_exact(2).map(|two| (two[0], two[1])).collect();
     server.other = USUAL.into_iter().find(|channel| pairs.contains(channel));
     Ok(server)
 }

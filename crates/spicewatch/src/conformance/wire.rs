@@ -271,7 +271,9 @@ impl Wire {
             if self.need(6, self.patience)?.is_err() {
                 return Ok(None);
             }
-            let Parsed::Complete(header, start) = DataHeader::parse(HeaderKind::Mini, &self.unread) else { return Ok(None) };
+            let Parsed::Complete(header, start) = DataHeader::parse(HeaderKind::Mini, &self.unread) else {
+                return Ok(None);
+            };
             let size = header.size as usize;
             if size > 1 << 20 || self.need(start + size, self.patience)?.is_err() {
                 return Ok(None);

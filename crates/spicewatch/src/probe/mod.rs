@@ -97,21 +97,30 @@ fn probe(args: &Args) -> Result<Report, String> {
     };
     let target = Target { address, carrier, patience: Duration::from_secs(args.patience.clamp(1, 60)) };
     let session = if args.password.is_some() { "; one session is opened" } else { "" };
-    eprintln!("probing {address} ({}) with up to {} links{session}", carrier.name(), 11 * usize::from(MOST_IDS) + LATENCY_LINKS);
+    eprintln!(
+        "probing {address} ({}) with up to {} links{session}",
+        carrier.name(),
+        11 * usize::from(MOST_IDS) + LATENCY_LINKS
+    );
     ask(&target, args.password.as_deref()).map_err(|error| format!("{address}: {error}"))
 }
 
 /// What one link without a ticket shows.
 enum Shown {
     /// The reply's capability words.
-    Reply { common: Vec<u32>, own: Vec<u32>, took: Duration },
+    Reply {
+        common: Vec<u32>,
+        own: Vec<u32>,
+        took: Duration,
+    },
     Refused(LinkErrorCode),
     /// Closed without a word: no such channel.
     Absent,
 }
 
 fn ask(target: &Target, password: Option<&str>) -> io::Result<Report> {
-    let mut report = Report { address: target.address.to_string(), carrier: target.carrier.name(), ..Report::default() };
+    let mut report =
+        Report { address: target.address.to_string(), carrier: target.carrier.name(), ..Report::default() };
     report.tls = target.dial()?.tls().map(|facts: TlsFacts| report::Tls::of(&facts));
     for kind in ChannelType::ALL {
         let most = if *kind == ChannelType::MAIN { 1 } else { MOST_IDS };
@@ -128,7 +137,13 @@ fn ask(target: &Target, password: Option<&str>) -> io::Result<Report> {
                     }
                     let capabilities = names(&own, |bit| kind.capability_name(bit));
                     let milliseconds = took.as_secs_f64() * 1000.0;
-                    report.channels.push(Channel { name: kind.to_string(), id, capabilities, refused: None, milliseconds });
+                    report.channels.push(Channel {
+                        name: kind.to_string(),
+                        id,
+                        capabilities,
+                        refused: None,
+                        milliseconds,
+                    });
                 }
                 Shown::Refused(code) => {
                     let refused = Some(code.to_string());
@@ -289,7 +304,10 @@ fn attach(
             if let Parsed::Complete(message, start) = DataHeader::parse(header, unread) {
                 let end = start + message.size as usize;
                 if message.size > 1 << 22 {
-                    return Err(io::Error::other(format!("expected messages of at most 4 MiB, found {}", message.size)));
+                    return Err(io::Error::other(format!(
+                        "expected messages of at most 4 MiB, found {}",
+                        message.size
+                    )));
                 }
                 if unread.len() >= end {
                     break (message, unread.drain(..end).skip(start).collect::<Vec<u8>>());

@@ -60,7 +60,9 @@ pub(super) const CASES: &[Case] = &[
         s.accepts(&Mess { common: Vec::new(), offset: Some(u32::MAX), ..main() })
     }),
     case(3, "caps-channel-words-alone", |s| s.accepts(&Mess { common: Vec::new(), own: vec![0xf], ..main() })),
-    case(3, "caps-three-words-of-ones", |s| s.accepts(&Mess { common: vec![u32::MAX; 3], own: vec![u32::MAX; 3], ..main() })),
+    case(3, "caps-three-words-of-ones", |s| {
+        s.accepts(&Mess { common: vec![u32::MAX; 3], own: vec![u32::MAX; 3], ..main() })
+    }),
     noted(3, "caps-1019-words", LIMIT_NOTE, |s| s.accepts(&Mess { common: vec![9; 1000], own: vec![0; 19], ..main() })),
     noted(8, "caps-1020-words", LIMIT_NOTE, |s| s.refuses(&Mess { common: vec![9; 1020], ..main() }, 3)),
     noted(8, "caps-1025-common-words", LIMIT_NOTE, |s| s.refuses(&Mess { counts: Some([1025, 0]), ..main() }, 3)),
@@ -80,8 +82,12 @@ pub(super) const CASES: &[Case] = &[
     case(2, "bytes-behind-the-caps", |s| s.accepts(&Mess { tail: 9, ..main() })),
     case(4, "channel-type-0", |s| s.drops(&Mess::channel(0, (0, 0)))),
     case(4, "channel-type-7-tunnel", |s| s.drops(&Mess::channel(0, (7, 0)))),
-    noted(4, "channel-type-99", "up to spice-server 0.12.6 this aborts the server", |s| s.drops(&Mess::channel(0, (99, 0)))),
-    noted(4, "channel-type-255", "up to spice-server 0.12.6 this aborts the server", |s| s.drops(&Mess::channel(0, (255, 0)))),
+    noted(4, "channel-type-99", "up to spice-server 0.12.6 this aborts the server", |s| {
+        s.drops(&Mess::channel(0, (99, 0)))
+    }),
+    noted(4, "channel-type-255", "up to spice-server 0.12.6 this aborts the server", |s| {
+        s.drops(&Mess::channel(0, (255, 0)))
+    }),
     case(4, "channel-id-that-is-not-there", |s| s.drops(&Mess::channel(0, (3, ABSENT)))),
     case(8, "existence-before-authentication", |s| s.drops(&Mess::channel(0x1234, (3, ABSENT)))),
     case(8, "caps-before-existence", |s| s.refuses(&Mess { offset: Some(17), ..Mess::channel(0, (3, ABSENT)) }, 3)),
@@ -108,7 +114,7 @@ pub(super) const CASES: &[Case] = &[
     }),
     case(3, "reply-offers-selection", |s| common(s, "bit 0, AUTH_SELECTION", |word| word & 1 != 0)),
     case(3, "reply-offers-one-way-in", |s| {
-        common(s, "one of bit 1, AUTH_SPICE, and bit 2, AUTH_SASL", |word| (word & 6).count_ones() == 1)
+        common(s, "one of bit 1, AUTH_SPICE, and bit 2, AUTH_SASL", |word| (word & 6).is_power_of_two())
     }),
     case(3, "reply-offers-short-headers", |s| common(s, "bit 3, MINI_HEADER", |word| word & 8 != 0)),
     case(7, "refusal-is-zeros", |s| {

@@ -67,16 +67,21 @@ pub(super) const CASES: &[Case] = &[
     case(5, "ticket-without-a-nul", |s| s.ticket(s.good().split_last().map_or(&[], |(_, text)| text), LINKED)),
     case(5, "ticket-with-bytes-behind-the-nul", |s| s.ticket(&[&s.good()[..], b"and more"].concat(), LINKED)),
     case(5, "ticket-wrong", |s| s.ticket(b"surely not this one\0", DENIED)),
-    case(5, "ticket-too-short", |s| s.ticket(s.good().get(..1).map_or(&[], |one| if s.good().len() > 2 { one } else { b"" }), DENIED)),
+    case(5, "ticket-too-short", |s| {
+        s.ticket(s.good().get(..1).map_or(&[], |one| if s.good().len() > 2 { one } else { b"" }), DENIED)
+    }),
     case(5, "ticket-too-long", |s| {
         let long = [s.password.as_deref().unwrap_or_default().as_bytes(), b"x\0"].concat();
         s.ticket(&long, DENIED)
     }),
     case(5, "ticket-empty", |s| s.ticket(b"\0", DENIED)),
     case(5, "ticket-of-nothing", |s| s.ticket(b"", DENIED)),
-    noted(5, "ticket-of-zeros", "up to spice-server 0.12.4 a ticket that can't be decrypted is not told from a wrong one", |s| {
-        raw_ticket(s, &[0; 128])
-    }),
+    noted(
+        5,
+        "ticket-of-zeros",
+        "up to spice-server 0.12.4 a ticket that can't be decrypted is not told from a wrong one",
+        |s| raw_ticket(s, &[0; 128]),
+    ),
     case(5, "ticket-that-was-never-encrypted", |s| raw_ticket(s, &[0x5a; 128])),
     case(5, "ticket-for-another-key", |s| {
         if let Some(skipped) = s.no_password() {
@@ -114,9 +119,7 @@ pub(super) const CASES: &[Case] = &[
         s.in_session(|_, id, other| Ok(verdict(&s.link(&Mess::channel(id, other), &s.good())?, JOINED)))
     }),
     case(11, "channel-with-its-sessions-id-off-by-one", |s| {
-        s.in_session(|_, id, other| {
-            Ok(verdict(&s.link(&Mess::channel(id.wrapping_add(1), other), &s.good())?, BAD_ID))
-        })
+        s.in_session(|_, id, other| Ok(verdict(&s.link(&Mess::channel(id.wrapping_add(1), other), &s.good())?, BAD_ID)))
     }),
     noted(11, "channel-that-is-there-already", "before spice-server 0.12 a second link replaces the first", |s| {
         s.in_session(|_, id, other| {
@@ -131,7 +134,11 @@ pub(super) const CASES: &[Case] = &[
             let new = s.link(&Mess::main(), &s.good())?;
             main.read_to_end()?;
             let seen = format!("new: {}; old: {}", Answer::show(&new.seen), Answer::show(&main.seen[3..]));
-            Ok(Verdict::check(new.session.is_some() && main.seen.last() == Some(&Answer::End), "new: reply 0, result 0, session; old: end", seen))
+            Ok(Verdict::check(
+                new.session.is_some() && main.seen.last() == Some(&Answer::End),
+                "new: reply 0, result 0, session; old: end",
+                seen,
+            ))
         })
     }),
     case(11, "refused-link-ends-nothing", |s| {

@@ -37,28 +37,34 @@ pub(super) const CASES: &[Case] = &[
         }
         s.refused(b"\x16\x03\x01\x00\xf4\x01\x00\x00\xf0\x03\x03\x5a\x11\xc7\x0b\x2e", &[Answer::Reply(2), Answer::End])
     }),
-    noted(10, "websocket-upgrade", NOTE, |s| head(s, UPGRADE, "101, and the accept value of RFC 6455", |head| {
-        is_switching(head) && has(head, "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n")
-    })),
-    noted(10, "websocket-protocol-is-echoed", NOTE, |s| head(s, UPGRADE, "Sec-WebSocket-Protocol: binary", |head| {
-        is_switching(head) && has(head, "Sec-WebSocket-Protocol: binary\r\n")
-    })),
-    noted(10, "websocket-protocol-only-if-asked", NOTE, |s| head(s, request(KEY).as_bytes(), "101 without a protocol", |head| {
-        is_switching(head) && !has(head, "Sec-WebSocket-Protocol")
-    })),
+    noted(10, "websocket-upgrade", NOTE, |s| {
+        head(s, UPGRADE, "101, and the accept value of RFC 6455", |head| {
+            is_switching(head) && has(head, "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n")
+        })
+    }),
+    noted(10, "websocket-protocol-is-echoed", NOTE, |s| {
+        head(s, UPGRADE, "Sec-WebSocket-Protocol: binary", |head| {
+            is_switching(head) && has(head, "Sec-WebSocket-Protocol: binary\r\n")
+        })
+    }),
+    noted(10, "websocket-protocol-only-if-asked", NOTE, |s| {
+        head(s, request(KEY).as_bytes(), "101 without a protocol", |head| {
+            is_switching(head) && !has(head, "Sec-WebSocket-Protocol")
+        })
+    }),
     noted(10, "websocket-other-protocol", NOTE, |s| {
         let request = request(&format!("{KEY}Sec-WebSocket-Protocol: base64\r\n"));
         head(s, request.as_bytes(), "reply 2", refused)
     }),
     noted(10, "websocket-without-a-key", NOTE, |s| head(s, request("Host: x\r\n").as_bytes(), "reply 2", refused)),
-    noted(10, "websocket-post", NOTE, |s| {
-        head(s, request(KEY).replace("GET", "POST").as_bytes(), "reply 2", refused)
-    }),
+    noted(10, "websocket-post", NOTE, |s| head(s, request(KEY).replace("GET", "POST").as_bytes(), "reply 2", refused)),
     noted(10, "websocket-request-in-two", "the request has to come in one read", |s| {
         let (first, _) = UPGRADE.split_at(60);
         head(s, first, "reply 2", refused)
     }),
-    noted(10, "websocket-bytes-behind-the-request", NOTE, |s| head(s, &[UPGRADE, b"REDQ"].concat(), "reply 2", refused)),
+    noted(10, "websocket-bytes-behind-the-request", NOTE, |s| {
+        head(s, &[UPGRADE, b"REDQ"].concat(), "reply 2", refused)
+    }),
     noted(10, "websocket-link-in-one-frame", NOTE, |s| framed(s, &frame(2, true, true, &Mess::main().bytes()))),
     noted(10, "websocket-unmasked", "RFC 6455 forbids it to clients; spice-server takes it", |s| {
         framed(s, &frame(2, true, false, &Mess::main().bytes()))
@@ -68,11 +74,23 @@ pub(super) const CASES: &[Case] = &[
     }),
     noted(10, "websocket-fragments", NOTE, |s| {
         let bytes = Mess::main().bytes();
-        framed(s, &[frame(2, false, true, &bytes[..7]), frame(0, false, true, &bytes[7..20]), frame(0, true, true, &bytes[20..])].concat())
+        framed(
+            s,
+            &[
+                frame(2, false, true, &bytes[..7]),
+                frame(0, false, true, &bytes[7..20]),
+                frame(0, true, true, &bytes[20..]),
+            ]
+            .concat(),
+        )
     }),
     noted(10, "websocket-ping-between-frames", NOTE, |s| {
         let bytes = Mess::main().bytes();
-        framed(s, &[frame(2, true, true, &bytes[..16]), frame(9, true, true, b"ping"), frame(2, true, true, &bytes[16..])].concat())
+        framed(
+            s,
+            &[frame(2, true, true, &bytes[..16]), frame(9, true, true, b"ping"), frame(2, true, true, &bytes[16..])]
+                .concat(),
+        )
     }),
     noted(10, "websocket-byte-by-byte", NOTE, |s| {
         framed(s, &Mess::main().bytes().iter().flat_map(|byte| frame(2, true, true, &[*byte])).collect::<Vec<_>>())
@@ -134,5 +152,9 @@ fn framed_reply(server: &Server, frames: &[u8], expected: &str, check: fn(&[u8])
         }
     }
     let ok = stream.starts_with(b"REDQ") && check(&stream);
-    Ok(Verdict::check(ok, expected, format!("{} bytes: {}", stream.len(), stream.get(..20).unwrap_or(&stream).escape_ascii())))
+    Ok(Verdict::check(
+        ok,
+        expected,
+        format!("{} bytes: {}", stream.len(), stream.get(..20).unwrap_or(&stream).escape_ascii()),
+    ))
 }

@@ -1,0 +1,396 @@
+//! A SPICE server for tests: the acceptor behind a TCP port, with a few channels that do nothing, and with a flaw if wanted.
+//!
+//! It makes no RSA key for each link but takes turns with a few, which a real server must not do.
+
+use std::{
+    io::{self, Read, Write},
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use spice_link::{
+    Accepting, Asked, Caps, ChannelType, DataHeader, Error, HeaderKind, Join, LinkAcceptor, LinkErrorCode, LinkHost,
+    LinkMess, LinkReply, Linked, Parsed, Upgrade,
+    caps::common,
+    ticket::{TicketKey, rand_core::OsRng},
+    websocket::Deframer,
+};
+
+/// A check that is left out, or something that is done wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// Any magic will do.
+    Magic,
+    /// Any major version will do.
+    Version,
+    /// Version 0 is answered, as the others are.
+    VersionZero,
+    /// A size that is too small is waited for.
+    SizeMin,
+    /// A size that is too large is waited for.
+    SizeMax,
+    /// Counts of more than 1024 words are taken for none.
+    CapsCount,
+    /// Lists that end past the message are taken for none.
+    CapsEnd,
+    /// Lists that start in the fixed part are taken for none.
+    CapsStart,
+    /// Every channel is there.
+    Existence,
+    /// Every mechanism is a ticket.
+    Mechanism,
+    /// Every ticket is good.
+    Ticket,
+    /// Every connection id is good.
+    ConnectionId,
+    /// A channel may be there twice.
+    Duplicate,
+    /// A new session leaves the old one alone.
+    Kick,
+    /// A session's id is 0.
+    SessionId,
+    /// A refused connection stays open.
+    Close,
+    /// The same key for all links.
+    Key,
+    /// A WebSocket request may be cut in two.
+    Upgrade,
+}
+
+impl Flaw {
+    /// Each of them.
+    pub const ALL: [Self; 18] = [
+        Self::Magic,
+        Self::Version,
+        Self::VersionZero,
+        Self::SizeMin,
+        Self::SizeMax,
+        Self::CapsCount,
+        Self::CapsEnd,
+        Self::CapsStart,
+        Self::Existence,
+        Self::Mechanism,
+        Self::Ticket,
+        Self::ConnectionId,
+        Self::Duplicate,
+        Self::Kick,
+        Self::SessionId,
+        Self::Close,
+        Self::Key,
+        Self::Upgrade,
+    ];
+}
+
+/// The channels beside main.
+pub const CHANNELS: [(u8, u8); 3] = [(3, 0), (5, 0), (6, 0)];
+
+/// A running server. It listens on IPv4 loopback and ends with its value.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    password: String,
+    flaw: Option<Flaw>,
+    stop: AtomicBool,
+    links: AtomicUsize,
+    session: Mutex<Session>,
+}
+
+/// The live session.
+#[derive(Debug, Default)]
+struct Session {
+    id: Option<u32>,
+    channels: Vec<((u8, u8), TcpStream)>,
+}
+
+impl Server {
+    /// Starts it, on a port that the system picks.
+    pub fn start(password: &str, flaw: Option<Flaw>) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            password: password.to_owned(),
+            flaw,
+            stop: AtomicBool::new(false),
+            links: AtomicUsize::new(0),
+            session: Mutex::default(),
+        });
+        let ours = Arc::clone(&shared);
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                if ours.stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                let shared = Arc::clone(&ours);
+                // A peer that resets its connection is no concern of the others.
+                thread::spawn(move || serve(&shared, stream).unwrap_or_default());
+            }
+        });
+        Ok(Self { address, shared })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        // One more connection, so that the thread that waits for it can see that.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+impl Shared {
+    fn has(&self, flaw: Flaw) -> bool {
+        self.flaw == Some(flaw)
+    }
+
+    fn session(&self) -> MutexGuard<'_, Session> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Session {
+    fn end(&mut self) {
+        self.id = None;
+        for (_, stream) in self.channels.drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+/// Some keys, made once for the whole process.
+fn keys() -> &'static [TicketKey] {
+    static KEYS: OnceLock<Vec<TicketKey>> = OnceLock::new();
+    KEYS.get_or_init(|| (0..3).filter_map(|_| TicketKey::generate(&mut OsRng).ok()).collect())
+}
+
+struct Host<'a> {
+    shared: &'a Shared,
+    stream: &'a TcpStream,
+    key: Option<&'static TicketKey>,
+    link: usize,
+    /// The client selects its mechanism: set once it was answered.
+    selects: Option<bool>,
+    caps: [u8; 4],
+}
+
+impl LinkHost for Host<'_> {
+    fn channel(&mut self, channel_type: ChannelType, channel_id: u8) -> Option<Caps<'_>> {
+        let there = channel_type == ChannelType::MAIN || CHANNELS.contains(&(channel_type.0, channel_id));
+        (there || self.shared.has(Flaw::Existence)).then(|| Caps::from_le_bytes(&self.caps))
+    }
+
+    fn pub_key(&mut self) -> [u8; LinkReply::PUB_KEY_LEN] {
+        let index = if self.shared.has(Flaw::Key) { 0 } else { self.link };
+        self.key = keys().get(index % keys().len().max(1));
+        self.key.map_or([0; LinkReply::PUB_KEY_LEN], |key| *key.public())
+    }
+
+    fn asked(&mut self, mess: &LinkMess<'_>) {
+        self.selects = Some(mess.common_caps.contains(common::AUTH_SELECTION));
+    }
+
+    fn ticket(&mut self, ticket: &[u8; 128]) -> bool {
+        let good = self.key.is_some_and(|key| key.matches(&mut OsRng, ticket, self.shared.password.as_bytes()));
+        good || self.shared.has(Flaw::Ticket)
+    }
+
+    fn join(&mut self, asked: &Asked) -> Join {
+        let mut session = self.shared.session();
+        let channel = (asked.channel_type.0, asked.channel_id);
+        let Ok(stream) = self.stream.try_clone() else { return Join::Refused(LinkErrorCode::CHANNEL_NOT_AVAILABLE) };
+        if asked.channel_type == ChannelType::MAIN {
+            if !self.shared.has(Flaw::Kick) {
+                session.end();
+            }
+            let fresh = u32::try_from(self.link).unwrap_or(0).wrapping_mul(0x9e37_79b9) | 1;
+            let id = if asked.connection_id == 0 { fresh } else { asked.connection_id };
+            session.id = Some(id);
+            session.channels.push((channel, stream));
+            let shown = if self.shared.has(Flaw::SessionId) { 0 } else { id };
+            return if asked.connection_id == 0 { Join::Session([shown, 1, 2, 2, 0, 10, 0, 0]) } else { Join::Member };
+        }
+        if session.id != Some(asked.connection_id) && !self.shared.has(Flaw::ConnectionId) {
+            return Join::Refused(LinkErrorCode::BAD_CONNECTION_ID);
+        }
+        if session.channels.iter().any(|(known, _)| *known == channel) && !self.shared.has(Flaw::Duplicate) {
+            return Join::Duplicate;
+        }
+        session.channels.push((channel, stream));
+        Join::Member
+    }
+}
+
+/// One connection, whatever carries it.
+struct Line<'a> {
+    stream: &'a TcpStream,
+    deframer: Option<Deframer>,
+}
+
+impl Line<'_> {
+    /// Whether there was more.
+    fn receive(&mut self, unread: &mut Vec<u8>) -> io::Result<bool> {
+        let mut buffer = [0; 4096];
+        let len = self.stream.read(&mut buffer)?;
+        match &mut self.deframer {
+            Some(deframer) => deframer.read(&buffer[..len], |run| unread.extend(run)),
+            None => unread.extend(&buffer[..len]),
+        }
+        Ok(len > 0)
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() || self.deframer.is_none() {
+            return self.stream.write_all(bytes);
+        }
+        let len = u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes();
+        self.stream.write_all(&[&[0x82, 126], &len[..], bytes].concat())
+    }
+}
+
+fn serve(shared: &Shared, stream: TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let link = shared.links.fetch_add(1, Ordering::Relaxed);
+    let mut host = Host { shared, stream: &stream, key: None, link, selects: None, caps: [0xf, 0, 0, 0] };
+    let mut line = Line { stream: &stream, deframer: None };
+    let (mut acceptor, mut unread, mut out) = (LinkAcceptor::new(), Vec::new(), [0; LinkAcceptor::ROOM]);
+    while unread.len() < 4 {
+        if !line.receive(&mut unread)? {
+            return Ok(());
+        }
+    }
+    while shared.has(Flaw::Upgrade) && unread.starts_with(b"GET ") && !unread.ends_with(b"\r\n\r\n") {
+        if !line.receive(&mut unread)? {
+            return Ok(());
+        }
+    }
+    if let Some(upgrade) = Upgrade::parse(&unread) {
+        let mut response = [0; Upgrade::ROOM];
+        let len = upgrade.respond(&mut response).unwrap_or(0);
+        line.send(&response[..len])?;
+        line.deframer = Some(Deframer::new());
+        unread.clear();
+    }
+    let mut mechanism = None;
+    loop {
+        let is_held = shared.flaw.is_some_and(|flaw| patch(flaw, host.selects.is_some(), &mut unread));
+        // The message by itself, so that what follows it can be patched too.
+        let mess = LinkMess::parse(&unread)
+            .ok()
+            .and_then(|parsed| if let Parsed::Complete(_, len) = parsed { Some(len) } else { None });
+        let end = mess.filter(|_| host.selects.is_none()).unwrap_or(unread.len());
+        if host.selects == Some(true) && mechanism.is_none() && unread.len() >= 4 {
+            mechanism = unread.first_chunk::<4>().copied();
+            if shared.has(Flaw::Mechanism) {
+                unread[..4].copy_from_slice(&[1, 0, 0, 0]);
+            }
+        }
+        let turn = acceptor.read(&mut host, if is_held { &[] } else { &unread[..end] }, &mut out);
+        unread.drain(..turn.consumed);
+        line.send(&out[..turn.written])?;
+        match turn.outcome {
+            Accepting::Need(_) if turn.consumed > 0 && !unread.is_empty() => {}
+            Accepting::Need(_) => {
+                if !line.receive(&mut unread)? {
+                    return Ok(());
+                }
+            }
+            Accepting::Linked(linked) => return stay(shared, &mut line, linked, unread),
+            Accepting::Close(spice_link::Closing::Unreadable(Error::Version { major: 0 }))
+                if shared.has(Flaw::VersionZero) =>
+            {
+                return line.send(&LinkReply::refusal(LinkErrorCode::VERSION_MISMATCH));
+            }
+            Accepting::Close(_) if shared.has(Flaw::Close) => while line.receive(&mut Vec::new())? {},
+            Accepting::Close(_) | Accepting::Room(_) => return Ok(()),
+        }
+    }
+}
+
+/// Answers the question for the channels, until the client leaves; a main channel takes its session along.
+fn stay(shared: &Shared, line: &mut Line<'_>, linked: Linked, mut unread: Vec<u8>) -> io::Result<()> {
+    let channel = (linked.asked.channel_type.0, linked.asked.channel_id);
+    let done = answer(line, linked, &mut unread);
+    let mut session = shared.session();
+    let own = linked.session_id.unwrap_or(linked.asked.connection_id);
+    if session.id == Some(own) {
+        if channel.0 == ChannelType::MAIN.0 {
+            session.end();
+        } else {
+            session.channels.retain(|(known, _)| *known != channel);
+        }
+    }
+    done
+}
+
+fn answer(line: &mut Line<'_>, linked: Linked, unread: &mut Vec<u8>) -> io::Result<()> {
+    const ATTACH_CHANNELS: u16 = 104;
+    loop {
+        while let Parsed::Complete(header, start) = DataHeader::parse(linked.header, unread) {
+            let end = start.saturating_add(header.size as usize);
+            if unread.len() < end {
+                break;
+            }
+            unread.drain(..end);
+            if header.message_type == ATTACH_CHANNELS && linked.asked.channel_type == ChannelType::MAIN {
+                let full = (linked.header == HeaderKind::Full).then_some((2, 0));
+                let mut body = 3u32.to_le_bytes().to_vec();
+                body.extend(CHANNELS.iter().flat_map(|(kind, id)| [*kind, *id]));
+                let header = DataHeader { message_type: 104, size: 10, full };
+                line.send(&[header.encode(&mut [0; 18]), &body].concat())?;
+            }
+        }
+        if unread.len() > 1 << 16 || !line.receive(unread)? {
+            return Ok(());
+        }
+    }
+}
+
+/// Makes bytes that a check would refuse into such as pass it. True: they are waited on for ever.
+fn patch(flaw: Flaw, answered: bool, unread: &mut [u8]) -> bool {
+    if answered || unread.len() < 4 {
+        return false;
+    }
+    if flaw == Flaw::Magic {
+        unread[..4].copy_from_slice(b"REDQ");
+    }
+    let word = |at: usize| unread.get(at..at + 4).map_or(0, |b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+    if unread.len() < 16 {
+        return false;
+    }
+    let size = word(12);
+    if (word(0), word(4)) != (u32::from_le_bytes(*b"REDQ"), 2) && flaw != Flaw::Version {
+        return false;
+    }
+    if flaw == Flaw::SizeMin && size < 18 || flaw == Flaw::SizeMax && size > 4096 {
+        return true;
+    }
+    let (common, channel, offset) = (word(22), word(26), word(30));
+    let words = u64::from(common) + u64::from(channel);
+    let whole = unread.len() >= 34;
+    let wrong = match flaw {
+        Flaw::CapsCount => common > 1024 || channel > 1024,
+        Flaw::CapsEnd => common.max(channel) <= 1024 && u64::from(offset) + 4 * words > u64::from(size),
+        Flaw::CapsStart => words > 0 && offset < 18,
+        _ => false,
+    };
+    if whole && wrong {
+        unread[22..30].fill(0);
+    }
+    if flaw == Flaw::Version {
+        unread[4..8].copy_from_slice(&2u32.to_le_bytes());
+    }
+    false
+}

@@ -1,0 +1,168 @@
+//! The conformance runner against a real QEMU, against our own acceptor, and against acceptors with one check left out.
+
+use std::{
+    io,
+    process::{Command, Output},
+    thread,
+};
+
+use spice_testkit::{
+    lab::{self, Peer, Pki, SaslUser, Vm},
+    server::{Flaw, Server},
+};
+
+const PASSWORD: &str = "sekrit";
+
+fn run(args: &[&str]) -> io::Result<Output> {
+    Command::new(env!("CARGO_BIN_EXE_spicewatch")).args(args).output()
+}
+
+/// What a run in JSON came to: passed, skipped, and the names of those that failed.
+fn conformance(args: &[&str]) -> io::Result<(u64, u64, Vec<String>)> {
+    let output = run(&[&["conformance", "--format", "json", "--patience", "3"], args].concat())?;
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let cases = report["cases"].as_array().unwrap().iter();
+    let failed = cases.filter(|case| case["outcome"] == "failed");
+    let failed: Vec<_> = failed.map(|case| case["name"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(output.status.code(), Some(i32::from(!failed.is_empty())), "{report:#}");
+    Ok((report["passed"].as_u64().unwrap(), report["skipped"].as_u64().unwrap(), failed))
+}
+
+#[test]
+fn qemu_passes_plain_in_tls_and_in_websocket() -> io::Result<()> {
+    if !lab::have(&[Peer::Qemu, Peer::Openssl]) {
+        return Ok(());
+    }
+    let (port, tls_port, pki) = (lab::free_port()?, lab::free_port()?, Pki::new()?);
+    let dir = pki.dir().display();
+    let _vm = Vm::boot(&format!("port={port},tls-port={tls_port},addr=127.0.0.1,password={PASSWORD},x509-dir={dir}"))?;
+    let (plain, tls) = (format!("127.0.0.1:{port}"), format!("127.0.0.1:{tls_port}"));
+    for (args, least) in [
+        (vec![&*plain, "--password", PASSWORD], 120),
+        (vec![&*tls, "--password", PASSWORD, "--tls"], 120),
+        (vec![&*plain, "--password", PASSWORD, "--websocket"], 105),
+    ] {
+        let (passed, skipped, failed) = conformance(&args)?;
+        assert_eq!(failed, [""; 0], "{args:?}");
+        assert!(passed >= least, "{args:?}: {passed} passed, {skipped} skipped");
+    }
+    Ok(())
+}
+
+#[test]
+fn qemu_passes_without_a_password_and_with_sasl() -> io::Result<()> {
+    if !lab::have(&[Peer::Qemu, Peer::Sasl]) {
+        return Ok(());
+    }
+    let (open, sasl) = (lab::free_port()?, lab::free_port()?);
+    let _open = Vm::boot(&format!("port={open},addr=127.0.0.1,disable-ticketing=on"))?;
+    let user = SaslUser::new("tester", PASSWORD, "digest-md5")?;
+    let _sasl = Vm::boot_with(&format!("port={sasl},addr=127.0.0.1,sasl=on"), |qemu| user.configure(qemu))?;
+    for (port, least) in [(open, 110), (sasl, 95)] {
+        let (passed, _, failed) = conformance(&[&format!("127.0.0.1:{port}")])?;
+        assert_eq!(failed, [""; 0]);
+        assert!(passed >= least, "{passed} passed");
+    }
+    Ok(())
+}
+
+#[test]
+fn our_own_acceptor_passes() -> io::Result<()> {
+    let server = Server::start(PASSWORD, None)?;
+    let address = server.address().to_string();
+    for more in [&[][..], &["--websocket"]] {
+        let (passed, _, failed) = conformance(&[&[&*address, "--password", PASSWORD], more].concat())?;
+        assert_eq!(failed, [""; 0]);
+        assert!(passed >= 105, "{passed} passed");
+    }
+    Ok(())
+}
+
+/// Each check taken out in turn: the cases that fail are those that are about it.
+#[test]
+fn a_missing_check_fails_its_cases() -> io::Result<()> {
+    // They mostly wait: a few at a time.
+    let mut wrong = Vec::new();
+    for some in Flaw::ALL.chunks(6) {
+        let runs: Vec<_> = thread::scope(|scope| {
+            let runs: Vec<_> =
+                some.iter().map(|flaw| scope.spawn(|| Ok::<_, io::Error>((*flaw, fails(*flaw)?)))).collect();
+            runs.into_iter().map(|run| run.join().unwrap()).collect()
+        });
+        for run in runs {
+            let (flaw, failed) = run?;
+            if failed != expected(flaw) {
+                wrong.push(format!("{flaw:?}: {failed:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    Ok(())
+}
+
+fn fails(flaw: Flaw) -> io::Result<Vec<String>> {
+    let server = Server::start(PASSWORD, Some(flaw))?;
+    let address = server.address().to_string();
+    // Where nothing refused is ever closed, half of the table waits for it: a part is enough.
+    let part: &[&str] =
+        if flaw == Flaw::Close { &["--case", "major", "--case", "ticket-", "--case", "websocket"] } else { &[] };
+    let (_, _, failed) = conformance(&[&[&*address, "--password", PASSWORD], part].concat())?;
+    Ok(failed)
+}
+
+/// By name, in the table's order.
+fn expected(flaw: Flaw) -> Vec<&'static str> {
+    let names = match flaw {
+        Flaw::Magic => {
+            "magic-first-byte magic-second-byte magic-third-byte magic-fourth-byte magic-lower-case magic-zeros \
+             magic-reversed-with-a-header magic-before-version client-hello-to-a-plain-port websocket-other-protocol \
+             websocket-without-a-key websocket-post websocket-request-in-two websocket-bytes-behind-the-request \
+             websocket-refusal-in-a-frame"
+        }
+        Flaw::Version => {
+            "major-0-is-not-answered major-1 major-3 major-2-in-the-other-order major-largest version-before-size"
+        }
+        Flaw::VersionZero => "major-0-is-not-answered",
+        // The shape of a refusal is looked at on the refusal of a size.
+        Flaw::SizeMin => "size-0 size-17 refusal-is-zeros",
+        // 1020 words don't fit into 4096 bytes.
+        Flaw::SizeMax => "size-4097 size-2-to-the-31 size-largest caps-1020-words",
+        Flaw::CapsCount => {
+            "caps-1025-common-words caps-1025-channel-words caps-count-largest caps-count-that-wraps-in-bytes \
+             caps-counts-whose-sum-wraps"
+        }
+        Flaw::CapsEnd => {
+            "caps-more-words-than-bytes caps-at-19-without-room caps-at-the-end caps-at-the-largest-offset \
+             caps-at-an-offset-that-wraps"
+        }
+        Flaw::CapsStart => "caps-at-0 caps-at-17 caps-before-existence",
+        Flaw::Existence => {
+            "channel-type-0 channel-type-7-tunnel channel-type-99 channel-type-255 channel-id-that-is-not-there \
+             existence-before-authentication"
+        }
+        Flaw::Mechanism => {
+            "mechanism-0 mechanism-3 mechanism-largest mechanism-in-the-other-order sasl-where-it-is-off"
+        }
+        Flaw::Ticket => {
+            "ticket-wrong ticket-too-short ticket-too-long ticket-empty ticket-of-nothing ticket-of-zeros \
+             ticket-that-was-never-encrypted ticket-for-another-key ticket-before-connection-id refused-link-ends-nothing"
+        }
+        Flaw::ConnectionId => "channel-without-an-id channel-with-a-wrong-id channel-with-its-sessions-id-off-by-one",
+        Flaw::Duplicate => "channel-that-is-there-already",
+        Flaw::Kick => "new-session-ends-the-old-one",
+        // Nothing can join a session by an id that it does not have.
+        Flaw::SessionId => {
+            "session-id-is-not-0 session-ids-differ channel-joins-its-session channel-that-is-there-already \
+             refused-link-ends-nothing main-that-leaves-ends-its-session"
+        }
+        Flaw::Close => {
+            "major-0-is-not-answered major-1 major-3 major-2-in-the-other-order major-largest ticket-wrong \
+             ticket-too-short ticket-too-long ticket-empty ticket-of-nothing ticket-of-zeros \
+             ticket-that-was-never-encrypted ticket-for-another-key ticket-before-connection-id"
+        }
+        Flaw::Key => "reply-key-is-fresh ticket-for-another-key",
+        // It waits for the end of what is none.
+        Flaw::Upgrade => "websocket-request-in-two websocket-bytes-behind-the-request",
+    };
+    names.split_whitespace().collect()
+}
