@@ -93,7 +93,8 @@ impl Template {
 
     fn write(&self, times: u32, server_port: u16, out: &mut Vec<u8>) {
         let seconds = self.seconds + STEP * i64::from(times);
-        for field in [seconds as u32, self.microseconds, self.data.len() as u32, self.wire_len] {
+        let len = u32::try_from(self.data.len()).unwrap_or(u32::MAX);
+        for field in [u32::try_from(seconds).unwrap_or(u32::MAX), self.microseconds, len, self.wire_len] {
             out.extend_from_slice(&field.to_le_bytes());
         }
         let start = out.len();
@@ -108,6 +109,6 @@ impl Template {
             // The one port of this client that no other of its connections is moved to.
             moved = 1023;
         }
-        data[self.port..self.port + 2].copy_from_slice(&(moved as u16).to_be_bytes());
+        data[self.port..self.port + 2].copy_from_slice(&u16::try_from(moved).unwrap_or(u16::MAX).to_be_bytes());
     }
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
 
+use std::fmt::Write as _;
+
 use spice_events::{Address, Auth, Config, FlowId, Input, Output, Side, Timestamp, Tracker};
 use spice_link::{
     AuthMechanism, CapsBuf, ChannelType, DataHeader, LinkErrorCode, LinkMess, LinkReply, MainInit, caps::common,
@@ -110,8 +112,8 @@ fn short(line: &str) -> String {
     let (client, server) = (&value["data"]["client"], &value["data"]["server"]);
     let mut out = format!("{} {}", client["port"].as_str().unwrap(), value["event"].as_str().unwrap());
     if let Some(id) = client["connection-id"].as_i64() {
-        out +=
-            &format!(" {id} {}/{} {}", client["channel-type"], client["channel-id"], server["auth"].as_str().unwrap());
+        let (channel, auth) = (&client["channel-type"], server["auth"].as_str().unwrap());
+        write!(out, " {id} {channel}/{} {auth}", client["channel-id"]).unwrap();
     }
     out.replace("SPICE_", "")
 }

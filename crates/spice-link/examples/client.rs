@@ -163,7 +163,7 @@ impl Write for WebSocket {
     /// One masked binary frame; a mask of zeros hides nothing, which is as much as any mask does here.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let Ok(len @ 1..) = u16::try_from(bytes.len()) else { return Ok(0) };
-        let mut frame = vec![0x82, 0x80 | 126];
+        let mut frame = vec![0x82, 0x80 | 0x7e];
         frame.extend(len.to_be_bytes());
         frame.extend([0; 4]);
         frame.extend(bytes);

@@ -123,6 +123,7 @@ impl Sha1 {
         out
     }
 
+    #[allow(clippy::many_single_char_names, reason = "the names of FIPS 180-4")]
     fn compress(&mut self) {
         let mut words = [0u32; 80];
         for (word, four) in words.iter_mut().zip(self.block.chunks_exact(4)) {

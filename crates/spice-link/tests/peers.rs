@@ -1,5 +1,7 @@
 //! The examples against real peers: spice-gtk links to the server, the client links to QEMU.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+
 use std::{
     io::{self, BufRead, BufReader},
     process::{Child, ChildStdout, Command, Output, Stdio},

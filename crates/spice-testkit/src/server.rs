@@ -131,7 +131,7 @@ impl Server {
                 }
                 let shared = Arc::clone(&ours);
                 // A peer that resets its connection is no concern of the others.
-                thread::spawn(move || serve(&shared, stream).unwrap_or_default());
+                thread::spawn(move || serve(&shared, &stream).unwrap_or_default());
             }
         });
         Ok(Self { address, shared })
@@ -260,11 +260,11 @@ impl Line<'_> {
     }
 }
 
-fn serve(shared: &Shared, stream: TcpStream) -> io::Result<()> {
+fn serve(shared: &Shared, stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let link = shared.links.fetch_add(1, Ordering::Relaxed);
-    let mut host = Host { shared, stream: &stream, key: None, link, selects: None, caps: [0xf, 0, 0, 0] };
-    let mut line = Line { stream: &stream, deframer: None };
+    let mut host = Host { shared, stream, key: None, link, selects: None, caps: [0xf, 0, 0, 0] };
+    let mut line = Line { stream, deframer: None };
     let (mut acceptor, mut unread, mut out) = (LinkAcceptor::new(), Vec::new(), [0; LinkAcceptor::ROOM]);
     while unread.len() < 4 {
         if !line.receive(&mut unread)? {

@@ -1,5 +1,7 @@
 //! The conformance runner against a real QEMU, against our own acceptor, and against acceptors with one check left out.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+
 use std::{
     io,
     process::{Command, Output},

@@ -118,7 +118,7 @@ impl Facts {
     pub(crate) fn ty(&self, name: &str) -> anyhow::Result<Type> {
         let Some(value) = self.types.get(name) else { bail!("the facts file has no type '{name}'") };
         let mut ty: Type = serde_json::from_value(value.clone()).with_context(|| format!("type '{name}'"))?;
-        ty.name = name.to_owned();
+        name.clone_into(&mut ty.name);
         Ok(ty)
     }
 

@@ -16,7 +16,9 @@ pub(super) fn write() -> Result<()> {
         let mut text = "# Made by `cargo xtask fuzz dictionaries`; not for editing.\n".to_owned();
         for word in words {
             text.push('"');
-            word.iter().for_each(|byte| text.push_str(&escape(*byte)));
+            for byte in word {
+                text.push_str(&escape(byte));
+            }
             text.push_str("\"\n");
         }
         fs::write(folder.join(format!("{name}.dict")), text)?;

@@ -95,12 +95,11 @@ pub(super) fn run() -> Result<()> {
         fs::write(&path, source.replace(mutant.from, mutant.to))?;
         let found = smoke(&copy, mutant.target)?;
         fs::write(&path, source)?;
-        match found {
-            Some(time) => println!("found in {:.1} s by {}: {}", time.as_secs_f64(), mutant.target, mutant.what),
-            None => {
-                println!("NOT FOUND in {} s by {}: {}", PATIENCE.as_secs(), mutant.target, mutant.what);
-                missed.push(mutant.what);
-            }
+        if let Some(time) = found {
+            println!("found in {:.1} s by {}: {}", time.as_secs_f64(), mutant.target, mutant.what);
+        } else {
+            println!("NOT FOUND in {} s by {}: {}", PATIENCE.as_secs(), mutant.target, mutant.what);
+            missed.push(mutant.what);
         }
     }
     fs::remove_dir_all(&copy)?;

@@ -69,13 +69,16 @@ impl Closing {
             Self::Unreadable(Error::Version { .. }) => 3,
             Self::Unreadable(Error::Size { .. }) => 4,
             Self::Unreadable(Error::CapsCount { .. }) => 5,
-            Self::Unreadable(Error::SaslLength { .. } | Error::SaslNameEmpty) => 12,
+            Self::Unreadable(Error::SaslLength { .. } | Error::SaslNameEmpty)
+            | Self::Ticket
+            | Self::SaslField
+            | Self::SaslFailed
+            | Self::SaslWeak => 12,
             Self::Unreadable(_) => 6,
             Self::Security(_) => 7,
             Self::NoChannel { .. } => 8,
             Self::NoSelection => 10,
             Self::Mechanism(_) => 11,
-            Self::Ticket | Self::SaslField | Self::SaslFailed | Self::SaslWeak => 12,
             Self::Join(_) => 13,
             Self::Duplicate => 14,
         }

@@ -155,9 +155,8 @@ impl LinkConnector {
     fn step(&mut self, user: &mut impl LinkUser, unread: &[u8], out: &mut [u8]) -> Progress {
         // A second reply frame can stand wherever a word of these is expected.
         if matches!(self.state, State::Result | State::SaslList | State::SaslAnswer) && unread.starts_with(&MAGIC) {
-            return Err(match complete(LinkReply::parse(unread))? {
-                (reply, _) => Connecting::Refused { code: reply.error, form: RefusalForm::SecondReply },
-            });
+            let (reply, _) = complete(LinkReply::parse(unread))?;
+            return Err(Connecting::Refused { code: reply.error, form: RefusalForm::SecondReply });
         }
         match self.state {
             State::Idle => Err(Connecting::GaveUp),

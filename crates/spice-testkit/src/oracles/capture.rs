@@ -135,6 +135,7 @@ fn byte_at(seq: u32) -> u8 {
 #[derive(Default)]
 struct Reader {
     /// Opened and not closed: the next sequence number of client and server, where it is known.
+    #[allow(clippy::option_option, reason = "open, and known: two questions")]
     open: Option<Option<[u32; 2]>>,
     last: Option<Timestamp>,
 }

@@ -4,6 +4,8 @@
 //! has found, and over bytes that proptest draws. Each takes any bytes: those of the wire, or the *choices* of a generator
 //! ([`crate::generate`]), as its documentation says.
 
+#![allow(clippy::missing_panics_doc, reason = "a panic is how an oracle speaks")]
+
 #[cfg(feature = "capture")]
 pub mod capture;
 pub mod endpoints;

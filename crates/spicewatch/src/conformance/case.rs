@@ -124,21 +124,8 @@ impl Server {
         let selects = mess.common.first().is_some_and(|word| word & 1 == 1);
         let mechanism: &[u8] = if selects { &[1, 0, 0, 0] } else { &[] };
         wire.send(&[mechanism, &ticket].concat())?;
-        self.conclude(&mut wire, mess)?;
+        conclude(&mut wire, mess)?;
         Ok(wire)
-    }
-
-    /// What follows the credentials.
-    pub(super) fn conclude(&self, wire: &mut Wire, mess: &Mess) -> io::Result<()> {
-        wire.read_result()?;
-        if wire.seen.last() != Some(&Answer::Result(0)) {
-            return wire.read_end();
-        }
-        if mess.channel.0 == 1 && mess.connection_id == 0 {
-            let mini = mess.common.first().is_some_and(|word| word & 8 != 0);
-            wire.read_session(if mini { HeaderKind::Mini } else { HeaderKind::Full })?;
-        }
-        Ok(())
     }
 
     /// A link with a ticket of these bytes ends so.
@@ -187,4 +174,17 @@ pub(super) const LINKED: &[Answer] = &[Answer::Reply(0), Answer::Result(0), Answ
 
 pub(super) fn verdict(wire: &Wire, expected: &[Answer]) -> Verdict {
     Verdict::check(wire.seen == expected, &Answer::show(expected), Answer::show(&wire.seen))
+}
+
+/// What follows the credentials.
+pub(super) fn conclude(wire: &mut Wire, mess: &Mess) -> io::Result<()> {
+    wire.read_result()?;
+    if wire.seen.last() != Some(&Answer::Result(0)) {
+        return wire.read_end();
+    }
+    if mess.channel.0 == 1 && mess.connection_id == 0 {
+        let mini = mess.common.first().is_some_and(|word| word & 8 != 0);
+        wire.read_session(if mini { HeaderKind::Mini } else { HeaderKind::Full })?;
+    }
+    Ok(())
 }

@@ -23,6 +23,7 @@ use wire::{Answer, Mess, Wire};
 /// New sessions are made on the way, so that whoever is connected to the server is disconnected.
 #[derive(clap::Args)]
 #[command(after_help = AFTER, after_long_help = AFTER)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Args {
     /// The server, HOST:PORT
     server: String,

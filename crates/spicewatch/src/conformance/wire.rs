@@ -166,7 +166,8 @@ impl Wire {
         let mut want = 16;
         loop {
             if let Err(instead) = self.need(want, self.patience)? {
-                return self.note_instead(instead);
+                self.note_instead(instead);
+                return Ok(());
             }
             match LinkReply::parse(&self.unread) {
                 Ok(Parsed::Need(n)) => want = n,
@@ -186,7 +187,10 @@ impl Wire {
     /// The link result, or a second reply, or what is there instead.
     pub(super) fn read_result(&mut self) -> io::Result<()> {
         match self.need(4, self.patience)? {
-            Err(instead) => self.note_instead(instead),
+            Err(instead) => {
+                self.note_instead(instead);
+                Ok(())
+            }
             Ok(()) if self.unread.starts_with(b"REDQ") => self.read_reply(),
             Ok(()) => {
                 let word: Vec<u8> = self.unread.drain(..4).collect();
@@ -200,7 +204,8 @@ impl Wire {
     pub(super) fn read_session(&mut self, kind: HeaderKind) -> io::Result<()> {
         let len = kind.byte_len();
         if let Err(instead) = self.need(len + 4, self.patience)? {
-            return self.note_instead(instead);
+            self.note_instead(instead);
+            return Ok(());
         }
         let Parsed::Complete(header, _) = DataHeader::parse(kind, &self.unread) else { return Ok(()) };
         let id = self.unread[len..len + 4].iter().rev().fold(0, |id, byte| id << 8 | u32::from(*byte));
@@ -217,12 +222,12 @@ impl Wire {
     /// A list of SASL mechanisms, or a second reply.
     pub(super) fn read_list(&mut self) -> io::Result<Vec<u8>> {
         match self.need(4, self.patience)? {
-            Err(instead) => self.note_instead(instead)?,
+            Err(instead) => self.note_instead(instead),
             Ok(()) if self.unread.starts_with(b"REDQ") => self.read_reply()?,
             Ok(()) => {
                 let len = self.unread[..4].iter().rev().fold(0, |len, byte| len << 8 | usize::from(*byte)).min(65_536);
                 if let Err(instead) = self.need(4 + len, self.patience)? {
-                    self.note_instead(instead)?;
+                    self.note_instead(instead);
                     return Ok(Vec::new());
                 }
                 self.seen.push(Answer::List);
@@ -292,13 +297,12 @@ impl Wire {
         key.and_then(|key| ticket::seal_bytes(&mut OsRng, key, plain).ok()).unwrap_or([0; 128])
     }
 
-    fn note_instead(&mut self, instead: Answer) -> io::Result<()> {
+    fn note_instead(&mut self, instead: Answer) {
         if !self.unread.is_empty() {
             self.seen.push(Answer::Other(format!("{} bytes", self.unread.len())));
             self.unread.clear();
         }
         self.seen.push(instead);
-        Ok(())
     }
 }
 

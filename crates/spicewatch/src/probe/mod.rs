@@ -297,7 +297,7 @@ fn attach(
     let full = (header == HeaderKind::Full).then_some((1, 0));
     line.write_all(DataHeader { message_type: ATTACH_CHANNELS, size: 0, full }.encode(&mut [0; 18]))?;
     line.flush()?;
-    let mut buffer = [0; 65_536];
+    let mut buffer = vec![0; 65_536];
     // Name, UUID, pings with 256 kB in one of them, and the list: it comes within a few messages.
     for _ in 0..64 {
         let (message, body) = loop {

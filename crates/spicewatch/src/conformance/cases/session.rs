@@ -2,7 +2,7 @@
 
 use super::{case, noted};
 use crate::conformance::{
-    case::{Case, LINKED, Server, Verdict, verdict},
+    case::{Case, LINKED, Server, Verdict, conclude, verdict},
     wire::{Answer, Mess},
 };
 use std::io;
@@ -37,7 +37,7 @@ pub(super) const CASES: &[Case] = &[
         wire.read_reply()?;
         let ticket = wire.seal(&s.good());
         wire.send(&ticket)?;
-        s.conclude(&mut wire, &Mess::main())?;
+        conclude(&mut wire, &Mess::main())?;
         Ok(verdict(&wire, LINKED))
     }),
     case(1, "no-selection-needs-no-mechanism", |s| s.links(&Mess { common: vec![8], ..Mess::main() }, LINKED)),
@@ -55,7 +55,7 @@ pub(super) const CASES: &[Case] = &[
         for byte in [&[1, 0, 0, 0][..], &ticket].concat() {
             wire.send(&[byte])?;
         }
-        s.conclude(&mut wire, &Mess::main())?;
+        conclude(&mut wire, &Mess::main())?;
         Ok(verdict(&wire, LINKED))
     }),
     case(7, "fin-instead-of-a-mechanism", |s| cut(s, &[])),
@@ -261,7 +261,7 @@ fn raw_ticket(server: &Server, ticket: &[u8]) -> io::Result<Verdict> {
     wire.send(&Mess::main().bytes())?;
     wire.read_reply()?;
     wire.send(&[&[1, 0, 0, 0], ticket].concat())?;
-    server.conclude(&mut wire, &Mess::main())?;
+    conclude(&mut wire, &Mess::main())?;
     Ok(verdict(&wire, DENIED))
 }
 
