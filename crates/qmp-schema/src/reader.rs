@@ -246,11 +246,11 @@ impl<'a> Reader<'a> {
         let negative = usize::from(first == b'-');
         let (mut value, mut len) = (0, negative);
         while let Some(digit @ b'0'..=b'9') = rest.get(len) {
-            value = value * 10 + i64::from(digit - b'0');
-            len += 1;
-            if len > 18 {
+            if len == negative + 18 {
                 return None;
             }
+            value = value * 10 + i64::from(digit - b'0');
+            len += 1;
         }
         let leading_zero = rest.get(negative) == Some(&b'0');
         if len == negative || leading_zero && len > 1 || matches!(rest.get(len), Some(b'.' | b'e' | b'E')) {

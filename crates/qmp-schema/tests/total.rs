@@ -1,0 +1,181 @@
+//! Nothing that is JSON stops the reader; nothing that is not JSON gets past it.
+
+use qmp_schema::{
+    Encode as _, ErrorKind, Event, EventMessage, FullEvent, Message, NetworkAddressFamily, Object, Timestamp, Value,
+    from_str,
+};
+
+fn read(text: &str) -> EventMessage<'_> {
+    from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+#[test]
+fn an_unknown_event_keeps_name_and_data() {
+    let text =
+        r#"{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "FROM_THE_FUTURE", "data": {"a": [1, null]}}"#;
+    let message = read(text);
+    let Event::Other(event) = &message.event else { panic!("{message:?}") };
+    assert_eq!((&*event.name, event.reason.kind), ("FROM_THE_FUTURE", ErrorKind::UnknownEvent));
+    assert_eq!(event.data.as_ref().unwrap().to_vec(), br#"{"a": [1, null]}"#);
+    assert_eq!(message.to_vec(), text.as_bytes());
+    assert_eq!(read(r#"{"event": "X"}"#).to_vec(), br#"{"event": "X"}"#);
+}
+
+#[test]
+fn an_unknown_value_of_an_enumeration_is_kept() {
+    let text = r#"{"event": "SPICE_CONNECTED", "data": {"server": {"port": "1", "family": "quic", "host": "h"}, "client": {"port": "2", "family": "unknown", "host": ""}}}"#;
+    let message = read(text);
+    let Event::SpiceConnected(event) = &message.event else { panic!("{message:?}") };
+    assert_eq!(event.server.family, NetworkAddressFamily::Other("quic".into()));
+    assert_eq!(event.client.family, NetworkAddressFamily::Unknown);
+    assert_eq!(message.to_vec(), text.as_bytes());
+}
+
+#[test]
+fn an_unknown_case_of_a_union_is_kept() {
+    let text = r#"{"event": "NETDEV_STREAM_CONNECTED", "data": {"addr": {"type": "carrier-pigeon", "name": "x"}, "netdev-id": "n"}}"#;
+    let message = read(text);
+    assert!(matches!(message.event, Event::NetdevStreamConnected(_)), "{message:?}");
+    assert!(String::from_utf8(message.to_vec()).unwrap().contains("carrier-pigeon"));
+}
+
+#[test]
+fn what_does_not_fit_is_kept_with_the_reason() {
+    for (data, kind) in [
+        (r#""data": {"guest": 1, "reason": "none"}"#, ErrorKind::Type { expected: "a boolean", found: "a number" }),
+        (r#""data": {"reason": "none"}"#, ErrorKind::Missing { member: "guest" }),
+        (r#""data": {"guest": true, "reason": null}"#, ErrorKind::Type { expected: "a string", found: "null" }),
+        (r#""data": []"#, ErrorKind::Type { expected: "an object", found: "an array" }),
+        (r#""more": 1"#, ErrorKind::Missing { member: "data" }),
+    ] {
+        let text = format!(r#"{{"event": "SHUTDOWN", {data}}}"#);
+        let message = read(&text);
+        let Event::Other(event) = &message.event else { panic!("{message:?}") };
+        assert_eq!((&*event.name, event.reason.kind), ("SHUTDOWN", kind), "{text}");
+        assert!(event.reason.offset < text.len() as u64);
+    }
+    let text = r#"{"event": "MIGRATION_PASS", "data": {"pass": 9223372036854775808}}"#;
+    let Event::Other(event) = read(text).event else { panic!("out of range") };
+    assert_eq!(event.reason.kind, ErrorKind::Range { expected: "a 64-bit integer" });
+    assert_eq!(event.data.unwrap().to_vec(), br#"{"pass": 9223372036854775808}"#);
+}
+
+#[test]
+fn timestamps_of_all_ages() {
+    let at = |text| read(text).timestamp;
+    assert_eq!(at(r#"{"event": "STOP"}"#), None);
+    let failed = r#"{"timestamp": {"seconds": -1, "microseconds": -1}, "event": "STOP"}"#;
+    assert_eq!(at(failed), Some(Timestamp { seconds: -1, microseconds: -1 }));
+    assert_eq!(read(failed).to_vec(), failed.as_bytes());
+    let odd = read(r#"{"timestamp": "noon", "event": "STOP", "data": {}}"#);
+    assert_eq!(odd.timestamp, None);
+    let Event::Other(event) = odd.event else { panic!("a reason is due") };
+    assert_eq!(event.name, "STOP");
+}
+
+#[test]
+fn members_in_any_order_with_any_white_space() {
+    let message = read(
+        " {\"data\" :\n{ \"reason\":\"guest-reset\" ,\t\"new\": {\"deep\": [1,2]}, \"guest\" : true},\r\n \"event\":\"SHUTDOWN\", \
+         \"timestamp\":{\"microseconds\":5,\"seconds\":4}}  ",
+    );
+    assert_eq!(message.timestamp, Some(Timestamp { seconds: 4, microseconds: 5 }));
+    assert!(matches!(message.event, Event::Shutdown(event) if event.guest));
+}
+
+#[test]
+fn unknown_members_are_kept_where_asked_for() {
+    let text = r#"{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "NETDEV_STREAM_CONNECTED", "data": {"addr": {"path": "p", "type": "unix", "mode": 7}, "netdev-id": "n", "speed": {"x": 1}}, "vendor": "v"}"#;
+    let full: FullEvent<'_> = from_str(text).unwrap();
+    let found: Vec<String> =
+        full.unknown.iter().map(|member| format!("{}/{}", member.path.join("/"), member.name)).collect();
+    assert_eq!(found, ["data/addr/mode", "data/speed", "/vendor"]);
+    assert!(matches!(full.message.event, Event::NetdevStreamConnected(_)));
+    let mut again: Object<'_> = from_str(text).unwrap();
+    let written = full.to_vec();
+    let mut theirs: Object<'_> = from_str(core::str::from_utf8(&written).unwrap()).unwrap();
+    sort(&mut again);
+    sort(&mut theirs);
+    assert_eq!(again, theirs, "nothing is lost");
+    assert_eq!(full.clone().into_owned(), full);
+}
+
+fn sort(object: &mut Object<'_>) {
+    object.0.sort_by(|one, other| one.0.cmp(&other.0));
+    for (_, value) in &mut object.0 {
+        if let Value::Object(inner) = value {
+            sort(inner);
+        }
+    }
+}
+
+#[test]
+fn a_misfit_forgets_the_unknown_members_before_it() {
+    let text = r#"{"event": "SHUTDOWN", "data": {"new": 1, "guest": "yes", "reason": "none"}}"#;
+    let full: FullEvent<'_> = from_str(text).unwrap();
+    assert!(full.unknown.is_empty(), "{full:?}");
+    assert!(matches!(full.message.event, Event::Other(_)));
+}
+
+#[test]
+fn text_that_is_not_json_is_an_error_with_its_place() {
+    for (text, offset) in [
+        (r#"{"event": inf}"#, 10),
+        (r#"{"event": "STOP""#, 16),
+        (r#"{"event": "STOP",}"#, 17),
+        (r#"{"event": "STOP"} x"#, 18),
+        (r#"{"event": "A", "data": [1,]}"#, 26),
+        (r#"{"event": "A", "data": 01}"#, 24),
+        (r#"{"event": "A", "data": nan}"#, 23),
+        (r#"{"event": "A\q"}"#, 13),
+        ("{\"event\": \"A\u{1}\"}", 12),
+        ("", 0),
+    ] {
+        let error = from_str::<EventMessage<'_>>(text).unwrap_err();
+        assert!(error.is_syntax(), "{text}: {error}");
+        assert_eq!(error.offset, offset, "{text}: {error}");
+    }
+    assert_eq!(qmp_schema::from_slice::<EventMessage<'_>>(b"{\"event\": \"\xff\"}").unwrap_err().offset, 11);
+    let deep = format!("{{\"event\": \"A\", \"data\": {}{}}}", "[".repeat(2000), "]".repeat(2000));
+    assert_eq!(from_str::<EventMessage<'_>>(&deep).unwrap_err().kind, ErrorKind::Depth);
+}
+
+#[test]
+fn what_is_no_event_is_told_apart() {
+    assert!(from_str::<EventMessage<'_>>(r#"{"return": {}}"#).is_err());
+    for (text, what) in [
+        (r#"{"return": {}, "id": 1}"#, "return"),
+        (r#"{"id": [1], "return": 5}"#, "return"),
+        (r#"{"error": {"class": "GenericError", "desc": "no"}}"#, "error"),
+        (r#"{"id": "x", "error": {"class": "Novel", "desc": "\u00e9"}}"#, "error"),
+        (
+            r#"{"QMP": {"version": {"qemu": {"micro": 0, "minor": 1, "major": 2}, "package": ""}, "capabilities": ["oob", "new"]}}"#,
+            "greeting",
+        ),
+        (r#"{"event": "STOP", "timestamp": {"seconds": 1, "microseconds": 0}}"#, "event"),
+        (r#"{"error": "no object"}"#, "other"),
+        (r#"{"return": {}, "id": 1e400}"#, "return"),
+        (r"{}", "other"),
+        (r"[1]", "other"),
+        (r"5", "other"),
+    ] {
+        let message: Message<'_> = from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let found = match &message {
+            Message::Return(_) => "return",
+            Message::Error(_) => "error",
+            Message::Greeting(_) => "greeting",
+            Message::Event(_) => "event",
+            Message::Other(_) => "other",
+        };
+        assert_eq!(found, what, "{text}");
+        assert_eq!(message.clone().into_owned(), message);
+    }
+}
+
+#[test]
+fn escapes_become_their_characters() {
+    let text = r#"{"event": "X", "data": "\"\\\/\b\f\n\r\t\u0041\uD83D\uDE00\uD83Dx\uDE00"}"#;
+    let Event::Other(event) = read(text).event else { panic!("unknown") };
+    let read = event.data.unwrap();
+    assert_eq!(read.as_str(), Some("\"\\/\u{8}\u{c}\n\r\tA😀\u{fffd}x\u{fffd}"));
+}
