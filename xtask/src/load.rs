@@ -202,11 +202,11 @@ fn record(peers: &[Peer], missing: &[&str], figures: &Figures, args: &Args, tabl
         "turns": args.turns, "seconds": args.seconds, "setups": args.setups, "idle": args.idle, "pings": args.pings,
         "figures": rows,
     });
-    let folder = shell::root().join("benches/records");
+    let folder = shell::root().join("benches/records/relay");
     fs::create_dir_all(&folder)?;
-    fs::write(folder.join(format!("relay-{date}.json")), format!("{record:#}\n"))?;
+    fs::write(folder.join(format!("{date}.json")), format!("{record:#}\n"))?;
     let head = format!("cargo xtask load, {date}, on {machine}\n{}\n\n", peers::versions().join("\n"));
-    fs::write(folder.join(format!("relay-{date}.txt")), format!("{head}{table}"))?;
-    println!("recorded in benches/records/relay-{date}.json and .txt");
+    fs::write(folder.join(format!("{date}.txt")), format!("{head}{table}"))?;
+    println!("recorded in benches/records/relay/{date}.json and .txt");
     Ok(())
 }
