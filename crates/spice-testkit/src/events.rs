@@ -46,6 +46,69 @@ impl<'a> EventLine<'a> {
         let (host, port) = ("\"host\": \"", "\"port\": \"");
         Some([field(server, host)?, field(server, port)?, field(client, host)?, field(client, port)?])
     }
+
+    /// The body with `_` for every address: what two observers of one connection have to agree on, who each name the
+    /// socket that they themselves accepted.
+    pub fn without_addresses(&self) -> String {
+        let mut out = String::new();
+        let mut rest = self.body;
+        while let Some((name, at)) = ["\"host\": \"", "\"port\": \"", "\"family\": \""]
+            .iter()
+            .filter_map(|name| Some((name, rest.find(name)?)))
+            .min_by_key(|found| found.1)
+        {
+            let (before, value) = rest.split_at(at + name.len());
+            out.push_str(before);
+            out.push('_');
+            rest = value.find('"').map_or("", |end| &value[end..]);
+        }
+        out + rest
+    }
+}
+
+/// All that was said of one connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection<'a> {
+    /// The port of its client, empty where that is a unix socket's.
+    pub client_port: &'a str,
+    /// Its events, in order.
+    pub events: Vec<EventLine<'a>>,
+}
+
+impl Connection<'_> {
+    /// Each event without its addresses and time.
+    pub fn said(&self) -> Vec<String> {
+        self.events.iter().map(EventLine::without_addresses).collect()
+    }
+
+    /// Whether it is over.
+    pub fn is_over(&self) -> bool {
+        self.events.last().is_some_and(|event| event.name() == "SPICE_DISCONNECTED")
+    }
+}
+
+/// Event lines sorted by connection, in the order in which those began. What is no event of SPICE's is left out.
+///
+/// A port that is used again is another connection. Clients of unix sockets have no port: their events are told apart only
+/// by what may follow what, so that which of several open ones an event is said of is a guess.
+pub fn connections<'a>(lines: impl IntoIterator<Item = &'a str>) -> Vec<Connection<'a>> {
+    let mut found: Vec<Connection<'a>> = Vec::new();
+    for event in lines.into_iter().filter_map(EventLine::parse) {
+        let Some([_, _, _, client_port]) = event.connection() else { continue };
+        let same = |connection: &&mut Connection<'_>| {
+            let takes = connection.events.last().is_some_and(|last| match event.name() {
+                "SPICE_INITIALIZED" => last.name() == "SPICE_CONNECTED",
+                "SPICE_DISCONNECTED" => last.name() != "SPICE_DISCONNECTED",
+                _ => false,
+            });
+            connection.client_port == client_port && takes
+        };
+        match found.iter_mut().rev().find(same) {
+            Some(connection) => connection.events.push(event),
+            None => found.push(Connection { client_port, events: vec![event] }),
+        }
+    }
+    found
 }
 
 /// Where two sets of event lines disagree, in words; empty where they agree.
@@ -159,6 +222,26 @@ mod tests {
         assert_eq!(compare(&[&CONNECTED.replace("58500", "58501")], &[CONNECTED], false), 2);
         assert_eq!(compare(&[&CONNECTED.replace("\": ", "\":")], &[CONNECTED], false), 2);
         assert_eq!(compare(&[&CONNECTED.replace("96984", "096984")], &[CONNECTED], false), 2);
+    }
+
+    #[test]
+    fn lines_are_sorted_by_connection_and_a_port_may_come_again() {
+        let line = |name: &str, port: &str| CONNECTED.replace("_CONNECTED", name).replace("58500", port);
+        let lines = [
+            line("_CONNECTED", "1"),
+            line("_CONNECTED", "2"),
+            line("_DISCONNECTED", "1"),
+            line("_CONNECTED", "1"),
+            line("_INITIALIZED", "2"),
+            line("_DISCONNECTED", "1"),
+        ];
+        let found = connections(lines.iter().map(String::as_str));
+        let seen: Vec<_> = found.iter().map(|one| (one.client_port, one.events.len(), one.is_over())).collect();
+        assert_eq!(seen, [("1", 2, true), ("2", 2, false), ("1", 2, true)]);
+        assert_eq!(
+            found[0].said()[0],
+            r#""event": "SPICE_CONNECTED", "data": {"server": {"port": "_", "family": "_", "host": "_"}, "client": {"port": "_", "family": "_", "host": "_"}}}"#
+        );
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use relay_lab::{PATIENCE, Qmp, Relay, eventually, stories};
+use relay_lab::{PATIENCE, Qmp, Relay, compare::names, eventually};
 use spice_testkit::lab::Scratch;
 
 /// A server that somebody else plays.
@@ -106,11 +106,11 @@ fn a_server_s_end_is_the_moment_of_disconnected_and_the_client_s_is_not() {
     server.accept();
     relay.events.wait_for("SPICE_DISCONNECTED", 1);
     drop(another);
-    let told = stories(&relay.events.all());
-    assert_eq!(told[0].1, ["CONNECTED"], "only the client has ended");
+    let told = names(&relay.events.all());
+    assert_eq!(told[0], ["CONNECTED"], "only the client has ended");
     inside.shutdown(Shutdown::Write).unwrap();
     relay.events.wait_for("SPICE_DISCONNECTED", 2);
-    assert_eq!(stories(&relay.events.all())[0].1, ["CONNECTED", "DISCONNECTED"]);
+    assert_eq!(names(&relay.events.all())[0], ["CONNECTED", "DISCONNECTED"]);
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn a_server_that_is_not_there_is_a_pair_of_events_and_a_reason() {
     let relay = Relay::start(&["--listen", "127.0.0.1:0", "--upstream", &gone]);
     assert_eq!(read_all(&connect(&relay)), b"");
     relay.events.wait_for("SPICE_DISCONNECTED", 1);
-    assert_eq!(stories(&relay.events.all())[0].1, ["CONNECTED", "DISCONNECTED"]);
+    assert_eq!(names(&relay.events.all())[0], ["CONNECTED", "DISCONNECTED"]);
     relay.log.wait_for("Connection refused", 1);
 }
 
@@ -260,7 +260,7 @@ fn sigterm_lets_live_connections_end_and_sends_their_last_events() {
     drop((client, inside));
     assert_eq!(relay.wait().code(), Some(0));
     qmp.lines.wait_for("SPICE_DISCONNECTED", 1);
-    assert_eq!(stories(&qmp.events())[0].1, ["CONNECTED", "DISCONNECTED"]);
+    assert_eq!(names(&qmp.events())[0], ["CONNECTED", "DISCONNECTED"]);
     assert!(!socket.exists());
 }
 

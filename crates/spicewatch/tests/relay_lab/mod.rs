@@ -13,7 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use qmp_schema::{Event, EventMessage, Value};
+use qmp_schema::Value;
+
+pub mod compare;
+pub mod tap;
 
 /// How long anything may take before a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -232,43 +235,4 @@ impl Qmp {
     pub fn events(&self) -> Vec<String> {
         self.lines.all().into_iter().filter(|line| line.starts_with("{\"timestamp\"")).collect()
     }
-}
-
-/// The events of one connection: its client's port, and what is said in each but for addresses and time.
-pub type Story = (String, Vec<String>);
-
-/// Events sorted by connection. A port that is used again is another connection; those of unix sockets (which have no
-/// port) are told apart by what follows each SPICE_CONNECTED.
-pub fn stories(lines: &[String]) -> Vec<Story> {
-    let mut stories: Vec<Story> = Vec::new();
-    for line in lines {
-        let message: EventMessage<'_> = qmp_schema::from_str(line).unwrap();
-        let (port, said) = match message.event {
-            Event::SpiceConnected(event) => {
-                stories.push((event.client.port.into_owned(), vec!["CONNECTED".into()]));
-                continue;
-            }
-            Event::SpiceInitialized(event) => {
-                let client = event.client;
-                let said = format!(
-                    "INITIALIZED auth {} id {} channel {}/{} tls {}",
-                    event.server.auth.as_deref().unwrap_or("-"),
-                    client.connection_id,
-                    client.channel_type,
-                    client.channel_id,
-                    client.tls
-                );
-                (client.port.into_owned(), said)
-            }
-            Event::SpiceDisconnected(event) => (event.client.port.into_owned(), "DISCONNECTED".into()),
-            _ => continue,
-        };
-        let open = |story: &&mut Story| story.0 == port && story.1.last().is_some_and(|last| last != "DISCONNECTED");
-        if let Some(story) = stories.iter_mut().rev().find(open) {
-            story.1.push(said);
-        } else {
-            stories.push((port, vec![said]));
-        }
-    }
-    stories
 }

@@ -1,0 +1,162 @@
+//! What the relay says of its connections beside what QEMU says of them, and the bytes on either side of it.
+
+use std::{
+    io::{self, Write},
+    thread,
+    time::{Duration, Instant},
+};
+
+use spice_testkit::{
+    events::{Connection, connections},
+    lab::Vm,
+};
+
+use super::{Relay, eventually, tap::Talk};
+
+/// How long two accounts may take to agree.
+const SETTLED: Duration = Duration::from_secs(10);
+
+/// A connection under its client's port: what was said of it, but for addresses and time.
+pub type Said = (String, Vec<String>);
+
+pub fn said(connection: &Connection<'_>) -> Said {
+    (connection.client_port.to_owned(), connection.said())
+}
+
+/// Event lines by connection.
+pub fn stories(lines: &[String]) -> Vec<Said> {
+    connections(lines.iter().map(String::as_str)).iter().map(said).collect()
+}
+
+/// The names of each connection's events.
+pub fn names(lines: &[String]) -> Vec<Vec<String>> {
+    let found = connections(lines.iter().map(String::as_str));
+    found
+        .iter()
+        .map(|one| one.events.iter().map(|event| event.name().trim_start_matches("SPICE_").to_owned()).collect())
+        .collect()
+}
+
+fn all_over(lines: &[String]) -> bool {
+    connections(lines.iter().map(String::as_str)).iter().all(Connection::is_over)
+}
+
+/// Writes to stderr what the test harness would keep to itself: which cell was run, and what came of it.
+pub fn report(line: &str) {
+    let _ = writeln!(io::stderr(), "  {line}");
+}
+
+/// A comparison to make when every connection is over.
+#[derive(Debug)]
+pub struct Comparison<'a> {
+    pub relay: &'a Relay,
+    pub vm: &'a Vm,
+    /// How many lines of QEMU's belong to what was before.
+    pub before: usize,
+    /// The relay's client speaks TLS and QEMU's does not, so that QEMU can't know of it.
+    pub tls_at_the_relay: bool,
+    /// Who stands between the relay and QEMU: its ports are those that QEMU names.
+    pub behind: &'a [(String, String)],
+}
+
+impl Comparison<'_> {
+    /// Waits until both know that every connection is over, and holds what they said of each side by side; as bytes, but
+    /// for the addresses and the time. How many connections and events that was.
+    #[track_caller]
+    pub fn check(&self, case: &str) -> (usize, usize) {
+        self.vm.events().wait_for_quiet().unwrap();
+        eventually(case, || all_over(&self.relay.events.all()));
+        let mut ours = stories(&self.relay.events.all());
+        let mut theirs = stories(&self.vm.events().lines()[self.before..]);
+        if self.tls_at_the_relay {
+            for said in theirs.iter_mut().flat_map(|story| &mut story.1) {
+                *said = said.replace("\"tls\": false", "\"tls\": true");
+            }
+        }
+        let ports = self.relay.ports();
+        if ports.is_empty() {
+            // A unix socket's client has no port: the accounts are compared without saying whose they are.
+            ours.iter_mut().chain(&mut theirs).for_each(|story| story.0.clear());
+        } else {
+            // QEMU names the port of who connected to it.
+            let mut left: Vec<_> = ports.iter().map(|(client, local)| (client, self.seen_as(local))).collect();
+            for story in &mut theirs {
+                let place = left.iter().position(|(_, seen)| *seen == story.0);
+                let place = place.unwrap_or_else(|| panic!("{case}: QEMU alone knows of {story:?}"));
+                story.0.clone_from(left.remove(place).0);
+            }
+        }
+        ours.sort();
+        theirs.sort();
+        assert!(!ours.is_empty(), "{case}: no event");
+        assert_eq!(ours, theirs, "{case}: relay (left) and QEMU (right)");
+        (ours.len(), ours.iter().map(|story| story.1.len()).sum())
+    }
+
+    /// The port that QEMU sees of a connection that the relay made with this one.
+    fn seen_as(&self, local: &str) -> String {
+        let behind = self.behind.iter().rev().find(|(from, _)| from == local);
+        behind.map_or(local, |(_, to)| to).to_owned()
+    }
+}
+
+/// Waits until what both say of the relay's connections is the same; the server may have had other clients too.
+#[track_caller]
+pub fn same_of_ours(relay: &Relay, vm: &Vm, case: &str, hidden: fn(&str) -> String) {
+    let ports = relay.ports();
+    assert!(!ports.is_empty());
+    let theirs = || {
+        let mut stories = stories(&vm.events().lines());
+        stories.retain_mut(|story| {
+            let client = ports.iter().find(|(_, local)| *local == story.0);
+            story.1.iter_mut().for_each(|said| *said = hidden(said));
+            client.map(|(client, _)| story.0.clone_from(client)).is_some()
+        });
+        stories.sort();
+        stories
+    };
+    let ours = || {
+        let mut stories = stories(&relay.events.all());
+        stories.sort();
+        stories
+    };
+    let deadline = Instant::now() + SETTLED;
+    while ours() != theirs() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(ours(), theirs(), "{case}: relay (left) and QEMU (right)");
+}
+
+/// Holds the bytes on the client's side of the relay against those on the server's, connection by connection. How many there
+/// were, and how many of them a reset overtook: spice-gtk closes sockets with bytes unread.
+#[track_caller]
+pub fn same_bytes(outside: &[Talk], inside: &[Talk], case: &str) -> Passed {
+    assert_eq!(outside.len(), inside.len(), "{case}: connections outside and inside");
+    let mut left: Vec<&Talk> = inside.iter().collect();
+    let mut passed = Passed::default();
+    for outer in outside {
+        // Each connection's first bytes are its own: tickets and handshakes have randomness.
+        let place =
+            left.iter().position(|inner| outer.up.starts_with(&inner.up) && outer.up.is_empty() == inner.up.is_empty());
+        let inner =
+            left.remove(place.unwrap_or_else(|| panic!("{case}: a client's bytes do not arrive at the server")));
+        assert!(inner.down.starts_with(&outer.down), "{case}: the client got other bytes than the server sent");
+        let lost = (outer.up.len() - inner.up.len(), inner.down.len() - outer.down.len());
+        let reset = outer.reset || inner.reset;
+        assert!(reset || lost == (0, 0), "{case}: {lost:?} bytes were lost without a reset");
+        passed.up += outer.up.len();
+        passed.down += outer.down.len();
+        passed.lost.0 += lost.0;
+        passed.lost.1 += lost.1;
+    }
+    passed
+}
+
+/// What [`same_bytes`] saw.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Passed {
+    pub up: usize,
+    pub down: usize,
+    /// Of what was sent up and down, what a reset overtook.
+    pub lost: (usize, usize),
+}
