@@ -3,14 +3,11 @@
 
 mod dictionaries;
 mod mutants;
+pub(crate) mod readme;
+mod runs;
 mod seeds;
 
-use std::process::Command;
-
-use anyhow::{Result, ensure};
-use spice_testkit::oracles;
-
-use crate::shell;
+use anyhow::Result;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -26,14 +23,10 @@ enum Task {
     Dictionaries,
     /// Take bounds out of the parsers, one at a time, in a copy: the smoke test on stable has to find each within a minute.
     Mutants,
-    /// Fuzz (nightly, cargo-fuzz): each target for a while, one after the other.
-    Run {
-        /// Which targets; all of them where none is named.
-        targets: Vec<String>,
-        /// Seconds for each.
-        #[arg(long, default_value_t = 60)]
-        seconds: u32,
-    },
+    /// Fuzz (nightly, cargo-fuzz): each target for a while, one after the other; what was seen is added to fuzz/record.toml.
+    Run(runs::Args),
+    /// Write the record's figures into fuzz/README.md.
+    Readme,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -41,25 +34,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Task::Seeds => seeds::write(),
         Task::Dictionaries => dictionaries::write(),
         Task::Mutants => mutants::run(),
-        Task::Run { targets, seconds } => fuzz(targets, *seconds),
+        Task::Run(args) => runs::run(args),
+        Task::Readme => readme::write(),
     }
-}
-
-fn fuzz(targets: &[String], seconds: u32) -> Result<()> {
-    for target in targets {
-        ensure!(oracles::ALL.iter().any(|oracle| oracle.name == target), "no target is called `{target}`");
-    }
-    let wanted = |name: &str| targets.is_empty() || targets.iter().any(|target| target == name);
-    for name in oracles::ALL.iter().map(|oracle| oracle.name).filter(|name| wanted(name)) {
-        let dictionary = if name.starts_with("qmp") { "qmp" } else { "link" };
-        let corpus = format!("corpus/{name}");
-        std::fs::create_dir_all(shell::root().join("fuzz").join(&corpus))?;
-        let mut cargo = Command::new("cargo");
-        cargo.current_dir(shell::root()).args(["+nightly", "fuzz", "run", name]);
-        // The first folder takes what is found; the seeds are only read.
-        cargo.args([&format!("fuzz/{corpus}"), &format!("fuzz/seeds/{name}"), "--"]);
-        cargo.arg(format!("-max_total_time={seconds}")).arg(format!("-dict=fuzz/dictionaries/{dictionary}.dict"));
-        shell::run(cargo.args(["-print_final_stats=1", "-max_len=8192", "-timeout=10"]))?;
-    }
-    Ok(())
 }

@@ -121,8 +121,16 @@ fn copy_file(name: &str, to: &Path) -> Result<()> {
 /// How long the smoke test took to fail, if it did; the time to build it aside.
 fn smoke(copy: &Path, target: &str) -> Result<Option<Duration>> {
     let cargo = |args: &[&str]| {
-        let mut command =
-            shell::cargo(&["test", "--quiet", "-p", "spice-testkit", "--features", "qmp", "--test", "fuzz_folder"]);
+        let mut command = shell::cargo(&[
+            "test",
+            "--quiet",
+            "-p",
+            "spice-testkit",
+            "--features",
+            "capture,qmp",
+            "--test",
+            "fuzz_folder",
+        ]);
         command.args(args).current_dir(copy).env("CARGO_TARGET_DIR", copy.join("target"));
         command.env("SMOKE_SECONDS", PATIENCE.as_secs().to_string()).env("SMOKE_TARGET", target);
         command

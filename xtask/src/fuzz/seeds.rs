@@ -15,8 +15,9 @@ use spice_events::{Side, Timestamp};
 use spice_link::{LinkMess, LinkObserver, Outcome, Parsed};
 use spice_testkit::{
     captures::{self, Capture},
-    generate::Choices,
-    oracles::{endpoints, observer, tracker},
+    generate::{Arbitrary, Choices, Segments, Unstructured},
+    oracles::{capture, endpoints, observer, tracker},
+    packets::Packets,
 };
 
 use crate::shell;
@@ -40,6 +41,17 @@ const QMP: &[(&str, &[u8])] = &[
     ("recovery-by-ff", b"{\"execute\": \xff{\"execute\": \"query-spice\"}"),
     ("numbers", b"{\"execute\": \"x\", \"id\": [-0, 18446744073709551615, 1e400, 01]}"),
     ("deep", b"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["),
+];
+
+/// Segments for `tcp_reassembly`, behind a handshake: side and flags, place (2), acknowledgement (2), length.
+const SEGMENTS: &[(&str, &[[u8; 6]])] = &[
+    ("in-order", &[[0x10, 0, 0, 0, 0, 16], [0x90, 0, 0, 16, 0, 8], [0x11, 16, 0, 8, 0, 0], [0x91, 8, 0, 17, 0, 0]]),
+    ("overtaken", &[[0x10, 16, 0, 0, 0, 16], [0x10, 0, 0, 0, 0, 16], [0x90, 0, 0, 32, 0, 8]]),
+    ("doubled", &[[0x10, 0, 0, 0, 0, 16], [0x10, 0, 0, 0, 0, 16], [0x90, 0, 0, 16, 0, 8]]),
+    ("overlapping", &[[0x10, 8, 0, 0, 0, 16], [0x10, 0, 0, 0, 0, 12], [0x90, 0, 0, 24, 0, 8]]),
+    ("lost", &[[0x10, 32, 0, 0, 0, 16], [0x90, 0, 0, 48, 0, 8], [0x10, 48, 0, 8, 0, 4]]),
+    ("half-captured", &[[0x10, 0, 0, 0, 0, 0x80 | 32], [0x90, 0, 0, 32, 0, 8]]),
+    ("reset", &[[0x10, 0, 0, 0, 0, 16], [0x94, 0, 0, 16, 0, 0], [0x10, 16, 0, 0, 0, 16]]),
 ];
 
 pub(super) fn write() -> Result<()> {
@@ -69,6 +81,13 @@ pub(super) fn write() -> Result<()> {
     for (target, name, choices) in by_outcome() {
         put(target, name, choices);
     }
+    for (name, file) in files()? {
+        put("capture_file", name, file);
+    }
+    for (name, segments) in SEGMENTS {
+        let handshake = [[0x02, 0, 0, 0, 0, 0], [0x82, 0, 0, 0, 0, 0]];
+        put("tcp_reassembly", (*name).to_owned(), [&handshake[..], segments].concat().concat());
+    }
     for (name, bytes) in QMP {
         put("qmp_server_session", (*name).to_owned(), bytes.to_vec());
     }
@@ -94,12 +113,13 @@ pub(super) fn write() -> Result<()> {
 /// For each oracle of choices, the shortest ones of a row that reach each outcome.
 fn by_outcome() -> Vec<(&'static str, String, Vec<u8>)> {
     type Name = fn(&[u8]) -> Option<String>;
-    let kinds: [(&str, usize, Name); 6] = [
+    let kinds: [(&str, usize, Name); 7] = [
         ("acceptor_vs_connector", 120, endpoints::outcome),
         ("observer_vs_endpoints", 120, endpoints::outcome),
         ("conversation", 160, observer::outcome),
         ("acceptor", 120, endpoints::answer),
         ("tracker_ops", 500, tracker::outcome),
+        ("tcp_reassembly", 120, capture::outcome),
         ("sasl", 80, spice_testkit::oracles::sasl::outcome),
     ];
     let mut found = Vec::new();
@@ -120,6 +140,73 @@ fn by_outcome() -> Vec<(&'static str, String, Vec<u8>)> {
         found.extend(best.into_iter().map(|(name, bytes)| (target, name, bytes)));
     }
     found
+}
+
+/// Small capture files of both formats: the first packets of real ones, cut before any ticket; and made ones, in and out of order.
+fn files() -> Result<Vec<(String, Vec<u8>)>> {
+    let mut found = Vec::new();
+    for name in ["wrong-password", "sasl-wrong-password", "migration-target", "refused", "mixed", "websocket"] {
+        let mut packets = Packets::parse(&captures::load(name)?.bytes()?)?;
+        // A message without capabilities, and the head of the server's reply.
+        packets.trim(34);
+        let pcap = first_records(&packets.to_pcap());
+        found.push((format!("{name}-as-pcapng"), pcapng(&pcap)));
+        found.push((name.to_owned(), pcap));
+    }
+    let (mut choices, mut bytes) = (Choices::new(5), Vec::new());
+    for round in 0..6 {
+        choices.fill(&mut bytes, 20 + 30 * round);
+        let Ok(segments) = Segments::arbitrary(&mut Unstructured::new(&bytes)) else { continue };
+        found.push((format!("made-{round}"), first_records(&segments.pcap())));
+    }
+    Ok(found)
+}
+
+/// A pcap file's header and its records, each with its header.
+fn records(pcap: &[u8]) -> Vec<&[u8]> {
+    let (header, mut rest) = pcap.split_at(24);
+    let mut found = vec![header];
+    while let Some(len) = rest.get(8..12) {
+        let len = 16 + len.iter().rev().fold(0, |sum, &byte| sum << 8 | usize::from(byte));
+        let Some((record, behind)) = rest.split_at_checked(len) else { break };
+        found.push(record);
+        rest = behind;
+    }
+    found
+}
+
+/// As many of a pcap file's records as make no more than five seeds' length.
+fn first_records(pcap: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for record in records(pcap) {
+        if out.len() + record.len() > 5 * MAX_SEED {
+            break;
+        }
+        out.extend(record);
+    }
+    out
+}
+
+/// The same packets in pcapng: a section, an interface, a block for each packet with its time in microseconds.
+fn pcapng(pcap: &[u8]) -> Vec<u8> {
+    let block = |kind: u32, body: &[u8]| {
+        let padding = vec![0; body.len().next_multiple_of(4) - body.len()];
+        let len = u32::try_from(12 + body.len() + padding.len()).unwrap_or(u32::MAX).to_le_bytes();
+        [&kind.to_le_bytes()[..], &len, body, &padding, &len].concat()
+    };
+    let records = records(pcap);
+    let mut out = block(0x0a0d_0d0a, b"\x4d\x3c\x2b\x1a\x01\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff");
+    for (index, record) in records.iter().enumerate() {
+        let word = |at: usize| u32::from_le_bytes([record[at], record[at + 1], record[at + 2], record[at + 3]]);
+        out.extend(if index == 0 {
+            block(1, &[&record[20..24], &[0; 4][..]].concat())
+        } else {
+            let micros = u64::from(word(0)) * 1_000_000 + u64::from(word(4));
+            let (high, low) = ((micros >> 32).to_le_bytes(), (micros & 0xffff_ffff).to_le_bytes());
+            block(6, &[&[0; 4][..], &high[..4], &low[..4], &record[8..]].concat())
+        });
+    }
+    out
 }
 
 /// The link stages of a capture, each with a name: the client's bytes and the server's, without what is secret.

@@ -84,13 +84,29 @@ const ISN: [u32; 2] = [u32::MAX - 500, 1_000_000];
 /// Six bytes make a segment: side and flags, place (2), acknowledgement (2), length and what of it was captured. A SYN always
 /// comes with its ACK: so where a connection's start was seen, the place of each byte is known.
 pub fn tcp_reassembly(choices: &[u8]) {
+    replay(choices);
+}
+
+/// A name for what these choices of [`tcp_reassembly`] come to; for seeds.
+pub fn outcome(choices: &[u8]) -> Option<String> {
+    let reader = replay(choices);
+    let start = if reader.from_start { "start" } else { "midway" };
+    let told: Vec<_> =
+        [("bytes", reader.bytes), ("gap", reader.gap), ("closed", reader.closed), ("again", reader.again)]
+            .iter()
+            .filter_map(|(name, seen)| seen.then_some(*name))
+            .collect();
+    (!told.is_empty()).then(|| format!("{start}-{}", told.join("-")))
+}
+
+fn replay(choices: &[u8]) -> Reader {
     let ends = [end(50_000), end(PORTS[0])];
     let mut tcp = Reassembler::new(4);
     let mut reader = Reader::default();
     let mut now = 0;
     let mut sent = [[0; 256]; 2];
     for choice in choices.chunks_exact(6) {
-        let &[kind, place_low, place_high, ack_low, ack_high, length] = choice else { return };
+        let &[kind, place_low, place_high, ack_low, ack_high, length] = choice else { break };
         let side = usize::from(kind >> 7);
         let is_syn = Flags::from_bits(kind).has(Flags::SYN);
         let flags = Flags::from_bits(if is_syn { kind | 0x10 } else { kind });
@@ -120,6 +136,7 @@ pub fn tcp_reassembly(choices: &[u8]) {
         assert!(tcp.kept() <= MAX_BYTES_TOTAL && tcp.flows() <= 1);
     }
     tcp.finish(&mut reader);
+    reader
 }
 
 fn end(port: u16) -> Endpoint {
@@ -132,12 +149,19 @@ fn byte_at(seq: u32) -> u8 {
 }
 
 /// Compares what it is told with what was sent.
+#[allow(clippy::struct_excessive_bools, reason = "what was seen, each on its own, for a name")]
 #[derive(Default)]
 struct Reader {
     /// Opened and not closed: the next sequence number of client and server, where it is known.
     #[allow(clippy::option_option, reason = "open, and known: two questions")]
     open: Option<Option<[u32; 2]>>,
     last: Option<Timestamp>,
+    from_start: bool,
+    bytes: bool,
+    gap: bool,
+    closed: bool,
+    /// A second connection of the same ends.
+    again: bool,
 }
 
 impl Reader {
@@ -163,11 +187,14 @@ impl Handler for Reader {
         let next = if connection.client == end(50_000) { [ISN[0], ISN[1]] } else { [ISN[1], ISN[0]] };
         self.open = Some(connection.from_start.then(|| next.map(|isn| isn.wrapping_add(1))));
         self.last = Some(connection.at);
+        self.from_start |= connection.from_start;
+        self.again |= self.closed;
         Interest::Bytes
     }
 
     fn bytes(&mut self, (): &mut (), at: Timestamp, from: Side, data: &[u8]) -> Interest {
         self.at(at);
+        self.bytes = true;
         let len = u32::try_from(data.len()).expect("a segment is short");
         if let Some(seq) = self.advance(from, len) {
             for (&byte, i) in data.iter().zip(0..) {
@@ -179,12 +206,14 @@ impl Handler for Reader {
 
     fn gap(&mut self, (): &mut (), at: Timestamp, from: Side, len: u64) -> Interest {
         self.at(at);
+        self.gap = true;
         self.advance(from, u32::try_from(len).expect("a gap is within the window"));
         Interest::Bytes
     }
 
     fn closed(&mut self, (): &mut (), at: Timestamp, _: Option<Side>) {
         self.at(at);
+        self.closed = true;
         assert!(self.open.take().is_some(), "closed without being open");
     }
 }

@@ -12,6 +12,8 @@ pub mod endpoints;
 pub mod link;
 pub mod observer;
 #[cfg(feature = "qmp")]
+pub mod qmp;
+#[cfg(feature = "qmp")]
 pub mod qmp_server;
 pub mod sasl;
 pub mod tracker;
@@ -50,6 +52,14 @@ pub const ALL: &[Oracle] = &[
     Oracle { name: "tracker_ops", takes: Takes::Choices, run: tracker::tracker_ops },
     Oracle { name: "websocket", takes: Takes::Wire, run: websocket::websocket },
     Oracle { name: "sasl", takes: Takes::Choices, run: sasl::sasl },
+    #[cfg(feature = "capture")]
+    Oracle { name: "tcp_reassembly", takes: Takes::Choices, run: capture::tcp_reassembly },
+    #[cfg(feature = "capture")]
+    Oracle { name: "capture_file", takes: Takes::Wire, run: capture::capture_file },
+    #[cfg(feature = "qmp")]
+    Oracle { name: "qmp_event", takes: Takes::Wire, run: qmp::qmp_event },
+    #[cfg(feature = "qmp")]
+    Oracle { name: "qmp_stream", takes: Takes::Wire, run: qmp::qmp_stream },
     #[cfg(feature = "qmp")]
     Oracle { name: "qmp_server_session", takes: Takes::Wire, run: qmp_server::qmp_server_session },
 ];
