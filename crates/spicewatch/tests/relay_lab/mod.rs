@@ -16,6 +16,7 @@ use std::{
 use qmp_schema::Value;
 
 pub mod compare;
+pub mod mask;
 pub mod tap;
 
 /// How long anything may take before a test fails.
