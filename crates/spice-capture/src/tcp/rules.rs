@@ -119,7 +119,10 @@ impl<S: Default> Flow<S> {
             Stage::Embryo => {
                 if self.completes_handshake(d, s) {
                     self.opened(s.at, true, ctx);
-                    self.on_open(d, s, ctx);
+                    // What came before the handshake may have ended it already.
+                    if self.stage != Stage::Embryo {
+                        self.on_segment(d, s, ctx);
+                    }
                 }
             }
             Stage::Open => self.on_open(d, s, ctx),
