@@ -25,8 +25,11 @@ pub enum ErrorKind {
     },
     /// Not UTF-8. (QEMU writes ASCII only.)
     Utf8,
-    /// Objects and arrays nested deeper than [`MAX_DEPTH`](crate::MAX_DEPTH).
-    Depth,
+    /// Objects and arrays nested too deep.
+    Depth {
+        /// The limit that was passed: [`MAX_DEPTH`](crate::MAX_DEPTH) or [`MAX_VALUE_DEPTH`](crate::MAX_VALUE_DEPTH).
+        limit: usize,
+    },
     /// JSON, but a value of another type than the schema's.
     Type {
         /// The schema's type.
@@ -64,7 +67,7 @@ impl Error {
     /// Whether the text is not even JSON, whatever was to be read out of it.
     #[must_use]
     pub const fn is_syntax(&self) -> bool {
-        matches!(self.kind, ErrorKind::Syntax { .. } | ErrorKind::Utf8 | ErrorKind::Depth | ErrorKind::CutOff)
+        matches!(self.kind, ErrorKind::Syntax { .. } | ErrorKind::Utf8 | ErrorKind::Depth { .. } | ErrorKind::CutOff)
     }
 }
 
@@ -82,7 +85,7 @@ impl fmt::Display for ErrorKind {
                 write!(f, "expected {expected}, found '{}'", byte.escape_ascii())
             }
             Self::Utf8 => f.write_str("expected UTF-8, found other bytes"),
-            Self::Depth => write!(f, "expected at most {} levels of nesting, found more", crate::MAX_DEPTH),
+            Self::Depth { limit } => write!(f, "expected at most {limit} levels of nesting, found more"),
             Self::Type { expected, found } => write!(f, "expected {expected}, found {found}"),
             Self::Range { expected } => write!(f, "expected {expected}, found a number out of its range"),
             Self::Missing { member } => write!(f, "expected member '{member}', found none"),

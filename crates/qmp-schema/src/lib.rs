@@ -34,6 +34,10 @@ pub use value::{Object, Value};
 /// Levels of objects and arrays that are read, the outermost included. QEMU's own parser has the same limit.
 pub const MAX_DEPTH: usize = 1024;
 
+/// Levels of objects and arrays, the outermost included, up to which a [`Value`] is read: it is a tree, and what walks it needs
+/// stack for each level. A reply's result stays text ([`RawJson`]) and is bounded by [`MAX_DEPTH`] alone.
+pub const MAX_VALUE_DEPTH: usize = 128;
+
 /// Reads a value from JSON text that holds nothing else.
 pub fn from_str<'a, T: Decode<'a>>(text: &'a str) -> Result<T, Error> {
     let mut reader = Reader::new(text);

@@ -296,27 +296,60 @@ impl<'a> Reader<'a> {
     /// Reads a value and drops it, but checks its grammar.
     pub(crate) fn skip(&mut self) -> Result<(), Error> {
         match self.peek() {
-            Some(b'"') => self.skip_string(),
-            Some(b'{') => {
-                self.open(b'{', "an object")?;
-                let mut first = true;
-                while self.next_name(first)? {
+            Some(b'{' | b'[') => self.skip_nested(),
+            _ => self.skip_scalar(),
+        }
+    }
+
+    /// As [`skip`](Self::skip), for objects and arrays. Without recursion: a reply may be nested deep.
+    fn skip_nested(&mut self) -> Result<(), Error> {
+        let base = self.depth;
+        // A bit for each level: whether it is an object.
+        let mut objects = [0_u64; MAX_DEPTH / 64 + 1];
+        loop {
+            let first = match self.peek() {
+                Some(b'{') => {
+                    self.open(b'{', "an object")?;
+                    objects[self.depth / 64] |= 1 << (self.depth % 64);
+                    true
+                }
+                Some(b'[') => {
+                    self.open(b'[', "an array")?;
+                    objects[self.depth / 64] &= !(1 << (self.depth % 64));
+                    true
+                }
+                _ => {
+                    self.skip_scalar()?;
+                    false
+                }
+            };
+            if !self.go_to_next_within(base, &objects, first)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Goes to the next value within what is open deeper than `base`; `false` where nothing is any more.
+    fn go_to_next_within(&mut self, base: usize, objects: &[u64], mut first: bool) -> Result<bool, Error> {
+        while self.depth > base {
+            let is_object = objects[self.depth / 64] >> (self.depth % 64) & 1 == 1;
+            if is_object {
+                if self.next_name(first)? {
                     self.skip_string()?;
                     self.colon()?;
-                    self.skip()?;
-                    first = false;
+                    return Ok(true);
                 }
-                Ok(())
+            } else if self.next_element(first)? {
+                return Ok(true);
             }
-            Some(b'[') => {
-                self.open(b'[', "an array")?;
-                let mut first = true;
-                while self.next_element(first)? {
-                    self.skip()?;
-                    first = false;
-                }
-                Ok(())
-            }
+            first = false;
+        }
+        Ok(false)
+    }
+
+    fn skip_scalar(&mut self) -> Result<(), Error> {
+        match self.peek() {
+            Some(b'"') => self.skip_string(),
             Some(b't') => self.literal("true"),
             Some(b'f') => self.literal("false"),
             Some(b'n') => self.literal("null"),
@@ -378,7 +411,12 @@ impl<'a> Reader<'a> {
             return Err(self.mismatch(expected));
         }
         self.depth += 1;
-        if self.depth > MAX_DEPTH { Err(Error::new(ErrorKind::Depth, self.at)) } else { Ok(()) }
+        self.is_within(MAX_DEPTH)
+    }
+
+    /// Fails where more objects and arrays than this are open.
+    pub(crate) const fn is_within(&self, limit: usize) -> Result<(), Error> {
+        if self.depth > limit { Err(Error::new(ErrorKind::Depth { limit }, self.at)) } else { Ok(()) }
     }
 
     /// Leaves an object or an array, if its end comes next.

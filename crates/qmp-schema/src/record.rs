@@ -23,8 +23,8 @@ pub(crate) trait Record<'a>: Sized {
 #[derive(Debug)]
 pub(crate) struct Members<'r, 'a> {
     reader: &'r mut Reader<'a>,
-    /// Where the object is, and how deep.
-    start: (usize, usize),
+    /// Where the object is, how deep, and how many unknown members were kept before it.
+    start: (usize, usize, usize),
     /// A comma is due before the next key.
     comma: bool,
     /// The discriminator of the union whose case this is: a member that `build` does not ask for.
@@ -79,7 +79,7 @@ pub(crate) fn read<'a, T: Record<'a>>(reader: &mut Reader<'a>) -> Result<T, Erro
 
 impl<'r, 'a> Members<'r, 'a> {
     fn open(reader: &'r mut Reader<'a>) -> Result<Self, Error> {
-        let (start, tag) = ((reader.offset(), reader.depth()), reader.tag.take());
+        let (start, tag) = ((reader.offset(), reader.depth(), reader.kept()), reader.tag.take());
         reader.open(b'{', "an object")?;
         Ok(Self { reader, start, comma: false, tag, astray: false, index: None })
     }
@@ -160,8 +160,9 @@ impl<'r, 'a> Members<'r, 'a> {
     /// Goes back to the object's start, and indexes it.
     #[cold]
     fn start_over(&mut self) -> Result<(), Error> {
-        let (at, depth) = self.start;
+        let (at, depth, kept) = self.start;
         self.reader.rewind(at, depth);
+        self.reader.forget_unknown(kept);
         self.index = Some(self.reader.index()?);
         self.reader.rewind(at, depth);
         self.reader.enter();

@@ -2,7 +2,7 @@
 
 use alloc::{borrow::Cow, string::String, vec::Vec};
 
-use crate::{Decode, Encode, Error, ErrorKind, reader::Reader, wire};
+use crate::{Decode, Encode, Error, ErrorKind, MAX_VALUE_DEPTH, reader::Reader, wire};
 
 /// A JSON value that borrows its strings where it can.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -131,7 +131,7 @@ impl<'a> Decode<'a> for Value<'a> {
         Ok(match reader.peek() {
             Some(b'"') => Self::Str(reader.string()?),
             Some(b'{') => Self::Object(Object::read(reader)?),
-            Some(b'[') => Self::Array(Vec::read(reader)?),
+            Some(b'[') => Self::Array(read_array(reader)?),
             Some(b't' | b'f') => Self::Bool(bool::read(reader)?),
             Some(b'n') => {
                 reader.null()?;
@@ -140,6 +140,16 @@ impl<'a> Decode<'a> for Value<'a> {
             _ => read_number(reader)?,
         })
     }
+}
+
+fn read_array<'a>(reader: &mut Reader<'a>) -> Result<Vec<Value<'a>>, Error> {
+    reader.open(b'[', "an array")?;
+    reader.is_within(MAX_VALUE_DEPTH)?;
+    let mut values = Vec::new();
+    while reader.next_element(values.is_empty())? {
+        values.push(Value::read(reader)?);
+    }
+    Ok(values)
 }
 
 /// As QEMU: an `int64` where it fits, else a `uint64`, else a double. `-0` only comes from a double.
@@ -161,6 +171,7 @@ fn read_number<'a>(reader: &mut Reader<'a>) -> Result<Value<'a>, Error> {
 impl<'a> Decode<'a> for Object<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         reader.open(b'{', "an object")?;
+        reader.is_within(MAX_VALUE_DEPTH)?;
         let mut object = Vec::new();
         while let Some(key) = reader.next_key(object.is_empty())? {
             object.push((key, Value::read(reader)?));

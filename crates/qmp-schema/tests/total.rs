@@ -1,8 +1,8 @@
 //! Nothing that is JSON stops the reader; nothing that is not JSON gets past it.
 
 use qmp_schema::{
-    Encode as _, ErrorKind, Event, EventMessage, FullEvent, Message, NetworkAddressFamily, Object, Timestamp, Value,
-    from_str,
+    Encode as _, ErrorKind, Event, EventMessage, FullEvent, MAX_DEPTH, MAX_VALUE_DEPTH, Message, NetworkAddressFamily,
+    Object, Timestamp, Value, from_str,
 };
 
 fn read(text: &str) -> EventMessage<'_> {
@@ -118,6 +118,14 @@ fn a_misfit_forgets_the_unknown_members_before_it() {
 }
 
 #[test]
+fn an_unknown_member_is_kept_once_however_often_its_object_is_read() {
+    let text = r#"{"event": "NETDEV_STREAM_CONNECTED", "data": {"addr": {"type": "unix", "path": "p", "x": 1}, "y": 2, "netdev-id": "n"}}"#;
+    let full: FullEvent<'_> = from_str(text).unwrap();
+    let found: Vec<&str> = full.unknown.iter().map(|member| &*member.name).collect();
+    assert_eq!(found, ["x", "y"]);
+}
+
+#[test]
 fn text_that_is_not_json_is_an_error_with_its_place() {
     for (text, offset) in [
         (r#"{"event": inf}"#, 10),
@@ -136,8 +144,35 @@ fn text_that_is_not_json_is_an_error_with_its_place() {
         assert_eq!(error.offset, offset, "{text}: {error}");
     }
     assert_eq!(qmp_schema::from_slice::<EventMessage<'_>>(b"{\"event\": \"\xff\"}").unwrap_err().offset, 11);
-    let deep = format!("{{\"event\": \"A\", \"data\": {}{}}}", "[".repeat(2000), "]".repeat(2000));
-    assert_eq!(from_str::<EventMessage<'_>>(&deep).unwrap_err().kind, ErrorKind::Depth);
+}
+
+/// In a debug build too, and on a thread's small stack.
+#[test]
+fn depth_is_bounded() {
+    let nested = |levels: usize| {
+        // Objects and arrays by turns.
+        let (mut before, mut behind) = (String::new(), String::new());
+        for level in 0..levels {
+            before += if level % 2 == 0 { "[" } else { "{\"a\": " };
+            behind.insert(0, if level % 2 == 0 { ']' } else { '}' });
+        }
+        format!("{before}0{behind}")
+    };
+    let event = |levels| format!("{{\"event\": \"A\", \"data\": {}}}", nested(levels - 1));
+    let deepest = event(MAX_VALUE_DEPTH);
+    let message = read(&deepest);
+    assert_eq!(message.to_vec(), deepest.as_bytes());
+    assert_eq!(message.clone().into_owned(), message);
+    assert!(format!("{message:?}").len() > deepest.len());
+    let error = from_str::<EventMessage<'_>>(&event(MAX_VALUE_DEPTH + 1)).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Depth { limit: MAX_VALUE_DEPTH });
+    let reply = |levels| format!("{{\"return\": {}}}", nested(levels - 1));
+    assert!(matches!(from_str(&reply(MAX_DEPTH)), Ok(Message::Return(_))));
+    let error = from_str::<Message<'_>>(&reply(MAX_DEPTH + 1)).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Depth { limit: MAX_DEPTH });
+    // A member that nobody asked for.
+    let beside = format!("{{\"event\": \"STOP\", \"new\": {}}}", nested(MAX_DEPTH - 1));
+    assert_eq!(read(&beside).event, Event::Stop);
 }
 
 #[test]

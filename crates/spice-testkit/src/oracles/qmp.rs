@@ -13,7 +13,10 @@ pub fn qmp_event(input: &[u8]) {
         Ok(message) => message,
         Err(error) => {
             assert!(error.offset <= input.len() as u64, "{error}");
-            assert_eq!(full.err(), Some(error), "whether unknown members are kept does not change what is refused");
+            match full {
+                Err(Error { kind: ErrorKind::Depth { limit: MAX_VALUE_DEPTH }, .. }) => {}
+                full => assert_eq!(full.err(), Some(error), "with unknown members kept, refused for the same"),
+            }
             return;
         }
     };
