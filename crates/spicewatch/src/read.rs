@@ -1,14 +1,15 @@
 //! `spicewatch read`: the events of a capture file.
 
+mod input;
+
 use clap::ValueEnum;
-use spice_capture::{Capture, Config, Counters, Output, dual_stack_ports};
+use input::Input;
+use spice_capture::{Capture, Config, Counters, DualStack, Output};
 use spice_events::Auth;
 use std::{
     fmt::Display,
-    fs::File,
-    io::{self, IsTerminal, Read, Write},
-    os::unix::fs::FileExt,
-    path::{Path, PathBuf},
+    io::{self, IsTerminal, Write},
+    path::PathBuf,
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -84,12 +85,6 @@ enum AuthArg {
     Sasl,
 }
 
-/// Bytes in a read: large enough to make system calls cheap, small enough to stay in the cache.
-const CHUNK: usize = 1 << 17;
-/// Bytes in the first read after a skip; each next one is twice as long.
-const FIRST_CHUNK: usize = 1 << 12;
-/// Fewer bytes of no interest are read with the rest.
-const WORTH_SKIPPING: u64 = 1 << 13;
 /// Bytes of events that are written at once.
 const BATCH: usize = 1 << 16;
 /// Bytes at a file's start that are looked through for ports that serve both IPv4 and IPv6.
@@ -100,17 +95,17 @@ const LARGE: u64 = 64 << 20;
 pub(crate) fn run(args: Args) -> ExitCode {
     let started = Instant::now();
     let name = if args.file.as_os_str() == "-" { "standard input".to_owned() } else { args.file.display().to_string() };
-    let input = match open(&args.file) {
+    let mut input = match Input::open(&args.file) {
         Ok(input) => input,
         Err(error) => return fail(&name, &error),
     };
     let mut report = Report::new(&name, input.size(), args.anomalies);
     let mut config = config(args);
     if !config.dual_stack {
-        config.dual_stack_ports = input.head().map_or_else(|_| Vec::new(), |head| dual_stack_ports(&head));
+        config.dual_stack_ports = dual_stack_ports(&mut input);
     }
     let mut capture = Capture::new(config);
-    let result = follow(&mut capture, input, &mut report);
+    let result = follow(&mut capture, &mut input, &mut report);
     let finished = capture.finish();
     let written = report.drain(&mut capture).and_then(|()| report.flush());
     report.clear_progress();
@@ -139,97 +134,40 @@ fn config(args: Args) -> Config {
     }
 }
 
-/// Where the capture comes from.
-enum Input {
-    /// A regular file: what is of no interest is not even read.
-    File { file: File, at: u64, size: u64 },
-    /// A pipe or a terminal.
-    Stream(Box<dyn Read>),
-}
-
-fn open(path: &Path) -> io::Result<Input> {
-    if path.as_os_str() == "-" {
-        return Ok(Input::Stream(Box::new(io::stdin())));
-    }
-    let file = File::open(path)?;
-    let metadata = file.metadata()?;
-    if metadata.is_file() {
-        Ok(Input::File { file, at: 0, size: metadata.len() })
-    } else {
-        Ok(Input::Stream(Box::new(file)))
-    }
-}
-
-impl Input {
-    fn size(&self) -> Option<u64> {
-        match self {
-            Self::File { size, .. } => Some(*size),
-            Self::Stream(_) => None,
-        }
-    }
-
-    /// The first bytes of a file, without moving on; none of a stream, which comes only once.
-    fn head(&self) -> io::Result<Vec<u8>> {
-        let mut head = Vec::new();
-        if let Self::File { file, size, .. } = self {
-            head.resize(usize::try_from(HEAD.min(*size)).unwrap_or(0), 0);
-            file.read_exact_at(&mut head, 0)?;
-        }
-        Ok(head)
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let result = match self {
-                Self::File { file, at, .. } => file.read_at(buffer, *at).inspect(|&n| *at += n as u64),
-                Self::Stream(stream) => stream.read(buffer),
-            };
-            match result {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return result,
-            }
-        }
-    }
-
-    /// Moves on by up to `n` bytes without reading them. Returns how many.
-    fn skip(&mut self, n: u64) -> u64 {
-        match self {
-            Self::File { at, size, .. } => {
-                let n = n.min(size.saturating_sub(*at));
-                *at += n;
-                n
-            }
-            Self::Stream(_) => 0,
-        }
-    }
-}
-
 /// Why reading came to an early end.
 enum Stop {
     Input(String),
     Output(io::Error),
 }
 
-/// Takes the whole input. What is known is printed before waiting for more.
-fn follow(capture: &mut Capture, mut input: Input, report: &mut Report) -> Result<(), Stop> {
-    let mut buffer = vec![0; CHUNK];
-    let mut size = CHUNK;
+/// Looks through a file's start, and goes back there. A stream comes only once: nothing is known of it.
+fn dual_stack_ports(input: &mut Input) -> Vec<u16> {
+    let mut search = DualStack::new();
     loop {
-        if capture.skippable() >= WORTH_SKIPPING {
-            let skipped = input.skip(capture.skippable());
-            capture.skip(skipped);
-            // Another large packet is likely to follow.
-            size = if skipped > 0 { FIRST_CHUNK } else { size };
+        search.skip(input.skip(search.skippable()));
+        let left = input.position().map_or(0, |position| HEAD.saturating_sub(position));
+        // What can't be read, or is damaged, is told when it is read for its events.
+        let Ok(bytes) = input.read_up_to(left) else { break };
+        if bytes.is_empty() || search.push(bytes).is_err() {
+            break;
         }
-        if matches!(input, Input::Stream(_)) {
+    }
+    input.rewind();
+    search.ports()
+}
+
+/// Takes the whole input. What is known is printed before waiting for more.
+fn follow(capture: &mut Capture, input: &mut Input, report: &mut Report) -> Result<(), Stop> {
+    loop {
+        capture.skip(input.skip(capture.skippable()));
+        if input.position().is_none() {
             report.flush().map_err(Stop::Output)?;
         }
-        let n = input.read(&mut buffer[..size]).map_err(|error| Stop::Input(error.to_string()))?;
-        if n == 0 {
+        let bytes = input.read_up_to(u64::MAX).map_err(|error| Stop::Input(error.to_string()))?;
+        if bytes.is_empty() {
             return Ok(());
         }
-        size = (size * 2).min(CHUNK);
-        let pushed = capture.push(&buffer[..n]);
+        let pushed = capture.push(bytes);
         report.drain(capture).map_err(Stop::Output)?;
         report.progress(capture.counters().bytes);
         pushed.map_err(|error| Stop::Input(error.to_string()))?;

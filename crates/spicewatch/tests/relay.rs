@@ -398,7 +398,7 @@ fn many_vms_in_one_process() {
         sockets[1].display()
     );
     fs::write(&file, text).unwrap();
-    let relay = Relay::start_with(&file, 2);
+    let relay = Relay::start_with(&file);
     let qmp = [Qmp::connect(&sockets[0]), Qmp::connect(&sockets[1])];
     let _client = TcpStream::connect(&relay.addresses()[1]).unwrap();
     two.accept();

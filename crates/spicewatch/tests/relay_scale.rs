@@ -71,7 +71,7 @@ fn five_thousand_at_once_and_nothing_is_left_when_they_go() {
         sockets[1].display()
     );
     fs::write(scratch.join("relay.toml"), config).unwrap();
-    let relay = Relay::start_with(&scratch.join("relay.toml"), 2);
+    let relay = Relay::start_with(&scratch.join("relay.toml"));
     let [real, made] = [0, 1].map(|index| relay.addresses()[index].parse::<SocketAddr>().unwrap());
     let qmp = [Qmp::connect(&sockets[0]), Qmp::connect(&sockets[1])];
     let start = (relay.descriptors(), relay.memory());

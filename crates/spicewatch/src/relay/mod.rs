@@ -157,6 +157,7 @@ fn relay(args: Args) -> Result<(), Failure> {
         for vm in bound {
             vms.push(vm.start(&config, &gate, stdout.as_ref(), &data, workers).await.map_err(Failure::Broken)?);
         }
+        tracing::info!(vms = vms.len(), max_connections = most, "ready");
         service_manager::notify("READY=1");
         serve_until_signal(&mut signals, &identities).await;
         service_manager::notify("STOPPING=1");

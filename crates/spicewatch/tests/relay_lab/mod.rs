@@ -24,7 +24,13 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Lines that a thread collects.
 #[derive(Clone, Debug, Default)]
-pub struct Lines(Arc<(Mutex<Vec<String>>, Condvar)>);
+pub struct Lines(Arc<(Mutex<Said>, Condvar)>);
+
+#[derive(Debug, Default)]
+struct Said {
+    lines: Vec<String>,
+    ended: bool,
+}
 
 impl Lines {
     pub fn follow(stream: impl Read + Send + 'static) -> Self {
@@ -32,30 +38,27 @@ impl Lines {
         let shared = lines.clone();
         thread::spawn(move || {
             for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                shared.0.0.lock().unwrap().push(line);
+                shared.0.0.lock().unwrap().lines.push(line);
                 shared.0.1.notify_all();
             }
+            shared.0.0.lock().unwrap().ended = true;
+            shared.0.1.notify_all();
         });
         lines
     }
 
     pub fn all(&self) -> Vec<String> {
-        self.0.0.lock().unwrap().clone()
+        self.0.0.lock().unwrap().lines.clone()
+    }
+
+    pub fn count(&self, part: &str) -> usize {
+        self.all().iter().filter(|line| line.contains(part)).count()
     }
 
     /// Waits until the lines satisfy this.
     #[track_caller]
     pub fn wait<T>(&self, what: &str, mut done: impl FnMut(&[String]) -> Option<T>) -> T {
-        let deadline = Instant::now() + PATIENCE;
-        let mut lines = self.0.0.lock().unwrap();
-        loop {
-            if let Some(found) = done(&lines) {
-                return found;
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "no {what} in:\n{}", lines.join("\n"));
-            lines = self.0.1.wait_timeout(lines, left).unwrap().0;
-        }
+        self.until(what, |said| done(&said.lines))
     }
 
     #[track_caller]
@@ -63,6 +66,26 @@ impl Lines {
         self.wait(&format!("{count} times {part}"), |lines| {
             (lines.iter().filter(|line| line.contains(part)).count() >= count).then_some(())
         });
+    }
+
+    /// Waits until there will be no more.
+    #[track_caller]
+    pub fn wait_for_end(&self) {
+        self.until("end", |said| said.ended.then_some(()));
+    }
+
+    #[track_caller]
+    fn until<T>(&self, what: &str, mut done: impl FnMut(&Said) -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        let mut said = self.0.0.lock().unwrap();
+        loop {
+            if let Some(found) = done(&said) {
+                return found;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "no {what} in:\n{}", said.lines.join("\n"));
+            said = self.0.1.wait_timeout(said, left).unwrap().0;
+        }
     }
 }
 
@@ -92,13 +115,13 @@ impl Relay {
     pub fn start(args: &[&str]) -> Self {
         let mut command = Self::command();
         command.args(["--log", "debug,rustls=info", "--log-format", "json"]).args(args);
-        Self::run(&mut command, args.iter().filter(|arg| arg.ends_with("listen")).count())
+        Self::run(&mut command)
     }
 
     /// Starts it with this configuration file.
     #[track_caller]
-    pub fn start_with(config: &Path, listeners: usize) -> Self {
-        Self::run(Self::command().arg("--config").arg(config), listeners)
+    pub fn start_with(config: &Path) -> Self {
+        Self::run(Self::command().arg("--config").arg(config))
     }
 
     pub fn command() -> Command {
@@ -108,12 +131,12 @@ impl Relay {
     }
 
     #[track_caller]
-    pub fn run(command: &mut Command, listeners: usize) -> Self {
+    pub fn run(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let events = Lines::follow(child.stdout.take().unwrap());
         let log = Lines::follow(child.stderr.take().unwrap());
         let relay = Self { child, events, log };
-        relay.log.wait_for("\"message\":\"accepting\"", listeners);
+        relay.log.wait_for("\"message\":\"ready\"", 1);
         relay
     }
 

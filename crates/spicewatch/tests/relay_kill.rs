@@ -1,0 +1,373 @@
+//! kill -9 of the server, of a client and of the relay, with a connection at each stage of its life: what is left behind.
+
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+
+mod relay_lab;
+
+use std::{
+    io::{self, Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    os::unix::net::UnixStream,
+    path::Path,
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+};
+
+use relay_lab::{
+    PATIENCE, Qmp, Relay,
+    compare::{Comparison, names},
+    eventually,
+};
+use spice_testkit::{
+    captures::PASSWORD,
+    lab::{
+        self, CHANNELS, Client, Peer, Pki, Scratch, Vm,
+        link::{Mess, Wire, seal},
+    },
+};
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Accepted,
+    HalfAHeader,
+    MessSent,
+    ReplyRead,
+    HalfATicket,
+    TicketSent,
+    Linked,
+    HalfATlsHello,
+}
+
+impl Stage {
+    const ALL: [Self; 8] = [
+        Self::Accepted,
+        Self::HalfAHeader,
+        Self::MessSent,
+        Self::ReplyRead,
+        Self::HalfATicket,
+        Self::TicketSent,
+        Self::Linked,
+        Self::HalfATlsHello,
+    ];
+
+    /// Goes as far as a server lets it that answers.
+    fn reach(self, stream: impl Read + Write) -> io::Result<()> {
+        let mut wire = Wire::over(stream, [0, 0]);
+        let mess = Mess::new(0, 1, 0);
+        match self {
+            Self::Accepted => return Ok(()),
+            Self::HalfATlsHello => return wire.send(b"\x16\x03\x01\x00\xf4\x01\x00\x00\xf0\x03\x03"),
+            Self::HalfAHeader => return wire.send(&mess.bytes()[..8]),
+            Self::MessSent => return wire.send(&mess.bytes()),
+            _ => wire.send(&mess.bytes())?,
+        }
+        let reply = wire.read_reply()?;
+        let ticket = seal(&reply.pub_key, PASSWORD.as_bytes())?;
+        match self {
+            Self::ReplyRead => return Ok(()),
+            Self::HalfATicket => return wire.send(&[&[1, 0, 0, 0], &ticket[..64]].concat()),
+            _ => wire.send(&[&[1, 0, 0, 0], &ticket[..]].concat())?,
+        }
+        if self == Self::Linked {
+            assert_eq!(wire.read_result()?, 0);
+            wire.read_session_id(true)?;
+        }
+        Ok(())
+    }
+
+    /// What a relay says of it when it is over. With its password sent, a server that answers links it.
+    fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::TicketSent | Self::Linked => &["CONNECTED", "INITIALIZED", "DISCONNECTED"],
+            _ => &["CONNECTED", "DISCONNECTED"],
+        }
+    }
+}
+
+/// A QEMU with a plain and a TLS port, and what a relay needs to know of it.
+struct Server {
+    vm: Vm,
+    port: u16,
+    tls_port: u16,
+    pki: Pki,
+}
+
+impl Server {
+    fn boot() -> Option<Self> {
+        if !lab::have(&[Peer::Qemu, Peer::SpiceGtk, Peer::Openssl, Peer::Socat]) {
+            return None;
+        }
+        let (port, tls_port, pki) = (lab::free_port().unwrap(), lab::free_port().unwrap(), Pki::new().unwrap());
+        Some(Self { vm: Self::vm(port, tls_port, &pki), port, tls_port, pki })
+    }
+
+    fn vm(port: u16, tls_port: u16, pki: &Pki) -> Vm {
+        let dir = pki.dir().display();
+        Vm::boot(&format!("port={port},tls-port={tls_port},x509-dir={dir},addr=127.0.0.1,password={PASSWORD}")).unwrap()
+    }
+
+    /// With a plain and a TLS listener.
+    fn relay(&self, more: &[&str]) -> Relay {
+        let (upstream, dir) = (format!("127.0.0.1:{}", self.port), self.pki.dir().display().to_string());
+        let base =
+            ["--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0", "--x509-dir", &dir, "--upstream", &upstream];
+        Relay::start(&[&base[..], more].concat())
+    }
+
+    fn signal(&self, signal: &str) {
+        let kill = Command::new("kill").args([signal, &self.vm.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+    }
+}
+
+fn listener(relay: &Relay, stage: Stage) -> SocketAddr {
+    relay.addresses()[usize::from(stage == Stage::HalfATlsHello)].parse().unwrap()
+}
+
+fn connect(relay: &Relay, stage: Stage) -> TcpStream {
+    let stream = TcpStream::connect(listener(relay, stage)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// Until the end, whichever it is; how many bytes came.
+fn drained(mut stream: &TcpStream) -> usize {
+    let mut rest = Vec::new();
+    if let Err(error) = stream.read_to_end(&mut rest) {
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+    rest.len()
+}
+
+/// A real session passes.
+fn a_session_works(relay: &Relay) {
+    let before = relay.events.count("SPICE_INITIALIZED");
+    let port = relay.address().port().to_string();
+    let client = Client::start(&["--port", &port, "--password", PASSWORD]).unwrap();
+    relay.events.wait_for("SPICE_INITIALIZED", before + CHANNELS);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert!(client.leave().unwrap().success());
+}
+
+#[test]
+fn of_the_server() {
+    let Some(mut server) = Server::boot() else { return };
+    let relay = server.relay(&[]);
+    let open = relay.descriptors();
+    let clients: Vec<_> = Stage::ALL
+        .iter()
+        .map(|&stage| {
+            let stream = connect(&relay, stage);
+            stage.reach(&stream).unwrap();
+            (stage, stream)
+        })
+        .collect();
+    // A new session ended the one before it; that one has had its end.
+    relay.events.wait_for("SPICE_INITIALIZED", 2);
+    server.signal("-KILL");
+    for (stage, stream) in &clients {
+        if *stage != Stage::HalfATlsHello {
+            drained(stream);
+        }
+    }
+    // Half a hello of TLS never reached the server: that client still has its time.
+    relay.events.wait_for("SPICE_DISCONNECTED", Stage::ALL.len() - 1);
+    drop(clients);
+    relay.events.wait_for("SPICE_DISCONNECTED", Stage::ALL.len());
+    let expected: Vec<_> = Stage::ALL.iter().map(|stage| stage.names()).collect();
+    assert_eq!(names(&relay.events.all()), expected);
+    eventually("its sockets are closed", || relay.descriptors() <= open);
+
+    // While it is gone: told, and why; one that comes back is served.
+    assert_eq!(drained(&connect(&relay, Stage::Accepted)), 0);
+    relay.log.wait_for("can't reach the upstream", 1);
+    server.vm = Server::vm(server.port, server.tls_port, &server.pki);
+    a_session_works(&relay);
+    let log = relay.log.clone();
+    relay.signal("-TERM");
+    assert_eq!(relay.wait().code(), Some(0));
+    assert!(!log.all().iter().any(|line| line.contains("panicked")), "{:?}", log.all());
+}
+
+/// A server that is stopped takes connections, and nothing more; then it is killed.
+#[test]
+fn of_a_server_that_does_not_answer_any_more() {
+    let Some(server) = Server::boot() else { return };
+    let upstream = format!("127.0.0.1:{}", server.tls_port);
+    let ca = server.pki.ca().display().to_string();
+    let plain = server.relay(&[]);
+    let tls = Relay::start(&["--listen", "127.0.0.1:0", "--upstream", &upstream, "--upstream-tls", "--ca", &ca]);
+    let open = [plain.descriptors(), tls.descriptors()];
+    server.signal("-STOP");
+    let before_tls = connect(&tls, Stage::Accepted);
+    (&before_tls).write_all(&Mess::new(0, 1, 0).bytes()).unwrap();
+    let no_reply = connect(&plain, Stage::MessSent);
+    Stage::MessSent.reach(&no_reply).unwrap();
+    tls.log.wait_for("connected to the upstream", 1);
+    plain.log.wait_for("connected to the upstream", 1);
+    server.signal("-KILL");
+    for (relay, client, open) in [(&tls, &before_tls, open[1]), (&plain, &no_reply, open[0])] {
+        assert_eq!(drained(client), 0);
+        relay.events.wait_for("SPICE_DISCONNECTED", 1);
+        assert_eq!(names(&relay.events.all()), [["CONNECTED", "DISCONNECTED"]]);
+        eventually("its sockets are closed", || relay.descriptors() <= open);
+    }
+    // The handshake with the server broke: that is said.
+    tls.log.wait_for("can't reach the upstream", 1);
+}
+
+/// A process with one connection: what is written to its stdin is sent, what comes is its stdout.
+struct Process(Child, ChildStdin, ChildStdout);
+
+impl Process {
+    fn start(to: SocketAddr) -> Self {
+        let mut command = Command::new("socat");
+        let mut child = command
+            .args(["-", &format!("TCP:{to}")])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        Self(child, stdin, stdout)
+    }
+}
+
+impl Read for Process {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.2.read(buffer)
+    }
+}
+
+impl Write for Process {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.1.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.1.flush()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn of_a_client() {
+    let Some(server) = Server::boot() else { return };
+    let relay = server.relay(&[]);
+    let open = relay.descriptors();
+    for (number, stage) in (1..).zip(Stage::ALL) {
+        let mut client = Process::start(listener(&relay, stage));
+        stage.reach(&mut client).unwrap();
+        relay.events.wait_for("SPICE_CONNECTED", number);
+        if stage.names().len() == 3 {
+            // Told of when MAIN_INIT came, which this client may not have read.
+            let linked = names(&relay.events.all()).iter().filter(|names| names.len() == 3).count();
+            relay.events.wait_for("SPICE_INITIALIZED", linked + 1);
+        }
+        // What it sent has arrived; killing it any earlier is another stage.
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        client.0.kill().unwrap();
+        relay.events.wait_for("SPICE_DISCONNECTED", number);
+        assert_eq!(names(&relay.events.all()).pop().unwrap(), stage.names(), "{stage:?}");
+        eventually("its sockets are closed", || relay.descriptors() <= open);
+    }
+    // Half a hello of TLS ends there; the others were connected on.
+    assert_eq!(relay.ports().len(), Stage::ALL.len() - 1);
+    relay.log.wait_for("TLS handshake failed", 1);
+    let ended =
+        relay.log.all().iter().filter(|line| line.contains("\"closed\"") || line.contains("\"broken\"")).count();
+    assert_eq!(ended, Stage::ALL.len() - 1, "each is one line in the log: {:#?}", relay.log.all());
+    a_session_works(&relay);
+}
+
+/// The same, with what QEMU itself says of each.
+#[test]
+fn of_a_client_beside_qemu_s_own_word() {
+    let Some(server) = Server::boot() else { return };
+    let relay = server.relay(&[]);
+    for (number, stage) in (1..).zip(Stage::ALL.into_iter().filter(|stage| *stage != Stage::HalfATlsHello)) {
+        let mut client = Process::start(listener(&relay, stage));
+        stage.reach(&mut client).unwrap();
+        server.vm.events().wait_for("SPICE_CONNECTED", number).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        client.0.kill().unwrap();
+        server.vm.events().wait_for("SPICE_DISCONNECTED", number).unwrap();
+    }
+    let all = Comparison { relay: &relay, vm: &server.vm, before: 0, tls_at_the_relay: false, behind: &[] };
+    assert_eq!(all.check("killed at each stage"), (7, 16));
+}
+
+fn nobody_listens(path: &Path) -> bool {
+    path.exists() && UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+#[test]
+fn of_the_relay() {
+    let Some(server) = Server::boot() else { return };
+    let scratch = Scratch::new().unwrap();
+    let (qmp_path, unix_path) = (scratch.join("vm.qmp"), scratch.join("vm.spice"));
+    let (port, dir) = (lab::free_port().unwrap(), server.pki.dir().display().to_string());
+    let (qmp, unix) = (format!("unix:{}", qmp_path.display()), format!("unix:{}", unix_path.display()));
+    let (listen, upstream) = (format!("127.0.0.1:{port}"), format!("127.0.0.1:{}", server.port));
+    let args = [
+        "--listen",
+        &listen,
+        "--listen",
+        &unix,
+        "--tls-listen",
+        "127.0.0.1:0",
+        "--x509-dir",
+        &dir,
+        "--upstream",
+        &upstream,
+        "--qmp",
+        &qmp,
+    ];
+    let mut relay = Relay::start(&args);
+    let listeners = Qmp::connect(&qmp_path);
+    let tls: SocketAddr = relay.addresses()[2].parse().unwrap();
+    let clients: Vec<_> = Stage::ALL
+        .iter()
+        .map(|&stage| {
+            let plain = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+            let stream = TcpStream::connect(if stage == Stage::HalfATlsHello { tls } else { plain }).unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            stage.reach(&stream).unwrap();
+            stream
+        })
+        .collect();
+    listeners.lines.wait_for("SPICE_INITIALIZED", 2);
+    // All but half a hello of TLS went on to the server.
+    server.vm.events().wait_for("SPICE_CONNECTED", Stage::ALL.len() - 1).unwrap();
+    relay.kill();
+
+    // Both ends hear of it, and whoever listened.
+    for client in &clients {
+        drained(client);
+    }
+    server.vm.events().wait_for_quiet().unwrap();
+    listeners.lines.wait_for_end();
+    // Two files are left that nobody listens on; the next one replaces them, takes the same port at once, and knows nothing
+    // of what was before.
+    assert!(nobody_listens(&qmp_path) && nobody_listens(&unix_path));
+    let relay = Relay::start(&args);
+    let qmp = Qmp::connect(&qmp_path);
+    assert!(qmp.execute("query-spice").contains("\"channels\": []"));
+    let before = server.vm.events().count("SPICE_INITIALIZED");
+    let client = Client::start(&["--unix", &unix_path.display().to_string(), "--password", PASSWORD]).unwrap();
+    qmp.lines.wait_for("SPICE_INITIALIZED", CHANNELS);
+    server.vm.events().wait_for("SPICE_INITIALIZED", before + CHANNELS).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert!(client.leave().unwrap().success());
+    qmp.lines.wait_for("SPICE_DISCONNECTED", CHANNELS);
+    relay.signal("-TERM");
+    assert_eq!(relay.wait().code(), Some(0));
+    assert!(!qmp_path.exists() && !unix_path.exists(), "a good end leaves no file");
+}
