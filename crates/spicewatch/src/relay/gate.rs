@@ -17,7 +17,8 @@ pub(super) struct Gate {
     most: usize,
     open: AtomicUsize,
     per_source: Option<(usize, Mutex<HashMap<IpAddr, usize>>)>,
-    /// Connections refused since the last one that was let in.
+    /// Connections refused since the last one that was let in, and in all.
+    refusing: AtomicUsize,
     refused: AtomicUsize,
     emptied: Notify,
 }
@@ -35,6 +36,7 @@ impl Gate {
             most,
             open: AtomicUsize::new(0),
             per_source: per_source.map(|most| (most, Mutex::default())),
+            refusing: AtomicUsize::new(0),
             refused: AtomicUsize::new(0),
             emptied: Notify::new(),
         })
@@ -61,7 +63,7 @@ impl Gate {
             *count += 1;
             pass.source = Some(ip);
         }
-        let refused = self.refused.swap(0, Ordering::Relaxed);
+        let refused = self.refusing.swap(0, Ordering::Relaxed);
         if refused > 0 {
             tracing::info!(refused, "connections are let in again");
         }
@@ -71,6 +73,11 @@ impl Gate {
     /// How many there are.
     pub(super) fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
+    }
+
+    /// How many were turned away.
+    pub(super) fn refused(&self) -> usize {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// Returns when there is none.
@@ -86,7 +93,8 @@ impl Gate {
 
     /// Says so once, not for each of a flood.
     fn refuse(&self, limit: &'static str, most: usize, source: Option<IpAddr>) {
-        if self.refused.fetch_add(1, Ordering::Relaxed) == 0 {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        if self.refusing.fetch_add(1, Ordering::Relaxed) == 0 {
             let source = source.map(|ip| ip.to_string());
             tracing::warn!(limit, most, source, "too many connections; new ones are closed at once");
         }
@@ -123,7 +131,7 @@ mod tests {
         assert!(gate.enter(a).is_none(), "two of one source");
         let _third = gate.enter(b).unwrap();
         assert!(gate.enter(b).is_none(), "three in all");
-        assert_eq!(gate.open(), 3);
+        assert_eq!((gate.open(), gate.refused()), (3, 2));
         drop(first);
         assert!(gate.enter(Some("::ffff:1.1.1.1".parse().unwrap())).is_some());
         assert_eq!(gate.open(), 2);

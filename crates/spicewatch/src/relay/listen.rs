@@ -8,7 +8,8 @@ use std::{
         unix::{fs::MetadataExt, net::UnixListener},
     },
     path::PathBuf,
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use socket2::{Domain, Socket, Type};
@@ -23,6 +24,8 @@ use super::{
 const BACKLOG: i32 = 4096;
 /// How long to leave a listener alone that the kernel has no resources for.
 const BREAK: Duration = Duration::from_millis(100);
+/// How often that is said, at most.
+const SAID_EVERY: Duration = Duration::from_secs(10);
 
 /// A bound socket.
 #[derive(Debug)]
@@ -30,6 +33,7 @@ pub(super) struct Bound {
     socket: Kind,
     /// Where it is, with the port that the system picked.
     pub(super) address: Endpoint,
+    failing: Arc<Failing>,
 }
 
 #[derive(Debug)]
@@ -50,7 +54,7 @@ pub(super) fn bind(endpoint: &Endpoint) -> Result<Vec<Bound>, String> {
             let listener = UnixListener::bind(path).map_err(failed)?;
             listener.set_nonblocking(true).map_err(failed)?;
             let file = std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
-            Ok(vec![Bound { socket: Kind::Unix(listener, file), address: endpoint.clone() }])
+            Ok(vec![Bound { socket: Kind::Unix(listener, file), address: endpoint.clone(), failing: Arc::default() }])
         }
         Endpoint::Tcp(host, _) => {
             let addresses = endpoint.resolve().map_err(failed)?;
@@ -82,7 +86,7 @@ fn bind_tcp(address: SocketAddr) -> io::Result<Bound> {
     let listener = TcpListener::from(socket);
     let local = listener.local_addr()?;
     let address = Endpoint::Tcp(local.ip().to_string(), local.port());
-    Ok(Bound { socket: Kind::Tcp(listener), address })
+    Ok(Bound { socket: Kind::Tcp(listener), address, failing: Arc::default() })
 }
 
 /// The same socket once more, for a task that accepts; its file stays with the original.
@@ -91,6 +95,33 @@ pub(super) struct Acceptor {
     /// TCP, or else unix.
     socket: Result<TcpListener, UnixListener>,
     address: Endpoint,
+    failing: Arc<Failing>,
+}
+
+/// Whether a listener's accepts fail, and since when somebody knows: one for all tasks that accept from it.
+#[derive(Debug, Default)]
+struct Failing(Mutex<(bool, Option<Instant>)>);
+
+impl Failing {
+    fn state(&self) -> MutexGuard<'_, (bool, Option<Instant>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One has failed. Whether that is to be said.
+    fn failed(&self) -> bool {
+        let mut state = self.state();
+        let (said, last) = &mut *state;
+        if *said || last.is_some_and(|last| last.elapsed() < SAID_EVERY) {
+            return false;
+        }
+        (*said, *last) = (true, Some(Instant::now()));
+        true
+    }
+
+    /// One was accepted. Whether it had been said that they fail.
+    fn succeeded(&self) -> bool {
+        std::mem::take(&mut self.state().0)
+    }
 }
 
 impl Bound {
@@ -99,7 +130,7 @@ impl Bound {
             Kind::Tcp(listener) => Ok(listener.try_clone()?),
             Kind::Unix(listener, _) => Err(listener.try_clone()?),
         };
-        Ok(Acceptor { socket, address: self.address.clone() })
+        Ok(Acceptor { socket, address: self.address.clone(), failing: Arc::clone(&self.failing) })
     }
 }
 
@@ -154,7 +185,7 @@ impl Accepted {
 }
 
 /// Accepts, and hands each connection to `take`, for ever.
-pub(super) async fn accept(Acceptor { socket, address }: Acceptor, take: impl Fn(Accepted)) {
+pub(super) async fn accept(Acceptor { socket, address, failing }: Acceptor, take: impl Fn(Accepted)) {
     enum Listener {
         Tcp(tokio::net::TcpListener),
         Unix(tokio::net::UnixListener),
@@ -167,7 +198,6 @@ pub(super) async fn accept(Acceptor { socket, address }: Acceptor, take: impl Fn
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%address, %error, "can't accept"),
     };
-    let mut failing = false;
     loop {
         let accepted = match &listener {
             Listener::Tcp(listener) => listener.accept().await.map(|(stream, peer)| {
@@ -185,16 +215,16 @@ pub(super) async fn accept(Acceptor { socket, address }: Acceptor, take: impl Fn
         };
         match accepted {
             Ok(accepted) => {
-                if std::mem::take(&mut failing) {
+                if failing.succeeded() {
                     tracing::info!(%address, "accepting again");
                 }
                 take(accepted);
             }
             // The peer was gone before it was accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-            // Out of descriptors or memory: it passes when connections end. Said once.
+            // Out of descriptors or memory: it passes when connections end.
             Err(error) => {
-                if !std::mem::replace(&mut failing, true) {
+                if failing.failed() {
                     tracing::error!(%address, %error, "can't accept for now; trying again");
                 }
                 tokio::time::sleep(BREAK).await;

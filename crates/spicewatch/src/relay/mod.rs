@@ -19,6 +19,7 @@ mod endpoint;
 mod gate;
 mod half;
 mod leg;
+mod lines;
 mod listen;
 mod logging;
 mod pipe;
@@ -27,6 +28,7 @@ mod pump;
 mod qemu;
 mod qmp;
 mod service_manager;
+mod status;
 mod stdout;
 mod tls;
 mod vm;
@@ -43,6 +45,8 @@ use tokio::{
 
 use config::{Config, LogFormat, VmConfig};
 use gate::Gate;
+use logging::Log;
+use status::Status;
 use stdout::Stdout;
 use tls::Identity;
 use vm::{Plan, RunningVm};
@@ -118,7 +122,14 @@ fn relay(args: Args) -> Result<(), Failure> {
         None => Config { vm: vec![args.vm], ..args.process },
     };
     let filter = config.log.as_deref().unwrap_or("info");
-    logging::start(filter, config.log_format.unwrap_or(LogFormat::Text)).map_err(Failure::Wrong)?;
+    let log = logging::start(filter, config.log_format.unwrap_or(LogFormat::Text)).map_err(Failure::Wrong)?;
+    let outcome = serve(&config, &log);
+    // What went wrong is said after what the log says of it.
+    log.finish(LAST_WORDS);
+    outcome
+}
+
+fn serve(config: &Config, log: &Log) -> Result<(), Failure> {
     if config.vm.is_empty() {
         return Err(Failure::Wrong("expected at least one [[vm]] in the configuration, found none".into()));
     }
@@ -131,7 +142,7 @@ fn relay(args: Args) -> Result<(), Failure> {
         })?;
         plans.push(plan);
     }
-    let most = max_connections(&config);
+    let most = max_connections(config);
 
     let broken = |error: io::Error| Failure::Broken(error.to_string());
     let control =
@@ -151,11 +162,12 @@ fn relay(args: Args) -> Result<(), Failure> {
     };
 
     let gate = Gate::new(most, config.max_per_source);
+    let status = Status { gate: Arc::clone(&gate), log: log.clone(), data: data.handle().clone() };
     let mut vms = Vec::new();
     let outcome = control.block_on(async {
         let mut signals = Signals::new().map_err(broken)?;
         for vm in bound {
-            vms.push(vm.start(&config, &gate, stdout.as_ref(), &data, workers).await.map_err(Failure::Broken)?);
+            vms.push(vm.start(config, &status, stdout.as_ref(), workers).await.map_err(Failure::Broken)?);
         }
         tracing::info!(vms = vms.len(), max_connections = most, "ready");
         service_manager::notify("READY=1");
@@ -178,12 +190,14 @@ async fn serve_until_signal(signals: &mut Signals, identities: &[Arc<Identity>])
             tracing::info!(signal = kind.as_raw_value(), "ending");
             return;
         }
+        service_manager::reloading();
         for identity in identities {
             match identity.reload() {
                 Ok(()) => tracing::info!("read the certificate and its key again"),
                 Err(error) => tracing::error!(error, "the old certificate stays in use"),
             }
         }
+        service_manager::notify("READY=1");
     }
 }
 

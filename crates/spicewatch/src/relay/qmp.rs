@@ -13,7 +13,7 @@ use qmp_server::{
 };
 use spice_events::{Auth, Tracker};
 
-use super::watch::lock;
+use super::{status::Status, watch::lock};
 
 /// What is said of a VM that no byte shows.
 #[derive(Clone, Debug, Default)]
@@ -31,7 +31,7 @@ pub(super) struct Facts {
 }
 
 /// The service of one VM.
-pub(super) fn service(tracker: &Arc<Mutex<Tracker>>, facts: &Arc<Mutex<Facts>>) -> Service {
+pub(super) fn service(tracker: &Arc<Mutex<Tracker>>, facts: &Arc<Mutex<Facts>>, status: Status) -> Service {
     let version = facts.lock().unwrap_or_else(PoisonError::into_inner).version.clone();
     let package = concat!("spicewatch ", env!("CARGO_PKG_VERSION"));
     let version = version.unwrap_or_else(|| Version::new(10, 2, 0, package));
@@ -60,6 +60,7 @@ pub(super) fn service(tracker: &Arc<Mutex<Tracker>>, facts: &Arc<Mutex<Facts>>) 
         Struct::new().required("server", basic().optional("auth", Type::Str)).required("client", channel());
     Service::builder(version)
         .command(Command::new("query-spice", move |_| Ok(query_spice(&tracker, &facts))).returns(info))
+        .command(status.command())
         .event("SPICE_CONNECTED", ends())
         .event("SPICE_INITIALIZED", initialized)
         .event("SPICE_DISCONNECTED", ends())

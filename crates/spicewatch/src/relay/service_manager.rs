@@ -11,6 +11,13 @@ use std::{
     },
 };
 
+/// Says that configuration is being read again; `READY=1` has to follow. The time tells it from an earlier one
+/// (`Type=notify-reload`).
+pub(super) fn reloading() {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    notify(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.tv_sec * 1_000_000 + now.tv_nsec / 1000));
+}
+
 /// Sends a state, `READY=1` for example; nobody there is no error.
 pub(super) fn notify(state: &str) {
     let Some(path) = env::var_os("NOTIFY_SOCKET") else { return };

@@ -2,76 +2,42 @@
 
 use std::{
     io::{self, Write},
-    sync::{
-        Arc, Condvar, Mutex, PoisonError,
-        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
-    },
-    thread,
     time::Duration,
 };
+
+use super::lines::{Lines, Refused};
 
 /// Events that wait for a slow reader; some 300 bytes each.
 const QUEUE: usize = 100_000;
 
-/// Stdout, written by a thread of its own, so that a reader that does not read holds up nobody.
+/// Stdout, as a place for events.
 #[derive(Clone, Debug)]
-pub(super) struct Stdout {
-    lines: Arc<Mutex<Option<SyncSender<Vec<u8>>>>>,
-    done: Arc<(Mutex<bool>, Condvar)>,
-}
+pub(super) struct Stdout(Lines);
 
 impl Stdout {
     pub(super) fn start() -> io::Result<Self> {
-        let (lines, queue) = sync_channel(QUEUE);
-        let done = Arc::new((Mutex::new(false), Condvar::new()));
-        let writer = Arc::clone(&done);
-        thread::Builder::new().name("stdout".into()).spawn(move || {
-            if let Err(error) = write(&queue) {
+        let lines = Lines::start("stdout", QUEUE, |lines| {
+            let mut stdout = io::stdout().lock();
+            let written = stdout.write_all(lines).and_then(|()| stdout.flush());
+            if let Err(error) = &written {
                 tracing::error!(%error, "stdout is gone; no more events are written to it");
             }
-            *writer.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
-            writer.1.notify_all();
+            written
         })?;
-        Ok(Self { lines: Arc::new(Mutex::new(Some(lines))), done })
+        Ok(Self(lines))
     }
 
     /// Queues an event. A reader that is too far behind gets no more, as none must be missing in between.
-    pub(super) fn send(&self, line: Vec<u8>) {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(queue) = &*lines {
-            match queue.try_send(line) {
-                Ok(()) => {}
-                Err(TrySendError::Full(_)) => {
-                    tracing::error!(
-                        queued = QUEUE,
-                        "stdout's reader is too far behind; no more events are written to it"
-                    );
-                    *lines = None;
-                }
-                Err(TrySendError::Disconnected(_)) => *lines = None,
-            }
+    pub(super) fn send(&self, mut line: Vec<u8>) {
+        line.push(b'\n');
+        if self.0.send(line) == Err(Refused::Full) {
+            tracing::error!(queued = QUEUE, "stdout's reader is too far behind; no more events are written to it");
+            self.0.close();
         }
     }
 
     /// Waits until what was queued is written, but not longer than this.
     pub(super) fn finish(&self, patience: Duration) {
-        *self.lines.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        let done = self.done.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = self.done.1.wait_timeout_while(done, patience, |done| !*done);
+        self.0.finish(patience);
     }
-}
-
-/// Writes lines as they come, those that came meanwhile in one go.
-fn write(queue: &Receiver<Vec<u8>>) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    while let Ok(mut lines) = queue.recv() {
-        lines.push(b'\n');
-        for line in queue.try_iter().take(1000) {
-            lines.extend_from_slice(&line);
-            lines.push(b'\n');
-        }
-        stdout.write_all(&lines)?;
-        stdout.flush()?;
-    }
-    Ok(())
 }

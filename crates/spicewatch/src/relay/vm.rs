@@ -11,21 +11,17 @@ use std::{
 use qmp_server::{Listener, Server};
 use rustls::pki_types::ServerName;
 use spice_events::Auth;
-use tokio::{
-    runtime::{Handle, Runtime},
-    sync::Notify,
-    task::JoinHandle,
-};
+use tokio::{runtime::Handle, sync::Notify, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
 
 use super::{
     config::{AuthName, Config, VmConfig},
     connection::{Way, serve},
     endpoint::{Endpoint, check_socket_path},
-    gate::Gate,
     listen::{self, Bound},
     qemu::Qemu,
     qmp::{self, Facts},
+    status::Status,
     stdout::Stdout,
     tls::{Connector, Expected, Identity},
     watch::{Sink, Watch},
@@ -186,13 +182,12 @@ pub(super) struct RunningVm {
 }
 
 impl BoundVm {
-    /// Starts all that serves it: connections on `data`, the rest on the current runtime.
+    /// Starts all that serves it: connections on the runtime that moves bytes, the rest on the current runtime.
     pub(super) async fn start(
         self,
         config: &Config,
-        gate: &Arc<Gate>,
+        status: &Status,
         stdout: Option<&Stdout>,
-        data: &Runtime,
         workers: usize,
     ) -> Result<RunningVm, String> {
         let Self { plan, plain, tls, qmp } = self;
@@ -208,7 +203,7 @@ impl BoundVm {
         let sink = if let Some(stdout) = stdout.filter(|_| qmp.is_empty()) {
             Sink::Stdout(stdout.clone())
         } else {
-            let server = Server::new(qmp::service(&tracker, &facts));
+            let server = Server::new(qmp::service(&tracker, &facts, status.clone()));
             for listener in qmp {
                 server.listen(listener);
             }
@@ -236,8 +231,8 @@ impl BoundVm {
             // As many tasks as threads take turns at it, so that a burst of connections is spread.
             for _ in 0..workers {
                 let socket = bound.acceptor().map_err(|error| format!("can't listen on {}: {error}", bound.address))?;
-                let (way, gate, acceptor) = (Arc::clone(&way), Arc::clone(gate), acceptor.clone());
-                accepting.push(data.spawn(listen::accept(socket, move |accepted| {
+                let (way, gate, acceptor) = (Arc::clone(&way), Arc::clone(&status.gate), acceptor.clone());
+                accepting.push(status.data.spawn(listen::accept(socket, move |accepted| {
                     if let Some(pass) = gate.enter(accepted.source()) {
                         tokio::spawn(serve(Arc::clone(&way), accepted, acceptor.clone(), pass));
                     }

@@ -1,0 +1,159 @@
+//! The relay as a service: out of descriptors, told of by a service manager, its log unread.
+
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+
+mod relay_lab;
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    os::unix::net::UnixDatagram,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use relay_lab::{PATIENCE, Qmp, Relay, eventually};
+use spice_testkit::lab::Scratch;
+
+fn passes(client: &mut TcpStream, inside: &mut TcpStream) {
+    let start = Instant::now();
+    client.write_all(b"up").unwrap();
+    inside.read_exact(&mut [0; 2]).unwrap();
+    inside.write_all(b"down").unwrap();
+    client.read_exact(&mut [0; 4]).unwrap();
+    assert!(start.elapsed() < Duration::from_secs(1));
+}
+
+fn accept(server: &TcpListener) -> TcpStream {
+    let stream = server.accept().unwrap().0;
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+fn connect(relay: &Relay) -> TcpStream {
+    let stream = TcpStream::connect(relay.address()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// `spicewatch relay` with no more than so many descriptors.
+fn limited(descriptors: usize, args: &[&str]) -> Relay {
+    let limit = format!("ulimit -n {descriptors} && exec \"$0\" relay \"$@\"");
+    let mut command = Command::new("sh");
+    command.args(["-c", &limit, env!("CARGO_BIN_EXE_spicewatch"), "--log", "debug", "--log-format", "json"]).args(args);
+    Relay::run(command.stdin(Stdio::null()))
+}
+
+#[test]
+fn out_of_descriptors_it_waits_and_goes_on() {
+    const DESCRIPTORS: usize = 64;
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let upstream = server.local_addr().unwrap().to_string();
+    let relay = limited(
+        DESCRIPTORS,
+        &["--listen", "127.0.0.1:0", "--upstream", &upstream, "--max-connections", "1000", "--proxy-from", "127.0.0.1"],
+    );
+    relay.log.wait_for("leaves room for fewer connections", 1);
+    let live = || {
+        let mut client = connect(&relay);
+        client.write_all(b"PROXY UNKNOWN\r\n").unwrap();
+        (client, accept(&server))
+    };
+    let (mut client, mut inside) = live();
+    passes(&mut client, &mut inside);
+
+    // Each holds one descriptor while its header is waited for; there are not as many.
+    let many: Vec<_> = (0..DESCRIPTORS).map(|_| connect(&relay)).collect();
+    relay.log.wait_for("can't accept for now", 1);
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(1) {
+        passes(&mut client, &mut inside);
+        thread::sleep(Duration::from_millis(50));
+    }
+    // A second of failing is one line, however many tasks take turns at it.
+    assert_eq!((relay.log.count("can't accept for now"), relay.log.count("accepting again")), (1, 0));
+
+    drop(many);
+    relay.log.wait_for("accepting again", 1);
+    let (mut another, mut its_inside) = live();
+    passes(&mut another, &mut its_inside);
+    passes(&mut client, &mut inside);
+    assert_eq!((relay.events.count("SPICE_CONNECTED"), relay.events.count("SPICE_DISCONNECTED")), (2, 0));
+}
+
+#[test]
+fn a_service_manager_is_told() {
+    let scratch = Scratch::new().unwrap();
+    let path = scratch.join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let hear = || {
+        let mut buffer = [0; 256];
+        let len = socket.recv(&mut buffer).unwrap();
+        String::from_utf8(buffer[..len].to_vec()).unwrap()
+    };
+    let mut command = Relay::command();
+    command.args(["--log-format", "json", "--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:1"]);
+    let relay = Relay::run(command.env("NOTIFY_SOCKET", &path));
+    assert_eq!(hear(), "READY=1");
+    // It listens by then.
+    drop(connect(&relay));
+    relay.signal("-HUP");
+    let reloading = hear();
+    let (first, clock) = reloading.split_once('\n').unwrap();
+    assert_eq!(first, "RELOADING=1");
+    assert!(clock.strip_prefix("MONOTONIC_USEC=").unwrap().parse::<u64>().unwrap() > 0);
+    assert_eq!(hear(), "READY=1");
+    relay.signal("-TERM");
+    assert_eq!(hear(), "STOPPING=1");
+    assert_eq!(relay.wait().code(), Some(0));
+}
+
+/// Nobody reads stderr: its pipe fills up, and everything else goes on.
+#[test]
+fn a_log_that_nobody_reads_holds_up_nothing() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (upstream, scratch) = (server.local_addr().unwrap().to_string(), Scratch::new().unwrap());
+    let socket = scratch.join("vm.qmp");
+    let mut command = Relay::command();
+    let qmp = format!("unix:{}", socket.display());
+    let port = spice_testkit::lab::free_port().unwrap();
+    let listen = format!("127.0.0.1:{port}");
+    command.args([
+        "--log",
+        "debug",
+        "--log-format",
+        "json",
+        "--listen",
+        &listen,
+        "--upstream",
+        &upstream,
+        "--qmp",
+        &qmp,
+    ]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    eventually("it listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    let _first = accept(&server);
+    let events = Qmp::connect(&socket);
+    // Three lines and more a connection, 100 bytes and more each: a pipe holds 65536 bytes, the queue so many lines.
+    let rounds = 4000;
+    for _ in 0..rounds {
+        let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        drop((accept(&server), client));
+    }
+    events.lines.wait_for("SPICE_DISCONNECTED", rounds);
+    let status = events.execute("__org.spicewatch_query-relay");
+    let lost: u64 =
+        status.split_once("\"log-lines-lost\": ").unwrap().1.split([',', '}']).next().unwrap().parse().unwrap();
+    assert!(lost > 0, "{status}");
+    // Who reads it now finds whole lines, and how many are missing.
+    let log = relay_lab::Lines::follow(child.stderr.take().unwrap());
+    log.wait_for("lines of the log were lost", 1);
+    assert!(log.all().iter().all(|line| line.starts_with('{') && line.ends_with('}')));
+    let kill = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    assert!(child.wait().unwrap().success());
+    assert!(!fs::exists(&socket).unwrap());
+}
