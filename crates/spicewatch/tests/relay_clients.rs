@@ -1,0 +1,111 @@
+//! QEMU's own QMP library and shell on the relay's socket, while a real session passes.
+
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+
+mod relay_lab;
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use relay_lab::{Lines, Relay};
+use spice_testkit::lab::{self, CHANNELS, Client, Peer, Scratch, Vm};
+
+const PACKAGE: &str = "qemu.qmp==0.0.6";
+
+/// The library's events, a line each, until as many connections are over as are named; then what query-spice says.
+const LISTENER: &str = r#"
+import asyncio, json, sys
+from qemu.qmp import EventListener, QMPClient
+
+async def main():
+    qmp = QMPClient("listener")
+    await qmp.connect(sys.argv[1])
+    listener = EventListener()
+    qmp.register_listener(listener)
+    print("listening", flush=True)
+    over = 0
+    while over < int(sys.argv[2]):
+        event = await asyncio.wait_for(listener.get(), 60)
+        over += event["event"] == "SPICE_DISCONNECTED"
+        print(json.dumps(dict(event)), flush=True)
+    print(json.dumps(await qmp.execute("query-spice")), flush=True)
+    await qmp.disconnect()
+
+asyncio.run(main())
+"#;
+
+/// The programs of a virtual environment that has the library; made once for a target folder.
+fn programs() -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(PACKAGE.replace("==", "-"));
+    let programs = folder.join("bin");
+    if !programs.join("qmp-shell").exists() {
+        let run = |command: &mut Command| command.stdin(Stdio::null()).status().is_ok_and(|status| status.success());
+        let made = run(Command::new("python3").args(["-m", "venv"]).arg(&folder))
+            && run(Command::new(programs.join("pip")).args(["install", "--quiet", PACKAGE]));
+        if !made {
+            assert!(std::env::var_os("CI").is_none(), "can't install {PACKAGE}");
+            eprintln!("skipped: can't install {PACKAGE}");
+            return None;
+        }
+    }
+    Some(programs)
+}
+
+#[test]
+fn qemu_s_library_and_shell_listen_to_a_session() {
+    if !lab::have(&[Peer::Qemu, Peer::SpiceGtk]) {
+        return;
+    }
+    let Some(programs) = programs() else { return };
+    let (port, scratch) = (lab::free_port().unwrap(), Scratch::new().unwrap());
+    let vm = Vm::boot(&format!("port={port},addr=127.0.0.1,disable-ticketing=on")).unwrap();
+    let socket = scratch.join("vm.qmp");
+    let (upstream, qmp) = (format!("127.0.0.1:{port}"), format!("unix:{}", socket.display()));
+    let relay = Relay::start(&["--listen", "127.0.0.1:0", "--upstream", &upstream, "--qmp", &qmp, "--auth", "none"]);
+
+    let mut listener = Command::new(programs.join("python3"));
+    listener.args(["-c", LISTENER]).arg(&socket).arg(CHANNELS.to_string());
+    let mut listener = listener.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut heard = BufReader::new(listener.stdout.take().unwrap());
+    heard.read_line(&mut String::new()).unwrap();
+    let heard = Lines::follow(heard);
+    let mut shell = Command::new(programs.join("qmp-shell"));
+    let mut shell = shell
+        .arg(&socket)
+        .env("HOME", scratch.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let typed = shell.stdin.take().unwrap();
+    let shown = Lines::follow(shell.stdout.take().unwrap());
+    shown.wait_for("Connected to QEMU", 1);
+
+    let client = Client::start(&["--port", &relay.address().port().to_string()]).unwrap();
+    heard.wait_for("SPICE_INITIALIZED", CHANNELS);
+    writeln!(&typed, "query-spice").unwrap();
+    shown.wait_for("\"connection-id\"", 1);
+    thread::sleep(Duration::from_millis(300));
+    assert!(client.leave().unwrap().success());
+    vm.events().wait_for_quiet().unwrap();
+    heard.wait_for("\"channels\": []", 1);
+    assert!(listener.wait().unwrap().success());
+    // It reads while it runs a command; an empty line shows the events that have come.
+    writeln!(&typed, "query-version").unwrap();
+    shown.wait_for("spicewatch", 1);
+    writeln!(&typed).unwrap();
+    shown.wait_for("SPICE_DISCONNECTED", 1);
+    drop(typed);
+    shell.wait().unwrap();
+    for (name, count) in
+        [("SPICE_CONNECTED", CHANNELS), ("SPICE_INITIALIZED", CHANNELS), ("SPICE_DISCONNECTED", CHANNELS)]
+    {
+        assert_eq!((name, heard.count(name)), (name, count));
+    }
+}
