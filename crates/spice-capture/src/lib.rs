@@ -11,5 +11,5 @@ mod spice;
 pub mod tcp;
 
 pub use capture::{Capture, Config, Counters, Notice, Output};
-pub use dual_stack::dual_stack_ports;
+pub use dual_stack::{DualStack, dual_stack_ports};
 pub use error::Error;

@@ -211,6 +211,10 @@ impl Handler for Spice {
     type State = Follow;
 
     fn admits(&self, ports: [u16; 2]) -> bool {
+        // The common case by itself: one port, and no search in lists.
+        if let ([port], []) = (&self.config.ports[..], &self.config.tls_ports[..]) {
+            return ports.contains(port);
+        }
         self.recognises() || ports.into_iter().any(|port| self.listens(port))
     }
 
@@ -295,11 +299,34 @@ impl Handler for Spice {
     fn evicted(&mut self, state: &mut Follow) {
         match std::mem::take(state) {
             Follow::Undecided(held) => self.held -= held.len(),
-            Follow::Nothing | Follow::Spice(_) => {}
+            Follow::Spice(flow) => self.tracker.forget(flow),
+            Follow::Nothing => {}
         }
         if !self.evicted {
             self.evicted = true;
             self.notice(Notice::TooManyConnections);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_kept_of_a_connection_that_was_evicted() {
+        let mut spice = Spice::new(Config::new().port(5900));
+        let end = |port| SocketAddr::from(([127, 0, 0, 1], port)).into();
+        let at = Timestamp { seconds: 0, microseconds: 0 };
+        for port in 1..=100 {
+            let mut state = Follow::default();
+            spice.opened(&mut state, &Connection { client: end(port), server: end(5900), at, from_start: true });
+            assert_eq!(spice.tracker.len(), 1);
+            spice.evicted(&mut state);
+            assert!(spice.tracker.is_empty());
+            spice.closed(&mut state, at, None);
+        }
+        let events = std::iter::from_fn(|| spice.poll()).filter(|output| matches!(output, Output::Event(_)));
+        assert_eq!(events.count(), 100, "each was told of as connected, and none as disconnected");
     }
 }

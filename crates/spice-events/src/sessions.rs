@@ -1,6 +1,6 @@
 //! Which sessions there are, as far as it takes to name a main channel whose own id could not be read.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::{Connection, FlowId};
 
@@ -9,8 +9,15 @@ use crate::{Connection, FlowId};
 pub(crate) struct Sessions {
     /// How many live main channels have each known id.
     named: HashMap<i32, u32>,
-    /// Main channels without an id, oldest first, by who is connected to what.
-    nameless: HashMap<Ends, Vec<FlowId>>,
+    /// Main channels without an id, by who is connected to what, each in the order in which they came up.
+    nameless: HashMap<Ends, Waiting>,
+}
+
+/// Main channels that wait for an id with the same ends, by their turn. Any of them may end first, and is not looked for among the others.
+#[derive(Debug, Default)]
+struct Waiting {
+    flows: BTreeMap<u64, FlowId>,
+    next: u64,
 }
 
 /// The server's address and the client's host. A session's channels share them; ports differ.
@@ -40,17 +47,21 @@ impl Sessions {
         }
     }
 
-    /// A main channel is up whose id is not known.
-    pub(crate) fn wait(&mut self, connection: &Connection, flow: FlowId) {
-        self.nameless.entry(Ends::of(connection)).or_default().push(flow);
+    /// A main channel is up whose id is not known. Returns its turn, by which it is forgotten.
+    pub(crate) fn wait(&mut self, connection: &Connection, flow: FlowId) -> u64 {
+        let waiting = self.nameless.entry(Ends::of(connection)).or_default();
+        let turn = waiting.next;
+        waiting.next += 1;
+        waiting.flows.insert(turn, flow);
+        turn
     }
 
     /// A main channel without an id is gone.
-    pub(crate) fn forget(&mut self, connection: &Connection, flow: FlowId) {
+    pub(crate) fn forget(&mut self, connection: &Connection, turn: u64) {
         let ends = Ends::of(connection);
         if let Some(waiting) = self.nameless.get_mut(&ends) {
-            waiting.retain(|waiting| *waiting != flow);
-            if waiting.is_empty() {
+            waiting.flows.remove(&turn);
+            if waiting.flows.is_empty() {
                 self.nameless.remove(&ends);
             }
         }
@@ -63,8 +74,8 @@ impl Sessions {
         if self.nameless.is_empty() || self.named.contains_key(&connection_id) {
             return None;
         }
-        let main = *self.nameless.get(&Ends::of(connection))?.last()?;
-        self.forget(connection, main);
+        let (&turn, &main) = self.nameless.get(&Ends::of(connection))?.flows.last_key_value()?;
+        self.forget(connection, turn);
         Some(main)
     }
 }

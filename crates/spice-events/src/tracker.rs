@@ -48,7 +48,7 @@ enum State {
     /// Its channel is up. All that is left of the link stage is what `query-spice` lists, and its place in that list.
     Live { channel: Channel, order: u64 },
     /// A fresh main channel is up since then, and its id can only be learned from its session's other channels.
-    Nameless { channel: Channel, since: Timestamp },
+    Nameless { channel: Channel, since: Timestamp, turn: u64 },
     /// Its bytes say nothing: opaque, refused, or unreadable.
     Mute { leaked: bool },
 }
@@ -145,7 +145,7 @@ impl Tracker {
             State::Live { channel, .. } if channel.channel_type == ChannelType::MAIN => {
                 self.sessions.remove(channel.connection_id);
             }
-            State::Nameless { .. } => self.sessions.forget(&connection, flow),
+            State::Nameless { turn, .. } => self.sessions.forget(&connection, turn),
             _ => {}
         }
     }
@@ -240,8 +240,8 @@ impl Tracker {
             }
             self.initialize(at, since, flow, channel);
         } else if is_over {
-            self.sessions.wait(connection, flow);
-            *state = State::Nameless { channel, since };
+            let turn = self.sessions.wait(connection, flow);
+            *state = State::Nameless { channel, since, turn };
         }
     }
 
@@ -263,7 +263,7 @@ impl Tracker {
 
     /// A main channel's id was learned.
     fn name(&mut self, at: Timestamp, main: FlowId, connection_id: i32) {
-        let Some(Flow { state: State::Nameless { channel, since }, .. }) = self.flows.get(&main) else { return };
+        let Some(Flow { state: State::Nameless { channel, since, .. }, .. }) = self.flows.get(&main) else { return };
         let (channel, since) = (Channel { connection_id, ..*channel }, *since);
         self.odd(at, main, None, AnomalyKind::IdLearned);
         self.initialize(at, since, main, channel);
@@ -287,9 +287,9 @@ impl Tracker {
                     self.odd(at, flow, None, AnomalyKind::Unlinked);
                 }
             }
-            State::Nameless { channel, since } => {
-                let (channel, since) = (*channel, *since);
-                self.sessions.forget(&connection, flow);
+            State::Nameless { channel, since, turn } => {
+                let (channel, since, turn) = (*channel, *since, *turn);
+                self.sessions.forget(&connection, turn);
                 self.initialize_last(at, since, flow, channel);
             }
             State::Live { channel, .. } if channel.channel_type == ChannelType::MAIN => {

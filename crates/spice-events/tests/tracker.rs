@@ -232,6 +232,22 @@ fn success_behind_a_security_layer_is_inferred_and_the_id_learned() {
 }
 
 #[test]
+fn the_id_goes_to_the_newest_of_the_main_channels_that_still_wait_for_one() {
+    let mut lab = Lab::new(Config::new());
+    for flow in 1..=4 {
+        sasl(&mut lab, flow, 0, ChannelType::MAIN);
+        lab.server(flow, &frame(20)).server(flow, &frame(54));
+    }
+    lab.close(4, Side::Client).close(2, Side::Client).said();
+    sasl(&mut lab, 5, 7, ChannelType::INPUTS);
+    lab.server(5, &frame(20)).client(5, &frame(24));
+    assert_eq!(
+        lab.said(),
+        ["5 CONNECTED", "5 inferred", "3 id-learned", "3 INITIALIZED 7 1/0 sasl", "5 INITIALIZED 7 3/0 sasl"]
+    );
+}
+
+#[test]
 fn a_hidden_result_before_a_close_counts_by_who_closes() {
     let mut lab = Lab::new(Config::new());
     sasl(&mut lab, 1, 5, ChannelType::RECORD);
