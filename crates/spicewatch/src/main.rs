@@ -8,7 +8,7 @@ mod probe;
 mod read;
 mod relay;
 
-use clap::Parser;
+use clap::{Parser, error::ErrorKind};
 use std::process::ExitCode;
 
 /// Who is connected to which virtual machine, and when.
@@ -25,10 +25,26 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match Command::parse() {
+    let command = match Command::try_parse() {
+        Ok(command) => command,
+        Err(error) => return refuse(&error),
+    };
+    match command {
         Command::Read(args) => read::run(args),
         Command::Relay(args) => relay::run(*args),
         Command::Conformance(args) => conformance::run(&args),
         Command::Probe(args) => probe::run(&args),
     }
+}
+
+/// A value that is none is one line; where flags are not understood, how they are used comes after it.
+fn refuse(error: &clap::Error) -> ExitCode {
+    if matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue | ErrorKind::ArgumentConflict) {
+        let said = error.to_string();
+        let what = said.lines().take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+        let words: Vec<_> = what.flat_map(str::split_whitespace).collect();
+        eprintln!("spicewatch: {}", words.join(" ").trim_start_matches("error: "));
+        return ExitCode::from(2);
+    }
+    error.exit()
 }

@@ -8,10 +8,13 @@ use std::{
     fs,
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
+    os::unix::net::UnixStream,
+    sync::atomic::{AtomicBool, Ordering},
     thread,
+    time::{Duration, Instant},
 };
 
-use relay_lab::{PATIENCE, Qmp, Relay, eventually};
+use relay_lab::{PATIENCE, Qmp, Relay, compare::report, eventually};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use spice_testkit::lab::{self, CHANNELS, Client, Peer, Scratch, Vm, link::Mess};
 
@@ -49,6 +52,28 @@ fn link(relay: SocketAddr, server: &TcpListener, port_of_id: u32) -> (TcpStream,
     (client, inside)
 }
 
+/// What the relay says of itself.
+fn status(qmp: &Qmp, member: &str) -> usize {
+    let reply = qmp.execute("__org.spicewatch_query-relay");
+    let (_, value) = reply.split_once(&format!("\"{member}\": ")).unwrap_or_else(|| panic!("{reply}"));
+    value.split([',', '}']).next().unwrap().parse().unwrap()
+}
+
+/// Sends a byte through and one back, again and again until it is told to stop. The longest that took.
+fn slowest(client: &mut TcpStream, inside: &mut TcpStream, stop: &AtomicBool) -> Duration {
+    let mut slowest = Duration::ZERO;
+    while !stop.load(Ordering::Relaxed) {
+        let start = Instant::now();
+        client.write_all(b"x").unwrap();
+        inside.read_exact(&mut [0]).unwrap();
+        inside.write_all(b"y").unwrap();
+        client.read_exact(&mut [0]).unwrap();
+        slowest = slowest.max(start.elapsed());
+        thread::sleep(Duration::from_millis(1));
+    }
+    slowest
+}
+
 #[test]
 fn five_thousand_at_once_and_nothing_is_left_when_they_go() {
     if !lab::have(&[Peer::Qemu, Peer::SpiceGtk]) {
@@ -63,9 +88,9 @@ fn five_thousand_at_once_and_nothing_is_left_when_they_go() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let sockets = [scratch.join("real.qmp"), scratch.join("made.qmp")];
     let config = format!(
-        "log-format = \"json\"\n\
+        "log-format = \"json\"\nmax-qmp-behind = 2_000_000\n\
          [[vm]]\nlisten = \"127.0.0.1:0\"\nupstream = \"127.0.0.1:{port}\"\nauth = \"none\"\nqmp = \"unix:{}\"\n\
-         [[vm]]\nlisten = \"127.0.0.1:0\"\nupstream = \"{}\"\nqmp = \"unix:{}\"\n",
+         [[vm]]\nname = \"made\"\nlisten = \"127.0.0.1:0\"\nupstream = \"{}\"\nqmp = \"unix:{}\"\n",
         sockets[0].display(),
         server.local_addr().unwrap(),
         sockets[1].display()
@@ -74,14 +99,21 @@ fn five_thousand_at_once_and_nothing_is_left_when_they_go() {
     let relay = Relay::start_with(&scratch.join("relay.toml"));
     let [real, made] = [0, 1].map(|index| relay.addresses()[index].parse::<SocketAddr>().unwrap());
     let qmp = [Qmp::connect(&sockets[0]), Qmp::connect(&sockets[1])];
-    let start = (relay.descriptors(), relay.memory());
+    let start = (relay.descriptors(), relay.memory(), status(&qmp[0], "tasks"));
 
     // A session lives through all of it.
     let client = Client::start(&["--port", &real.port().to_string()]).unwrap();
     qmp[0].lines.wait_for("SPICE_INITIALIZED", CHANNELS);
-    let with_session = relay.descriptors();
+    // So does a channel that is asked for its time.
+    let (mut timed, mut timed_inside) = link(made, &server, 5);
+    qmp[1].lines.wait_for("SPICE_INITIALIZED", 1);
+    let idle = (relay.descriptors(), status(&qmp[0], "tasks"));
+    let stop = AtomicBool::new(false);
     let mut rounds = Vec::new();
     for round in 1..=3 {
+        // Listens, and never reads.
+        let mut deaf = UnixStream::connect(&sockets[1]).unwrap();
+        deaf.write_all(b"{\"execute\": \"qmp_capabilities\"}").unwrap();
         // Cut off in the magic, the header, the message and the wait for a reply.
         let stalled: Vec<_> = (0..STALLED)
             .map(|number| {
@@ -90,38 +122,61 @@ fn five_thousand_at_once_and_nothing_is_left_when_they_go() {
                 stream
             })
             .collect();
-        let linked: Vec<_> = (0..LINKED).map(|_| link(made, &server, 5)).collect();
+        let began = Instant::now();
+        let (linked, slowest): (Vec<_>, _) = thread::scope(|scope| {
+            let timing = scope.spawn(|| slowest(&mut timed, &mut timed_inside, &stop));
+            let linked = (0..LINKED).map(|_| link(made, &server, 5)).collect();
+            stop.store(true, Ordering::Relaxed);
+            (linked, timing.join().unwrap())
+        });
+        stop.store(false, Ordering::Relaxed);
+        let took = began.elapsed();
         qmp[0].lines.wait_for("SPICE_CONNECTED", CHANNELS + round * STALLED);
-        qmp[1].lines.wait_for("SPICE_INITIALIZED", round * LINKED);
+        qmp[1].lines.wait_for("SPICE_INITIALIZED", round * LINKED + 1);
         let full = (relay.descriptors(), relay.memory());
         assert!(full.0 >= 2 * (LINKED + STALLED + CHANNELS));
-        assert_eq!(qmp[1].execute("query-spice").matches("connection-id").count(), LINKED);
+        assert_eq!(status(&qmp[0], "connections"), LINKED + STALLED + CHANNELS + 1);
+        assert!(slowest < Duration::from_secs(1), "a byte and back took {slowest:?} meanwhile");
+        assert_eq!(qmp[1].execute("query-spice").matches("connection-id").count(), LINKED + 1);
         assert_eq!(qmp[0].execute("query-spice").matches("connection-id").count(), CHANNELS);
         drop((stalled, linked));
         qmp[0].lines.wait_for("SPICE_DISCONNECTED", round * STALLED);
         qmp[1].lines.wait_for("SPICE_DISCONNECTED", round * LINKED);
-        eventually("the descriptors are closed", || relay.descriptors() <= with_session);
-        rounds.push((full, relay.memory()));
+        relay.log.wait_for("the client fell too far behind the events", round);
+        drop(deaf);
+        eventually("the descriptors are closed", || relay.descriptors() <= idle.0);
+        eventually("the tasks are over", || status(&qmp[0], "tasks") <= idle.1);
+        rounds.push((full, relay.memory(), slowest, took));
     }
     let kb = |bytes: usize| bytes / 1024;
-    for (((descriptors, full), after), round) in rounds.iter().zip(1..) {
-        println!(
-            "round {round}: {descriptors} descriptors and {} kB with {} connections, {} kB after; {} kB before any",
+    for (((descriptors, full), after, slowest, took), round) in rounds.iter().zip(1..) {
+        report(&format!(
+            "round {round}: {descriptors} descriptors and {} kB with {} connections, linked in {took:.1?} while the slowest \
+             byte and back took {slowest:.1?}; {} kB after, {} kB before any",
             kb(*full),
             LINKED + STALLED,
             kb(*after),
             kb(start.1)
-        );
+        ));
     }
     // What an allocator keeps for the next round it keeps once.
     let [_, second, third] = rounds[..] else { panic!("three rounds") };
+    drop((timed, timed_inside));
     assert!(third.1 < second.1 + (1 << 20), "{} kB after two rounds, {} after three", kb(second.1), kb(third.1));
 
-    thread::sleep(std::time::Duration::from_millis(100));
+    thread::sleep(Duration::from_millis(100));
     assert!(client.leave().unwrap().success(), "the session was harmed");
     vm.events().wait_for_quiet().unwrap();
     qmp[0].lines.wait_for("SPICE_DISCONNECTED", 3 * STALLED + CHANNELS);
     eventually("the session's descriptors are closed", || relay.descriptors() <= start.0);
+    eventually("its tasks are over", || status(&qmp[0], "tasks") == start.2);
+    report(&format!(
+        "{} descriptors and {} tasks before, {} and {} after",
+        start.0,
+        start.2,
+        relay.descriptors(),
+        status(&qmp[0], "tasks")
+    ));
     assert!(qmp[0].execute("query-spice").contains("\"channels\": []"));
     relay.signal("-TERM");
     let log = relay.log.clone();

@@ -50,6 +50,11 @@ pub(crate) struct Config {
     /// Seconds that live connections get after SIGTERM or SIGINT; a second signal ends at once [default: 10]
     #[arg(long, value_name = "N")]
     pub drain_seconds: Option<u64>,
+    /// Bytes of events that a QMP client may be behind before it is disconnected [default: 16777216]
+    ///
+    /// A SPICE event has some 280. No client slows the relay or another client.
+    #[arg(long, value_name = "N")]
+    pub max_qmp_behind: Option<usize>,
     /// Threads that move bytes [default: one a core]
     #[arg(long, value_name = "N")]
     pub workers: Option<usize>,
@@ -243,6 +248,29 @@ mod tests {
         assert_eq!(config.vm[1].listen.len(), 2);
         assert_eq!(config.vm[1].auth, Some(AuthName::Sasl));
         assert_eq!(config.timing().link, Some(Duration::from_secs(120)));
+    }
+
+    /// The keys that a table of the file knows, from the words of an error about one that it does not.
+    fn keys(table: &str) -> Vec<String> {
+        let said = read(&format!("{table}no-such-key = 1\n")).unwrap_err();
+        let mut keys: Vec<_> = said.split('`').skip(3).step_by(2).map(str::to_owned).collect();
+        keys.sort();
+        keys
+    }
+
+    fn flags<A: clap::Args>() -> Vec<String> {
+        let command = A::augment_args(clap::Command::new("relay"));
+        let mut flags: Vec<_> = command.get_arguments().filter_map(|flag| flag.get_long()).map(str::to_owned).collect();
+        flags.sort();
+        flags
+    }
+
+    #[test]
+    fn every_flag_is_a_key_and_every_key_a_flag() {
+        let vms = "vm".to_owned();
+        let top: Vec<_> = keys("").into_iter().filter(|key| *key != vms).collect();
+        assert_eq!(top, flags::<Config>());
+        assert_eq!(keys("[[vm]]\n"), flags::<VmConfig>());
     }
 
     #[test]

@@ -203,7 +203,11 @@ impl BoundVm {
         let sink = if let Some(stdout) = stdout.filter(|_| qmp.is_empty()) {
             Sink::Stdout(stdout.clone())
         } else {
-            let server = Server::new(qmp::service(&tracker, &facts, status.clone()));
+            let mut server = Server::builder(qmp::service(&tracker, &facts, status.clone()));
+            if let Some(bytes) = config.max_qmp_behind {
+                server = server.max_behind(bytes);
+            }
+            let server = server.build();
             for listener in qmp {
                 server.listen(listener);
             }

@@ -1,0 +1,146 @@
+//! What an operator gets wrong: one clear line, a code, and nothing is bound.
+
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+
+mod relay_lab;
+
+use std::{
+    fs,
+    net::TcpListener,
+    os::unix::{fs::MetadataExt, net::UnixListener},
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use relay_lab::Relay;
+use spice_testkit::lab::{self, Peer, Scratch};
+
+/// Runs it to its end: exit code and what it said.
+fn fails(args: &[&str]) -> (Option<i32>, String) {
+    let output = Relay::command().args(args).stdout(Stdio::null()).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap().trim_end().to_owned())
+}
+
+fn openssl(folder: &Path, line: &str) {
+    let output = Command::new("openssl").args(line.split(' ')).current_dir(folder).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn each_is_one_line_and_nothing_is_bound() {
+    if !lab::have(&[Peer::Openssl]) {
+        return;
+    }
+    let scratch = Scratch::new().unwrap();
+    let file = |name: &str| scratch.join(name).display().to_string();
+    let write = |name: &str, text: &str| {
+        fs::write(scratch.join(name), text).unwrap();
+        file(name)
+    };
+    openssl(scratch.path(), "req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=a -keyout a.key -out a.pem");
+    openssl(scratch.path(), "genrsa -out b.key 2048");
+    openssl(scratch.path(), "genrsa -out short.key 1024");
+    let (cert, key, other_key, short_key) = (file("a.pem"), file("a.key"), file("b.key"), file("short.key"));
+    let (junk, missing) = (write("junk.pem", "no pem"), file("missing"));
+    let (file_socket, nowhere) = (format!("unix:{junk}"), format!("unix:{missing}/vm.qmp"));
+    let taken = format!("unix:{}", file("taken"));
+    let _somebody = UnixListener::bind(scratch.join("taken")).unwrap();
+    // A stale socket in the place to listen on: binding would replace the file by another.
+    let (stale, listen) = (scratch.join("stale"), format!("unix:{}", file("stale")));
+    drop(UnixListener::bind(&stale).unwrap());
+    let was = fs::metadata(&stale).unwrap().ino();
+
+    let config = |name: &str, more: &str| {
+        let text = format!("[[vm]]\nlisten = \"{listen}\"\nupstream = \"127.0.0.1:1\"\n{more}");
+        ["--config".to_owned(), write(name, &text)]
+    };
+    let files = [
+        (config("key.toml", "listen-tls = \":1\"\n"), "key.toml:4: unknown field `listen-tls`, expected one of"),
+        (
+            config("type.toml", "tls-listen = 5901\n"),
+            "type.toml:4: invalid type: integer `5901`, expected a string or an array",
+        ),
+        (
+            config("address.toml", "qmp = \"/run/vm.qmp\"\n"),
+            "address.toml:4: expected HOST:PORT, tcp:HOST:PORT or unix:PATH",
+        ),
+        (config("syntax.toml", "qmp = unix\n"), "syntax.toml:4: "),
+        (config("twice.toml", "upstream = \"a:1\"\n"), "twice.toml:4: duplicate key"),
+        (config("top.toml", "max-connections = 5\n"), "top.toml:4: unknown field `max-connections`"),
+        (["--config".to_owned(), write("empty.toml", "")], "expected at least one [[vm]]"),
+        (["--config".to_owned(), missing.clone()], "missing: No such file or directory"),
+    ];
+    for (args, part) in &files {
+        one_line(&args.each_ref().map(String::as_str), part);
+    }
+    let base = ["--listen", &listen, "--upstream", "127.0.0.1:1"];
+    let tls = ["--listen", &listen, "--tls-listen", "127.0.0.1:0", "--upstream", "127.0.0.1:1"];
+    for (base, more, part) in [
+        (&base[..2], &[][..], "expected an upstream"),
+        (&base[2..], &[], "expected something to listen on"),
+        (&base, &["--listen", "5900"], "expected HOST:PORT, tcp:HOST:PORT or unix:PATH, found `5900`"),
+        (&base, &["--listen", "::1:5900"], "expected brackets around the IPv6 address"),
+        (&base, &["--listen", "a:70000"], "expected a port from 0 to 65535"),
+        (&base, &["--qmp", "no.such.host.invalid:1"], "can't listen on no.such.host.invalid:1"),
+        (&base, &["--idle-seconds", "soon"], "invalid value 'soon' for '--idle-seconds <N>'"),
+        (&base, &["--auth", "kerberos"], "invalid value 'kerberos' for '--auth <AUTH>'"),
+        (&base, &["--proxy-from", "10.0.0.0/40"], "--proxy-from"),
+        (&base, &["--qmp", &nowhere], "there is no folder"),
+        (&base, &["--qmp", &file_socket], "expected nothing or a stale socket, found a file"),
+        (&base, &["--qmp", &taken], "somebody listens there already"),
+        (&base, &["--listen", &taken], "somebody listens there already"),
+        (&base, &["--log", "=loud="], "--log"),
+        (&base, &["--x509-dir", &missing, "--cert", &cert, "--key", &key], "cannot be used with"),
+        (&base, &["--config", "a"], "'--config <FILE>' cannot be used with one or more of the other"),
+        (&tls, &[], "expected a certificate for --tls-listen"),
+        (&tls, &["--cert", &junk, "--key", &key], "junk.pem: expected a certificate in PEM, found none"),
+        (&tls, &["--cert", &missing, "--key", &key], "missing: "),
+        (&tls, &["--cert", &cert, "--key", &junk], "junk.pem: "),
+        (&tls, &["--cert", &cert, "--key", &other_key], "b.key: the key is not that of the certificate"),
+        (&tls, &["--cert", &cert, "--key", &short_key], "short.key: expected a key of RSA (2048 bits or more)"),
+        (&tls, &["--x509-dir", &missing], "server-cert.pem: "),
+        (&base, &["--cert", &cert, "--key", &key], "a certificate is of no use without --tls-listen"),
+        (&base, &["--upstream-tls"], "expected a CA for --upstream-tls"),
+        (&base, &["--upstream-tls", "--ca", &junk], "expected a certificate in PEM"),
+        (&base, &["--upstream-tls", "--ca", &cert, "--host-subject", "me"], "expected NAME=VALUE"),
+        (&base, &["--upstream-tls", "--ca", &cert, "--upstream-name", "a b"], "expected a host's name or address"),
+    ] {
+        one_line(&[base, more].concat(), part);
+    }
+    // What flags do not go together, or are none: with how it is used.
+    for args in [&["--lisen", ":1"][..], &["--cert", "a"]] {
+        let (code, said) = fails(args);
+        assert_eq!(code, Some(2), "{args:?}");
+        assert!(said.contains("Usage: spicewatch relay"), "{said}");
+    }
+    assert_eq!(fs::metadata(&stale).unwrap().ino(), was, "something was bound");
+}
+
+#[track_caller]
+fn one_line(args: &[&str], part: &str) {
+    let (seen, said) = fails(args);
+    assert_eq!((seen, said.lines().count()), (Some(2), 1), "{args:?}: {said}");
+    assert!(said.starts_with("spicewatch") && said.contains(part), "{args:?}: {said}");
+}
+
+#[test]
+fn an_address_in_use_is_another_code() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let (code, said) = fails(&["--listen", &taken, "--upstream", "127.0.0.1:1"]);
+    assert_eq!(code, Some(3));
+    assert_eq!(said, format!("spicewatch relay: can't listen on {taken}: Address already in use (os error 98)"));
+}
+
+#[test]
+fn help_starts_from_nothing() {
+    let output = Relay::command().arg("--help").output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(output.status.success());
+    for part in
+        ["Every byte is forwarded", "spicewatch relay --listen :5900", "[default: 10000", "Exit codes:", "SIGHUP"]
+    {
+        assert!(help.contains(part), "{part} in\n{help}");
+    }
+}
