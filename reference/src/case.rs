@@ -19,6 +19,8 @@ pub(crate) struct Case {
 /// One link: what is sent, whatever the server makes of it.
 #[derive(Clone)]
 pub(crate) struct Plan {
+    /// The connection is inside TLS.
+    pub(crate) tls: bool,
     /// The stream runs inside WebSocket: choices of its frames, and the request.
     pub(crate) websocket: Option<(Vec<u8>, Vec<u8>)>,
     pub(crate) mess: Mess,
@@ -70,6 +72,10 @@ pub(crate) enum Sasl {
     LaterLength(u32),
     /// First data, then this answer to the challenge.
     Answer(Vec<u8>),
+    /// To the end, with the mechanism PLAIN.
+    Plain { right: bool },
+    /// To the end, with DIGEST-MD5 and this quality of protection.
+    Digest { right: bool, protection: &'static str },
 }
 
 impl Case {
@@ -77,8 +83,10 @@ impl Case {
     pub(crate) fn cheap(u: &mut Unstructured<'_>) -> Result<Self> {
         let mut kind = *u.choose(&[Kind::Ticket, Kind::Sasl, Kind::Secured, Kind::NoAuth])?;
         let mut plan = Plan::draw(u)?;
-        let known = plan.mess.channel_type == 1 || [3, 5, 6].contains(&plan.mess.channel_type) && plan.mess.channel_id == 0;
-        let secured = kind == Kind::Secured && plan.mess.channel_type == 6;
+        let known =
+            plan.mess.channel_type == 1 || [3, 5, 6].contains(&plan.mess.channel_type) && plan.mess.channel_id == 0;
+        plan.tls &= kind.has_tls();
+        let secured = kind == Kind::Secured && plan.mess.channel_type == if plan.tls { 5 } else { 6 };
         if plan.stop.is_none() && known && !secured && matches!(judge(&plan.mess.bytes()), Verdict::Accepted { .. }) {
             // It will be answered. A SASL server needs no key for a client that announces SASL.
             kind = Kind::Sasl;
@@ -92,11 +100,15 @@ impl Case {
 
     /// Up to four links that know how to get in.
     pub(crate) fn deep(u: &mut Unstructured<'_>) -> Result<Self> {
-        let kind = *u.choose(&[Kind::Ticket, Kind::Ticket, Kind::NoAuth, Kind::Secured])?;
+        let kind = *u.choose(&[Kind::Ticket, Kind::Ticket, Kind::NoAuth, Kind::Secured, Kind::Sasl])?;
+        if kind == Kind::Sasl {
+            return Self::sasl(u);
+        }
         let mut links = Vec::new();
         for index in 0..u.int_in_range(1..=4usize)? {
             let mut plan = Plan::draw(u)?;
             plan.stop = None;
+            plan.tls = kind.has_tls() && u.arbitrary()?;
             let main = index == 0 || rarely(u, 6)?;
             let (channel_type, channel_id) = *u.choose(&[(3, 0), (5, 0), (6, 0), (3, 0), (3, 1)])?;
             let common = if rarely(u, 3)? { plan.mess.common.clone() } else { vec![*u.choose(&[9, 8, 1, 0, 0xd])?] };
@@ -123,17 +135,53 @@ impl Case {
         }
         Ok(Self { kind, links })
     }
+
+    /// Links that complete a SASL exchange, or fail at its end.
+    ///
+    /// Outside TLS a security layer follows, inside which nobody but the two ends can read: who watches such a connection knows
+    /// that it is linked once the server says more than its result, which main and inputs do at once. So only these are tried
+    /// there, and once each.
+    fn sasl(u: &mut Unstructured<'_>) -> Result<Self> {
+        let tls = u.arbitrary()?;
+        let mut links = Vec::new();
+        for index in 0..u.int_in_range(1..=if tls { 3 } else { 2 })? {
+            let mut plan = Plan::draw(u)?;
+            (plan.tls, plan.stop, plan.mechanism) = (tls, None, None);
+            plan.mess = Mess { common: vec![*u.choose(&[0xd, 0xd, 5, 9])?], ..Mess::default() };
+            if index > 0 {
+                (plan.mess.channel_type, plan.mess.channel_id) = (if tls { *u.choose(&[3, 5, 6])? } else { 3 }, 0);
+                plan.joins = !rarely(u, 6)?;
+                plan.mess.connection_id = if plan.joins { 1 } else { u.arbitrary()? };
+            }
+            let right = !rarely(u, 6)?;
+            plan.sasl = match u.int_in_range(0..=5u8)? {
+                0 | 1 if tls => Sasl::Plain { right },
+                0 => Sasl::Digest { right, protection: u.choose(&["auth", "auth-int"])? },
+                1 => plan.sasl,
+                _ => Sasl::Digest { right, protection: if tls { "auth" } else { "auth-conf" } },
+            };
+            links.push(plan);
+        }
+        Ok(Self { kind: Kind::Sasl, links })
+    }
 }
 
 impl std::fmt::Debug for Plan {
     /// The bytes as text, long lists cut short.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { websocket, mess, joins, mechanism, ticket, sasl, cuts, stop, leaves } = self;
+        let Self { tls, websocket, mess, joins, mechanism, ticket, sasl, cuts, stop, leaves } = self;
         let request = websocket.as_ref().map(|(choices, request)| (choices, request.escape_ascii().to_string()));
         let bytes = mess.bytes();
         let bytes = bytes.get(..60).unwrap_or(&bytes).escape_ascii();
-        write!(f, "mess \"{bytes}\" of {} bytes, websocket {request:?}, joins {joins}, ", mess.bytes().len())?;
-        write!(f, "mechanism {mechanism:?}, ticket {ticket:?}, sasl {sasl:?}, cuts {cuts:?}, stop {stop:?}, leaves {leaves}")
+        write!(
+            f,
+            "mess \"{bytes}\" of {} bytes, TLS {tls}, websocket {request:?}, joins {joins}, ",
+            mess.bytes().len()
+        )?;
+        write!(
+            f,
+            "mechanism {mechanism:?}, ticket {ticket:?}, sasl {sasl:?}, cuts {cuts:?}, stop {stop:?}, leaves {leaves}"
+        )
     }
 }
 
@@ -154,6 +202,8 @@ impl Plan {
             Ticket::Zeros,
         ];
         Ok(Self {
+            // A handshake takes a millisecond or two: it is dear.
+            tls: rarely(u, 24)?,
             websocket,
             mess,
             joins: false,
@@ -173,7 +223,17 @@ impl Sasl {
         Ok(match u.int_in_range(0..=5u8)? {
             0 => Self::Name {
                 length: None,
-                name: u.choose(&[&b"PLAIN"[..], b"DIGEST-MD", b"DIGEST-MD5,", b",", b"digest-md5", b"IGEST-MD5", &[b'x'; 100]])?.to_vec(),
+                name: u
+                    .choose(&[
+                        &b"PLAIN"[..],
+                        b"DIGEST-MD",
+                        b"DIGEST-MD5,",
+                        b",",
+                        b"digest-md5",
+                        b"IGEST-MD5",
+                        &[b'x'; 100],
+                    ])?
+                    .to_vec(),
             },
             1 => Self::Name { length: Some(*u.choose(&[0, 101, 102, MIB, u32::MAX])?), name: b"DIGEST-MD5".to_vec() },
             2 => Self::FirstLength(*u.choose(&[MIB + 1, MIB, u32::MAX, 0x8000_0000, 5])?),
@@ -207,8 +267,9 @@ fn request(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
         12 => "Sec-WebSocket-Key:dGhlIHNhbXBsZSBub25jZQ==\r\n".to_owned(),
         _ => format!("{KEY}Sec-WebSocket-Protocol: base64, binary\r\n"),
     };
-    let (start, end) = (*u.choose(&["GET / HTTP/1.1\r\n", "GET /\r\n", "POST / HTTP/1.1\r\n", "get / HTTP/1.1\r\n"])?, {
-        if rarely(u, 8)? { "\r\nREDQ" } else { "\r\n" }
-    });
+    let (start, end) =
+        (*u.choose(&["GET / HTTP/1.1\r\n", "GET /\r\n", "POST / HTTP/1.1\r\n", "get / HTTP/1.1\r\n"])?, {
+            if rarely(u, 8)? { "\r\nREDQ" } else { "\r\n" }
+        });
     Ok(format!("{start}{lines}{end}").into_bytes())
 }

@@ -60,6 +60,7 @@ pub(crate) struct CoreInterface {
 
 pub(crate) const WATCH_READ: c_int = 1;
 pub(crate) const WATCH_WRITE: c_int = 2;
+pub(crate) const SECURITY_NONE: c_int = 1;
 pub(crate) const SECURITY_SSL: c_int = 2;
 
 #[link(name = "spice-server")]
@@ -81,6 +82,18 @@ unsafe extern "C" {
         channel: *const c_char,
         security: c_int,
     ) -> c_int;
+    pub(crate) fn spice_server_set_addr(server: *mut SpiceServer, address: *const c_char, flags: c_int);
+    pub(crate) fn spice_server_set_tls(
+        server: *mut SpiceServer,
+        port: c_int,
+        ca_cert_file: *const c_char,
+        certs_file: *const c_char,
+        private_key_file: *const c_char,
+        key_password: *const c_char,
+        dh_key_file: *const c_char,
+        cipher_suite: *const c_char,
+    ) -> c_int;
+    pub(crate) fn spice_server_add_ssl_client(server: *mut SpiceServer, socket: c_int, skip_auth: c_int) -> c_int;
     pub(crate) fn spice_server_add_client(server: *mut SpiceServer, socket: c_int, skip_auth: c_int) -> c_int;
     pub(crate) fn spice_server_add_interface(server: *mut SpiceServer, instance: *mut BaseInstance) -> c_int;
 }

@@ -5,6 +5,7 @@
 //! connection is ended, the channel events with their fields, per connection and in order, and what the observer reports.
 
 mod case;
+mod digest_md5;
 mod event_loop;
 mod ffi;
 mod ours;
@@ -15,11 +16,15 @@ use std::{
     collections::BTreeMap,
     io::{self, Write},
     os::fd::AsRawFd,
+    process::{Command, Stdio},
     time::Instant,
 };
 
 use spice_link::ticket::{TicketKey, rand_core::OsRng};
-use spice_testkit::generate::{Choices, Unstructured};
+use spice_testkit::{
+    generate::{Choices, Unstructured},
+    lab::Pki,
+};
 
 use case::Case;
 use ours::Host;
@@ -30,6 +35,33 @@ use real::{Kind, Server};
 const CHOICES: usize = 400;
 /// Distinct disagreements after which it stops.
 const ENOUGH: usize = 20;
+
+/// So many cases reach every check.
+const ENOUGH_FOR_ALL: u64 = 3000;
+/// Every way in which the server's checks can end, by the start of its name in the report.
+const CHECKS: &[&str] = &[
+    " 2 magic",
+    " 3 major version",
+    " 3 major version 0",
+    " 4 size",
+    " 5 capability counts",
+    " 6 capability range",
+    " 7 TLS policy: LinkErrorCode(5",
+    " 7 TLS policy: LinkErrorCode(6",
+    " 8 no such channel",
+    "10 SASL without selection",
+    "11 mechanism",
+    "12 ticket",
+    "12 SASL name or length",
+    "12 SASL credentials",
+    "13 connection id",
+    "14 a channel that is there",
+    "14 linked: a new session",
+    "14 linked: a new session, in TLS",
+    "14 linked: a new session, after SASL in TLS",
+    "14 linked: a new session, after SASL with a security layer",
+    "14 linked: another channel",
+];
 
 struct Options {
     cases: u64,
@@ -42,15 +74,18 @@ fn main() -> io::Result<()> {
     let options = options()?;
     let mut said = quiet_stderr()?;
     let scratch = sasl_configuration()?;
-    let mut pairs = BTreeMap::new();
+    let (pki, mut pairs) = (Pki::new()?, BTreeMap::new());
     for kind in Kind::ALL {
-        let server = Server::new(kind)?;
+        let server = Server::new(kind, &pki)?;
         let key = TicketKey::generate(&mut OsRng).map_err(io::Error::other)?;
-        pairs.insert(kind, Pair { server, host: Host::new(kind, b",DIGEST-MD5,".to_vec(), key), kind });
+        pairs.insert(kind, Pair { server, host: Host::new(kind, key), kind });
     }
     event_loop::run_until_idle();
     let (seed, deep) = (options.seed, options.deep);
-    println!("spice-server in process, {} cases from seed {seed}, {deep}% of them with good credentials", options.cases);
+    println!(
+        "spice-server in process, {} cases from seed {seed}, {deep}% of them with good credentials",
+        options.cases
+    );
 
     let start = Instant::now();
     let (mut choices, mut bytes, mut tally) = (Choices::new(seed), Vec::new(), Tally::default());
@@ -69,9 +104,16 @@ fn main() -> io::Result<()> {
             writeln!(said, "{done} cases, {} disagreements, {:.0} s", sum(&found), start.elapsed().as_secs_f64())?;
         }
     }
-    report(done, &tally, &found, start);
+    report(seed, done, &tally, &found, start);
     drop(scratch);
-    if found.is_empty() { Ok(()) } else { Err(io::Error::other("the real server disagrees")) }
+    if !found.is_empty() {
+        return Err(io::Error::other("the real server disagrees"));
+    }
+    let missed = never_reached(&tally);
+    if options.cases >= ENOUGH_FOR_ALL && !missed.is_empty() {
+        return Err(io::Error::other(format!("no case reaches {}", missed.join(", "))));
+    }
+    Ok(())
 }
 
 fn draw(is_deep: bool, bytes: &[u8]) -> Option<Case> {
@@ -134,17 +176,31 @@ fn minimise(
     (format!("{}: {shape}", last.what), format!("{}\n    case {case}\n    choices {best:?}", last.detail))
 }
 
-fn report(done: u64, tally: &Tally, found: &BTreeMap<String, (u64, String)>, start: Instant) {
+fn report(seed: u64, done: u64, tally: &Tally, found: &BTreeMap<String, (u64, String)>, start: Instant) {
     println!("\nchecks that decided a link, by their number in docs/PROTOCOL.md, section 8");
     for (check, count) in &tally.checks {
         println!("  {count:>9}  {check}");
     }
+    let missed = never_reached(tally);
+    let all = format!("each of {} ways to end was reached", CHECKS.len());
+    println!("{}", if missed.is_empty() { all } else { format!("never reached: {}", missed.join(", ")) });
     let (links, disagreements) = (tally.checks.values().sum::<u64>(), sum(found));
-    println!("\n{done} cases, {links} links, {} channel events, {} links authenticated", tally.events, tally.authenticated);
-    println!("{} agree, {disagreements} disagree, {:.1} s", done - disagreements, start.elapsed().as_secs_f64());
+    println!(
+        "\n{done} cases, {links} links, {} channel events, {} links authenticated",
+        tally.events, tally.authenticated
+    );
+    println!(
+        "seed {seed}: {} agree, {disagreements} disagree, {:.1} s",
+        done - disagreements,
+        start.elapsed().as_secs_f64()
+    );
     for (name, (count, minimal)) in found {
         println!("\n{name} ({count} cases), the plainest:\n    {minimal}");
     }
+}
+
+fn never_reached(tally: &Tally) -> Vec<&'static str> {
+    CHECKS.iter().copied().filter(|check| !tally.checks.keys().any(|name| name.starts_with(check))).collect()
 }
 
 fn sum(found: &BTreeMap<String, (u64, String)>) -> u64 {
@@ -190,7 +246,18 @@ impl Drop for Scratch {
 fn sasl_configuration() -> io::Result<Scratch> {
     let folder = std::env::temp_dir().join(format!("spice-reference-{}", std::process::id()));
     std::fs::create_dir(&folder)?;
-    std::fs::write(folder.join("spice.conf"), format!("mech_list: digest-md5\nsasldb_path: {}/db\n", folder.display()))?;
+    let database = folder.join("db");
+    let configuration = format!("mech_list: digest-md5 plain\nsasldb_path: {}\n", database.display());
+    std::fs::write(folder.join("spice.conf"), configuration)?;
+    let mut command = Command::new("saslpasswd2");
+    command.arg("-f").arg(&database).args(["-p", "-c", "-a", "spice", digest_md5::USER]);
+    let mut adding = command.stdin(Stdio::piped()).spawn()?;
+    if let Some(mut stdin) = adding.stdin.take() {
+        stdin.write_all(real::PASSWORD.as_bytes())?;
+    }
+    if !adding.wait()?.success() {
+        return Err(io::Error::other("saslpasswd2 adds no user"));
+    }
     // SAFETY: no other thread runs yet.
     unsafe { std::env::set_var("SASL_CONF_PATH", &folder) };
     Ok(Scratch(folder))

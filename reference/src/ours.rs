@@ -15,20 +15,56 @@ pub(crate) struct Host {
     kind: Kind,
     pub(crate) model: model::Server,
     key: TicketKey,
-    mechanisms: Vec<u8>,
-    /// What the real mechanism has just answered: its data, which are not SPICE's and can't be foreseen.
-    pub(crate) challenge: Option<Vec<u8>>,
+    /// What the real mechanism has just answered, which is not SPICE's and can't be foreseen.
+    pub(crate) mechanism: Option<Answered>,
+    /// The link result as the real security layer has just sealed it; empty where there is no layer.
+    pub(crate) sealed: Option<Vec<u8>>,
+}
+
+/// A mechanism's answer to a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Answered {
+    data: Option<Vec<u8>>,
+    verdict: SaslVerdict,
+    /// What the server has sent behind it.
+    behind: Vec<u8>,
+}
+
+impl Answered {
+    /// Reads what the server sent at once: length, data and a NUL; a flag; and at the end of the exchange the verdict.
+    pub(crate) fn parse(sent: &[u8]) -> Option<Self> {
+        let (length, rest) = sent.split_first_chunk()?;
+        let (data, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        let data = match data.split_last() {
+            Some((0, data)) => Some(data.to_vec()),
+            Some(_) => return None,
+            None => None,
+        };
+        let (verdict, behind) = match rest {
+            [0] => (SaslVerdict::Continue, &[][..]),
+            [1, 0, 0, 0, 0, behind @ ..] => (SaslVerdict::Complete, behind),
+            [1, 1, 0, 0, 0, ..] => (SaslVerdict::Weak, &[][..]),
+            _ => return None,
+        };
+        Some(Self { data, verdict, behind: behind.to_vec() })
+    }
+
+    /// What the server has sent behind an exchange that is complete.
+    pub(crate) fn completed(&self) -> Option<&[u8]> {
+        (self.verdict == SaslVerdict::Complete).then_some(&self.behind)
+    }
 }
 
 impl Host {
-    pub(crate) fn new(kind: Kind, mechanisms: Vec<u8>, key: TicketKey) -> Self {
+    pub(crate) fn new(kind: Kind, key: TicketKey) -> Self {
         // The words that spice-server 0.15 sends: inputs KEY_SCANCODE; playback and record VOLUME, and not OPUS before a
         // sampling rate is set for it.
         let mut model = model::Server::new(&[(3, 0, 1), (5, 0, 0b10), (6, 0, 0b10)]);
         if kind == Kind::Secured {
             model.secured.push(6);
+            model.unsecured.push(5);
         }
-        Self { kind, model, key, mechanisms, challenge: None }
+        Self { kind, model, key, mechanism: None, sealed: None }
     }
 
     pub(crate) fn public_key(&self) -> &[u8; LinkReply::PUB_KEY_LEN] {
@@ -36,10 +72,11 @@ impl Host {
     }
 
     fn step(&mut self, out: &mut [u8]) -> SaslAnswer {
-        let Some(data) = self.challenge.take() else { return SaslAnswer::REFUSED };
+        let Some(Answered { data, verdict, .. }) = self.mechanism.take() else { return SaslAnswer::REFUSED };
+        let Some(data) = data else { return SaslAnswer { data: None, verdict } };
         let Some(room) = out.get_mut(..data.len()) else { return SaslAnswer::REFUSED };
         room.copy_from_slice(&data);
-        SaslAnswer { data: Some(data.len()), verdict: SaslVerdict::Continue }
+        SaslAnswer { data: Some(data.len()), verdict }
     }
 }
 
@@ -69,7 +106,8 @@ impl LinkHost for Host {
     }
 
     fn mechanisms(&mut self) -> Option<&[u8]> {
-        Some(&self.mechanisms)
+        // A password in clear is for TLS alone.
+        Some(if self.model.tls { b",DIGEST-MD5,PLAIN," } else { b",DIGEST-MD5," })
     }
 
     fn sasl_start(&mut self, _: &[u8], _: Option<&[u8]>, out: &mut [u8]) -> SaslAnswer {
@@ -82,6 +120,22 @@ impl LinkHost for Host {
 
     fn join(&mut self, asked: &Asked) -> Join {
         self.model.join(asked)
+    }
+
+    /// Behind a security layer only the result is compared, and of it only the place: a length, the result, and what DIGEST-MD5
+    /// adds, which are a code of ten bytes, a type of two and a count of four.
+    fn seal(&mut self, bytes: &[u8], out: &mut [u8]) -> usize {
+        let Some(sealed) = &mut self.sealed else {
+            out[..bytes.len()].copy_from_slice(bytes);
+            return bytes.len();
+        };
+        let frame = std::mem::take(sealed);
+        let length = u32::try_from(bytes.len() + 16).unwrap_or(u32::MAX).to_be_bytes();
+        if !frame.starts_with(&length) {
+            return 0;
+        }
+        out[..frame.len()].copy_from_slice(&frame);
+        frame.len()
     }
 }
 
@@ -149,7 +203,9 @@ impl OurLink {
     pub(crate) fn check(&self) -> String {
         use spice_link::Closing;
         let text = match self.outcome {
-            Accepting::Need(_) | Accepting::Room(_) if self.said.is_empty() => return "-- still waiting for the message".to_owned(),
+            Accepting::Need(_) | Accepting::Room(_) if self.said.is_empty() => {
+                return "-- still waiting for the message".to_owned();
+            }
             Accepting::Need(_) | Accepting::Room(_) => return "-- still waiting for the credentials".to_owned(),
             Accepting::Linked(link) if link.asked.is_new_session() => return "14 linked: a new session".to_owned(),
             Accepting::Linked(link) if link.asked.channel_type == ChannelType::MAIN => {
@@ -164,7 +220,7 @@ impl OurLink {
                 Closing::Unreadable(Error::CapsCount { .. }) => "capability counts".to_owned(),
                 Closing::Unreadable(Error::CapsRange { .. }) => "capability range".to_owned(),
                 Closing::Unreadable(_) => "SASL length".to_owned(),
-                Closing::Security(_) => "TLS policy".to_owned(),
+                Closing::Security(code) => format!("TLS policy: {code:?}"),
                 Closing::NoChannel { .. } => "no such channel: silence".to_owned(),
                 Closing::NoSelection => "SASL without selection: leaked".to_owned(),
                 Closing::Mechanism(_) => "mechanism".to_owned(),

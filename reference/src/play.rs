@@ -15,8 +15,9 @@ use spice_testkit::{
 
 use crate::{
     case::{Case, Plan, Sasl, Ticket},
+    digest_md5,
     event_loop::{self, ChannelEvent},
-    ours::{Host, OurLink},
+    ours::{Answered, Host, OurLink},
     real::{Connection, Kind, PASSWORD, Server},
 };
 
@@ -60,6 +61,12 @@ struct Live {
     deframers: Option<[Deframer; 2]>,
     closed: bool,
     is_main: bool,
+    /// What follows the SASL exchange is inside a security layer.
+    layered: bool,
+    /// The next answer is a SASL mechanism's.
+    in_sasl: bool,
+    /// A SASL exchange was completed.
+    sasl_done: bool,
 }
 
 /// One event, as both sides have it: which link, and 1 connected, 2 initialized, 3 disconnected, with its fields.
@@ -93,7 +100,7 @@ pub(crate) fn play(pair: &mut Pair, case: &Case, tally: &mut Tally) -> Result<()
     for plan in &case.links {
         found = stage.link(plan);
         if let Some(link) = stage.links.last() {
-            *tally.checks.entry(link.ours.check()).or_default() += 1;
+            *tally.checks.entry(link.check(plan)).or_default() += 1;
         }
         if found.is_err() {
             break;
@@ -118,7 +125,9 @@ impl Stage<'_> {
     fn link(&mut self, plan: &Plan) -> Result<(), Difference> {
         let index = self.links.len();
         let tcp = self.pair.kind == Kind::Sasl || plan.mechanism == Some(2);
-        let connection = self.pair.server.connect(tcp).map_err(|error| failed(&error))?;
+        let connection = self.pair.server.connect(tcp, plan.tls).map_err(|error| failed(&error))?;
+        self.pair.host.model.tls = plan.tls;
+        (self.pair.host.mechanism, self.pair.host.sealed) = (None, None);
         event_loop::run_until_idle();
         let mut live = Live {
             connection: Some(connection),
@@ -130,6 +139,9 @@ impl Stage<'_> {
             deframers: None,
             closed: false,
             is_main: plan.mess.channel_type == 1,
+            layered: false,
+            in_sasl: false,
+            sasl_done: false,
         };
         let events = event_loop::take_events();
         let Some(ChannelEvent { event: 1, place, .. }) = events.first() else {
@@ -139,7 +151,7 @@ impl Stage<'_> {
         self.links.push(live);
         self.note(&events);
         let (server, client) = (Address::unix(""), Address::unix(""));
-        self.track(index, Input::Opened { server, client, tls: false, readable: true });
+        self.track(index, Input::Opened { server, client, tls: plan.tls, readable: true });
         let done = self.converse(index, plan);
         let done = done.and_then(|()| self.compare_answers(index));
         if plan.leaves {
@@ -192,6 +204,7 @@ impl Stage<'_> {
 
     fn sasl(&mut self, index: usize, plan: &Plan, carry: &mut Option<Vec<u8>>) -> Result<(), Difference> {
         let field = SaslExchange::field;
+        self.links[index].in_sasl = true;
         let name = field(b"DIGEST-MD5");
         match &plan.sasl {
             Sasl::Name { length, name } => {
@@ -212,6 +225,20 @@ impl Stage<'_> {
             Sasl::Answer(answer) => {
                 self.say(index, plan, carry, &[name, field(b"")].concat(), None)?;
                 self.say(index, plan, carry, &field(answer), None)
+            }
+            Sasl::Plain { right } => {
+                let password = if *right { PASSWORD } else { "secret" };
+                let data = format!("\0{}\0{password}\0", digest_md5::USER);
+                self.say(index, plan, carry, &[field(b"PLAIN"), field(data.as_bytes())].concat(), None)
+            }
+            Sasl::Digest { right, protection } => {
+                let before = self.links[index].said.len();
+                self.say(index, plan, carry, &[name, field(b"")].concat(), None)?;
+                let password = if *right { PASSWORD } else { "secret" };
+                let answer = self.links[index].said.get(before + 4..).unwrap_or_default();
+                let Some(mut answer) = digest_md5::respond(answer, password, protection) else { return Ok(()) };
+                answer.push(0);
+                self.say(index, plan, carry, &field(&answer), None)
             }
         }
     }
@@ -268,8 +295,15 @@ impl Stage<'_> {
         others.clone().try_for_each(|other| self.hear(other))?;
         let link = &mut self.links[index];
         let answer = link.said.get(before..).unwrap_or_default();
-        self.pair.host.challenge = challenge(answer);
-        if let Some(id) = session_id(&link.watcher) {
+        self.pair.host.mechanism = Answered::parse(answer).filter(|_| link.in_sasl);
+        if let Some(behind) = self.pair.host.mechanism.as_ref().and_then(Answered::completed) {
+            (link.in_sasl, link.sasl_done, link.layered) = (false, true, !self.pair.host.model.tls);
+            self.pair.host.sealed = first_frame(behind).filter(|_| link.layered);
+        }
+        // Behind a security layer it is not to be seen.
+        let told = self.real.iter().rfind(|event| link.layered && link.is_main && (event.0, event.1) == (index, 2));
+        let told = told.map(|event| event.2[0] as u32);
+        if let Some(id) = session_id(&link.watcher).or(told) {
             self.pair.host.model.next_id = id;
         }
         link.ours.receive(&mut self.pair.host, ours);
@@ -396,14 +430,23 @@ impl Stage<'_> {
         mask(&mut real, self.pair.host.public_key());
         if let Accepting::Linked(linked) = link.ours.outcome {
             // What follows MAIN_INIT's id, and all later messages, is the session's own.
-            if linked.session_id.is_some() {
+            if linked.session_id.is_some() && !link.layered {
                 ours.truncate(ours.len() - 28);
             }
             real.truncate(ours.len());
         }
         if ours != real {
             let at = ours.iter().zip(&real).take_while(|(ours, real)| ours == real).count();
-            return differ("answer", format!("from byte {at}: ours {}, real {}; ours {:?}, real closed: {}", brief(&ours, at), brief(&real, at), link.ours.outcome, link.closed));
+            return differ(
+                "answer",
+                format!(
+                    "from byte {at}: ours {}, real {}; ours {:?}, real closed: {}",
+                    brief(&ours, at),
+                    brief(&real, at),
+                    link.ours.outcome,
+                    link.closed
+                ),
+            );
         }
         let ours_closed = matches!(link.ours.outcome, Accepting::Close(_));
         let leaked = matches!(link.ours.outcome, Accepting::Close(Closing::NoSelection));
@@ -424,6 +467,11 @@ impl Stage<'_> {
     /// The tracker's events and the real server's: the same for each link and in the same order, but that ends which come at
     /// once have no order on the wire.
     fn compare_events(&mut self) -> Result<(), Difference> {
+        // What is inside a security layer is told later than it happens, and a session's id perhaps never.
+        let hidden = |index: usize| self.links.get(index).is_some_and(|link| link.layered);
+        if (0..self.links.len()).any(hidden) {
+            return self.compare_hidden_events();
+        }
         let normal = |events: &[Event]| {
             let mut events = events.to_vec();
             for run in events.chunk_by_mut(|a, b| a.1 == 3 && b.1 == 3) {
@@ -444,7 +492,36 @@ impl Stage<'_> {
     }
 }
 
+impl Stage<'_> {
+    /// Each link's events, with 0 for the id of a session that never came to be known.
+    fn compare_hidden_events(&self) -> Result<(), Difference> {
+        for index in 0..self.links.len() {
+            let of = |events: &[Event]| events.iter().filter(|event| event.0 == index).copied().collect::<Vec<_>>();
+            let (mut real, tracked) = (of(&self.real), of(&self.tracked));
+            let unknown = tracked.iter().any(|event| event.1 == 2 && event.2[0] == 0);
+            if self.links[index].layered && self.links[index].is_main && unknown {
+                real.iter_mut().filter(|event| event.1 == 2).for_each(|event| event.2[0] = 0);
+            }
+            if real != tracked {
+                return Err(Difference { what: "hidden events", detail: format!("ours {tracked:?}, real {real:?}") });
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Live {
+    /// The name of the check that decided, and for a link that succeeded how it came there.
+    fn check(&self, plan: &Plan) -> String {
+        let how = match (self.ours.outcome, plan.tls) {
+            (Accepting::Linked(_), true) if self.sasl_done => ", after SASL in TLS",
+            (Accepting::Linked(_), false) if self.sasl_done => ", after SASL with a security layer",
+            (Accepting::Linked(_), true) => ", in TLS",
+            _ => "",
+        };
+        self.ours.check() + how
+    }
+
     /// Takes WebSocket off the real server's bytes.
     fn take(&mut self, raw: &[u8]) {
         let mut rest = raw;
@@ -479,11 +556,10 @@ fn session_id(watcher: &Watcher) -> Option<u32> {
     watcher.seen().facts.iter().find_map(|(_, fact)| if let Fact::SessionId(id) = fact { Some(*id) } else { None })
 }
 
-/// A mechanism's data in a step's answer: length, data, NUL, and the flag that says go on.
-fn challenge(answer: &[u8]) -> Option<Vec<u8>> {
-    let (length, rest) = answer.split_first_chunk()?;
-    let length = u32::from_le_bytes(*length) as usize;
-    (rest.len() == length + 1 && length > 0 && rest[length] == 0).then(|| rest[..length - 1].to_vec())
+/// The first frame of a security layer: its length, in the network's order, and so many bytes.
+fn first_frame(bytes: &[u8]) -> Option<Vec<u8>> {
+    let length = u32::from_be_bytes(*bytes.first_chunk()?) as usize;
+    bytes.get(..4 + length).map(<[u8]>::to_vec)
 }
 
 /// A ticket for a key.

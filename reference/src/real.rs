@@ -7,10 +7,17 @@ use std::{
     net::{Ipv4Addr, TcpListener, TcpStream},
     os::{
         fd::{AsRawFd, IntoRawFd, OwnedFd},
-        unix::net::UnixStream,
+        unix::{ffi::OsStrExt, net::UnixStream},
     },
     ptr,
+    sync::Arc,
 };
+
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
+use spice_testkit::lab::Pki;
 
 use crate::{
     event_loop::{self, CORE},
@@ -29,12 +36,17 @@ pub(crate) enum Kind {
     NoAuth,
     /// `sasl=on`
     Sasl,
-    /// A password, and the record channel in TLS alone.
+    /// A password; the record channel in TLS alone, and the playback channel in plain alone.
     Secured,
 }
 
 impl Kind {
     pub(crate) const ALL: [Self; 4] = [Self::Ticket, Self::NoAuth, Self::Sasl, Self::Secured];
+
+    /// Whether it takes connections in TLS too.
+    pub(crate) fn has_tls(self) -> bool {
+        matches!(self, Self::Sasl | Self::Secured)
+    }
 }
 
 /// A spice-server with its channels main, inputs, playback and record. Lives as long as the process.
@@ -45,6 +57,8 @@ pub(crate) struct Server {
     /// ports.
     listeners: Vec<TcpListener>,
     next: usize,
+    /// What its clients trust.
+    trust: Arc<ClientConfig>,
 }
 
 /// As many pairs of address and port as a minute of connections takes, several times over.
@@ -56,15 +70,15 @@ static RECORD: BaseInterface =
     BaseInterface { kind: c"record".as_ptr(), description: c"record".as_ptr(), major: 2, minor: 3 };
 
 impl Server {
-    pub(crate) fn new(kind: Kind) -> io::Result<Self> {
+    pub(crate) fn new(kind: Kind, pki: &Pki) -> io::Result<Self> {
         let password = CString::new(PASSWORD)?;
+        let file = |name: &str| CString::new(pki.dir().join(name).as_os_str().as_bytes());
+        let [ca, certificate, key] = [file("ca-cert.pem")?, file("server-cert.pem")?, file("server-key.pem")?];
         // SAFETY: a server that nobody else has; the strings are copied; the interfaces and instances live for ever.
         unsafe {
             let server = ffi::spice_server_new();
             let done = match kind {
-                Kind::Ticket | Kind::Secured => {
-                    ffi::spice_server_set_ticket(server, password.as_ptr(), 0, 0, 0)
-                }
+                Kind::Ticket | Kind::Secured => ffi::spice_server_set_ticket(server, password.as_ptr(), 0, 0, 0),
                 Kind::NoAuth => ffi::spice_server_set_noauth(server),
                 Kind::Sasl => {
                     ffi::spice_server_set_sasl_appname(server, c"spice".as_ptr());
@@ -73,6 +87,17 @@ impl Server {
             };
             if kind == Kind::Secured {
                 ffi::spice_server_set_channel_security(server, c"record".as_ptr(), ffi::SECURITY_SSL);
+                ffi::spice_server_set_channel_security(server, c"playback".as_ptr(), ffi::SECURITY_NONE);
+            }
+            if kind.has_tls() {
+                // It makes no TLS context without a port to listen on, although nobody ever connects to it.
+                let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+                ffi::spice_server_set_addr(server, c"127.0.0.1".as_ptr(), 0);
+                let [ca, certificate, key] = [ca.as_ptr(), certificate.as_ptr(), key.as_ptr()];
+                let none = ptr::null();
+                if ffi::spice_server_set_tls(server, port.into(), ca, certificate, key, none, none, none) != 0 {
+                    return Err(io::Error::other("spice-server takes no certificate"));
+                }
             }
             if done != 0 || ffi::spice_server_init(server, &CORE) != 0 {
                 return Err(io::Error::other(format!("spice-server does not start as {kind:?}")));
@@ -82,20 +107,37 @@ impl Server {
                 ffi::spice_server_add_interface(server, &mut Box::leak(instance).base);
             }
             let address = |last| Ipv4Addr::new(127, 0, 0, last);
-            let listeners = (1..=LISTENERS).map(|last| TcpListener::bind((address(last), 0))).collect::<io::Result<_>>()?;
-            Ok(Self { server, listeners, next: 0 })
+            let listeners =
+                (1..=LISTENERS).map(|last| TcpListener::bind((address(last), 0))).collect::<io::Result<_>>()?;
+            Ok(Self { server, listeners, next: 0, trust: trust(pki)? })
         }
     }
 
-    /// Connects, over loopback's TCP or a socket pair. The server says CONNECTED at once.
-    pub(crate) fn connect(&mut self, tcp: bool) -> io::Result<Connection> {
+    /// Connects, over loopback's TCP or a socket pair, in TLS or not. The server says CONNECTED at once.
+    pub(crate) fn connect(&mut self, tcp: bool, tls: bool) -> io::Result<Connection> {
         let (ours, theirs) = self.pair(tcp)?;
         let fd = theirs.into_raw_fd();
         // SAFETY: the server is live, and the socket is its own from here on.
-        if unsafe { ffi::spice_server_add_client(self.server, fd, 0) } != 0 {
+        let taken = unsafe {
+            match tls {
+                true => ffi::spice_server_add_ssl_client(self.server, fd, 0),
+                false => ffi::spice_server_add_client(self.server, fd, 0),
+            }
+        };
+        if taken != 0 {
             return Err(io::Error::other("spice-server takes no client"));
         }
-        Ok(Connection { socket: File::from(ours), fd, ended: false })
+        let mut connection = Connection { socket: File::from(ours), fd, ended: false, tls: None };
+        if tls {
+            let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
+            let client = ClientConnection::new(Arc::clone(&self.trust), name).map_err(io::Error::other)?;
+            connection.tls = Some(Box::new(client));
+            connection.pump()?;
+            if connection.tls.as_ref().is_none_or(|tls| tls.is_handshaking()) {
+                return Err(io::Error::other("the TLS handshake does not end"));
+            }
+        }
+        Ok(connection)
     }
 
     /// A client's socket, which does not block, and the server's.
@@ -120,11 +162,26 @@ pub(crate) struct Connection {
     /// The server's end, by its number.
     fd: i32,
     ended: bool,
+    tls: Option<Box<ClientConnection>>,
+}
+
+/// Trust in the server's certificate, and in no other.
+fn trust(pki: &Pki) -> io::Result<Arc<ClientConfig>> {
+    let mut roots = RootCertStore::empty();
+    let ca = CertificateDer::from_pem_file(pki.ca()).map_err(io::Error::other)?;
+    roots.add(ca).map_err(io::Error::other)?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    Ok(Arc::new(config.map_err(io::Error::other)?.with_root_certificates(roots).with_no_client_auth()))
 }
 
 impl Connection {
     /// Sends, and lets the server do all it can with it. A server that has closed is no error.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Some(tls) = &mut self.tls {
+            tls.writer().write_all(bytes)?;
+            return self.pump();
+        }
         match self.socket.write_all(bytes) {
             Err(error) if !matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
                 return Err(error);
@@ -135,8 +192,47 @@ impl Connection {
         Ok(())
     }
 
+    /// Lets TLS send and receive until both ends have nothing more to say.
+    fn pump(&mut self) -> io::Result<()> {
+        let Some(tls) = &mut self.tls else { return Ok(()) };
+        loop {
+            let mut moved = false;
+            while tls.wants_write() {
+                match tls.write_tls(&mut self.socket) {
+                    Ok(_) => moved = true,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(error)
+                        if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) =>
+                    {
+                        break;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            event_loop::run_until_idle();
+            match tls.read_tls(&mut self.socket) {
+                Ok(0) => self.ended = true,
+                Ok(_) => moved = true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => self.ended = true,
+                // What was received has to be taken first.
+                Err(error) if error.kind() == io::ErrorKind::Other => {}
+                Err(error) => return Err(error),
+            }
+            // An alert is the server's way to end.
+            self.ended |= tls.process_new_packets().is_err();
+            if !moved || self.ended {
+                return Ok(());
+            }
+        }
+    }
+
     /// No more bytes from this end.
     pub(crate) fn finish(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.send_close_notify();
+            let _ = self.pump();
+        }
         // SAFETY: the socket is open.
         unsafe { libc::shutdown(self.socket.as_raw_fd(), libc::SHUT_WR) };
         event_loop::run_until_idle();
@@ -145,6 +241,25 @@ impl Connection {
     /// What the server has sent by now.
     pub(crate) fn receive(&mut self) -> io::Result<Vec<u8>> {
         let (mut out, mut buffer) = (Vec::new(), [0; 4096]);
+        if self.tls.is_some() {
+            self.pump()?;
+        }
+        if let Some(tls) = &mut self.tls {
+            loop {
+                match tls.reader().read(&mut buffer) {
+                    Ok(0) => self.ended = true,
+                    Ok(n) => {
+                        out.extend(&buffer[..n]);
+                        continue;
+                    }
+                    // The server closes without TLS's own word for it.
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.ended = true,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(error),
+                }
+                return Ok(out);
+            }
+        }
         while !self.ended {
             match self.socket.read(&mut buffer) {
                 Ok(0) => self.ended = true,

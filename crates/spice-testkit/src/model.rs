@@ -23,8 +23,10 @@ pub struct Server {
     pub channels: Vec<(u8, u8, Vec<u32>)>,
     /// Main's capability words.
     pub main_caps: Vec<u32>,
-    /// Channel types that are not to be had in plain, or not in TLS.
+    /// Channel types that are not to be had in plain.
     pub secured: Vec<u8>,
+    /// Channel types that are not to be had in TLS.
+    pub unsecured: Vec<u8>,
     /// The connection is inside TLS.
     pub tls: bool,
     /// SASL is required, and this exchange is what its mechanism does.
@@ -52,6 +54,7 @@ impl Server {
             channels: channels.iter().map(|(kind, id, word)| (*kind, *id, vec![*word])).collect(),
             main_caps: vec![0xf],
             secured: Vec::new(),
+            unsecured: Vec::new(),
             tls: false,
             sasl: None,
             mechanisms: None,
@@ -81,7 +84,11 @@ impl Server {
 
 impl LinkHost for Server {
     fn security(&mut self, channel_type: ChannelType) -> Result<(), LinkErrorCode> {
-        if self.secured.contains(&channel_type.0) && !self.tls { Err(LinkErrorCode::NEED_SECURED) } else { Ok(()) }
+        match self.tls {
+            false if self.secured.contains(&channel_type.0) => Err(LinkErrorCode::NEED_SECURED),
+            true if self.unsecured.contains(&channel_type.0) => Err(LinkErrorCode::NEED_UNSECURED),
+            _ => Ok(()),
+        }
     }
 
     fn channel(&mut self, channel_type: ChannelType, channel_id: u8) -> Option<Caps<'_>> {
