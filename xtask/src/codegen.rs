@@ -2,6 +2,7 @@
 
 mod codec;
 mod facts;
+mod make;
 mod readme;
 mod types;
 
@@ -68,6 +69,7 @@ fn files(package: &Path, facts: &Facts) -> anyhow::Result<Vec<(PathBuf, String)>
     let mut files = vec![
         (generated.join("mod.rs"), types::root(facts, &modules)),
         (generated.join("codec/mod.rs"), codec::root(facts, &modules)),
+        (generated.join("make.rs"), make::root(facts)?),
     ];
     for module in &modules {
         files.push((generated.join(format!("{module}.rs")), types::module(facts, module)?));

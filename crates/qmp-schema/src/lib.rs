@@ -8,6 +8,8 @@ mod error;
 mod event;
 mod generated;
 mod info;
+#[cfg(feature = "arbitrary")]
+mod make;
 mod message;
 mod open_enum;
 mod reader;

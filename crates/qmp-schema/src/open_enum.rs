@@ -39,6 +39,18 @@ macro_rules! open_enum {
             }
         }
 
+        #[cfg(feature = "arbitrary")]
+        impl crate::make::Make for $name<'_> {
+            fn make(u: &mut arbitrary::Unstructured<'_>) -> arbitrary::Result<Self> {
+                const KNOWN: &[&str] = &[$($text),*];
+                let index = u.int_in_range(0..=KNOWN.len())?;
+                let Some(text) = KNOWN.get(index) else {
+                    return crate::make::unknown(u, |text| KNOWN.contains(&text)).map(Self::Other);
+                };
+                Ok(Self::from(*text))
+            }
+        }
+
         impl core::fmt::Display for $name<'_> {
             fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
                 f.pad(self.as_str())

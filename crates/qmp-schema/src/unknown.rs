@@ -110,20 +110,28 @@ impl<'a> UnknownMembers<'a> {
     /// Puts the members back into an event from which they were dropped.
     fn insert_into<'s: 'o, 'o>(&'s self, event: &mut Object<'o>) {
         for member in &self.0 {
-            let mut place = Some(&mut *event);
-            for step in &member.path {
-                place = place.and_then(|object| match object.get_mut(step) {
-                    Some(Value::Object(inner)) => Some(inner),
-                    _ => None,
-                });
-            }
-            if let Some(object) = place {
-                object.0.push((Cow::Borrowed(&member.name), member.value.clone()));
-                // A stable sort: what already is in QEMU's order stays so.
-                object.0.sort_by_key(|(key, _)| wire::bucket(key));
+            if let Some(object) = member.path.iter().try_fold(&mut *event, |object, step| object_within(object, step)) {
+                insert(object, Cow::Borrowed(&member.name), member.value.clone());
             }
         }
     }
+}
+
+/// The object that is this member. It is made where it is missing: a newer QEMU gives data to an event that had none.
+fn object_within<'s, 'a>(object: &'s mut Object<'a>, name: &'static str) -> Option<&'s mut Object<'a>> {
+    if object.get(name).is_none() {
+        insert(object, Cow::Borrowed(name), Value::Object(Object::default()));
+    }
+    match object.get_mut(name) {
+        Some(Value::Object(inner)) => Some(inner),
+        _ => None,
+    }
+}
+
+fn insert<'a>(object: &mut Object<'a>, name: Cow<'a, str>, value: Value<'a>) {
+    object.0.push((name, value));
+    // A stable sort: what already is in QEMU's order stays so.
+    object.0.sort_by_key(|(key, _)| wire::bucket(key));
 }
 
 impl<'s, 'a> IntoIterator for &'s UnknownMembers<'a> {

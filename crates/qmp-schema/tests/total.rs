@@ -110,6 +110,16 @@ fn sort(object: &mut Object<'_>) {
 }
 
 #[test]
+fn data_of_an_event_that_had_none_is_kept_too() {
+    let text =
+        r#"{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "SUSPEND_DISK", "data": {"disk": {"id": 1}}}"#;
+    let full: FullEvent<'_> = from_str(text).unwrap();
+    assert_eq!(full.message.event, Event::SuspendDisk);
+    assert_eq!(full.unknown.iter().len(), 1);
+    assert_eq!(String::from_utf8(full.to_vec()).unwrap(), text);
+}
+
+#[test]
 fn a_misfit_forgets_the_unknown_members_before_it() {
     let text = r#"{"event": "SHUTDOWN", "data": {"new": 1, "guest": "yes", "reason": "none"}}"#;
     let full: FullEvent<'_> = from_str(text).unwrap();

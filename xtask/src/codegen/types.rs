@@ -11,7 +11,7 @@ use super::{
 /// `generated/mod.rs`: the event and the table of what is known about each.
 pub(crate) fn root(facts: &Facts, modules: &[String]) -> String {
     let mut out = String::from("//! Every event of QEMU, and what is known about it.\n\n");
-    out.push_str("use crate::{EventInfo, OtherEvent};\n\nmod codec;\n");
+    out.push_str("use crate::{EventInfo, OtherEvent};\n\n#[cfg(feature = \"arbitrary\")]\nmod make;\nmod codec;\n");
     for module in modules {
         writeln!(out, "mod {module};").unwrap_or_default();
     }
@@ -58,8 +58,8 @@ fn all_types(facts: &Facts) -> String {
     let names = |types: Vec<(String, bool)>| types.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join("\n");
     format!(
         "/// Hands the name of every type to a macro: those with a lifetime; those without.\n\
-         #[cfg(feature = \"serde\")]\nmacro_rules! with_all_types {{\n    ($then:ident) => {{\n        $then! {{\n\
-         {};\n{}\n}}\n}};\n}}\n#[cfg(feature = \"serde\")]\npub(crate) use with_all_types;\n",
+         #[cfg(any(feature = \"arbitrary\", feature = \"serde\"))]\nmacro_rules! with_all_types {{\n    ($then:ident) => {{\n        $then! {{\n\
+         {};\n{}\n}}\n}};\n}}\n#[cfg(any(feature = \"arbitrary\", feature = \"serde\"))]\npub(crate) use with_all_types;\n",
         names(borrowed),
         names(copied)
     )

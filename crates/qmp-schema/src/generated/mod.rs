@@ -9,6 +9,8 @@ mod codec;
 mod control;
 mod devices;
 mod display;
+#[cfg(feature = "arbitrary")]
+mod make;
 mod migration;
 mod net;
 mod run_state;
@@ -346,7 +348,7 @@ pub(crate) static EVENTS: &[EventInfo] = &[
 ];
 
 /// Hands the name of every type to a macro: those with a lifetime; those without.
-#[cfg(feature = "serde")]
+#[cfg(any(feature = "arbitrary", feature = "serde"))]
 macro_rules! with_all_types {
     ($then:ident) => {
         $then! {
@@ -449,5 +451,5 @@ macro_rules! with_all_types {
         }
     };
 }
-#[cfg(feature = "serde")]
+#[cfg(any(feature = "arbitrary", feature = "serde"))]
 pub(crate) use with_all_types;

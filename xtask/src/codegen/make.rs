@@ -1,0 +1,59 @@
+//! Generators: any value of any type, for property tests and fuzzing.
+
+use std::fmt::Write as _;
+
+use super::{Facts, Kind, Member, facts::field, pascal};
+
+/// `generated/make.rs`: every struct, union and event. Enumerations make themselves, in `open_enum!`.
+pub(crate) fn root(facts: &Facts) -> anyhow::Result<String> {
+    let mut out = String::from(
+        "//! Any value of every type.\n\n\
+         use arbitrary::{Result, Unstructured};\n\n\
+         use crate::make::{Make, unknown_case, unknown_event};\n\n",
+    );
+    for event in facts.events.iter().filter(|event| !event.members.is_empty()) {
+        out += &structure(facts, &pascal(&event.name), &event.members);
+    }
+    for ty in facts.types() {
+        match &ty.kind {
+            Kind::Enum { .. } => {}
+            Kind::Struct { members } => out += &structure(facts, &ty.rust(), members),
+            Kind::Union { tag, variants } => {
+                let name = ty.rust();
+                let last = variants.len();
+                let mut arms = String::new();
+                for (i, variant) in variants.iter().enumerate() {
+                    writeln!(arms, "{i} => Self::{}(Make::make(u)?),", pascal(&variant.name))?;
+                }
+                write!(
+                    out,
+                    "impl Make for crate::{name}<'_> {{ fn make(u: &mut Unstructured<'_>) -> Result<Self> {{\n\
+                     Ok(match u.int_in_range(0..={last})? {{ {arms} _ => Self::Other(unknown_case({:?}, u)?), }})\n}} }}\n\n",
+                    tag.name
+                )?;
+            }
+        }
+    }
+    let mut arms = String::new();
+    for event in &facts.events {
+        let made = if event.members.is_empty() { "" } else { "(Make::make(u)?)" };
+        writeln!(arms, "{:?} => Self::{}{made},", event.name, pascal(&event.name))?;
+    }
+    write!(
+        out,
+        "impl crate::Event<'_> {{\n\
+         /// Any event of this name; an event without a type where there is none.\n\
+         pub(crate) fn make_named(name: &str, u: &mut Unstructured<'_>) -> Result<Self> {{\n\
+         Ok(match name {{ {arms} _ => Self::Other(unknown_event(u)?), }})\n}}\n}}\n"
+    )?;
+    Ok(out)
+}
+
+fn structure(facts: &Facts, name: &str, members: &[Member]) -> String {
+    let any = if members.iter().any(|member| facts.borrows(&member.ty)) { "<'_>" } else { "" };
+    let fields: Vec<String> = members.iter().map(|member| format!("{}: Make::make(u)?", field(&member.name))).collect();
+    format!(
+        "impl Make for crate::{name}{any} {{ fn make(u: &mut Unstructured<'_>) -> Result<Self> {{ Ok(Self {{ {} }}) }} }}\n\n",
+        fields.join(", ")
+    )
+}
