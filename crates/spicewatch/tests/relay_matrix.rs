@@ -168,10 +168,11 @@ impl Servers {
         if tls == Tls::No {
             eventually(&cell, || outside.talks().iter().chain(&inside.talks()).all(|talk| talk.over));
             let passed = same_bytes(&outside.talks(), &inside.talks(), &cell);
-            outcome += &format!(
+            let bytes = format!(
                 "; {} bytes up and {} down the same on both sides (a reset overtook {:?})",
                 passed.up, passed.down, passed.lost
             );
+            outcome += &bytes;
         }
         report(&format!("{cell}: {outcome}"));
     }

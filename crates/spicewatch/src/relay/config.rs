@@ -273,6 +273,36 @@ mod tests {
         assert_eq!(keys("[[vm]]\n"), flags::<VmConfig>());
     }
 
+    /// docs/RELAY.md: its example is read, and its tables have every key.
+    #[test]
+    fn the_manual_has_every_key() {
+        // Outside of the workspace, in a package, there is no manual.
+        let Ok(manual) = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/RELAY.md")) else {
+            return;
+        };
+        let example = manual.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        assert_eq!(read(example).unwrap().vm.len(), 2);
+        let (top, vm) = manual.split_once("### For each VM").unwrap();
+        for (text, keys) in [(top, flags::<Config>()), (vm, flags::<VmConfig>())] {
+            let first_cells =
+                text.lines().filter(|line| line.starts_with("| `")).filter_map(|line| line.split('|').nth(1));
+            let mut told: Vec<_> = first_cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+            told.sort_unstable();
+            assert_eq!(told, keys);
+        }
+        let defaults = Config::default().timing();
+        let seconds = |limit: Option<Duration>| limit.map_or(0, |limit| limit.as_secs());
+        for (key, default) in [
+            ("link-seconds", seconds(defaults.link)),
+            ("idle-seconds", seconds(defaults.idle)),
+            ("half-closed-seconds", seconds(defaults.half_closed)),
+            ("connect-seconds", seconds(defaults.connect)),
+            ("drain-seconds", Config::default().drain().as_secs()),
+        ] {
+            assert!(manual.contains(&format!("| `{key}` | {default} |")), "{key}: {default}");
+        }
+    }
+
     #[test]
     fn errors_name_the_line() {
         for (text, error) in [
