@@ -2,7 +2,7 @@
 //! is found.
 
 mod dictionaries;
-mod mutants;
+pub(crate) mod mutants;
 pub(crate) mod readme;
 mod runs;
 mod seeds;

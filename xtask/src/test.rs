@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, ensure};
 
 use crate::{
-    bench, fuzz,
+    bench, differential, fuzz,
     shell::{self, cargo},
 };
 
@@ -25,7 +25,17 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let mut failed = Vec::new();
-    let steps: &[fn() -> Result<()>] = &[format, lint, docs, features, packages, fuzz::readme::check, bench::check];
+    let steps: &[fn() -> Result<()>] = &[
+        format,
+        lint,
+        docs,
+        features,
+        packages,
+        fuzz::readme::check,
+        fuzz::mutants::run,
+        differential::check,
+        bench::check,
+    ];
     // One that fails hides no other.
     for step in steps.iter().filter(|_| !args.quick).chain([&(tests as fn() -> Result<()>)]) {
         failed.extend(step().err());

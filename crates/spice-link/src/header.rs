@@ -84,7 +84,7 @@ pub(crate) fn message<const FIXED: usize>(input: &[u8], max: u32) -> Result<Pars
         Parsed::Complete(header, _) => header,
         Parsed::Need(n) => return Ok(Parsed::Need(n)),
     };
-    let end = LinkHeader::LEN + header.size as usize;
+    let end = LinkHeader::LEN.saturating_add(header.size as usize);
     if end < LinkHeader::LEN + FIXED || header.size > max {
         let min = u32::try_from(FIXED).unwrap_or(u32::MAX);
         return Err(Error::Size { seen: header.size, min, max });

@@ -87,7 +87,7 @@ impl<'a> LinkMess<'a> {
 }
 
 /// Both lists of a message or reply whose fixed part is `fixed` bytes: spice-server's bounds.
-/// The sum is taken in 64 bits, so that an offset near 2³² can't wrap.
+/// An offset near 2³² can't wrap, whatever the machine's word.
 #[inline]
 pub(crate) fn split_lists(
     body: &[u8],
@@ -103,8 +103,8 @@ pub(crate) fn split_lists(
     if words == 0 {
         return Ok([Caps::EMPTY; 2]);
     }
-    let range = offset as usize..offset as usize + words as usize * 4;
-    match body.get(range) {
+    let start = offset as usize;
+    match body.get(start..start.saturating_add(words as usize * 4)) {
         Some(lists) if offset >= fixed => {
             let (common, channel) = lists.split_at(common as usize * 4);
             Ok([Caps::from_le_bytes(common), Caps::from_le_bytes(channel)])

@@ -2,12 +2,12 @@
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::shell;
 
@@ -32,8 +32,8 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         what: "a message may be one byte too small",
         file: "crates/spice-link/src/header.rs",
-        from: "header.size < min",
-        to: "header.size + 1 < min",
+        from: "end < LinkHeader::LEN + FIXED ||",
+        to: "end + 1 < LinkHeader::LEN + FIXED ||",
         target: "link_mess",
     },
     Mutant {
@@ -49,6 +49,20 @@ const MUTANTS: &[Mutant] = &[
         from: "if common > MAX_CAPS_WORDS ||",
         to: "if common > MAX_CAPS_WORDS + 1 ||",
         target: "link_mess",
+    },
+    Mutant {
+        what: "a length of a WebSocket frame is read in the wrong order",
+        file: "crates/spice-link/src/websocket.rs",
+        from: "126 => (rest.first_chunk().map(|b| u64::from(u16::from_be_bytes(*b))), 2),",
+        to: "126 => (rest.first_chunk().map(|b| u64::from(u16::from_le_bytes(*b))), 2),",
+        target: "websocket",
+    },
+    Mutant {
+        what: "bytes that came before are passed on once more",
+        file: "crates/spice-capture/src/tcp/stream.rs",
+        from: "let data = piece.data.get(old as usize..).unwrap_or_default();",
+        to: "let data = piece.data.get((old as usize).saturating_sub(1)..).unwrap_or_default();",
+        target: "tcp_reassembly",
     },
     Mutant {
         what: "any magic will do",
@@ -76,24 +90,27 @@ const MUTANTS: &[Mutant] = &[
 /// How long the smoke test may take to find one.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-pub(super) fn run() -> Result<()> {
-    let copy = shell::root().join("target/mutants");
-    let _ = fs::remove_dir_all(&copy);
-    for part in ["Cargo.toml", "Cargo.lock", "clippy.toml", "LICENSE-MIT", "LICENSE-APACHE", "README.md", "SECURITY.md"]
-    {
-        copy_file(part, &copy)?;
+pub(crate) fn run() -> Result<()> {
+    let copy = tempfile::tempdir()?;
+    for part in ["Cargo.toml", "Cargo.lock", "LICENSE-MIT", "LICENSE-APACHE", "README.md"] {
+        copy_file(part, copy.path())?;
     }
     for part in ["crates", "benches", "xtask", "fuzz"] {
-        let status = Command::new("cp").args(["-a", part]).arg(&copy).status()?;
+        let mut cp = Command::new("cp");
+        let status = cp.args(["-a", part]).arg(copy.path()).status().context("can't run `cp`")?;
         ensure!(status.success(), "can't copy {part}");
     }
+    ensure!(
+        smoke(copy.path(), MUTANTS[0].target, Duration::ZERO)?.is_none(),
+        "the smoke test fails without any mutant"
+    );
     let mut missed = Vec::new();
     for mutant in MUTANTS {
-        let path = copy.join(mutant.file);
+        let path = copy.path().join(mutant.file);
         let source = fs::read_to_string(&path)?;
         ensure!(source.matches(mutant.from).count() == 1, "{}: expected `{}` once", mutant.file, mutant.from);
         fs::write(&path, source.replace(mutant.from, mutant.to))?;
-        let found = smoke(&copy, mutant.target)?;
+        let found = smoke(copy.path(), mutant.target, PATIENCE)?;
         fs::write(&path, source)?;
         if let Some(time) = found {
             println!("found in {:.1} s by {}: {}", time.as_secs_f64(), mutant.target, mutant.what);
@@ -102,12 +119,8 @@ pub(super) fn run() -> Result<()> {
             missed.push(mutant.what);
         }
     }
-    fs::remove_dir_all(&copy)?;
-    if missed.is_empty() {
-        Ok(())
-    } else {
-        bail!("{} of {} bounds are not missed by anyone", missed.len(), MUTANTS.len())
-    }
+    ensure!(missed.is_empty(), "nobody misses {} of the bounds: {}", missed.len(), missed.join("; "));
+    Ok(())
 }
 
 fn copy_file(name: &str, to: &Path) -> Result<()> {
@@ -119,24 +132,21 @@ fn copy_file(name: &str, to: &Path) -> Result<()> {
 }
 
 /// How long the smoke test took to fail, if it did; the time to build it aside.
-fn smoke(copy: &Path, target: &str) -> Result<Option<Duration>> {
+fn smoke(copy: &Path, target: &str, patience: Duration) -> Result<Option<Duration>> {
+    // What both workspaces depend on is built once: they share the folder.
+    let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| shell::root().join("target"), PathBuf::from);
     let cargo = |args: &[&str]| {
-        let mut command = shell::cargo(&[
-            "test",
-            "--quiet",
-            "-p",
-            "spice-testkit",
-            "--features",
-            "capture,qmp",
-            "--test",
-            "fuzz_folder",
-        ]);
-        command.args(args).current_dir(copy).env("CARGO_TARGET_DIR", copy.join("target"));
-        command.env("SMOKE_SECONDS", PATIENCE.as_secs().to_string()).env("SMOKE_TARGET", target);
+        let mut command =
+            shell::cargo(&["test", "--quiet", "--locked", "-p", "spice-testkit", "--features", "capture,qmp"]);
+        command.args(["--test", "fuzz_folder"]).args(args).current_dir(copy).env("CARGO_TARGET_DIR", &folder);
+        command.env("SMOKE_SECONDS", patience.as_secs().to_string()).env("SMOKE_TARGET", target);
         command
     };
     ensure!(cargo(&["--no-run"]).status()?.success(), "the mutant does not build");
     let start = Instant::now();
     let output = cargo(&["--", "a_while_of_mutated_seeds"]).output()?;
-    Ok((!output.status.success()).then(|| start.elapsed()))
+    let took = start.elapsed();
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure!(said.contains("running 1 test"), "the smoke test did not run: {said}");
+    Ok((!output.status.success()).then_some(took))
 }

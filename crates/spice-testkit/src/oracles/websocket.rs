@@ -1,10 +1,7 @@
 //! WebSocket: the deframer against a slow reading of RFC 6455, and heads.
 
 use arbitrary::Unstructured;
-use spice_link::{
-    Parsed,
-    websocket::{Deframer, FrameHeader, head_end},
-};
+use spice_link::websocket::{Deframer, head_end};
 
 use crate::generate::{Arbitrary, Frames};
 
@@ -44,17 +41,32 @@ fn deframe(wire: &[u8], size: usize) -> Vec<u8> {
     out
 }
 
-/// Frame by frame, with the whole input at hand.
+/// Frame by frame, with the whole input at hand, and RFC 6455's section 5.2 read once more.
 fn slowly(mut input: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    while let Parsed::Complete(header, start) = FrameHeader::parse(input) {
-        let mask = header.mask.unwrap_or_default();
-        let len = usize::try_from(header.len).unwrap_or(usize::MAX).min(input.len() - start);
+    while let Some((opcode, mask, len, start)) = slow_header(input) {
+        let len = usize::try_from(len).unwrap_or(usize::MAX).min(input.len() - start);
         let payload = &input[start..start + len];
-        if header.opcode.is_data() {
-            out.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+        if matches!(opcode, 0..=2) {
+            out.extend(payload.iter().enumerate().map(|(at, byte)| byte ^ mask[at % 4]));
         }
         input = &input[start + len..];
     }
     out
+}
+
+/// Opcode, mask (zeros for none), payload's length, and where it starts.
+fn slow_header(input: &[u8]) -> Option<(u8, [u8; 4], u64, usize)> {
+    let (first, second) = (*input.first()?, *input.get(1)?);
+    let long = match second & 0x7f {
+        126 => 2,
+        127 => 8,
+        _ => 0,
+    };
+    let written = input.get(2..2 + long)?.iter().fold(0, |sum, byte| sum * 256 + u64::from(*byte));
+    let len = if long == 0 { u64::from(second & 0x7f) } else { written };
+    let masked = if second & 0x80 == 0 { 0 } else { 4 };
+    let mut mask = [0; 4];
+    mask[..masked].copy_from_slice(input.get(2 + long..2 + long + masked)?);
+    Some((first & 0xf, mask, len, 2 + long + masked))
 }
