@@ -1,8 +1,11 @@
 //! The real peers, live: each test says so and passes where they are missing, except where `CI` is set.
 
 use std::{
-    io,
+    io::{self, BufRead, BufReader},
     net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use spice_testkit::{
@@ -67,4 +70,37 @@ fn a_real_client_opens_every_channel() {
     assert!(client.leave().unwrap().success());
     vm.events().wait_for_quiet().unwrap();
     assert_eq!(vm.events().count("SPICE_CONNECTED"), lab::CHANNELS);
+}
+
+/// Ctrl-C in the middle of a test or a demonstration leaves no QEMU behind, and no folder.
+#[test]
+fn nothing_outlives_a_process_that_is_killed() {
+    const CHILD: &str = "SPICE_LAB_CHILD";
+    if !lab::have(&[Peer::Qemu]) {
+        return;
+    }
+    if std::env::var_os(CHILD).is_some() {
+        let vm = Vm::boot(&format!("port={},addr=127.0.0.1,disable-ticketing=on", lab::free_port().unwrap())).unwrap();
+        println!("qemu {} {}", vm.id(), vm.qmp_socket().display());
+        std::thread::park();
+        return;
+    }
+    for signal in ["-INT", "-KILL"] {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "nothing_outlives_a_process_that_is_killed", "--nocapture"]).env(CHILD, "1");
+        let mut child = lab::Process::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped())).unwrap();
+        let said = BufReader::new(child.child().stdout.take().unwrap()).lines();
+        let line = said.map_while(Result::ok).find_map(|line| Some(line.split_once("qemu ")?.1.to_owned())).unwrap();
+        let (qemu, socket) = line.split_once(' ').unwrap();
+        let process = Path::new("/proc").join(qemu);
+        assert!(process.exists() && Path::new(socket).exists());
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        child.wait().unwrap();
+        let deadline = Instant::now() + lab::PATIENCE;
+        let gone = || !process.exists() && !Path::new(socket).parent().unwrap().exists();
+        while !gone() {
+            assert!(Instant::now() < deadline, "{signal}: {qemu} or {socket} is left");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! Real peers to hold the project against: a QEMU with eleven SPICE channels, spice-gtk, tcpdump, and links made by hand.
 //!
 //! Everything here runs other programs and talks to them over loopback; nothing needs a fixed port. Each value owns what
-//! it started: dropping it ends that process, by its id, and removes its files.
+//! it started: dropping it ends that process, by its id, and removes its files. The same is done for all of them when this
+//! process itself is killed.
 //!
 //! ```no_run
 //! use spice_testkit::lab::{self, Client, Peer, Vm};
@@ -34,12 +35,13 @@ mod sniffer;
 mod trim;
 mod vm;
 mod websocket;
+mod will;
 
 pub use client::{CHANNELS, Client};
 pub use events::EventLog;
 pub use peer::{Peer, have};
 pub use pki::Pki;
-pub use process::Scratch;
+pub use process::{Process, Scratch};
 pub use sasl::SaslUser;
 pub use sniffer::Sniffer;
 pub use vm::Vm;

@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use super::PATIENCE;
+use super::{PATIENCE, will};
 
 /// A new folder in the system's temporary one, removed on drop.
 #[derive(Debug)]
@@ -22,7 +22,10 @@ impl Scratch {
             let n = NEXT.fetch_add(1, Ordering::Relaxed);
             let path = std::env::temp_dir().join(format!("spice-lab-{}-{n}", process::id()));
             match fs::create_dir(&path) {
-                Ok(()) => return Ok(Self(path)),
+                Ok(()) => {
+                    will::bequeath_folder(&path);
+                    return Ok(Self(path));
+                }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
@@ -43,48 +46,54 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
+        will::revoke_folder(&self.0);
     }
 }
 
-/// A child process, killed on drop.
+/// A child process, killed on drop, and also when we ourselves are killed.
 #[derive(Debug)]
-pub(super) struct Process(Child);
+pub struct Process(Child);
 
 impl Process {
-    pub(super) fn spawn(command: &mut Command) -> io::Result<Self> {
+    /// Starts it.
+    pub fn spawn(command: &mut Command) -> io::Result<Self> {
         let program = command.get_program().to_string_lossy().into_owned();
-        let child = command.spawn();
-        child.map(Self).map_err(|error| io::Error::new(error.kind(), format!("can't run {program}: {error}")))
+        let child =
+            command.spawn().map_err(|error| io::Error::new(error.kind(), format!("can't run {program}: {error}")))?;
+        will::bequeath_process(child.id());
+        Ok(Self(child))
     }
 
-    pub(super) fn child(&mut self) -> &mut Child {
+    /// For its pipes.
+    pub fn child(&mut self) -> &mut Child {
         &mut self.0
     }
 
-    pub(super) fn id(&self) -> u32 {
+    /// Its process id.
+    pub fn id(&self) -> u32 {
         self.0.id()
     }
 
     /// `Some` once it has ended.
-    pub(super) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+    pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
         self.0.try_wait()
     }
 
     /// SIGKILL, and its end awaited.
-    pub(super) fn kill(&mut self) -> io::Result<()> {
+    pub fn kill(&mut self) -> io::Result<()> {
         self.0.kill()?;
         self.0.wait().map(drop)
     }
 
     /// SIGINT, and its end awaited.
-    pub(super) fn interrupt(&mut self) -> io::Result<ExitStatus> {
+    pub fn interrupt(&mut self) -> io::Result<ExitStatus> {
         let id = self.id().to_string();
         Command::new("sh").args(["-c", "kill -INT \"$0\"", &id]).status()?;
         self.wait()
     }
 
     /// Waits until it ends by itself.
-    pub(super) fn wait(&mut self) -> io::Result<ExitStatus> {
+    pub fn wait(&mut self) -> io::Result<ExitStatus> {
         eventually("the process did not end", || self.ended())
     }
 }
@@ -92,6 +101,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.kill();
+        will::revoke_process(self.id());
     }
 }
 

@@ -7,13 +7,14 @@ use std::{
     net::SocketAddr,
     os::unix::net::UnixStream,
     path::Path,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Command, ExitStatus, Stdio},
     sync::{Arc, Condvar, Mutex},
     thread,
     time::{Duration, Instant},
 };
 
 use qmp_schema::Value;
+use spice_testkit::lab::Process;
 
 pub mod compare;
 pub mod mask;
@@ -102,7 +103,7 @@ pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
 /// `spicewatch relay`, killed on drop.
 #[derive(Debug)]
 pub struct Relay {
-    child: Child,
+    process: Process,
     /// Events, where no QMP socket was named.
     pub events: Lines,
     /// The log, in JSON.
@@ -132,16 +133,16 @@ impl Relay {
 
     #[track_caller]
     pub fn run(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let events = Lines::follow(child.stdout.take().unwrap());
-        let log = Lines::follow(child.stderr.take().unwrap());
-        let relay = Self { child, events, log };
+        let mut process = Process::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped())).unwrap();
+        let events = Lines::follow(process.child().stdout.take().unwrap());
+        let log = Lines::follow(process.child().stderr.take().unwrap());
+        let relay = Self { process, events, log };
         relay.log.wait_for("\"message\":\"ready\"", 1);
         relay
     }
 
     pub fn id(&self) -> u32 {
-        self.child.id()
+        self.process.id()
     }
 
     /// Where it listens, in the order of the flags, plain ones first.
@@ -179,19 +180,11 @@ impl Relay {
     /// Waits until it has ended.
     #[track_caller]
     pub fn wait(mut self) -> ExitStatus {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "the relay does not end");
-            thread::sleep(Duration::from_millis(5));
-        }
+        self.process.wait().unwrap()
     }
 
     pub fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.process.kill().unwrap();
     }
 
     /// Its open descriptors, without the few pipes that its threads keep for the next connection.
@@ -212,13 +205,6 @@ impl Relay {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
-    }
-}
-
-impl Drop for Relay {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
