@@ -62,6 +62,15 @@ impl LinkHeader {
         Ok(Parsed::Complete(header, Self::LEN))
     }
 
+    /// Where the message behind this header ends, in bytes from the header's start, if its size is one that it may have.
+    #[inline]
+    pub(crate) fn end(&self, min: u32, max: u32) -> Result<usize, Error> {
+        if self.size < min || self.size > max {
+            return Err(Error::Size { seen: self.size, min, max });
+        }
+        Ok(Self::LEN + self.size as usize)
+    }
+
     /// The sixteen bytes.
     pub fn encode(&self) -> [u8; Self::LEN] {
         let mut out = [0; Self::LEN];
@@ -84,16 +93,9 @@ pub(crate) fn message<const FIXED: usize>(input: &[u8], max: u32) -> Result<Pars
         Parsed::Complete(header, _) => header,
         Parsed::Need(n) => return Ok(Parsed::Need(n)),
     };
-    let end = LinkHeader::LEN.saturating_add(header.size as usize);
-    if end < LinkHeader::LEN + FIXED || header.size > max {
-        let min = u32::try_from(FIXED).unwrap_or(u32::MAX);
-        return Err(Error::Size { seen: header.size, min, max });
-    }
-    Ok(match input.get(LinkHeader::LEN..end) {
-        Some(body) => match body.first_chunk() {
-            Some(fixed) => Parsed::Complete((fixed, body), end),
-            None => Parsed::Need(end),
-        },
+    let end = header.end(u32::try_from(FIXED).unwrap_or(u32::MAX), max)?;
+    Ok(match input.get(LinkHeader::LEN..end).and_then(|body| Some((body.first_chunk()?, body))) {
+        Some(message) => Parsed::Complete(message, end),
         None => Parsed::Need(end),
     })
 }

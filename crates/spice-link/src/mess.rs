@@ -1,4 +1,4 @@
-use crate::{BufferTooSmall, Caps, ChannelType, Error, LinkHeader, MAX_CAPS_WORDS, Parsed, bytes, caps, header};
+use crate::{BufferTooSmall, Caps, ChannelType, Error, LinkHeader, MAX_CAPS_WORDS, Parsed, bytes, caps};
 
 /// `SpiceLinkMess`: the client's opening, right behind its [`LinkHeader`].
 ///
@@ -45,10 +45,14 @@ impl<'a> LinkMess<'a> {
     /// The error's [`answer`](Error::answer) is what that server would send back.
     #[inline]
     pub fn parse(input: &'a [u8]) -> Result<Parsed<Self>, Error> {
-        let (fixed, body, consumed) = match header::message::<{ LinkMess::MIN_SIZE as usize }>(input, Self::MAX_SIZE)? {
-            Parsed::Complete((fixed, body), consumed) => (fixed, body, consumed),
-            Parsed::Need(n) => return Ok(Parsed::Need(n)),
+        // Where header and fixed part are there, one look at the length is enough for both.
+        let Some(start) = input.first_chunk::<{ LinkHeader::LEN + LinkMess::MIN_SIZE as usize }>() else {
+            return Self::incomplete(input);
         };
+        let Parsed::Complete(header, _) = LinkHeader::parse(start)? else { return Self::incomplete(input) };
+        let end = header.end(Self::MIN_SIZE, Self::MAX_SIZE)?;
+        let Some(body) = input.get(LinkHeader::LEN..end) else { return Ok(Parsed::Need(end)) };
+        let (_, fixed) = start.split_at(LinkHeader::LEN);
         let (common, channel, offset) = (bytes::u32_le(fixed, 6), bytes::u32_le(fixed, 10), bytes::u32_le(fixed, 14));
         let [common_caps, channel_caps] = split_lists(body, Self::MIN_SIZE, offset, common, channel)?;
         let mess = Self {
@@ -58,7 +62,16 @@ impl<'a> LinkMess<'a> {
             common_caps,
             channel_caps,
         };
-        Ok(Parsed::Complete(mess, consumed))
+        Ok(Parsed::Complete(mess, end))
+    }
+
+    /// What can be said of fewer bytes than header and fixed part.
+    #[cold]
+    fn incomplete(input: &[u8]) -> Result<Parsed<Self>, Error> {
+        Ok(Parsed::Need(match LinkHeader::parse(input)? {
+            Parsed::Complete(header, _) => header.end(Self::MIN_SIZE, Self::MAX_SIZE)?,
+            Parsed::Need(n) => n,
+        }))
     }
 
     /// The whole message's length, header included, in bytes.
