@@ -4,6 +4,7 @@
 
 mod bench;
 mod codegen;
+mod coverage;
 mod demo;
 mod differential;
 mod fuzz;
@@ -34,6 +35,8 @@ enum Task {
     Ci,
     /// Measure everything beside the peers and write the record; or, with --check, compare instruction counts.
     Bench(bench::Args),
+    /// The share of lines that tests run, of each crate that reads what peers send (needs cargo-tarpaulin).
+    Coverage(coverage::Args),
     /// Generated conversations against the real spice-server, in a process of its own (needs libspice-server-dev).
     Differential(differential::Args),
     /// Seeds, dictionaries, runs, and the check that a missing bound is found.
@@ -58,6 +61,7 @@ fn main() -> anyhow::Result<()> {
         Task::Ci => setup::run().and_then(|()| test::run(&test::Args::default())),
         Task::Bench(args) => bench::run(&args),
         Task::Codegen(args) => codegen::run(&args),
+        Task::Coverage(args) => coverage::run(&args),
         Task::Differential(args) => differential::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Schema(args) => schema::run(&args),

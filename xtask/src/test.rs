@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, ensure};
 
 use crate::{
-    bench, differential, fuzz,
+    bench, coverage, differential, fuzz,
     shell::{self, cargo},
 };
 
@@ -34,6 +34,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         fuzz::readme::check,
         fuzz::mutants::run,
         differential::check,
+        coverage::check,
         bench::check,
     ];
     // One that fails hides no other.

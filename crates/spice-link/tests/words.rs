@@ -1,0 +1,159 @@
+//! What the crate says of bytes that it refuses, and its small parts at their edges.
+
+use spice_link::{
+    Answer, BufferTooSmall, Caps, CapsBuf, ChannelType, Error, LinkErrorCode, LinkMess, LinkReply, Parsed, Side,
+    Upgrade, websocket::Deframer,
+};
+
+/// Every error: its text, and what spice-server does with a client for it.
+#[test]
+fn errors_say_what_was_expected_and_what_is_answered() {
+    let frame = |code| Some(Answer::Frame(code));
+    let invalid = frame(LinkErrorCode::INVALID_DATA);
+    let rows: &[(Error, &str, Option<Answer>)] = &[
+        (
+            Error::Magic { seen: *b"GE\0\n" },
+            r#"expected the magic "REDQ", found "GE\x00\n""#,
+            frame(LinkErrorCode::INVALID_MAGIC),
+        ),
+        (Error::Version { major: 1 }, "expected major version 2, found 1", frame(LinkErrorCode::VERSION_MISMATCH)),
+        (Error::Version { major: 0 }, "expected major version 2, found 0", Some(Answer::SilentClose)),
+        (Error::Size { seen: 17, min: 18, max: 4096 }, "expected a message of 18 to 4096 bytes, found 17", invalid),
+        (
+            Error::CapsCount { common: 1025, channel: 0 },
+            "expected at most 1024 words a capability list, found 1025 and 0",
+            invalid,
+        ),
+        (
+            Error::CapsRange { offset: 17, words: 1, size: 22 },
+            "1 capability words at offset 17 do not lie in a message of 22 bytes",
+            invalid,
+        ),
+        (
+            Error::SaslLength { seen: 101, max: 100 },
+            "expected a sasl length of at most 100, found 101",
+            Some(Answer::SilentClose),
+        ),
+        (
+            Error::SaslLength { seen: 1_048_577, max: 1_048_576 },
+            "expected a sasl length of at most 1048576, found 1048577",
+            invalid,
+        ),
+        (Error::SaslNameEmpty, "expected the name of a sasl mechanism, found an empty one", Some(Answer::SilentClose)),
+        (Error::SaslFlag { seen: 2 }, "expected 0 or 1 after a sasl answer, found 2", None),
+        (
+            Error::SaslLayer { seen: 1 << 31 },
+            "expected a frame of the sasl security layer, found a length of 2147483648",
+            None,
+        ),
+        (
+            Error::NotMainInit { message_type: 4, size: 12 },
+            "expected main_init (type 103, 32 bytes), found type 4, 12 bytes",
+            None,
+        ),
+    ];
+    for (error, text, answer) in rows {
+        assert_eq!((&*error.to_string(), error.answer()), (*text, *answer));
+    }
+}
+
+#[test]
+fn a_buffer_too_small_is_left_alone_and_says_what_it_takes() {
+    let word = 9u32.to_le_bytes();
+    let mess = LinkMess {
+        connection_id: 0,
+        channel_type: ChannelType::MAIN,
+        channel_id: 0,
+        common_caps: Caps::from_le_bytes(&word),
+        channel_caps: Caps::EMPTY,
+    };
+    let mut out = [0xaa; 37];
+    assert_eq!(mess.encode(&mut out), Err(BufferTooSmall { need: 38 }));
+    assert_eq!(out, [0xaa; 37]);
+    assert_eq!(BufferTooSmall { need: 38 }.to_string(), "the buffer is too small: 38 bytes are needed");
+    let reply = LinkReply {
+        error: LinkErrorCode::OK,
+        pub_key: &[0; LinkReply::PUB_KEY_LEN],
+        common_caps: mess.common_caps,
+        channel_caps: Caps::EMPTY,
+    };
+    assert_eq!(reply.encode(&mut out), Err(BufferTooSmall { need: reply.encoded_len() }));
+}
+
+#[test]
+fn what_was_read_is_mapped_and_shortage_is_kept() {
+    assert_eq!(Parsed::Complete(2, 7).map(|n| n + 1), Parsed::Complete(3, 7));
+    assert_eq!(Parsed::<u8>::Need(7).map(u32::from), Parsed::Need(7));
+    assert_eq!((Parsed::Complete(2, 7).complete(), Parsed::<u8>::Need(7).complete()), (Some(2), None));
+}
+
+#[test]
+fn capabilities_beyond_the_words_are_not_there() {
+    let caps = CapsBuf::<2>::default().with(0).with(33);
+    assert_eq!(caps.as_caps().bits().collect::<Vec<_>>(), [0, 33]);
+    assert!(!caps.as_caps().contains(u32::MAX) && caps.as_caps().word(usize::MAX) == 0);
+    for channel in ChannelType::ALL {
+        let numbers: Vec<_> = channel.capabilities().iter().map(|(number, _)| *number).collect();
+        assert!(numbers.is_sorted(), "{channel}");
+    }
+    assert_eq!([Side::Client.peer(), Side::Server.peer()].map(Side::name), ["server", "client"]);
+}
+
+/// The example of RFC 6455, section 1.3.
+const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+#[test]
+fn an_upgrade_is_answered_as_spice_server_does() {
+    let request = format!("GET / HTTP/1.1\r\nHost: x\r\n{KEY}Sec-WebSocket-Protocol: binary\r\n\r\n");
+    let upgrade = Upgrade::parse(request.as_bytes()).unwrap();
+    let mut out = [0; Upgrade::ROOM];
+    let len = upgrade.respond(&mut out).unwrap();
+    assert_eq!(
+        str::from_utf8(&out[..len]),
+        Ok("HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\n\
+            Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: binary\r\n\r\n")
+    );
+    assert_eq!(upgrade.respond(&mut out[..len - 1]), None);
+
+    let plain = format!("GET / HTTP/1.1\r\n{KEY}\r\n");
+    let len = Upgrade::parse(plain.as_bytes()).unwrap().respond(&mut out).unwrap();
+    assert!(!String::from_utf8_lossy(&out[..len]).contains("Sec-WebSocket-Protocol"), "not asked for, not named");
+}
+
+#[test]
+fn what_is_no_upgrade_is_told_apart() {
+    let rows = [
+        format!("GET / HTTP/1.1\r\n{KEY}"),
+        format!("POST / HTTP/1.1\r\n{KEY}\r\n"),
+        "GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
+        format!("GET / HTTP/1.1\r\n{KEY}Sec-WebSocket-Protocol: base64\r\n\r\n"),
+        format!("GET / HTTP/1.1\r\nX: {}\r\n{KEY}\r\n", "y".repeat(4096)),
+    ];
+    for request in rows {
+        assert!(Upgrade::parse(request.as_bytes()).is_none(), "{request}");
+    }
+}
+
+#[test]
+fn frames_say_how_much_of_them_is_to_come() {
+    let mut deframer = Deframer::new();
+    let mut out = Vec::new();
+    deframer.read(b"\x82\x05REDQ", |run| out.extend(run));
+    assert_eq!((&out[..], deframer.left()), (&b"REDQ"[..], 1));
+}
+
+#[cfg(feature = "ticket")]
+#[test]
+fn tickets_say_why_they_can_t_be_made() {
+    use spice_link::ticket::{TicketError, rand_core::OsRng, seal_bytes};
+
+    let key = [0; LinkReply::PUB_KEY_LEN];
+    assert_eq!(
+        seal_bytes(&mut OsRng, &key, b"x").unwrap_err().to_string(),
+        "expected an rsa key of 1024 bits in the link reply"
+    );
+    let real = spice_link::ticket::TicketKey::generate(&mut OsRng).unwrap();
+    let error = seal_bytes(&mut OsRng, real.public(), &[1; 200]).unwrap_err();
+    assert_eq!((error, &*error.to_string()), (TicketError::TooLong, "expected a password of at most 85 bytes"));
+    assert_eq!(TicketError::Random.to_string(), "no rsa key could be made");
+}
