@@ -1,11 +1,11 @@
 //! `cargo xtask demo`: a real QEMU, the relay in front of it, real clients, and what both say, side by side.
 
 use std::{
-    fs,
-    io::{BufRead, BufReader},
+    fs::{self, File},
+    io::{BufRead, BufReader, BufWriter},
     os::unix::net::UnixStream,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    path::Path,
+    process::{Command, Stdio},
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
     time::Duration,
@@ -14,7 +14,11 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use qmp_schema::{Event, EventMessage, Timestamp};
 use serde_json::Value;
-use spice_testkit::lab::{self, CHANNELS, Client, EventLog, Peer, Scratch, Vm};
+use spice_link::ChannelType;
+use spice_testkit::{
+    events::connections,
+    lab::{self, CHANNELS, Client, EventLog, Peer, Process, Scratch, Vm},
+};
 
 use crate::{setup, shell};
 
@@ -22,7 +26,9 @@ use crate::{setup, shell};
 const STAY: Duration = Duration::from_millis(500);
 /// What a screenshot may take.
 const PATIENCE: Duration = Duration::from_secs(20);
-const COLUMN: usize = 58;
+const COLUMN: usize = 70;
+/// How often there is a look at what came. The relay's log, which tells whose port is whose, comes by another way.
+const GLANCE: Duration = Duration::from_millis(20);
 
 pub(crate) fn run() -> Result<()> {
     setup::run()?;
@@ -41,47 +47,53 @@ pub(crate) fn run() -> Result<()> {
         vm.versions()?.join(", "),
         relay.port
     );
-    println!("{:COLUMN$}the relay says", "QEMU says");
+    println!("{:COLUMN$}the relay says (ports are those of the client)", "QEMU says");
 
     let sides = [vm.events(), &relay.events];
-    let screenshot = folder.join("screenshot.ppm");
-    show(sides, || {
-        let client = Client::start(&["--port", &relay.port.to_string()])?;
-        for side in sides {
-            side.wait_for("SPICE_INITIALIZED", CHANNELS)?;
-        }
-        thread::sleep(STAY);
-        client.leave()?;
-        take_picture(relay.port, &screenshot)?;
-        for side in sides {
-            side.wait_for_quiet()?;
-        }
-        Ok(())
-    })?;
+    let screenshot = folder.join("screenshot.png");
+    show(
+        sides,
+        || relay.ports(),
+        || {
+            let client = Client::start(&["--port", &relay.port.to_string()])?;
+            for side in sides {
+                side.wait_for("SPICE_INITIALIZED", CHANNELS)?;
+            }
+            thread::sleep(STAY);
+            client.leave()?;
+            take_picture(relay.port, relay.scratch.path(), &screenshot)?;
+            for side in sides {
+                side.wait_for_quiet()?;
+            }
+            Ok(())
+        },
+    )?;
 
-    let [theirs, ours] = sides.map(|side| stories(&side.lines()));
-    let (theirs, ours) = (renamed(theirs?, &relay.ports()), ours?);
-    let shown = screenshot.canonicalize().unwrap_or(screenshot);
-    println!("\nThe picture that a client got through the relay: {}", shown.display());
+    let [theirs, ours] = sides.map(|side| side.lines());
+    let (theirs, ours) = (stories(&theirs, &relay.ports()), stories(&ours, &Ports::new()));
+    println!("\nThe picture that a client got through the relay: {}", screenshot.canonicalize()?.display());
     let events: usize = ours.iter().map(|story| story.1.len()).sum();
     if ours != theirs {
-        bail!("they differ:\nQEMU      {theirs:?}\nthe relay {ours:?}");
+        bail!("they differ:\nQEMU      {theirs:#?}\nthe relay {ours:#?}");
     }
     println!(
-        "They match: {events} events of {} connections, field by field, but for the addresses (each names the socket that \
-         it accepted) and the microseconds.",
+        "They match: {events} events of {} connections, byte for byte, but for the addresses (each names the socket that \
+         it accepted) and the time.",
         ours.len()
     );
     Ok(())
 }
 
+/// A client's port, and the one that the relay connected to QEMU with for it.
+type Ports = Vec<(String, String)>;
+
 /// The relay, ended when this goes.
 struct Relay {
-    child: Child,
+    _process: Process,
     port: u16,
     events: EventLog,
     log: Arc<Mutex<Vec<Value>>>,
-    _scratch: Scratch,
+    scratch: Scratch,
 }
 
 impl Relay {
@@ -95,8 +107,8 @@ impl Relay {
         command.arg("--qmp").arg(format!("unix:{}", socket.display())).arg("--qemu-qmp").arg(qemu);
         command.args(["--log", "debug", "--log-format", "json"]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().with_context(|| format!("can't run {}", program.display()))?;
-        let stderr = child.stderr.take().context("no stderr")?;
+        let mut process = Process::spawn(&mut command)?;
+        let stderr = process.child().stderr.take().context("no stderr")?;
         let log = Arc::new(Mutex::new(Vec::new()));
         let (found, port) = mpsc::channel();
         let lines = Arc::clone(&log);
@@ -114,25 +126,16 @@ impl Relay {
         let port = port.recv_timeout(PATIENCE);
         let events = port.is_ok().then(|| UnixStream::connect(&socket).and_then(EventLog::record));
         if let (Ok(port), Some(Ok(events))) = (port, events) {
-            return Ok(Self { child, port: port.parse()?, events, log, _scratch: scratch });
+            return Ok(Self { _process: process, port: port.parse()?, events, log, scratch });
         }
-        let _ = child.kill();
-        let _ = child.wait();
         bail!("the relay does not start: {:?}", log.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Which port of the relay's own each client was connected on with: the client's, then the relay's.
-    fn ports(&self) -> Vec<(String, String)> {
+    /// From its log.
+    fn ports(&self) -> Ports {
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         let connected = log.iter().filter(|line| line["message"] == "connected to the upstream");
         connected.filter_map(|line| Some((port_of(&line["client"])?, port_of(&line["local"])?))).collect()
-    }
-}
-
-impl Drop for Relay {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -141,18 +144,20 @@ fn port_of(address: &Value) -> Option<String> {
 }
 
 /// Prints what both sides say while something goes on, each line when it comes.
-fn show(sides: [&EventLog; 2], play: impl FnOnce() -> Result<()> + Send) -> Result<()> {
+fn show(sides: [&EventLog; 2], ports: impl Fn() -> Ports, play: impl FnOnce() -> Result<()> + Send) -> Result<()> {
     thread::scope(|scope| {
         let playing = scope.spawn(play);
         let mut shown = [0, 0];
         loop {
             let over = playing.is_finished();
-            let news: Vec<Vec<String>> = sides
+            let came = sides.map(EventLog::lines);
+            thread::sleep(GLANCE);
+            let ports = ports();
+            let news: Vec<Vec<String>> = came
                 .iter()
                 .zip(&mut shown)
-                .map(|(side, shown)| {
-                    let lines = side.lines();
-                    let new = lines[*shown..].iter().map(|line| short(line)).collect();
+                .map(|(lines, shown)| {
+                    let new = lines[*shown..].iter().map(|line| short(line, &ports)).collect();
                     *shown = lines.len();
                     new
                 })
@@ -164,84 +169,78 @@ fn show(sides: [&EventLog; 2], play: impl FnOnce() -> Result<()> + Send) -> Resu
             if over {
                 return playing.join().unwrap_or_else(|_| bail!("the demonstration panicked"));
             }
-            thread::sleep(Duration::from_millis(20));
         }
     })
 }
 
 /// An event in a column's width.
-fn short(line: &str) -> String {
+fn short(line: &str, ports: &Ports) -> String {
     let Ok(message) = qmp_schema::from_str::<EventMessage<'_>>(line) else { return line.to_owned() };
     let Some(Timestamp { seconds, microseconds }) = message.timestamp else { return line.to_owned() };
     let at = format!("{:02}.{microseconds:06}", seconds % 60);
     match message.event {
-        Event::SpiceConnected(event) => format!("{at} CONNECTED    :{}", event.client.port),
-        Event::SpiceDisconnected(event) => format!("{at} DISCONNECTED :{}", event.client.port),
+        Event::SpiceConnected(event) => format!("{at} CONNECTED    {}", client_s(ports, &event.client.port)),
+        Event::SpiceDisconnected(event) => format!("{at} DISCONNECTED {}", client_s(ports, &event.client.port)),
         Event::SpiceInitialized(event) => {
-            let (client, auth) = (event.client, event.server.auth.unwrap_or_default());
-            let (kind, id) = (client.channel_type, client.connection_id);
-            format!("{at} INITIALIZED  :{} {kind}/{} id {id} {auth}", client.port, client.channel_id)
+            let (client, id) = (&event.client, event.client.connection_id);
+            let code = u8::try_from(client.channel_type).map(ChannelType);
+            let kind = code.ok().and_then(ChannelType::name).unwrap_or("?");
+            let port = client_s(ports, &client.port);
+            format!("{at} INITIALIZED  {port} {kind} {} of session {id}", client.channel_id)
         }
         other => format!("{at} {}", other.name()),
     }
 }
 
-/// A connection's client port, and what was said of it but for addresses and time.
-type Story = (String, Vec<String>);
-
-fn stories(lines: &[String]) -> Result<Vec<Story>> {
-    let mut stories: Vec<Story> = Vec::new();
-    for line in lines {
-        let message: EventMessage<'_> = qmp_schema::from_str(line)?;
-        let (port, said) = match message.event {
-            Event::SpiceConnected(event) => {
-                stories.push((event.client.port.into_owned(), vec!["CONNECTED".into()]));
-                continue;
-            }
-            Event::SpiceInitialized(event) => {
-                let client = event.client;
-                let said = format!(
-                    "INITIALIZED {} {}/{} tls {} auth {:?}",
-                    client.connection_id, client.channel_type, client.channel_id, client.tls, event.server.auth
-                );
-                (client.port.into_owned(), said)
-            }
-            Event::SpiceDisconnected(event) => (event.client.port.into_owned(), "DISCONNECTED".into()),
-            _ => continue,
-        };
-        let story = stories.iter_mut().rev().find(|story| story.0 == port);
-        story.with_context(|| format!("an event before its SPICE_CONNECTED: {line}"))?.1.push(said);
-    }
-    stories.sort();
-    Ok(stories)
+/// The client's port where this is the one that the relay connected to QEMU with for it.
+fn client_s<'a>(ports: &'a Ports, port: &'a str) -> &'a str {
+    ports.iter().find(|(_, local)| local == port).map_or(port, |(client, _)| client)
 }
 
-/// QEMU's stories under the ports that the clients had at the relay.
-fn renamed(mut stories: Vec<Story>, ports: &[(String, String)]) -> Vec<Story> {
-    for story in &mut stories {
-        if let Some((client, _)) = ports.iter().find(|(_, local)| *local == story.0) {
-            story.0.clone_from(client);
-        }
-    }
+/// What was said of each connection but for addresses and time, under the port of its client.
+fn stories(lines: &[String], ports: &Ports) -> Vec<(String, Vec<String>)> {
+    let mut stories: Vec<_> = connections(lines.iter().map(String::as_str))
+        .iter()
+        .map(|connection| (client_s(ports, connection.client_port).to_owned(), connection.said()))
+        .collect();
     stories.sort();
     stories
 }
 
 /// spicy-screenshot, which is spice-gtk too; it waits for the first picture of the display.
-fn take_picture(port: u16, file: &PathBuf) -> Result<()> {
-    let _ = fs::remove_file(file);
+fn take_picture(port: u16, scratch: &Path, file: &Path) -> Result<()> {
+    let ppm = scratch.join("screenshot.ppm");
     let mut command = Command::new("spicy-screenshot");
-    command.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-o"]).arg(file);
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-    let start = std::time::Instant::now();
-    while child.try_wait()?.is_none() {
-        if start.elapsed() > PATIENCE {
-            let _ = child.kill();
-            let _ = child.wait();
-            bail!("spicy-screenshot took more than {PATIENCE:?}");
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
-    ensure!(fs::metadata(file).is_ok_and(|file| file.len() > 0), "spicy-screenshot wrote no picture");
+    command.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-o"]).arg(&ppm);
+    let mut process = Process::spawn(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()))?;
+    process.wait()?;
+    let picture = fs::read(&ppm).context("spicy-screenshot wrote no picture")?;
+    let (width, height, pixels) = read_ppm(&picture).context("spicy-screenshot wrote a picture that is no PPM")?;
+    let mut png = png::Encoder::new(BufWriter::new(File::create(file)?), width, height);
+    png.set_color(png::ColorType::Rgb);
+    png.write_header()?.write_image_data(pixels)?;
     Ok(())
+}
+
+/// Width, height and pixels of a binary PPM with a byte a colour, as spicy-screenshot writes it.
+fn read_ppm(bytes: &[u8]) -> Option<(u32, u32, &[u8])> {
+    let mut lines = bytes.splitn(4, |byte| *byte == b'\n');
+    let (magic, size, most, pixels) = (lines.next()?, lines.next()?, lines.next()?, lines.next()?);
+    let (width, height) = std::str::from_utf8(size).ok()?.split_once(' ')?;
+    let (width, height) = (width.parse::<u32>().ok()?, height.parse::<u32>().ok()?);
+    let len = usize::try_from(u64::from(width) * u64::from(height) * 3).ok()?;
+    (magic == b"P6" && most == b"255" && pixels.len() == len).then_some((width, height, pixels))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read_ppm;
+
+    #[test]
+    fn pictures() {
+        assert_eq!(read_ppm(b"P6\n2 1\n255\n\n23456"), Some((2, 1, &b"\n23456"[..])));
+        for bytes in [&b"P5\n2 1\n255\n123456"[..], b"P6\n2 1\n255\n12345", b"P6\n2 1\n", b""] {
+            assert_eq!(read_ppm(bytes), None);
+        }
+    }
 }

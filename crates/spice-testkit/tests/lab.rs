@@ -85,7 +85,7 @@ fn nothing_outlives_a_process_that_is_killed() {
         std::thread::park();
         return;
     }
-    for signal in ["-INT", "-KILL"] {
+    for signal in ["-TERM", "-KILL"] {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "nothing_outlives_a_process_that_is_killed", "--nocapture"]).env(CHILD, "1");
         let mut child = lab::Process::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped())).unwrap();
