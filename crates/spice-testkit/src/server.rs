@@ -14,7 +14,7 @@ use std::{
 
 use spice_link::{
     Accepting, Asked, Caps, ChannelType, DataHeader, Error, HeaderKind, Join, LinkAcceptor, LinkErrorCode, LinkHost,
-    LinkMess, LinkReply, Linked, Parsed, Upgrade,
+    LinkMess, LinkReply, Linked, Parsed, SaslAnswer, SaslVerdict, Upgrade,
     caps::common,
     ticket::{TicketKey, rand_core::OsRng},
     websocket::Deframer,
@@ -59,11 +59,19 @@ pub enum Flaw {
     Key,
     /// A WebSocket request may be cut in two.
     Upgrade,
+    /// A channel for TLS alone is to be had without.
+    Security,
+    /// A client that can't select a mechanism is let on to SASL.
+    Selection,
+    /// A SASL mechanism that was not offered is taken.
+    SaslName,
+    /// Every SASL password is good.
+    SaslPassword,
 }
 
 impl Flaw {
     /// Each of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 22] = [
         Self::Magic,
         Self::Version,
         Self::VersionZero,
@@ -82,11 +90,26 @@ impl Flaw {
         Self::Close,
         Self::Key,
         Self::Upgrade,
+        Self::Security,
+        Self::Selection,
+        Self::SaslName,
+        Self::SaslPassword,
     ];
+
+    /// Whether it shows on a server that wants SASL alone.
+    pub const fn needs_sasl(self) -> bool {
+        matches!(self, Self::Selection | Self::SaslName | Self::SaslPassword)
+    }
 }
 
 /// The channels beside main.
 pub const CHANNELS: [(u8, u8); 3] = [(3, 0), (5, 0), (6, 0)];
+
+/// The type of channel that is for TLS alone, which the server does not speak.
+pub const SECURED: u8 = 8;
+
+/// The one user of a server with SASL.
+pub const USER: &str = "alice";
 
 /// A running server. It listens on IPv4 loopback and ends with its value.
 #[derive(Debug)]
@@ -98,6 +121,7 @@ pub struct Server {
 #[derive(Debug)]
 struct Shared {
     password: String,
+    sasl: bool,
     flaw: Option<Flaw>,
     stop: AtomicBool,
     links: AtomicUsize,
@@ -112,12 +136,22 @@ struct Session {
 }
 
 impl Server {
-    /// Starts it, on a port that the system picks.
+    /// Starts one that wants tickets, on a port that the system picks.
     pub fn start(password: &str, flaw: Option<Flaw>) -> io::Result<Self> {
+        Self::start_with(password, false, flaw)
+    }
+
+    /// Starts one that wants SASL: the mechanism PLAIN, for [`USER`] and this password.
+    pub fn start_sasl(password: &str, flaw: Option<Flaw>) -> io::Result<Self> {
+        Self::start_with(password, true, flaw)
+    }
+
+    fn start_with(password: &str, sasl: bool, flaw: Option<Flaw>) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             password: password.to_owned(),
+            sasl,
             flaw,
             stop: AtomicBool::new(false),
             links: AtomicUsize::new(0),
@@ -183,10 +217,35 @@ struct Host<'a> {
     link: usize,
     /// The client selects its mechanism: set once it was answered.
     selects: Option<bool>,
+    /// How often the list of mechanisms was asked for.
+    lists: u32,
     caps: [u8; 4],
 }
 
 impl LinkHost for Host<'_> {
+    fn security(&mut self, channel_type: ChannelType) -> Result<(), LinkErrorCode> {
+        let refused = channel_type.0 == SECURED && !self.shared.has(Flaw::Security);
+        if refused { Err(LinkErrorCode::NEED_SECURED) } else { Ok(()) }
+    }
+
+    fn sasl(&mut self) -> bool {
+        self.shared.sasl
+    }
+
+    fn mechanisms(&mut self) -> Option<&[u8]> {
+        // Asked whether there is one, then for the list, then for the list that the name is to be in.
+        self.lists += 1;
+        let all: &[u8] =
+            if self.lists > 2 && self.shared.has(Flaw::SaslName) { b",PLAIN,NOTHING," } else { b",PLAIN," };
+        self.shared.sasl.then_some(all)
+    }
+
+    fn sasl_start(&mut self, _: &[u8], data: Option<&[u8]>, _: &mut [u8]) -> SaslAnswer {
+        let good = format!("\0{USER}\0{}", self.shared.password);
+        let is_good = data == Some(good.as_bytes()) || self.shared.has(Flaw::SaslPassword);
+        if is_good { SaslAnswer { data: None, verdict: SaslVerdict::Complete } } else { SaslAnswer::REFUSED }
+    }
+
     fn channel(&mut self, channel_type: ChannelType, channel_id: u8) -> Option<Caps<'_>> {
         let there = channel_type == ChannelType::MAIN || CHANNELS.contains(&(channel_type.0, channel_id));
         (there || self.shared.has(Flaw::Existence)).then(|| Caps::from_le_bytes(&self.caps))
@@ -263,7 +322,7 @@ impl Line<'_> {
 fn serve(shared: &Shared, stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let link = shared.links.fetch_add(1, Ordering::Relaxed);
-    let mut host = Host { shared, stream, key: None, link, selects: None, caps: [0xf, 0, 0, 0] };
+    let mut host = Host { shared, stream, key: None, link, selects: None, lists: 0, caps: [0xf, 0, 0, 0] };
     let mut line = Line { stream, deframer: None };
     let (mut acceptor, mut unread, mut out) = (LinkAcceptor::new(), Vec::new(), [0; LinkAcceptor::ROOM]);
     while unread.len() < 4 {
@@ -388,6 +447,9 @@ fn patch(flaw: Flaw, answered: bool, unread: &mut [u8]) -> bool {
     };
     if whole && wrong {
         unread[22..30].fill(0);
+    }
+    if whole && flaw == Flaw::Selection && common > 0 && unread.len() >= 38 {
+        unread[34] |= 1;
     }
     if flaw == Flaw::Version {
         unread[4..8].copy_from_slice(&2u32.to_le_bytes());

@@ -10,7 +10,7 @@ use std::{
 
 use spice_testkit::{
     lab::{self, Peer, Pki, SaslUser, Vm},
-    server::{Flaw, Server},
+    server::{self, Flaw, Server},
 };
 
 const PASSWORD: &str = "sekrit";
@@ -72,17 +72,59 @@ fn qemu_passes_without_a_password_and_with_sasl() -> io::Result<()> {
     Ok(())
 }
 
+/// A channel in TLS alone and one in plain alone: each refused where it is not to be had.
+#[test]
+fn qemu_refuses_by_its_tls_policy() -> io::Result<()> {
+    if !lab::have(&[Peer::Qemu, Peer::Openssl]) {
+        return Ok(());
+    }
+    let (port, tls_port, pki) = (lab::free_port()?, lab::free_port()?, Pki::new()?);
+    let (dir, policy) = (pki.dir().display(), "tls-channel=record,plaintext-channel=playback");
+    let options =
+        format!("port={port},tls-port={tls_port},addr=127.0.0.1,disable-ticketing=on,x509-dir={dir},{policy}");
+    let _vm = Vm::boot(&options)?;
+    let (plain, tls) = (format!("127.0.0.1:{port}"), format!("127.0.0.1:{tls_port}"));
+    for more in [&[&*plain][..], &[&*plain, "--websocket"], &[&*tls, "--tls"]] {
+        let args = [more, &["--secured", "6", "--unsecured", "5", "--case", "policy"]].concat();
+        assert_eq!(conformance(&args)?, (3, 3, Vec::new()), "{more:?}");
+    }
+    Ok(())
+}
+
+/// PLAIN, which is offered in TLS, to its end.
+#[test]
+fn qemu_lets_a_sasl_user_in() -> io::Result<()> {
+    if !lab::have(&[Peer::Qemu, Peer::Openssl, Peer::Sasl]) {
+        return Ok(());
+    }
+    let (tls_port, pki, user) = (lab::free_port()?, Pki::new()?, SaslUser::new("tester", PASSWORD, "plain")?);
+    let options = format!("tls-port={tls_port},addr=127.0.0.1,sasl=on,x509-dir={}", pki.dir().display());
+    let _vm = Vm::boot_with(&options, |qemu| user.configure(qemu))?;
+    let address = format!("127.0.0.1:{tls_port}");
+    let args = [&*address, "--tls", "--user", "tester", "--password", PASSWORD, "--case", "sasl-plain"];
+    assert_eq!(conformance(&args)?, (2, 0, Vec::new()));
+    Ok(())
+}
+
 #[test]
 fn our_own_acceptor_passes() -> io::Result<()> {
     let server = Server::start(PASSWORD, None)?;
     let address = server.address().to_string();
     for more in [&[][..], &["--websocket"]] {
-        let (passed, _, failed) = conformance(&[&[&*address, "--password", PASSWORD], more].concat())?;
+        let (passed, _, failed) = conformance(&[&[&*address, "--password", PASSWORD], OWN, more].concat())?;
         assert_eq!(failed, [""; 0]);
-        assert!(passed >= 105, "{passed} passed");
+        assert!(passed >= 108, "{passed} passed");
     }
+    let sasl = Server::start_sasl(PASSWORD, None)?;
+    let address = sasl.address().to_string();
+    let (passed, _, failed) = conformance(&[&[&*address, "--password", PASSWORD], OWN].concat())?;
+    assert_eq!(failed, [""; 0]);
+    assert!(passed >= 90, "{passed} passed");
     Ok(())
 }
+
+/// What the kit's server is set up to have: one user, one channel in TLS alone.
+const OWN: &[&str] = &["--user", server::USER, "--secured", "8"];
 
 /// Each check taken out in turn: the cases that fail are those that are about it.
 #[test]
@@ -109,12 +151,15 @@ fn a_missing_check_fails_its_cases() -> io::Result<()> {
 }
 
 fn fails(flaw: Flaw, patience: &str) -> io::Result<Vec<String>> {
-    let server = Server::start(PASSWORD, Some(flaw))?;
+    let server = match flaw.needs_sasl() {
+        true => Server::start_sasl(PASSWORD, Some(flaw))?,
+        false => Server::start(PASSWORD, Some(flaw))?,
+    };
     let address = server.address().to_string();
     // Where nothing refused is ever closed, half of the table waits for it: a part is enough.
     let part: &[&str] =
         if flaw == Flaw::Close { &["--case", "major", "--case", "ticket-", "--case", "websocket"] } else { &[] };
-    let (_, _, failed) = conformance_with(patience, &[&[&*address, "--password", PASSWORD], part].concat())?;
+    let (_, _, failed) = conformance_with(patience, &[&[&*address, "--password", PASSWORD], OWN, part].concat())?;
     Ok(failed)
 }
 
@@ -143,7 +188,7 @@ fn expected(flaw: Flaw) -> Vec<&'static str> {
             "caps-more-words-than-bytes caps-at-19-without-room caps-at-the-end caps-at-the-largest-offset \
              caps-at-an-offset-that-wraps"
         }
-        Flaw::CapsStart => "caps-at-0 caps-at-17 caps-before-existence",
+        Flaw::CapsStart => "caps-at-0 caps-at-17 caps-before-existence policy-needs-tls-after-capabilities",
         Flaw::Existence => {
             "channel-type-0 channel-type-7-tunnel channel-type-99 channel-type-255 channel-id-that-is-not-there \
              existence-before-authentication"
@@ -171,6 +216,10 @@ fn expected(flaw: Flaw) -> Vec<&'static str> {
         Flaw::Key => "reply-key-is-fresh ticket-for-another-key",
         // It waits for the end of what is none.
         Flaw::Upgrade => "websocket-request-in-two websocket-bytes-behind-the-request",
+        Flaw::Security => "policy-needs-tls policy-needs-tls-before-existence",
+        Flaw::Selection => "sasl-without-selection",
+        Flaw::SaslName => "sasl-name-that-is-not-offered",
+        Flaw::SaslPassword => "sasl-plain-wrong-password",
     };
     names.split_whitespace().collect()
 }

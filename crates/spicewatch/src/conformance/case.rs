@@ -28,6 +28,11 @@ pub(super) enum Verdict {
 pub(super) struct Server {
     pub(super) target: Target,
     pub(super) password: Option<String>,
+    /// The SASL user that the password is for.
+    pub(super) user: Option<String>,
+    /// A channel type that it has in TLS alone, and one in plain alone.
+    pub(super) secured: Option<u8>,
+    pub(super) unsecured: Option<u8>,
     /// It wants SASL.
     pub(super) sasl: bool,
     /// A channel beside main.

@@ -32,6 +32,18 @@ pub(crate) struct Args {
     #[arg(long)]
     password: Option<String>,
 
+    /// The SASL user that the password is for
+    #[arg(long, requires = "password")]
+    user: Option<String>,
+
+    /// The type of a channel that the server is set up to have in TLS alone, by its number
+    #[arg(long, value_name = "TYPE")]
+    secured: Option<u8>,
+
+    /// The type of a channel that the server is set up to have in plain alone, by its number
+    #[arg(long, value_name = "TYPE")]
+    unsecured: Option<u8>,
+
     /// The port speaks TLS; its certificate is not checked
     #[arg(long, conflicts_with = "websocket")]
     tls: bool,
@@ -62,11 +74,15 @@ pub(crate) struct Args {
 }
 
 const AFTER: &str = "\
+JSON: {server, passed, failed, skipped, cases: [{name, section, outcome, milliseconds}]}; outcome is passed, failed (then with expected
+and seen) or skipped (then with reason); note, where a case has one, says how versions of spice-server differ.
+
 Exit code: 0 if no case failed, 1 if one did, 2 if the server could not be reached.
 
 Examples:
   spicewatch conformance 127.0.0.1:5930 --password sekrit
   spicewatch conformance 127.0.0.1:5931 --password sekrit --tls --format junit >conformance.xml
+  spicewatch conformance 127.0.0.1:5931 --tls --user alice --password sekrit --case sasl
   spicewatch conformance 127.0.0.1:5930 --case ticket --case caps";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -116,11 +132,11 @@ fn conform(args: &Args) -> Result<bool, String> {
     };
     let target = Target { address, carrier, patience: Duration::from_secs(args.patience.clamp(1, 60)) };
     eprintln!(
-        "{} cases for {address} ({}): up to three connections each; live sessions end",
+        "sends {} cases to {address} ({}): up to three connections each; live sessions end",
         table.len(),
         carrier.name()
     );
-    let server = survey(target, args.password.clone()).map_err(|error| format!("{address}: {error}"))?;
+    let server = survey(target, args).map_err(|error| format!("{address}: {error}"))?;
 
     let mut outcomes = Vec::new();
     for case in table {
@@ -148,14 +164,16 @@ fn say(text: &str) {
 }
 
 /// Finds out what the cases need to know: whether the server wants SASL, and a channel beside main.
-fn survey(target: Target, password: Option<String>) -> io::Result<Server> {
+fn survey(target: Target, args: &Args) -> io::Result<Server> {
     let mut wire = Wire::dial(&target)?;
     wire.send(&Mess::main().bytes())?;
     wire.read_reply()?;
     let has_words = wire.reply.get(182).is_some_and(|count| *count > 0);
     let sasl = has_words && wire.reply.get(194).is_some_and(|word| word & 4 != 0);
     drop(wire);
-    let mut server = Server { target, password, sasl, other: None };
+    let &Args { secured, unsecured, .. } = args;
+    let (password, user) = (args.password.clone(), args.user.clone());
+    let mut server = Server { target, password, user, secured, unsecured, sasl, other: None };
     if sasl {
         return Ok(server);
     }

@@ -85,6 +85,8 @@ pub(super) enum Answer {
     Nothing,
     /// A list of SASL mechanisms.
     List,
+    /// The end of a SASL exchange: complete, and accepted.
+    Accepted,
     /// Bytes that are none of these.
     Other(String),
 }
@@ -98,6 +100,7 @@ impl Answer {
             Self::End => "end".to_owned(),
             Self::Nothing => "nothing".to_owned(),
             Self::List => "list of mechanisms".to_owned(),
+            Self::Accepted => "accepted".to_owned(),
             Self::Other(what) => what.clone(),
         };
         list.iter().map(one).collect::<Vec<_>>().join(", ")
@@ -235,6 +238,19 @@ impl Wire {
             }
         }
         Ok(Vec::new())
+    }
+
+    /// A SASL answer without data that completes the exchange, and the word that accepts it; or what is there instead.
+    pub(super) fn read_accepted(&mut self) -> io::Result<()> {
+        match self.need(9, self.patience)? {
+            Err(instead) => self.note_instead(instead),
+            Ok(()) if self.unread.starts_with(&[0, 0, 0, 0, 1, 0, 0, 0, 0]) => {
+                self.unread.drain(..9);
+                self.seen.push(Answer::Accepted);
+            }
+            Ok(()) => self.seen.push(Answer::Other(format!("\"{}\"", self.unread[..9].escape_ascii()))),
+        }
+        Ok(())
     }
 
     /// The end: nothing more may come before it.

@@ -15,6 +15,8 @@ const LEFT: &[Answer] = &[Answer::Reply(0), Answer::End];
 
 const SASL_NOTE: &str = "spice-server offers SASL even where it is off, as long as it was built with it";
 
+const PLAIN_NOTE: &str = "spice-server offers PLAIN in TLS alone, and where the SASL library is set up for it";
+
 pub(super) const CASES: &[Case] = &[
     case(1, "mechanism-0", |s| mechanism(s, 0)),
     case(1, "mechanism-3", |s| mechanism(s, 3)),
@@ -220,6 +222,16 @@ pub(super) const CASES: &[Case] = &[
             name(s, &[&length[..], first, &data].concat(), &[Answer::Reply(3), Answer::End])
         })
     }),
+    noted(6, "sasl-plain-right-password", PLAIN_NOTE, |s| {
+        sasl(s, |s| {
+            let password = s.password.as_deref().unwrap_or_default();
+            let then = [Answer::Accepted, Answer::Result(0), Answer::Session];
+            plain(s, password, &Mess { common: vec![0xd], ..Mess::main() }, &then)
+        })
+    }),
+    noted(6, "sasl-plain-wrong-password", PLAIN_NOTE, |s| {
+        sasl(s, |s| plain(s, "not the password", &Mess { common: vec![0xd], ..Mess::main() }, &[Answer::End]))
+    }),
     noted(6, "sasl-without-selection", "spice-server never closes this connection", |s| {
         sasl(s, |s| {
             let mut wire = s.dial()?;
@@ -230,6 +242,23 @@ pub(super) const CASES: &[Case] = &[
         })
     }),
 ];
+
+/// PLAIN with this user and password; how it goes on behind the list.
+fn plain(server: &Server, password: &str, mess: &Mess, then: &[Answer]) -> io::Result<Verdict> {
+    let Some(user) = &server.user else { return Ok(Verdict::Skipped("no --user")) };
+    let (mut wire, list) = offer(server)?;
+    if !list.split(|byte| *byte == b',').any(|name| name == b"PLAIN") {
+        return Ok(Verdict::Skipped("the server does not offer PLAIN; QEMU's does in TLS, where it is set up to"));
+    }
+    let data = format!("\0{user}\0{password}\0");
+    let length = u32::try_from(data.len()).unwrap_or(0).to_le_bytes();
+    wire.send(&[b"\x05\0\0\0PLAIN", &length[..], data.as_bytes()].concat())?;
+    wire.read_accepted()?;
+    if wire.seen.last() == Some(&Answer::Accepted) {
+        conclude(&mut wire, mess)?;
+    }
+    Ok(verdict(&wire, &[&[Answer::Reply(0), Answer::List], then].concat()))
+}
 
 /// A mechanism that the server does not have.
 fn mechanism(server: &Server, word: u32) -> io::Result<Verdict> {

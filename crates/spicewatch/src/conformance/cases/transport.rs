@@ -3,7 +3,7 @@
 use super::{case, noted};
 use crate::{
     conformance::{
-        case::{Case, Server, Verdict},
+        case::{ABSENT, Case, Server, Verdict},
         wire::{Answer, Mess},
     },
     dial::{Carrier, Line, Target, UPGRADE, frame, read_head},
@@ -15,16 +15,17 @@ const NOTE: &str = "WebSocket came with spice-server 0.14.3";
 const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 pub(super) const CASES: &[Case] = &[
+    case(9, "policy-needs-tls", |s| policy(s, 5, |kind| Mess::channel(0, (kind, 0)), 5)),
+    case(9, "policy-needs-tls-before-existence", |s| policy(s, 5, |kind| Mess::channel(0, (kind, ABSENT)), 5)),
+    case(9, "policy-needs-tls-after-capabilities", |s| policy(s, 5, bad_caps, 3)),
+    case(9, "policy-needs-plain", |s| policy(s, 6, |kind| Mess::channel(0, (kind, 0)), 6)),
+    case(9, "policy-needs-plain-before-existence", |s| policy(s, 6, |kind| Mess::channel(0, (kind, ABSENT)), 6)),
+    case(9, "policy-needs-plain-after-capabilities", |s| policy(s, 6, bad_caps, 3)),
     case(9, "plain-link-to-a-tls-port", |s| {
         if s.target.carrier != Carrier::Tls {
             return Ok(Verdict::Skipped("needs --tls"));
         }
-        let plain = Server {
-            target: Target { carrier: Carrier::Plain, ..s.target },
-            password: None,
-            sasl: s.sasl,
-            other: None,
-        };
+        let plain = Server { target: Target { carrier: Carrier::Plain, ..s.target }, password: None, user: None, ..*s };
         let mut wire = plain.dial()?;
         wire.send(&Mess::main().bytes())?;
         wire.read_to_end()?;
@@ -101,6 +102,23 @@ pub(super) const CASES: &[Case] = &[
         })
     }),
 ];
+
+/// A channel that this connection is not fit for, by the policy that answers 5 or 6, and what a message for it gets.
+fn policy(server: &Server, which: u32, mess: fn(u8) -> Mess, code: u32) -> io::Result<Verdict> {
+    let (kind, tls, skipped) = match which {
+        5 => (server.secured, false, "needs --secured, and no --tls"),
+        _ => (server.unsecured, true, "needs --unsecured and --tls"),
+    };
+    match kind.filter(|_| (server.target.carrier == Carrier::Tls) == tls) {
+        Some(kind) => server.refuses(&mess(kind), code),
+        None => Ok(Verdict::Skipped(skipped)),
+    }
+}
+
+/// A list in the fixed part of the message.
+fn bad_caps(kind: u8) -> Mess {
+    Mess { offset: Some(17), ..Mess::channel(0, (kind, 0)) }
+}
 
 fn request(lines: &str) -> String {
     format!("GET / HTTP/1.1\r\n{lines}\r\n")
