@@ -285,7 +285,7 @@ impl Stage<'_> {
         }
         self.track(index, Input::Bytes { from: Side::Client, data: real });
         // What happens on several connections at once has no order on the wire. The real server ends an old session before it
-        // lets a new one begin, and lets a second link to a sound channel in before it ends both.
+        // lets a new one begin, and lets a second link to a sound channel in before it ends the first.
         let before = self.links[index].said.len();
         let others = (0..self.links.len()).filter(|other| *other != index);
         if self.links[index].is_main {
