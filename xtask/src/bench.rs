@@ -14,13 +14,18 @@ mod record;
 mod table;
 mod targets;
 
+pub(crate) use self::{
+    figure::{Figure, short},
+    machine::Machine,
+    record::{Measured, Part, PartRecord, Record},
+    table::everything,
+};
+
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 
-use crate::shell;
-use figure::Figure;
-use record::{Part, Record};
+use crate::{load, shell};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -51,7 +56,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             record.set(part, measure(part)?)?;
         }
     }
-    println!("{}", table::everything(&record));
+    println!("{}", everything(&record));
     println!("{}", targets::table(&record));
     println!("{}", record.write()?.display());
     page::make(&record)
@@ -62,17 +67,18 @@ pub(crate) fn check() -> Result<()> {
     check::run(false)
 }
 
-fn measure(part: Part) -> Result<record::Measured> {
+fn measure(part: Part) -> Result<Measured> {
     match part {
         Part::Time => bench("time"),
         Part::Memory => bench("memory"),
         Part::Fanout => bench("fanout"),
         Part::Read => read::measure(),
+        Part::Relay => load::measure(&load::Args::for_the_record()),
     }
 }
 
 /// Runs one of benches/, with the peers where they can be built.
-fn bench(name: &str) -> Result<record::Measured> {
+fn bench(name: &str) -> Result<Measured> {
     let arguments = |more: &[&'static str]| {
         let mut command = shell::cargo(&["bench", "--quiet", "-p", "spicewatch-benches", "--bench", name]);
         command.args(more);
@@ -83,7 +89,7 @@ fn bench(name: &str) -> Result<record::Measured> {
     let built = shell::run(arguments(&with_peers).arg("--no-run"));
     if let Err(error) = &built {
         eprintln!("bench: the crates that are measured beside ours could not be built: {error}");
-        missing.extend(["qapi-qmp", "qmp", "shakenfist-spice-protocol"].map(str::to_owned));
+        missing.extend(CRATES.map(str::to_owned));
     }
     let mut command = arguments(if built.is_ok() { &with_peers } else { &[] });
     eprintln!("+ {}", shell::show(&command));
@@ -92,5 +98,21 @@ fn bench(name: &str) -> Result<record::Measured> {
         bail!("the bench {name}: {}", output.status);
     }
     let figures = String::from_utf8(output.stdout)?.lines().map(Figure::parse).collect::<Result<_>>()?;
-    Ok(record::Measured { figures, missing })
+    let versions = if built.is_ok() { crate_versions()? } else { Vec::new() };
+    Ok(Measured { figures, missing, versions })
+}
+
+const CRATES: [&str; 3] = ["qapi-qmp", "qmp", "shakenfist-spice-protocol"];
+
+/// Of the crates that are measured beside ours, as the lock file has them.
+fn crate_versions() -> Result<Vec<String>> {
+    let lock: toml::Table = std::fs::read_to_string("Cargo.lock")?.parse()?;
+    let packages = lock.get("package").and_then(toml::Value::as_array).context("no packages in Cargo.lock")?;
+    let field =
+        |package: &toml::Value, name| package.get(name).and_then(toml::Value::as_str).unwrap_or_default().to_owned();
+    let named = packages.iter().map(|package| (field(package, "name"), field(package, "version")));
+    Ok(named
+        .filter(|(name, _)| CRATES.contains(&name.as_str()))
+        .map(|(name, version)| format!("{name} {version}"))
+        .collect())
 }

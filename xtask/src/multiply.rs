@@ -15,11 +15,14 @@ const FIRST_PORT: u32 = 1024;
 const PORTS: u32 = 65_536 - FIRST_PORT;
 
 /// A packet of Ethernet, IPv4 and TCP, and where in it are the fields that are rewritten.
+#[derive(Clone)]
 struct Template {
     seconds: i64,
     microseconds: u32,
     wire_len: u32,
     data: Vec<u8>,
+    /// Offset of the TCP header.
+    tcp: usize,
     /// Offset of the client's address.
     address: usize,
     /// Offset of the client's port.
@@ -28,9 +31,19 @@ struct Template {
 
 /// Writes `capture` to `out` as often as it takes to reach `size` bytes. Returns the bytes and the number of repetitions.
 ///
+/// With `mss`, a segment of more payload bytes becomes several: loopback's are of up to 64 KiB, those of a network card are not.
 /// `server_port` is kept, so that other programs can be told of it; IP and TCP checksums are not made right.
-pub(crate) fn multiply(capture: &[u8], server_port: u16, size: u64, out: &mut impl Write) -> Result<(u64, u32)> {
-    let templates = templates(capture, server_port)?;
+pub(crate) fn multiply(
+    capture: &[u8],
+    server_port: u16,
+    mss: Option<usize>,
+    size: u64,
+    out: &mut impl Write,
+) -> Result<(u64, u32)> {
+    let mut templates = templates(capture, server_port)?;
+    if let Some(mss) = mss {
+        templates = templates.iter().flat_map(|template| template.cut(mss)).collect();
+    }
     let bytes: u64 = templates.iter().map(|t| 16 + t.data.len() as u64).sum();
     ensure!(bytes > 0, "no packets of port {server_port} in the capture");
     write_header(out)?;
@@ -86,9 +99,31 @@ impl Template {
             microseconds: u32::try_from(packet.at.microseconds).ok()?,
             wire_len: packet.wire_len,
             data: data.to_vec(),
+            tcp,
             address,
             port,
         })
+    }
+
+    /// As segments of so many payload bytes at most.
+    fn cut(&self, mss: usize) -> Vec<Self> {
+        let (ip, tcp) = (14, self.tcp);
+        let payload = tcp + usize::from(self.data[tcp + 12] >> 4) * 4;
+        let mut head = self.data[..payload].to_vec();
+        let sequence = u32::from_be_bytes([head[tcp + 4], head[tcp + 5], head[tcp + 6], head[tcp + 7]]);
+        let bytes = &self.data[payload..];
+        if bytes.len() <= mss {
+            return vec![self.clone()];
+        }
+        let segment = |(number, piece): (usize, &[u8])| {
+            let sent = u32::try_from(number * mss).unwrap_or(u32::MAX);
+            head[tcp + 4..tcp + 8].copy_from_slice(&sequence.wrapping_add(sent).to_be_bytes());
+            let length = u16::try_from(payload - ip + piece.len()).unwrap_or(0);
+            head[ip + 2..ip + 4].copy_from_slice(&length.to_be_bytes());
+            let data = [&head, piece].concat();
+            Self { wire_len: u32::try_from(data.len()).unwrap_or(u32::MAX), data, ..self.clone() }
+        };
+        bytes.chunks(mss).enumerate().map(segment).collect()
     }
 
     fn write(&self, times: u32, server_port: u16, out: &mut Vec<u8>) {

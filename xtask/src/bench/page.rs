@@ -61,7 +61,11 @@ fn machine(record: &Record) -> String {
             [] => String::new(),
             missing => format!("; not installed: {}", missing.join(", ")),
         };
-        let _ = writeln!(out, "- {}: measured at {}{missing}", part.part.name(), part.commit);
+        let beside = match part.versions.as_slice() {
+            [] => String::new(),
+            versions => format!("; beside {}", versions.join(", ")),
+        };
+        let _ = writeln!(out, "- {}: measured at {}{beside}{missing}", part.part.name(), part.commit);
     }
     out
 }
@@ -86,6 +90,28 @@ fn plots(record: &Record) -> Vec<(&'static str, String)> {
         let title = "Time for an event, with so many channels live";
         let plot = Lines { title, across: ("live channels", ""), unit: "ns", log: false, series: full };
         plots.push(("tracker.svg", plot.svg()));
+    }
+    let read = series(record, "read a large capture", "time");
+    if !read.is_empty() {
+        let title = "Reading a capture of so many bytes";
+        plots.push(("read.svg", Lines { title, across: ("bytes", "B"), unit: "ns", log: true, series: read }.svg()));
+    }
+    // TLS has tables of its own.
+    let plain = |row, what| series(record, row, what).into_iter().filter(|(who, _)| !who.ends_with("TLS")).collect();
+    let streams: Vec<_> = plain("a stream through a relay, by bytes a message", "throughput");
+    if !streams.is_empty() {
+        let title = "Throughput of one stream, by the size of its messages";
+        let across = ("bytes a message", "B");
+        plots.push(("relay-throughput.svg", Lines { title, across, unit: "B/s", log: false, series: streams }.svg()));
+    }
+    for (name, what, title) in [
+        ("relay-p50.svg", "p50", "Round trip of 64 bytes beside so many idle channels: median"),
+        ("relay-p99.svg", "p99", "Round trip of 64 bytes beside so many idle channels: 99 of 100 are faster"),
+    ] {
+        let pings: Vec<_> = plain("a ping-pong of 64 bytes, beside idle channels", what);
+        if !pings.is_empty() {
+            plots.push((name, Lines { title, across: ("channels", ""), unit: "ns", log: true, series: pings }.svg()));
+        }
     }
     plots
 }

@@ -26,17 +26,17 @@ pub(crate) struct Bars<'a> {
 }
 
 const WIDTH: f64 = 720.0;
-/// Text and axes take the page's colour; the four hues keep their contrast on white and on black.
+/// Text and axes take the page's colour; the hues keep their contrast on white and on black.
 const STYLE: &str = "\
 <style>\
 text{font:13px system-ui,sans-serif;fill:#24292f}\
 .title{font-weight:600}.grid{stroke:#d0d7de}.dim{fill:#57606a}\
 .c0{stroke:#2f6fde;fill:#2f6fde}.c1{stroke:#c4622d;fill:#c4622d}.c2{stroke:#2d8f5a;fill:#2d8f5a}.c3{stroke:#8a5cc2;fill:#8a5cc2}\
-.c4{stroke:#8c959f;fill:#8c959f}\
+.c4{stroke:#8c959f;fill:#8c959f}.c5{stroke:#b0892b;fill:#b0892b}\
 .line{fill:none;stroke-width:2}.bar{stroke:none}\
 @media(prefers-color-scheme:dark){text{fill:#e6edf3}.grid{stroke:#30363d}.dim{fill:#9198a1}}\
 </style>";
-const COLOURS: usize = 5;
+const COLOURS: usize = 6;
 
 impl Lines<'_> {
     pub(crate) fn svg(&self) -> String {

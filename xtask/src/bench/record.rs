@@ -28,10 +28,12 @@ pub(crate) enum Part {
     Fanout,
     /// `spicewatch read` beside tshark.
     Read,
+    /// `spicewatch relay` beside HAProxy and others.
+    Relay,
 }
 
 impl Part {
-    pub(crate) const ALL: [Self; 4] = [Self::Time, Self::Memory, Self::Fanout, Self::Read];
+    pub(crate) const ALL: [Self; 5] = [Self::Time, Self::Memory, Self::Fanout, Self::Read, Self::Relay];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -39,6 +41,7 @@ impl Part {
             Self::Memory => "memory",
             Self::Fanout => "fanout",
             Self::Read => "read",
+            Self::Relay => "relay",
         }
     }
 }
@@ -48,6 +51,8 @@ pub(crate) struct Measured {
     pub(crate) figures: Vec<Figure>,
     /// Peers that are not installed, whose figures are not there.
     pub(crate) missing: Vec<String>,
+    /// The peers' versions.
+    pub(crate) versions: Vec<String>,
 }
 
 /// The figures of one day on one kind of machine.
@@ -64,12 +69,27 @@ pub(crate) struct PartRecord {
     pub(crate) part: Part,
     /// The commit that was measured; `+` where the tree differed from it.
     pub(crate) commit: String,
-    /// The versions of the peers, and who was missing.
+    /// Who was missing.
     pub(crate) missing: Vec<String>,
+    /// The versions of the peers.
+    #[serde(default)]
+    pub(crate) versions: Vec<String>,
     pub(crate) figures: Vec<Figure>,
 }
 
+impl PartRecord {
+    /// What was just measured.
+    pub(crate) fn new(part: Part, Measured { figures, missing, versions }: Measured) -> Result<Self> {
+        Ok(Self { part, commit: machine::commit()?, missing, versions, figures })
+    }
+}
+
 impl Record {
+    /// Of one part alone.
+    pub(crate) fn of(machine: Machine, part: PartRecord) -> Self {
+        Self { date: String::new(), machine, parts: vec![part] }
+    }
+
     /// Today's on this machine, with what it holds so far.
     pub(crate) fn today() -> Result<Self> {
         let empty = Self { date: machine::today()?, machine: Machine::here()?, parts: Vec::new() };
@@ -101,8 +121,7 @@ impl Record {
     /// Puts a part's new figures in the place of its older ones.
     pub(crate) fn set(&mut self, part: Part, measured: Measured) -> Result<()> {
         self.parts.retain(|other| other.part != part);
-        let Measured { figures, missing } = measured;
-        self.parts.push(PartRecord { part, commit: machine::commit()?, missing, figures });
+        self.parts.push(PartRecord::new(part, measured)?);
         self.parts.sort_by_key(|record| Part::ALL.iter().position(|part| *part == record.part));
         Ok(())
     }
@@ -129,14 +148,14 @@ impl Record {
         let Self { date, machine, parts } = self;
         let mut out =
             format!("{{\n\"date\": \"{date}\",\n\"machine\": {},\n\"parts\": [\n", serde_json::to_string(machine)?);
-        for (i, PartRecord { part, commit, missing, figures }) in parts.iter().enumerate() {
+        for (i, PartRecord { part, commit, missing, versions, figures }) in parts.iter().enumerate() {
             let [part, commit] = [serde_json::to_string(part)?, serde_json::to_string(commit)?];
-            let missing = serde_json::to_string(missing)?;
+            let [missing, versions] = [serde_json::to_string(missing)?, serde_json::to_string(versions)?];
             let lines = figures.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?.join(",\n");
             let comma = if i + 1 < parts.len() { "," } else { "" };
             writeln!(
                 out,
-                "{{\"part\": {part}, \"commit\": {commit}, \"missing\": {missing}, \"figures\": [\n{lines}\n]}}{comma}"
+                "{{\"part\": {part}, \"commit\": {commit}, \"missing\": {missing}, \"versions\": {versions}, \"figures\": [\n{lines}\n]}}{comma}"
             )?;
         }
         out.push_str("]\n}\n");
@@ -160,9 +179,23 @@ mod tests {
         };
         assert_eq!(machine.slug(), "amd-epyc-2-cores");
         let mut record = Record { date: "2026-11-22".into(), machine, parts: Vec::new() };
-        record.set(Part::Memory, Measured { figures: vec![figure.clone()], missing: vec!["qmp".into()] }).unwrap();
-        record.set(Part::Time, Measured { figures: vec![figure.clone(), figure.clone()], missing: vec![] }).unwrap();
-        record.set(Part::Memory, Measured { figures: vec![figure], missing: vec![] }).unwrap();
+        record
+            .set(
+                Part::Memory,
+                Measured { figures: vec![figure.clone()], missing: vec!["qmp".into()], versions: vec![] },
+            )
+            .unwrap();
+        record
+            .set(
+                Part::Time,
+                Measured {
+                    figures: vec![figure.clone(), figure.clone()],
+                    missing: vec![],
+                    versions: vec!["qmp 0.1.1".into()],
+                },
+            )
+            .unwrap();
+        record.set(Part::Memory, Measured { figures: vec![figure], missing: vec![], versions: vec![] }).unwrap();
         let again: Record = serde_json::from_str(&record.to_json().unwrap()).unwrap();
         assert_eq!(again, record);
         assert_eq!(again.parts.iter().map(|part| part.part).collect::<Vec<_>>(), [Part::Time, Part::Memory]);

@@ -23,9 +23,11 @@ enum Goal {
     AtLeast(f64),
     /// The peer's figure is at least so many times ours.
     TimesLess(&'static str, f64),
+    /// The peer's figure is at most ours: what is to be large.
+    NoLess(&'static str),
 }
 
-use Goal::{AtLeast, AtMost, TimesLess};
+use Goal::{AtLeast, AtMost, NoLess, TimesLess};
 
 const fn target(work: &'static str, row: &'static str, who: &'static str, what: &'static str, goal: Goal) -> Target {
     Target { work, row, who, what, at: None, goal }
@@ -61,10 +63,42 @@ const TARGETS: &[Target] = &[
     },
     read("read a capture of 1 GB", "CPU time", TimesLess("tshark", 50.0)),
     read("", "throughput", AtLeast(1.5e9)),
+    Target {
+        row: "read a large capture, in packets of 1500 bytes",
+        ..read("the same in packets of 1500 bytes", "CPU time", TimesLess("tshark", 50.0))
+    },
     target("10 000 events to 1 000 QMP clients", FANOUT, "qmp-server", "events lost", AtMost(0.0)),
     target("", FANOUT, "qmp-server", BURST, TimesLess("write(2) for each client", 1.0)),
     target("", FANOUT, "qmp-server", "time for an event, one by one", TimesLess("write(2) for each client", 1.0)),
+    stream("relay, plain: messages of 64 KiB", 65_536, "throughput", NoLess("haproxy splice")),
+    stream("", 65_536, GIGABYTE, TimesLess("haproxy splice", 1.0)),
+    stream("relay, plain: messages of 1 KiB", 1024, "throughput", NoLess("haproxy splice")),
+    stream("", 1024, GIGABYTE, TimesLess("haproxy splice", 1.0)),
+    stream("relay, plain: messages of 64 B", 64, "throughput", NoLess("haproxy splice")),
+    stream("", 64, GIGABYTE, TimesLess("haproxy splice", 1.0)),
+    target(
+        "relay, plain: a channel's set-up",
+        "set up a channel through a relay",
+        "spicewatch",
+        "CPU time of each",
+        TimesLess("haproxy splice", 1.0),
+    ),
+    Target { at: Some(1000), ..target("relay, plain: idle", IDLE, "spicewatch", "memory of each", AtMost(4096.0)) },
+    Target {
+        who: "spicewatch TLS",
+        ..stream("relay, TLS: messages of 64 KiB", 65_536, "throughput", NoLess("haproxy TLS"))
+    },
+    Target { at: Some(1000), ..target("relay, TLS: idle", IDLE, "spicewatch TLS", "memory of each", AtMost(17_000.0)) },
 ];
+
+const IDLE: &str = "idle channels of a relay";
+const GIGABYTE: &str = "CPU time of a gigabyte";
+
+/// A target for one stream through the relay.
+const fn stream(work: &'static str, size: u64, what: &'static str, goal: Goal) -> Target {
+    let row = "a stream through a relay, by bytes a message";
+    Target { work, row, who: "spicewatch", what, at: Some(size), goal }
+}
 
 const FANOUT: &str = "events to a thousand QMP clients";
 const BURST: &str = "time for an event, in a burst of 10 000";
@@ -86,15 +120,17 @@ pub(crate) fn table(record: &Record) -> String {
         let (peer, ratio, target, met) = match goal {
             AtMost(most) => (None, None, format!("≤ {}", show(*most, unit)), ours.map(|ours| ours.value <= *most)),
             AtLeast(least) => (None, None, format!("≥ {}", show(*least, unit)), ours.map(|ours| ours.value >= *least)),
-            TimesLess(peer, times) => {
+            TimesLess(peer, _) | NoLess(peer) => {
                 let peer = record.find(row, peer, what, *at);
                 let ratio = peer.and_then(|peer| peer.ratio.or(Some(peer.value / ours?.value)));
-                (
-                    Some(peer.map_or_else(String::new, |peer| format!("{} {}", peer.who, peer.show()))),
-                    ratio,
-                    format!("≥ {} times", show(*times, "")),
-                    ratio.map(|ratio| ratio >= *times),
-                )
+                let (target, met) = match goal {
+                    TimesLess(_, times) => {
+                        (format!("≥ {} times", show(*times, "")), ratio.map(|ratio| ratio >= *times))
+                    }
+                    _ => ("≤ 1 times".to_owned(), ratio.map(|ratio| ratio <= 1.0)),
+                };
+                let peer = peer.map_or_else(String::new, |peer| format!("{} {}", peer.who, peer.show()));
+                (Some(peer), ratio, target, met)
             }
         };
         table.row([

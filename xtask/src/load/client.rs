@@ -86,17 +86,39 @@ pub(super) fn set_up(dial: &Dial, count: usize, at_once: usize) -> Result<f64> {
     Ok(start.elapsed().as_secs_f64())
 }
 
-/// Takes a stream for this long; bytes and seconds.
-pub(super) fn stream(dial: &Dial, size: usize, time: Duration) -> Result<(u64, f64)> {
-    let mut stream = link(dial, Play::Stream(size))?;
-    let mut buffer = vec![0; 256 * 1024];
-    let (start, mut bytes) = (Instant::now(), 0);
-    while start.elapsed() < time {
-        let read = stream.read(&mut buffer)?;
-        ensure!(read > 0, "the stream ended");
-        bytes += read as u64;
-    }
+/// Takes so many streams at once for this long; bytes and seconds.
+pub(super) fn streams(dial: &Dial, size: usize, count: usize, time: Duration) -> Result<(u64, f64)> {
+    let streams = (0..count).map(|_| link(dial, Play::Stream(size))).collect::<Result<Vec<_>>>()?;
+    let start = Instant::now();
+    let bytes = thread::scope(|scope| {
+        let take = |mut stream: Box<dyn Stream>| {
+            let (mut buffer, mut bytes) = (vec![0; 256 * 1024], 0);
+            while start.elapsed() < time {
+                let read = stream.read(&mut buffer)?;
+                ensure!(read > 0, "the stream ended");
+                bytes += read as u64;
+            }
+            Ok(bytes)
+        };
+        let takers: Vec<_> = streams.into_iter().map(|stream| scope.spawn(move || take(stream))).collect();
+        takers.into_iter().map(|taker| taker.join().map_err(|_| anyhow!("a client panicked"))?).sum::<Result<u64>>()
+    })?;
     Ok((bytes, start.elapsed().as_secs_f64()))
+}
+
+/// TLS's version and cipher suite, as a link comes to them.
+pub(super) fn negotiated(dial: &Dial) -> Result<String> {
+    let config = dial.tls.as_ref().context("no TLS")?;
+    let mut stream = TcpStream::connect(dial.address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut tls = ClientConnection::new(Arc::clone(config), ServerName::try_from("127.0.0.1")?)?;
+    while tls.is_handshaking() {
+        tls.complete_io(&mut stream)?;
+    }
+    let (version, suite, group) =
+        (tls.protocol_version(), tls.negotiated_cipher_suite(), tls.negotiated_key_exchange_group());
+    let suite = suite.map(|suite| suite.suite());
+    Ok(format!("{version:?} {suite:?} {:?}", group.map(|group| group.name())).replace("Some(", "").replace(')', ""))
 }
 
 /// Sends 64 bytes and waits for them, so many times.

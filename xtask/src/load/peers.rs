@@ -3,29 +3,24 @@
 use std::{
     fs,
     net::{Ipv4Addr, SocketAddr, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use spice_testkit::lab::{self, Pki, Scratch};
 
-use super::{Dial, client, process};
-use crate::shell;
-
-/// Whether there is anything in between.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
-    Direct,
-    Through,
-}
+use super::{
+    client::{self, Dial},
+    process,
+};
 
 /// One row of the table.
 pub(super) struct Peer {
     pub(super) name: &'static str,
-    pub(super) way: Way,
     pub(super) dial: Dial,
     /// It starts a process for each connection.
     pub(super) is_a_process_each: bool,
@@ -39,12 +34,25 @@ struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        // Asked first: a master that is killed leaves its workers behind.
+        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        let asked = Instant::now();
+        while asked.elapsed() < Duration::from_secs(2) && matches!(self.child.try_wait(), Ok(None)) {
+            thread::sleep(Duration::from_millis(20));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
 impl Peer {
+    /// Whether there is anything in between.
+    pub(super) fn is_relay(&self) -> bool {
+        self.running.is_some()
+    }
+
     pub(super) fn cpu(&self) -> Result<f64> {
         self.running.as_ref().map_or(Ok(0.0), |running| process::cpu(running.child.id(), self.is_a_process_each))
     }
@@ -78,21 +86,24 @@ const PEERS: &[(&str, &str, bool, Recipe)] = &[
             .collect::<Result<Vec<_>, _>>()?
             .concat();
         fs::write(files.join("both.pem"), both)?;
-        haproxy(port, server, files, &format!(" ssl crt {}", files.join("both.pem").display()), "")
+        haproxy(port, server, files, &format!(" ssl crt {} no-tls-tickets", files.join("both.pem").display()), "")
     }),
 ];
 
+/// It admits a channel only with a token of its own control service, so that there is nothing to measure without that.
+const KERBSIDE: &str = "kerbside-proxy (needs its gRPC control service)";
+
 /// Starts all of them; those that are not installed are named.
-pub(super) fn start(server: &str, pki: &Pki, only: &[String]) -> Result<(Vec<Peer>, Vec<&'static str>)> {
+pub(super) fn start(server: &str, pki: &Pki, only: &[String]) -> Result<(Vec<Peer>, Vec<String>)> {
     let wanted = |name: &str| only.is_empty() || only.iter().any(|only| only == name);
-    let (mut peers, mut missing) = (Vec::new(), Vec::new());
+    let (mut peers, mut missing) = (Vec::new(), vec![KERBSIDE.to_owned()]);
     if wanted("direct") {
         let dial = Dial { address: server.parse()?, tls: None };
-        peers.push(Peer { name: "direct", way: Way::Direct, dial, is_a_process_each: false, running: None });
+        peers.push(Peer { name: "direct", dial, is_a_process_each: false, running: None });
     }
     for &(name, program, is_a_process_each, recipe) in PEERS.iter().filter(|peer| wanted(peer.0)) {
         if program != "spicewatch" && version(program).is_none() {
-            missing.push(name);
+            missing.push(name.to_owned());
             continue;
         }
         let (port, files) = (lab::free_port()?, Scratch::new()?);
@@ -102,7 +113,7 @@ pub(super) fn start(server: &str, pki: &Pki, only: &[String]) -> Result<(Vec<Pee
         let tls = name.ends_with("TLS").then(|| client::tls(pki)).transpose()?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let running = Some(Running { child, _files: files });
-        let peer = Peer { name, way: Way::Through, dial: Dial { address, tls }, is_a_process_each, running };
+        let peer = Peer { name, dial: Dial { address, tls }, is_a_process_each, running };
         let start = Instant::now();
         while TcpStream::connect(address).is_err() {
             if start.elapsed() > Duration::from_secs(10) {
@@ -140,8 +151,9 @@ fn spicewatch_tls(port: u16, server: &str, files: &Scratch, pki: &Pki) -> Result
 
 fn haproxy(port: u16, server: &str, files: &Scratch, bind: &str, options: &str) -> Result<Command> {
     let file = files.join("haproxy.cfg");
+    let most = process::raise_descriptor_limit()? + process::RESERVE / 2;
     let text = format!(
-        "global\n  maxconn 9000\n  maxpipes 100\n\
+        "global\n  maxconn {most}\n  maxpipes 100\n\
          defaults\n  mode tcp\n  timeout connect 10s\n  timeout client 1h\n  timeout server 1h\n{options}\
          listen relay\n  bind 127.0.0.1:{port}{bind}\n  server vm {server}\n"
     );
@@ -151,12 +163,19 @@ fn haproxy(port: u16, server: &str, files: &Scratch, bind: &str, options: &str) 
     Ok(command)
 }
 
+/// As many workers as there are cores, as the others have threads. Debian has its stream module apart.
 fn nginx(port: u16, server: &str, files: &Scratch, _: &Pki) -> Result<Command> {
+    const MODULE: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
     let (file, pid) = (files.join("nginx.conf"), files.join("pid"));
+    let most = process::raise_descriptor_limit()? + process::RESERVE / 2;
+    let module = if Path::new(MODULE).exists() { format!("load_module {MODULE};\n") } else { String::new() };
     let text = format!(
-        "daemon off;\nmaster_process off;\npid {};\nevents {{ worker_connections 20000; }}\n\
-         stream {{ server {{ listen 127.0.0.1:{port}; proxy_pass {server}; tcp_nodelay on; }} }}\n",
-        pid.display()
+        "{module}daemon off;\npid {};\nerror_log /dev/null;\nworker_processes auto;\nworker_rlimit_nofile {};\n\
+         events {{ worker_connections {}; }}\n\
+         stream {{ server {{ listen 127.0.0.1:{port} backlog=4096; proxy_pass {server}; tcp_nodelay on; }} }}\n",
+        pid.display(),
+        2 * most,
+        2 * most
     );
     fs::write(&file, text)?;
     let mut command = Command::new("nginx");
@@ -174,9 +193,5 @@ fn version(program: &str) -> Option<String> {
 
 /// What the record says of who took part.
 pub(super) fn versions() -> Vec<String> {
-    let mut versions: Vec<_> = ["haproxy", "nginx", "socat"].into_iter().filter_map(version).collect();
-    let commit = Command::new("git").args(["describe", "--always", "--dirty"]).current_dir(shell::root()).output();
-    let commit = commit.map_or(String::new(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    versions.insert(0, format!("spicewatch {commit}"));
-    versions
+    ["haproxy", "nginx", "socat"].into_iter().filter_map(version).collect()
 }
