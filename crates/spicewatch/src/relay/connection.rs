@@ -62,7 +62,6 @@ async fn set_up(
     tls: Option<TlsAcceptor>,
     deadline: Option<Instant>,
 ) -> Option<(Leg, Leg, Flow)> {
-    accepted.raw.tune();
     let (server, mut client) = accepted.addresses();
     let mut ends = accepted.ends;
     if way.proxy_from.iter().any(|network| network.contains(accepted.source())) {
@@ -115,7 +114,10 @@ async fn connect_on(
     };
     raw.tune();
     way.upstream.is_up();
-    if let Raw::Tcp(stream) = &raw {
+    // The address is a system call that only the log wants.
+    if let Raw::Tcp(stream) = &raw
+        && tracing::enabled!(tracing::Level::DEBUG)
+    {
         let local = stream.local_addr().map(|local| local.to_string()).unwrap_or_default();
         tracing::debug!(vm = flow.vm(), flow = flow.id(), client, local, "connected to the upstream");
     } else {

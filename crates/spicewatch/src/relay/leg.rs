@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use socket2::{SockRef, TcpKeepalive};
+use socket2::{SockRef, Socket, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::{TcpStream, UnixStream},
@@ -25,12 +25,17 @@ pub(super) enum Raw {
     Unix(UnixStream),
 }
 
+/// `TCP_NODELAY` and keepalive, as spice-server sets them. A socket that is gone already refuses: its end is seen soon.
+pub(super) fn tune(socket: &Socket) {
+    let _ = socket.set_tcp_nodelay(true);
+    let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
+}
+
 impl Raw {
-    /// `TCP_NODELAY` and keepalive, as spice-server sets them. A socket that is gone already refuses: its end is seen soon.
+    /// For a connection of our own: what a listener's have from it.
     pub(super) fn tune(&self) {
         if let Self::Tcp(stream) = self {
-            let _ = stream.set_nodelay(true);
-            let _ = SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
+            tune(&SockRef::from(stream));
         }
     }
 

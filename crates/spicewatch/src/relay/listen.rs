@@ -17,7 +17,7 @@ use spice_events::{Address, Family};
 
 use super::{
     endpoint::{Endpoint, check_socket_path},
-    leg::Raw,
+    leg::{Raw, tune},
 };
 
 /// Connections that the kernel holds until they are accepted; it may have a lower limit itself (`somaxconn`).
@@ -81,6 +81,8 @@ fn bind_tcp(address: SocketAddr) -> io::Result<Bound> {
         // As spice-server does: `[::]` takes IPv4 as well.
         socket.set_only_v6(false)?;
     }
+    // For every connection that it accepts: Linux hands them on.
+    tune(&socket);
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     let listener = TcpListener::from(socket);
