@@ -115,10 +115,9 @@ pub(super) fn negotiated(dial: &Dial) -> Result<String> {
     while tls.is_handshaking() {
         tls.complete_io(&mut stream)?;
     }
-    let (version, suite, group) =
-        (tls.protocol_version(), tls.negotiated_cipher_suite(), tls.negotiated_key_exchange_group());
-    let suite = suite.map(|suite| suite.suite());
-    Ok(format!("{version:?} {suite:?} {:?}", group.map(|group| group.name())).replace("Some(", "").replace(')', ""))
+    let suite = tls.negotiated_cipher_suite().context("no cipher suite")?.suite();
+    let group = tls.negotiated_key_exchange_group().context("no key exchange")?.name();
+    Ok(format!("{:?} {suite:?} {group:?}", tls.protocol_version().context("no version")?))
 }
 
 /// Sends 64 bytes and waits for them, so many times.
