@@ -2,10 +2,12 @@
 # Builds every target, with its seeds and its dictionary beside it.
 cd "$SRC/spicewatch/fuzz"
 cargo fuzz build -O
+built=${CARGO_TARGET_DIR:-target}/x86_64-unknown-linux-gnu/release
 for source in fuzz_targets/*.rs; do
   target=$(basename "$source" .rs)
-  cp "target/x86_64-unknown-linux-gnu/release/$target" "$OUT/"
-  [ -d "seeds/$target" ] && zip -qj "$OUT/${target}_seed_corpus.zip" "seeds/$target"/*
+  cp "$built/$target" "$OUT/"
+  # Where nothing was found, there is no folder of regressions.
+  zip -qjr "$OUT/${target}_seed_corpus.zip" "seeds/$target" $(find regressions -maxdepth 1 -name "$target")
   case $target in
     qmp_*) cp dictionaries/qmp.dict "$OUT/$target.dict" ;;
     *) cp dictionaries/link.dict "$OUT/$target.dict" ;;

@@ -3,6 +3,7 @@
 
 mod dictionaries;
 pub(crate) mod mutants;
+mod oss_fuzz;
 pub(crate) mod readme;
 mod runs;
 mod seeds;
@@ -25,6 +26,8 @@ enum Task {
     Mutants,
     /// Fuzz (nightly, cargo-fuzz): each target for a while, one after the other; what was seen is added to fuzz/record.toml.
     Run(runs::Args),
+    /// Run oss-fuzz/build.sh as OSS-Fuzz would, and see that each target comes out (nightly, cargo-fuzz, zip).
+    OssFuzz,
     /// Write the record's figures into fuzz/README.md.
     Readme,
 }
@@ -35,6 +38,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Task::Dictionaries => dictionaries::write(),
         Task::Mutants => mutants::run(),
         Task::Run(args) => runs::run(args),
+        Task::OssFuzz => oss_fuzz::check(),
         Task::Readme => readme::write(),
     }
 }

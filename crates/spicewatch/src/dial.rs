@@ -32,6 +32,42 @@ impl Carrier {
     }
 }
 
+/// What both commands are told of their server.
+#[derive(clap::Args)]
+pub(crate) struct Reach {
+    /// The server, HOST:PORT
+    server: String,
+
+    /// The port speaks TLS; its certificate is not checked
+    #[arg(long, conflicts_with = "websocket")]
+    tls: bool,
+
+    /// Every link inside WebSocket
+    #[arg(long)]
+    websocket: bool,
+
+    /// Send to a server that is not on this machine
+    #[arg(long)]
+    allow_remote: bool,
+
+    /// How long to wait for an answer that has to come, in seconds
+    #[arg(long, default_value_t = 5)]
+    patience: u64,
+}
+
+impl Reach {
+    /// Finds the server; only on loopback, unless another is allowed.
+    pub(crate) fn target(&self) -> Result<Target, String> {
+        let carrier = match (self.tls, self.websocket) {
+            (true, _) => Carrier::Tls,
+            (_, true) => Carrier::WebSocket,
+            _ => Carrier::Plain,
+        };
+        let address = resolve(&self.server, self.allow_remote)?;
+        Ok(Target { address, carrier, patience: Duration::from_secs(self.patience.clamp(1, 60)) })
+    }
+}
+
 /// A server that both commands talk to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Target {
@@ -42,7 +78,7 @@ pub(crate) struct Target {
 }
 
 /// Finds the address of `HOST:PORT`; only loopback, unless `remote` is allowed.
-pub(crate) fn resolve(server: &str, remote: bool) -> Result<SocketAddr, String> {
+fn resolve(server: &str, remote: bool) -> Result<SocketAddr, String> {
     let mut found = server.to_socket_addrs().map_err(|error| format!("{server}: {error}"))?;
     let address = found.next().ok_or_else(|| format!("{server}: no address"))?;
     if !remote && !address.ip().to_canonical().is_loopback() {

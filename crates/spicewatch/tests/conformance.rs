@@ -151,10 +151,8 @@ fn a_missing_check_fails_its_cases() -> io::Result<()> {
 }
 
 fn fails(flaw: Flaw, patience: &str) -> io::Result<Vec<String>> {
-    let server = match flaw.needs_sasl() {
-        true => Server::start_sasl(PASSWORD, Some(flaw))?,
-        false => Server::start(PASSWORD, Some(flaw))?,
-    };
+    let start = if flaw.needs_sasl() { Server::start_sasl } else { Server::start };
+    let server = start(PASSWORD, Some(flaw))?;
     let address = server.address().to_string();
     // Where nothing refused is ever closed, half of the table waits for it: a part is enough.
     let part: &[&str] =

@@ -113,3 +113,36 @@ pub(crate) fn few_bytes(u: &mut Unstructured<'_>, most: usize) -> arbitrary::Res
 pub(crate) fn word(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }
+
+/// What a link message and a link reply have in common on the wire, each part free to be wrong.
+pub(crate) struct Framed<'a> {
+    pub(crate) magic: [u8; 4],
+    pub(crate) versions: [u32; 2],
+    /// What the header says; `None`: the truth.
+    pub(crate) size: Option<u32>,
+    /// The fixed part up to the counts.
+    pub(crate) fixed: &'a [u8],
+    pub(crate) counts: Option<[u32; 2]>,
+    pub(crate) caps_offset: Option<u32>,
+    /// Bytes before the words, and behind them.
+    pub(crate) around: [&'a [u8]; 2],
+    pub(crate) words: [&'a [u32]; 2],
+}
+
+impl Framed<'_> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let ([gap, tail], [common, channel]) = (self.around, self.words);
+        let counts = self.counts.unwrap_or([word(common.len()), word(channel.len())]);
+        let caps_offset = self.caps_offset.unwrap_or(word(self.fixed.len() + 12 + gap.len()));
+        let mut body = self.fixed.to_vec();
+        body.extend([counts[0], counts[1], caps_offset].map(u32::to_le_bytes).concat());
+        body.extend(gap);
+        body.extend(common.iter().chain(channel).flat_map(|word| word.to_le_bytes()));
+        body.extend(tail);
+        let size = self.size.unwrap_or(word(body.len()));
+        let mut out = self.magic.to_vec();
+        out.extend([self.versions[0], self.versions[1], size].map(u32::to_le_bytes).concat());
+        out.append(&mut body);
+        out
+    }
+}

@@ -1,6 +1,6 @@
 use arbitrary::{Arbitrary, Result, Unstructured};
 
-use super::{few_bytes, mess::words, near, rarely, word};
+use super::{Framed, few_bytes, mess::words, near, rarely, word};
 
 /// `SpiceLinkReply` behind its header, every field free to be wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,19 +59,19 @@ impl Reply {
 
     /// The bytes as they go on the wire, header first.
     pub fn bytes(&self) -> Vec<u8> {
-        let mut body = self.error.to_le_bytes().to_vec();
-        body.extend([self.key; 162]);
-        let counts = self.counts.unwrap_or([word(self.common.len()), word(self.channel.len())]);
-        let caps_offset = self.caps_offset.unwrap_or(178 + word(self.gap.len()));
-        body.extend([counts[0], counts[1], caps_offset].map(u32::to_le_bytes).concat());
-        body.extend(&self.gap);
-        body.extend(self.common.iter().chain(&self.channel).flat_map(|word| word.to_le_bytes()));
-        body.extend(&self.tail);
-        let size = self.size.unwrap_or(word(body.len()));
-        let mut out = self.magic.to_vec();
-        out.extend([self.major, self.minor, size].map(u32::to_le_bytes).concat());
-        out.append(&mut body);
-        out
+        let mut fixed = self.error.to_le_bytes().to_vec();
+        fixed.extend([self.key; 162]);
+        let framed = Framed {
+            magic: self.magic,
+            versions: [self.major, self.minor],
+            size: self.size,
+            fixed: &fixed,
+            counts: self.counts,
+            caps_offset: self.caps_offset,
+            around: [&self.gap, &self.tail],
+            words: [&self.common, &self.channel],
+        };
+        framed.bytes()
     }
 }
 

@@ -5,7 +5,7 @@ mod cases;
 mod report;
 mod wire;
 
-use crate::dial::{self, Carrier, Target};
+use crate::dial::{Reach, Target};
 use case::{Server, Verdict};
 use clap::ValueEnum;
 use report::Outcome;
@@ -13,7 +13,7 @@ use std::{
     collections::HashSet,
     io::{self, Write},
     process::ExitCode,
-    time::{Duration, Instant},
+    time::Instant,
 };
 use wire::{Answer, Mess, Wire};
 
@@ -23,10 +23,9 @@ use wire::{Answer, Mess, Wire};
 /// New sessions are made on the way, so that whoever is connected to the server is disconnected.
 #[derive(clap::Args)]
 #[command(after_help = AFTER, after_long_help = AFTER)]
-#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Args {
-    /// The server, HOST:PORT
-    server: String,
+    #[command(flatten)]
+    reach: Reach,
 
     /// The password; without it the server has to be one that asks for none
     #[arg(long)]
@@ -44,14 +43,6 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TYPE")]
     unsecured: Option<u8>,
 
-    /// The port speaks TLS; its certificate is not checked
-    #[arg(long, conflicts_with = "websocket")]
-    tls: bool,
-
-    /// Every link inside WebSocket
-    #[arg(long)]
-    websocket: bool,
-
     /// What to print
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -63,14 +54,6 @@ pub(crate) struct Args {
     /// Print the table and send nothing
     #[arg(long)]
     list: bool,
-
-    /// Send to a server that is not on this machine
-    #[arg(long)]
-    allow_remote: bool,
-
-    /// How long to wait for an answer that has to come, in seconds
-    #[arg(long, default_value_t = 5)]
-    patience: u64,
 }
 
 const AFTER: &str = "\
@@ -124,13 +107,8 @@ fn conform(args: &Args) -> Result<bool, String> {
         }
         return Ok(true);
     }
-    let address = dial::resolve(&args.server, args.allow_remote)?;
-    let carrier = match (args.tls, args.websocket) {
-        (true, _) => Carrier::Tls,
-        (_, true) => Carrier::WebSocket,
-        _ => Carrier::Plain,
-    };
-    let target = Target { address, carrier, patience: Duration::from_secs(args.patience.clamp(1, 60)) };
+    let target = args.reach.target()?;
+    let Target { address, carrier, .. } = target;
     eprintln!(
         "sends {} cases to {address} ({}): up to three connections each; live sessions end",
         table.len(),

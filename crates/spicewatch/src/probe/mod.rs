@@ -2,7 +2,7 @@
 
 mod report;
 
-use crate::dial::{self, Carrier, Target, TlsFacts};
+use crate::dial::{Carrier, Line, Reach, Target, TlsFacts};
 use clap::ValueEnum;
 use report::{Channel, Report};
 use spice_link::{
@@ -24,32 +24,16 @@ use std::{
 #[derive(clap::Args)]
 #[command(after_help = AFTER, after_long_help = AFTER)]
 pub(crate) struct Args {
-    /// The server, HOST:PORT
-    server: String,
+    #[command(flatten)]
+    reach: Reach,
 
     /// Open a session with this password; a server that asks for none takes any
     #[arg(long)]
     password: Option<String>,
 
-    /// The port speaks TLS
-    #[arg(long, conflicts_with = "websocket")]
-    tls: bool,
-
-    /// Everything inside WebSocket
-    #[arg(long)]
-    websocket: bool,
-
     /// What to print
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-
-    /// Send to a server that is not on this machine
-    #[arg(long)]
-    allow_remote: bool,
-
-    /// How long to wait for an answer, in seconds
-    #[arg(long, default_value_t = 5)]
-    patience: u64,
 }
 
 const AFTER: &str = "\
@@ -89,13 +73,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 }
 
 fn probe(args: &Args) -> Result<Report, String> {
-    let address = dial::resolve(&args.server, args.allow_remote)?;
-    let carrier = match (args.tls, args.websocket) {
-        (true, _) => Carrier::Tls,
-        (_, true) => Carrier::WebSocket,
-        _ => Carrier::Plain,
-    };
-    let target = Target { address, carrier, patience: Duration::from_secs(args.patience.clamp(1, 60)) };
+    let target = args.reach.target()?;
+    let Target { address, carrier, .. } = target;
     let session = if args.password.is_some() { "; one session is opened" } else { "" };
     eprintln!(
         "probing {address} ({}) with up to {} links{session}",
@@ -288,12 +267,7 @@ const CHANNELS_LIST: u16 = 104;
 const NAME: u16 = 113;
 const UUID: u16 = 114;
 
-fn attach(
-    line: &mut dial::Line,
-    header: HeaderKind,
-    unread: &mut Vec<u8>,
-    session: &mut report::Session,
-) -> io::Result<()> {
+fn attach(line: &mut Line, header: HeaderKind, unread: &mut Vec<u8>, session: &mut report::Session) -> io::Result<()> {
     let full = (header == HeaderKind::Full).then_some((1, 0));
     line.write_all(DataHeader { message_type: ATTACH_CHANNELS, size: 0, full }.encode(&mut [0; 18]))?;
     line.flush()?;

@@ -1,0 +1,35 @@
+//! The check on `fuzz/oss-fuzz/build.sh`: run as OSS-Fuzz runs it, and each target with its seeds and dictionary comes out.
+
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, ensure};
+use spice_testkit::oracles;
+
+use crate::shell;
+
+pub(super) fn check() -> Result<()> {
+    let scratch = tempfile::tempdir()?;
+    let (src, out) = (scratch.path().join("src"), scratch.path().join("out"));
+    fs::create_dir(&src)?;
+    fs::create_dir(&out)?;
+    symlink(fs::canonicalize(shell::root())?, src.join("spicewatch"))?;
+    let mut build = Command::new("fuzz/oss-fuzz/build.sh");
+    build.env("SRC", &src).env("OUT", &out).env("RUSTUP_TOOLCHAIN", "nightly");
+    shell::run(&mut build)?;
+    for name in oracles::ALL.iter().map(|oracle| oracle.name) {
+        for file in [name.to_owned(), format!("{name}.dict"), format!("{name}_seed_corpus.zip")] {
+            let len = fs::metadata(out.join(&file)).with_context(|| format!("{file} was not made"))?.len();
+            ensure!(len > 0, "{file} is empty");
+        }
+        let mut target = Command::new(out.join(name));
+        target.arg(format!("-dict={}", out.join(format!("{name}.dict")).display())).arg("-runs=0");
+        target.arg(shell::root().join("fuzz/seeds").join(name)).stdout(Stdio::null()).stderr(Stdio::null());
+        ensure!(target.status()?.success(), "{name} does not run over its seeds");
+        println!("{name}: program, seeds, dictionary");
+    }
+    Ok(())
+}
