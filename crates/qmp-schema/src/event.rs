@@ -3,7 +3,7 @@
 use alloc::{borrow::Cow, vec::Vec};
 
 use crate::{
-    Decode, Encode, Error, ErrorKind, Event,
+    Decode, Encode, Error, ErrorKind, Event, EventInfo,
     reader::Reader,
     record::{self, Members, Record},
     value::{Object, Value},
@@ -189,8 +189,9 @@ impl<'a> Event<'a> {
     }
 
     /// An event that should have data and does not, or that is not known at all.
-    pub(crate) fn other_without_data(name: &Cow<'a, str>, known: bool, offset: usize) -> Self {
-        let kind = if known { ErrorKind::Missing { member: "data" } } else { ErrorKind::UnknownEvent };
+    pub(crate) fn other_without_data(name: &Cow<'a, str>, offset: usize) -> Self {
+        let kind =
+            if EventInfo::of(name).is_some() { ErrorKind::Missing { member: "data" } } else { ErrorKind::UnknownEvent };
         let reason = Error::new(kind, offset.saturating_sub(1));
         Event::Other(OtherEvent { name: name.clone(), data: None, reason })
     }
@@ -235,10 +236,7 @@ impl<'a> Decode<'a> for Timestamp {
 }
 
 impl<'a> Record<'a> for Timestamp {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self {
-            seconds: members.required(r#", "seconds": "#)?,
-            microseconds: members.required(r#", "microseconds": "#)?,
-        })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { seconds: members.required(r#", "seconds": "#), microseconds: members.required(r#", "microseconds": "#) }
     }
 }

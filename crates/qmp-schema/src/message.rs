@@ -3,7 +3,7 @@
 use alloc::{borrow::Cow, string::String, vec::Vec};
 
 use crate::{
-    Capability, Decode, Encode, Error, ErrorClass, EventMessage, VersionInfo,
+    Capability, Decode, Encode, Error, ErrorClass, ErrorKind, EventMessage, VersionInfo,
     reader::Reader,
     record::{self, Members, Record},
     value::{Object, Value},
@@ -237,26 +237,21 @@ struct Wrapped<'a> {
 }
 
 impl<'a> Record<'a> for Wrapped<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        members.required(r#", "QMP": "#).map(|Unwrapped(greeting)| Self { greeting })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        let Unwrapped(greeting) = members.required(r#", "QMP": "#);
+        Self { greeting }
     }
 }
 
 /// What stands within `{"QMP": …}`.
 struct Unwrapped<'a>(Greeting<'a>);
 
-impl<'a> Decode<'a> for Unwrapped<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
-    }
-}
-
 impl<'a> Record<'a> for Unwrapped<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self(Greeting {
-            version: members.required(r#", "version": "#)?,
-            capabilities: members.required(r#", "capabilities": "#)?,
-        }))
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self(Greeting {
+            version: members.required(r#", "version": "#),
+            capabilities: members.required(r#", "capabilities": "#),
+        })
     }
 }
 
@@ -277,17 +272,14 @@ impl<'a> Decode<'a> for Command<'a> {
 }
 
 impl<'a> Record<'a> for Command<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        let oob = members.optional(r#", "exec-oob": "#)?;
-        Ok(Self {
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        let oob = members.optional(r#", "exec-oob": "#);
+        Self {
             oob: oob.is_some(),
-            execute: match oob {
-                Some(name) => name,
-                None => members.required(r#", "execute": "#)?,
-            },
-            arguments: members.optional(r#", "arguments": "#)?,
-            id: members.optional(r#", "id": "#)?,
-        })
+            execute: oob.unwrap_or_else(|| members.required(r#", "execute": "#)),
+            arguments: members.optional(r#", "arguments": "#),
+            id: members.optional(r#", "id": "#),
+        }
     }
 }
 
@@ -313,13 +305,22 @@ fn write_id(id: Option<&Value<'_>>, out: &mut Vec<u8>) {
 
 impl<'a, T: Decode<'a>> Decode<'a> for Return<'a, T> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        let end = reader.offset();
+        let Success { value, id } = record::read(reader)?;
+        let value = value.ok_or_else(|| Error::new(ErrorKind::Missing { member: "return" }, end))?;
+        Ok(Self { value, id })
     }
 }
 
-impl<'a, T: Decode<'a>> Record<'a> for Return<'a, T> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { value: members.required(r#", "return": "#)?, id: members.optional(r#", "id": "#)? })
+/// A [`Return`] whose value could not be read, perhaps.
+struct Success<'a, T> {
+    value: Option<T>,
+    id: Option<Value<'a>>,
+}
+
+impl<'a, T: Decode<'a>> Record<'a> for Success<'a, T> {
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { value: members.decoded(r#", "return": "#), id: members.optional(r#", "id": "#) }
     }
 }
 
@@ -339,10 +340,10 @@ impl<'a> Decode<'a> for ErrorReply<'a> {
 }
 
 impl<'a> Record<'a> for ErrorReply<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        let id = members.optional(r#", "id": "#)?;
-        let Failure { class, desc } = members.required(r#", "error": "#)?;
-        Ok(Self { class, desc, id })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        let id = members.optional(r#", "id": "#);
+        let Failure { class, desc } = members.required(r#", "error": "#);
+        Self { class, desc, id }
     }
 }
 
@@ -352,15 +353,9 @@ struct Failure<'a> {
     desc: Cow<'a, str>,
 }
 
-impl<'a> Decode<'a> for Failure<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
-    }
-}
-
 impl<'a> Record<'a> for Failure<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { class: members.required(r#", "class": "#)?, desc: members.required(r#", "desc": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { class: members.required(r#", "class": "#), desc: members.required(r#", "desc": "#) }
     }
 }
 

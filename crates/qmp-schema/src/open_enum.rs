@@ -34,6 +34,7 @@ macro_rules! open_enum {
         }
 
         impl<'a> From<&'a str> for $name<'a> {
+            #[inline]
             fn from(text: &'a str) -> Self {
                 Self::from(alloc::borrow::Cow::Borrowed(text))
             }
@@ -60,6 +61,12 @@ macro_rules! open_enum {
         impl<'a> crate::Decode<'a> for $name<'a> {
             fn read(reader: &mut crate::Reader<'a>) -> Result<Self, crate::Error> {
                 reader.string().map(Self::from)
+            }
+        }
+
+        impl<'a> crate::record::Take<'a> for $name<'a> {
+            fn take(reader: &mut crate::Reader<'a>) -> Self {
+                Self::from(<alloc::borrow::Cow<'a, str>>::take(reader))
             }
         }
 

@@ -26,12 +26,32 @@ pub struct Reader<'a> {
     pub(crate) tag: Option<&'static str>,
     /// Where unknown members go; `None`: nowhere.
     pub(crate) keep: Option<Box<Keep<'a>>>,
+    /// What went wrong while members were [taken](crate::record::Take); nothing more is read then.
+    failure: Option<Error>,
 }
 
 impl<'a> Reader<'a> {
     /// A reader at the start of a text.
     pub(crate) const fn new(text: &'a str) -> Self {
-        Self { text, at: 0, depth: 0, tag: None, keep: None }
+        Self { text, at: 0, depth: 0, tag: None, keep: None, failure: None }
+    }
+
+    /// From here on nothing more is taken, because of this.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn fail(&mut self, error: Error) {
+        self.failure.get_or_insert(error);
+    }
+
+    #[inline]
+    pub(crate) const fn has_failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    /// What went wrong, if anything; the reader can go on from another place.
+    #[inline]
+    pub(crate) const fn take_failure(&mut self) -> Option<Error> {
+        self.failure.take()
     }
 
     /// Bytes read so far.
@@ -210,7 +230,7 @@ impl<'a> Reader<'a> {
             return Err(self.mismatch("a number"));
         }
         let start = self.at;
-        let negative = self.eat(b'-');
+        self.eat(b'-');
         let integer = self.at;
         let digits = self.digits()?;
         if digits > 1 && self.text.as_bytes().get(integer) == Some(&b'0') {
@@ -229,7 +249,7 @@ impl<'a> Reader<'a> {
             self.at += usize::from(matches!(self.text.as_bytes().get(self.at), Some(b'+' | b'-')));
             self.digits()?;
         }
-        Ok(Number { text: self.since(start), negative, whole })
+        Ok(Number { text: self.since(start), whole })
     }
 
     fn digits(&mut self) -> Result<usize, Error> {
@@ -260,12 +280,13 @@ impl<'a> Reader<'a> {
         Some(if negative == 1 { -value } else { value })
     }
 
-    fn integer<T: TryFrom<i64> + core::str::FromStr>(&mut self, expected: &'static str) -> Result<T, Error> {
-        let out_of_range = |at| Error::new(ErrorKind::Range { expected }, at);
+    /// An integer of any width that the schema has.
+    #[inline(never)]
+    fn integer(&mut self, expected: &'static str) -> Result<i128, Error> {
         self.peek();
         let start = self.at;
         if let Some(value) = self.small_integer() {
-            return T::try_from(value).map_err(|_| out_of_range(start));
+            return Ok(value.into());
         }
         if !matches!(self.peek(), Some(b'-' | b'0'..=b'9')) {
             return Err(self.mismatch(expected));
@@ -275,8 +296,8 @@ impl<'a> Reader<'a> {
             let found = "a fractional number";
             return Err(Error::new(ErrorKind::Type { expected, found }, start));
         }
-        let text = if number.text == "-0" { "0" } else { number.text };
-        text.parse().map_err(|_| out_of_range(start))
+        // More digits than fit are out of any range.
+        Ok(number.text.parse().unwrap_or(i128::MAX))
     }
 
     /// Whether `null` comes next; if so, it is read.
@@ -464,7 +485,6 @@ impl<'a> Reader<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Number<'a> {
     pub(crate) text: &'a str,
-    pub(crate) negative: bool,
     /// Neither a fraction nor an exponent.
     pub(crate) whole: bool,
 }
@@ -485,28 +505,24 @@ impl Decode<'_> for bool {
     }
 }
 
-impl Decode<'_> for i64 {
-    fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
-        reader.integer("a 64-bit integer")
-    }
+macro_rules! integers {
+    ($($name:ident = $expected:literal)*) => {
+        $(impl Decode<'_> for $name {
+            fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
+                reader.peek();
+                let start = reader.offset();
+                let out_of_range = |_| Error::new(ErrorKind::Range { expected: $expected }, start);
+                reader.integer($expected)?.try_into().map_err(out_of_range)
+            }
+        })*
+    };
 }
 
-impl Decode<'_> for u64 {
-    fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
-        reader.integer("an unsigned 64-bit integer")
-    }
-}
-
-impl Decode<'_> for u32 {
-    fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
-        reader.integer("an unsigned 32-bit integer")
-    }
-}
-
-impl Decode<'_> for u16 {
-    fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
-        reader.integer("an unsigned 16-bit integer")
-    }
+integers! {
+    i64 = "a 64-bit integer"
+    u64 = "an unsigned 64-bit integer"
+    u32 = "an unsigned 32-bit integer"
+    u16 = "an unsigned 16-bit integer"
 }
 
 impl<'a, T: Decode<'a>> Decode<'a> for Vec<T> {

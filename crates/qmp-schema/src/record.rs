@@ -10,13 +10,20 @@ use crate::{
     Decode, Error, ErrorKind,
     reader::Reader,
     unknown::{UnknownMember, UnknownMembers},
-    value::Value,
+    value::{Object, Value},
 };
 
 /// A type that is written as an object.
 pub(crate) trait Record<'a>: Sized {
     /// Asks for each member in QEMU's order.
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error>;
+    fn build(members: &mut Members<'_, 'a>) -> Self;
+}
+
+/// A member's value. What goes wrong is left with the reader, and the value means nothing then: so that no member's reader
+/// has a path of its own for that, of which there would be hundreds.
+pub(crate) trait Take<'a>: Sized {
+    /// Takes the value that comes next; anything once the reader has failed.
+    fn take(reader: &mut Reader<'a>) -> Self;
 }
 
 /// The members of an object that is being read. Keys are given as QEMU writes them behind another: `, "key": `.
@@ -68,36 +75,64 @@ fn bare(key: &'static str) -> &'static str {
 
 /// Reads an object.
 pub(crate) fn read<'a, T: Record<'a>>(reader: &mut Reader<'a>) -> Result<T, Error> {
-    let mut members = Members::open(reader)?;
-    loop {
-        let value = T::build(&mut members);
-        if members.is_done(value.is_ok())? {
-            return value;
+    let value = T::take(reader);
+    reader.take_failure().map_or(Ok(value), Err)
+}
+
+impl<'a, T: Record<'a>> Take<'a> for T {
+    fn take(reader: &mut Reader<'a>) -> Self {
+        let mut members = Members::open(reader);
+        loop {
+            let value = Self::build(&mut members);
+            if members.is_done() {
+                return value;
+            }
         }
     }
 }
 
 impl<'r, 'a> Members<'r, 'a> {
-    fn open(reader: &'r mut Reader<'a>) -> Result<Self, Error> {
+    #[inline(never)]
+    fn open(reader: &'r mut Reader<'a>) -> Self {
         let (start, tag) = ((reader.offset(), reader.depth(), reader.kept()), reader.tag.take());
-        reader.open(b'{', "an object")?;
-        Ok(Self { reader, start, comma: false, tag, astray: false, index: None })
+        if !reader.has_failed()
+            && let Err(error) = reader.open(b'{', "an object")
+        {
+            reader.fail(error);
+        }
+        Self { reader, start, comma: false, tag, astray: false, index: None }
     }
 
     /// A member that must be there.
     #[inline]
-    pub(crate) fn required<T: Decode<'a>>(&mut self, key: &'static str) -> Result<T, Error> {
-        if self.go_to(key) { T::read(self.reader) } else { Err(self.missing(key)) }
+    pub(crate) fn required<T: Take<'a>>(&mut self, key: &'static str) -> T {
+        if !self.go_to(key) {
+            self.missing(key);
+        }
+        T::take(self.reader)
     }
 
     /// A member that may be absent.
     #[inline]
-    pub(crate) fn optional<T: Decode<'a>>(&mut self, key: &'static str) -> Result<Option<T>, Error> {
-        if self.go_to(key) { T::read(self.reader).map(Some) } else { Ok(None) }
+    pub(crate) fn optional<T: Take<'a>>(&mut self, key: &'static str) -> Option<T> {
+        if self.go_to(key) { Some(T::take(self.reader)) } else { None }
+    }
+
+    /// A member that must be there, of a type that others may have made.
+    pub(crate) fn decoded<T: Decode<'a>>(&mut self, key: &'static str) -> Option<T> {
+        if !self.go_to(key) {
+            self.missing(key);
+            return None;
+        }
+        T::read(self.reader).map_err(|error| self.reader.fail(error)).ok()
     }
 
     /// Goes to a member's value, if it is there.
+    #[inline(never)]
     fn go_to(&mut self, key: &'static str) -> bool {
+        if self.reader.has_failed() {
+            return false;
+        }
         if self.index.is_none() && self.reader.keep.is_none() && self.tag.is_none() {
             let there = self.reader.eat_key(key, self.comma);
             self.comma |= there;
@@ -136,48 +171,99 @@ impl<'r, 'a> Members<'r, 'a> {
     }
 
     /// Looks for the object's end once `build` has run. If it should run again, by an index, goes back for that.
-    fn is_done(&mut self, built: bool) -> Result<bool, Error> {
-        if self.index.is_some() {
-            return self.finish(built);
+    #[inline(never)]
+    fn is_done(&mut self) -> bool {
+        if let Some(index) = self.index.take() {
+            self.finish(index);
+            return true;
         }
-        if built {
+        if !self.reader.has_failed() {
             self.pass_tag();
             self.astray |= !self.reader.close(b'}');
         }
         if self.astray {
-            self.start_over()?;
+            self.start_over();
         }
-        Ok(!self.astray)
+        self.index.is_none()
     }
 
     #[cold]
-    fn missing(&mut self, key: &'static str) -> Error {
-        self.astray = true;
-        let end = self.index.as_ref().map_or(0, |index| index.end.saturating_sub(1));
-        Error::new(ErrorKind::Missing { member: bare(key) }, end)
+    #[inline(never)]
+    fn missing(&mut self, key: &'static str) {
+        if !self.reader.has_failed() {
+            self.astray = self.index.is_none();
+            let end = self.index.as_ref().map_or(0, |index| index.end.saturating_sub(1));
+            self.reader.fail(Error::new(ErrorKind::Missing { member: bare(key) }, end));
+        }
     }
 
     /// Goes back to the object's start, and indexes it.
     #[cold]
-    fn start_over(&mut self) -> Result<(), Error> {
+    fn start_over(&mut self) {
+        self.reader.take_failure();
         let (at, depth, kept) = self.start;
         self.reader.rewind(at, depth);
         self.reader.forget_unknown(kept);
-        self.index = Some(self.reader.index()?);
-        self.reader.rewind(at, depth);
-        self.reader.enter();
-        Ok(())
+        match self.reader.index() {
+            Ok(index) => {
+                self.index = Some(index);
+                self.reader.rewind(at, depth);
+                self.reader.enter();
+            }
+            Err(error) => self.reader.fail(error),
+        }
     }
 
     #[cold]
-    fn finish(&mut self, built: bool) -> Result<bool, Error> {
-        if let (true, Some(mut index)) = (built, self.index.take()) {
-            if let Some(tag) = self.tag {
-                index.find(bare(tag));
-            }
-            self.reader.finish(index)?;
+    fn finish(&mut self, mut index: Index<'a>) {
+        if self.reader.has_failed() {
+            return;
         }
-        Ok(true)
+        if let Some(tag) = self.tag {
+            index.find(bare(tag));
+        }
+        if let Err(error) = self.reader.finish(index) {
+            self.reader.fail(error);
+        }
+    }
+}
+
+macro_rules! taken {
+    ($($name:ty)*; $failed:expr) => {
+        $(impl<'a> Take<'a> for $name {
+            #[inline(never)]
+            fn take(reader: &mut Reader<'a>) -> Self {
+                if !reader.has_failed() {
+                    match Self::read(reader) {
+                        Ok(value) => return value,
+                        Err(error) => reader.fail(error),
+                    }
+                }
+                $failed
+            }
+        })*
+    };
+}
+
+taken! { Cow<'a, str>; Cow::Borrowed("") }
+taken! { bool; false }
+taken! { i64 u64 u32 u16; 0 }
+taken! { Value<'a>; Value::Null }
+taken! { Object<'a>; Object::default() }
+
+impl<'a, T: Take<'a>> Take<'a> for Vec<T> {
+    fn take(reader: &mut Reader<'a>) -> Self {
+        let mut items = Self::new();
+        if reader.has_failed() {
+            return items;
+        }
+        if let Err(error) = reader.open(b'[', "an array") {
+            reader.fail(error);
+        }
+        while reader.take_element(items.is_empty()) {
+            items.push(T::take(reader));
+        }
+        items
     }
 }
 
@@ -221,8 +307,30 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// Goes to the next element; `false` at the array's end, and once the reader has failed.
+    fn take_element(&mut self, first: bool) -> bool {
+        if self.has_failed() {
+            return false;
+        }
+        self.next_element(first).unwrap_or_else(|error| {
+            self.fail(error);
+            false
+        })
+    }
+
+    /// As [`look_for_tag`](Self::look_for_tag).
+    pub(crate) fn take_tag(&mut self, tag: &'static str) -> Cow<'a, str> {
+        if !self.has_failed() {
+            match self.look_for_tag(tag) {
+                Ok(value) => return value,
+                Err(error) => self.fail(error),
+            }
+        }
+        Cow::Borrowed("")
+    }
+
     /// The string member `tag` of the object that comes next, read ahead of the others: a union's discriminator.
-    pub(crate) fn look_for_tag(&mut self, tag: &'static str) -> Result<Cow<'a, str>, Error> {
+    fn look_for_tag(&mut self, tag: &'static str) -> Result<Cow<'a, str>, Error> {
         let (start, depth) = (self.offset(), self.depth());
         let mut index = self.index()?;
         let end = self.offset();
@@ -236,9 +344,9 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a union's case: the next object, which holds this discriminator too.
-    pub(crate) fn case<T: Decode<'a>>(&mut self, tag: &'static str) -> Result<T, Error> {
+    pub(crate) fn case<T: Take<'a>>(&mut self, tag: &'static str) -> T {
         self.tag = Some(tag);
-        T::read(self)
+        T::take(self)
     }
 
     /// From here on, members that the schema does not name are kept.

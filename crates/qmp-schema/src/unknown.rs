@@ -129,9 +129,9 @@ fn object_within<'s, 'a>(object: &'s mut Object<'a>, name: &'static str) -> Opti
 }
 
 fn insert<'a>(object: &mut Object<'a>, name: Cow<'a, str>, value: Value<'a>) {
-    object.0.push((name, value));
-    // A stable sort: what already is in QEMU's order stays so.
-    object.0.sort_by_key(|(key, _)| wire::bucket(key));
+    // What already is in QEMU's order stays so.
+    let at = object.0.iter().rposition(|(key, _)| wire::bucket(key) <= wire::bucket(&name));
+    object.0.insert(at.map_or(0, |before| before + 1), (name, value));
 }
 
 impl<'s, 'a> IntoIterator for &'s UnknownMembers<'a> {

@@ -37,6 +37,7 @@ pub struct Object<'a>(pub Vec<(Cow<'a, str>, Value<'a>)>);
 
 impl<'a> Object<'a> {
     /// Puts members that were inserted one after the other into QEMU's order, see [`wire::order`].
+    #[inline]
     #[must_use]
     pub fn in_qemu_order(inserted: Vec<(Cow<'a, str>, Value<'a>)>) -> Self {
         let mut members = inserted;
@@ -157,10 +158,12 @@ fn read_number<'a>(reader: &mut Reader<'a>) -> Result<Value<'a>, Error> {
     let start = reader.offset();
     let number = reader.number()?;
     if number.whole && number.text != "-0" {
-        if let Ok(value) = number.text.parse() {
+        // 40 digits and more don't fit either.
+        let value = number.text.parse::<i128>().unwrap_or(i128::MAX);
+        if let Ok(value) = i64::try_from(value) {
             return Ok(Value::Int(value));
         }
-        if let (false, Ok(value)) = (number.negative, number.text.parse()) {
+        if let Ok(value) = u64::try_from(value) {
             return Ok(Value::Uint(value));
         }
     }

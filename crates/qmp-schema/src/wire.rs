@@ -278,6 +278,14 @@ mod tests {
     }
 
     #[test]
+    fn strings_of_any_length_are_copied() {
+        for len in 0..40 {
+            let plain: String = ('a'..='z').cycle().take(len).collect();
+            assert_eq!(text(|out| write_text(out, &plain)), plain);
+        }
+    }
+
+    #[test]
     fn strings_are_ascii() {
         for (from, to) in [
             ("", r#""""#),
@@ -299,6 +307,17 @@ mod tests {
             assert_eq!(text(|out| write_i64(out, value)), alloc::format!("{value}"));
         }
         assert_eq!(text(|out| write_u64(out, u64::MAX)), "18446744073709551615");
+        // Each digit in each place, and each carry.
+        for power in (0..20).map(|exponent| 10_u64.pow(exponent)) {
+            for value in
+                (1..=9).flat_map(|digit| [power.wrapping_mul(digit), power.wrapping_mul(digit) - 1, power / 9 * digit])
+            {
+                assert_eq!(text(|out| write_u64(out, value)), alloc::format!("{value}"));
+            }
+        }
+        for value in 0..100_000 {
+            assert_eq!(text(|out| write_u64(out, value)), alloc::format!("{value}"));
+        }
     }
 
     #[test]

@@ -16,18 +16,16 @@ pub(crate) fn root(facts: &Facts, modules: &[String]) -> String {
     let mut out = String::from(
         "//! Reading and writing events: from a name to its type and back.\n\n\
          use alloc::{borrow::Cow, vec::Vec};\n\n\
-         use crate::{Encode, Error, ErrorKind, Event, Reader, record::{self, Members, Record}};\n\n",
+         use crate::{Encode, Error, ErrorKind, Event, Reader, record::{Members, Record, Take}};\n\n",
     );
     for module in modules {
         writeln!(out, "mod {module};").unwrap_or_default();
     }
-    let with: Vec<&Event> = facts.events.iter().filter(|event| !event.members.is_empty()).collect();
     let without: Vec<&Event> = facts.events.iter().filter(|event| event.members.is_empty()).collect();
     let mut arms = Arms::default();
     for event in &facts.events {
         arms.event(facts, event);
     }
-    let known: Vec<String> = with.iter().map(|event| format!("{:?}", event.name)).collect();
     let bare: String =
         without.iter().map(|event| format!("{:?} => Self::{},\n", event.name, pascal(&event.name))).collect();
     write!(
@@ -49,15 +47,15 @@ pub(crate) fn root(facts: &Facts, modules: &[String]) -> String {
 
             /// Reads the data of the event of this name.
             pub(crate) fn read_data(name: &str, reader: &mut Reader<'a>) -> Result<Self, Error> {{
-                Ok(match name {{ {read} _ => return Err(Error::new(ErrorKind::UnknownEvent, reader.offset())), }})
+                let event = match name {{ {read} _ => return Err(Error::new(ErrorKind::UnknownEvent, reader.offset())), }};
+                reader.take_failure().map_or(Ok(event), Err)
             }}
 
             /// The event of this name, which came without data.
             pub(crate) fn without_data(name: &Cow<'a, str>, offset: usize) -> Self {{
                 match &**name {{
                     {bare}
-                    {known} => Self::other_without_data(name, true, offset),
-                    _ => Self::other_without_data(name, false, offset),
+                    _ => Self::other_without_data(name, offset),
                 }}
             }}
 
@@ -73,15 +71,14 @@ pub(crate) fn root(facts: &Facts, modules: &[String]) -> String {
         struct NoData;
 
         impl<'a> Record<'a> for NoData {{
-            fn build(_: &mut Members<'_, 'a>) -> Result<Self, Error> {{
-                Ok(Self)
+            fn build(_: &mut Members<'_, 'a>) -> Self {{
+                Self
             }}
         }}
         ",
         names = arms.names,
         owned = arms.owned,
         read = arms.read,
-        known = known.join(" | "),
         write = arms.write,
     )
     .unwrap_or_default();
@@ -103,7 +100,7 @@ impl Arms {
         if event.members.is_empty() {
             self.names += &format!("Self::{rust} => {qemu:?},\n");
             self.owned += &format!("Self::{rust} => Event::{rust},\n");
-            self.read += &format!("{qemu:?} => record::read(reader).map(|NoData| Self::{rust})?,\n");
+            self.read += &format!("{qemu:?} => {{ NoData::take(reader); Self::{rust} }}\n");
             self.write += &format!("Self::{rust} => out.extend_from_slice(b\"\\\"{qemu}\\\"\"),\n");
             return;
         }
@@ -111,7 +108,7 @@ impl Arms {
         let owned = if borrows { "event.into_owned()" } else { "event" };
         self.names += &format!("Self::{rust}(_) => {qemu:?},\n");
         self.owned += &format!("Self::{rust}(event) => Event::{rust}({owned}),\n");
-        self.read += &format!("{qemu:?} => Self::{rust}(record::read(reader)?),\n");
+        self.read += &format!("{qemu:?} => Self::{rust}(Take::take(reader)),\n");
         self.write += &format!(
             "Self::{rust}(event) => {{ out.extend_from_slice(b\"\\\"{qemu}\\\", \\\"data\\\": \"); \
              event.write_to(out); }}\n"
@@ -147,7 +144,12 @@ pub(crate) fn module(facts: &Facts, module: &str) -> anyhow::Result<String> {
     let mut uses: Vec<String> = crate_wide.into_iter().chain(events).chain(types).collect();
     uses.retain(|name| mentions(&body, name));
     uses.sort_unstable();
-    let record = if body.contains("record::read") { ", record::{self, Members, Record}" } else { "" };
+    let record = match (body.contains("record::read"), body.contains("Take<'a>")) {
+        (true, true) => ", record::{self, Members, Record, Take}",
+        (true, false) => ", record::{self, Members, Record}",
+        (false, true) => ", record::Take",
+        (false, false) => "",
+    };
     let own = if mentions(&body, "own") { ", value::own" } else { "" };
     let wire = if body.contains("write_text(") { ", wire::write_text" } else { "" };
     let alloc = if body.contains("Vec<") { "use alloc::vec::Vec;\n\n" } else { "" };
@@ -180,16 +182,16 @@ fn structure(facts: &Facts, name: &str, members: &[Member]) -> anyhow::Result<St
     let order = in_qemu_order(members);
     writeln!(
         out,
-        "impl<'a> Decode<'a> for {name}{life} {{\nfn read(reader: &mut Reader<'a>) -> Result<Self, Error> {{\n\
+        "impl<'a> Decode<'a> for {name}{life} {{\n#[inline]\nfn read(reader: &mut Reader<'a>) -> Result<Self, Error> {{\n\
          record::read(reader)\n}}\n}}\n\n\
          impl<'a> Record<'a> for {name}{life} {{\n\
-         fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {{\nOk(Self {{"
+         fn build(members: &mut Members<'_, 'a>) -> Self {{\nSelf {{"
     )?;
     for member in &order {
         let call = if is_option(facts, member) { "optional" } else { "required" };
-        writeln!(out, "{}: members.{call}({})?,", field(&member.name), key(&member.name))?;
+        writeln!(out, "{}: members.{call}({}),", field(&member.name), key(&member.name))?;
     }
-    out.push_str("})\n}\n}\n\n");
+    out.push_str("}\n}\n}\n\n");
     writeln!(out, "impl Encode for {name}{any} {{\nfn write_to(&self, out: &mut Vec<u8>) {{")?;
     out.push_str(&write_members(facts, &order, "self", None));
     out.push_str("}\n}\n\n");
@@ -204,7 +206,7 @@ fn union(facts: &Facts, ty: &Type, tag: &Tag, variants: &[Value]) -> anyhow::Res
         let Kind::Struct { members } = facts.ty(&variant.ty)?.kind else { anyhow::bail!("a case is a struct") };
         let own = if facts.borrows(&variant.ty) { "case.into_owned()" } else { "case" };
         writeln!(owned, "Self::{case}(case) => {name}::{case}({own}),")?;
-        writeln!(read, "{:?} => Self::{case}(reader.case({})?),", variant.name, key(&tag.name))?;
+        writeln!(read, "{:?} => Self::{case}(reader.case({})),", variant.name, key(&tag.name))?;
         // The discriminator is a member of the same object, inserted before the case's own.
         let tag = Member {
             name: tag.name.clone(),
@@ -231,7 +233,14 @@ fn union(facts: &Facts, ty: &Type, tag: &Tag, variants: &[Value]) -> anyhow::Res
 
         impl<'a> Decode<'a> for {name}<'a> {{
             fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {{
-                Ok(match &*reader.look_for_tag({tag})? {{ {read} _ => Self::Other(Object::read(reader)?), }})
+                let value = Self::take(reader);
+                reader.take_failure().map_or(Ok(value), Err)
+            }}
+        }}
+
+        impl<'a> Take<'a> for {name}<'a> {{
+            fn take(reader: &mut Reader<'a>) -> Self {{
+                match &*reader.take_tag({tag}) {{ {read} _ => Self::Other(Object::take(reader)), }}
             }}
         }}
 

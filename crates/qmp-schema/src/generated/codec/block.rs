@@ -24,14 +24,15 @@ impl JobStatusChange<'_> {
 }
 
 impl<'a> Decode<'a> for JobStatusChange<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for JobStatusChange<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { status: members.required(r#", "status": "#)?, id: members.required(r#", "id": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { status: members.required(r#", "status": "#), id: members.required(r#", "id": "#) }
     }
 }
 
@@ -68,21 +69,22 @@ impl BlockImageCorrupted<'_> {
 }
 
 impl<'a> Decode<'a> for BlockImageCorrupted<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for BlockImageCorrupted<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self {
-            device: members.required(r#", "device": "#)?,
-            msg: members.required(r#", "msg": "#)?,
-            offset: members.optional(r#", "offset": "#)?,
-            node_name: members.optional(r#", "node-name": "#)?,
-            fatal: members.required(r#", "fatal": "#)?,
-            size: members.optional(r#", "size": "#)?,
-        })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self {
+            device: members.required(r#", "device": "#),
+            msg: members.required(r#", "msg": "#),
+            offset: members.optional(r#", "offset": "#),
+            node_name: members.optional(r#", "node-name": "#),
+            fatal: members.required(r#", "fatal": "#),
+            size: members.optional(r#", "size": "#),
+        }
     }
 }
 
@@ -136,22 +138,23 @@ impl BlockIoError<'_> {
 }
 
 impl<'a> Decode<'a> for BlockIoError<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for BlockIoError<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self {
-            device: members.required(r#", "device": "#)?,
-            nospace: members.optional(r#", "nospace": "#)?,
-            node_name: members.optional(r#", "node-name": "#)?,
-            qom_path: members.optional(r#", "qom-path": "#)?,
-            reason: members.required(r#", "reason": "#)?,
-            operation: members.required(r#", "operation": "#)?,
-            action: members.required(r#", "action": "#)?,
-        })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self {
+            device: members.required(r#", "device": "#),
+            nospace: members.optional(r#", "nospace": "#),
+            node_name: members.optional(r#", "node-name": "#),
+            qom_path: members.optional(r#", "qom-path": "#),
+            reason: members.required(r#", "reason": "#),
+            operation: members.required(r#", "operation": "#),
+            action: members.required(r#", "action": "#),
+        }
     }
 }
 
@@ -207,21 +210,22 @@ impl BlockJobCompleted<'_> {
 }
 
 impl<'a> Decode<'a> for BlockJobCompleted<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for BlockJobCompleted<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self {
-            device: members.required(r#", "device": "#)?,
-            len: members.required(r#", "len": "#)?,
-            offset: members.required(r#", "offset": "#)?,
-            speed: members.required(r#", "speed": "#)?,
-            r#type: members.required(r#", "type": "#)?,
-            error: members.optional(r#", "error": "#)?,
-        })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self {
+            device: members.required(r#", "device": "#),
+            len: members.required(r#", "len": "#),
+            offset: members.required(r#", "offset": "#),
+            speed: members.required(r#", "speed": "#),
+            r#type: members.required(r#", "type": "#),
+            error: members.optional(r#", "error": "#),
+        }
     }
 }
 
@@ -268,20 +272,21 @@ impl BlockJobCancelled<'_> {
 }
 
 impl<'a> Decode<'a> for BlockJobCancelled<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for BlockJobCancelled<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self {
-            device: members.required(r#", "device": "#)?,
-            len: members.required(r#", "len": "#)?,
-            offset: members.required(r#", "offset": "#)?,
-            speed: members.required(r#", "speed": "#)?,
-            r#type: members.required(r#", "type": "#)?,
-        })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self {
+            device: members.required(r#", "device": "#),
+            len: members.required(r#", "len": "#),
+            offset: members.required(r#", "offset": "#),
+            speed: members.required(r#", "speed": "#),
+            r#type: members.required(r#", "type": "#),
+        }
     }
 }
 
@@ -321,18 +326,19 @@ impl BlockJobError<'_> {
 }
 
 impl<'a> Decode<'a> for BlockJobError<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for BlockJobError<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self {
-            device: members.required(r#", "device": "#)?,
-            operation: members.required(r#", "operation": "#)?,
-            action: members.required(r#", "action": "#)?,
-        })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self {
+            device: members.required(r#", "device": "#),
+            operation: members.required(r#", "operation": "#),
+            action: members.required(r#", "action": "#),
+        }
     }
 }
 
@@ -370,20 +376,21 @@ impl BlockJobReady<'_> {
 }
 
 impl<'a> Decode<'a> for BlockJobReady<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for BlockJobReady<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self {
-            device: members.required(r#", "device": "#)?,
-            len: members.required(r#", "len": "#)?,
-            offset: members.required(r#", "offset": "#)?,
-            speed: members.required(r#", "speed": "#)?,
-            r#type: members.required(r#", "type": "#)?,
-        })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self {
+            device: members.required(r#", "device": "#),
+            len: members.required(r#", "len": "#),
+            offset: members.required(r#", "offset": "#),
+            speed: members.required(r#", "speed": "#),
+            r#type: members.required(r#", "type": "#),
+        }
     }
 }
 
@@ -419,14 +426,15 @@ impl BlockJobPending<'_> {
 }
 
 impl<'a> Decode<'a> for BlockJobPending<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for BlockJobPending<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { r#type: members.required(r#", "type": "#)?, id: members.required(r#", "id": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { r#type: members.required(r#", "type": "#), id: members.required(r#", "id": "#) }
     }
 }
 
@@ -460,18 +468,19 @@ impl BlockWriteThreshold<'_> {
 }
 
 impl<'a> Decode<'a> for BlockWriteThreshold<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for BlockWriteThreshold<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self {
-            node_name: members.required(r#", "node-name": "#)?,
-            write_threshold: members.required(r#", "write-threshold": "#)?,
-            amount_exceeded: members.required(r#", "amount-exceeded": "#)?,
-        })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self {
+            node_name: members.required(r#", "node-name": "#),
+            write_threshold: members.required(r#", "write-threshold": "#),
+            amount_exceeded: members.required(r#", "amount-exceeded": "#),
+        }
     }
 }
 
@@ -503,18 +512,19 @@ impl QuorumFailure<'_> {
 }
 
 impl<'a> Decode<'a> for QuorumFailure<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for QuorumFailure<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self {
-            reference: members.required(r#", "reference": "#)?,
-            sectors_count: members.required(r#", "sectors-count": "#)?,
-            sector_num: members.required(r#", "sector-num": "#)?,
-        })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self {
+            reference: members.required(r#", "reference": "#),
+            sectors_count: members.required(r#", "sectors-count": "#),
+            sector_num: members.required(r#", "sector-num": "#),
+        }
     }
 }
 
@@ -552,20 +562,21 @@ impl QuorumReportBad<'_> {
 }
 
 impl<'a> Decode<'a> for QuorumReportBad<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for QuorumReportBad<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self {
-            node_name: members.required(r#", "node-name": "#)?,
-            sectors_count: members.required(r#", "sectors-count": "#)?,
-            sector_num: members.required(r#", "sector-num": "#)?,
-            r#type: members.required(r#", "type": "#)?,
-            error: members.optional(r#", "error": "#)?,
-        })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self {
+            node_name: members.required(r#", "node-name": "#),
+            sectors_count: members.required(r#", "sectors-count": "#),
+            sector_num: members.required(r#", "sector-num": "#),
+            r#type: members.required(r#", "type": "#),
+            error: members.optional(r#", "error": "#),
+        }
     }
 }
 
@@ -604,18 +615,19 @@ impl DeviceTrayMoved<'_> {
 }
 
 impl<'a> Decode<'a> for DeviceTrayMoved<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for DeviceTrayMoved<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self {
-            device: members.required(r#", "device": "#)?,
-            tray_open: members.required(r#", "tray-open": "#)?,
-            id: members.required(r#", "id": "#)?,
-        })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self {
+            device: members.required(r#", "device": "#),
+            tray_open: members.required(r#", "tray-open": "#),
+            id: members.required(r#", "id": "#),
+        }
     }
 }
 
@@ -647,14 +659,15 @@ impl PrManagerStatusChanged<'_> {
 }
 
 impl<'a> Decode<'a> for PrManagerStatusChanged<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for PrManagerStatusChanged<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { connected: members.required(r#", "connected": "#)?, id: members.required(r#", "id": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { connected: members.required(r#", "connected": "#), id: members.required(r#", "id": "#) }
     }
 }
 
@@ -684,14 +697,15 @@ impl BlockExportDeleted<'_> {
 }
 
 impl<'a> Decode<'a> for BlockExportDeleted<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for BlockExportDeleted<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { id: members.required(r#", "id": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { id: members.required(r#", "id": "#) }
     }
 }
 

@@ -31,14 +31,15 @@ impl VersionInfo<'_> {
 }
 
 impl<'a> Decode<'a> for VersionInfo<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for VersionInfo<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { qemu: members.required(r#", "qemu": "#)?, package: members.required(r#", "package": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { qemu: members.required(r#", "qemu": "#), package: members.required(r#", "package": "#) }
     }
 }
 
@@ -53,18 +54,19 @@ impl Encode for VersionInfo<'_> {
 }
 
 impl<'a> Decode<'a> for VersionTriple {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for VersionTriple {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self {
-            micro: members.required(r#", "micro": "#)?,
-            minor: members.required(r#", "minor": "#)?,
-            major: members.required(r#", "major": "#)?,
-        })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self {
+            micro: members.required(r#", "micro": "#),
+            minor: members.required(r#", "minor": "#),
+            major: members.required(r#", "major": "#),
+        }
     }
 }
 

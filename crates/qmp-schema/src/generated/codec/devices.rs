@@ -23,14 +23,15 @@ impl VserportChange<'_> {
 }
 
 impl<'a> Decode<'a> for VserportChange<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for VserportChange<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { open: members.required(r#", "open": "#)?, id: members.required(r#", "id": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { open: members.required(r#", "open": "#), id: members.required(r#", "id": "#) }
     }
 }
 
@@ -60,14 +61,15 @@ impl DeviceDeleted<'_> {
 }
 
 impl<'a> Decode<'a> for DeviceDeleted<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for DeviceDeleted<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { device: members.optional(r#", "device": "#)?, path: members.required(r#", "path": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { device: members.optional(r#", "device": "#), path: members.required(r#", "path": "#) }
     }
 }
 
@@ -105,14 +107,15 @@ impl DeviceUnplugGuestError<'_> {
 }
 
 impl<'a> Decode<'a> for DeviceUnplugGuestError<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for DeviceUnplugGuestError<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { device: members.optional(r#", "device": "#)?, path: members.required(r#", "path": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { device: members.optional(r#", "device": "#), path: members.required(r#", "path": "#) }
     }
 }
 
@@ -150,14 +153,15 @@ impl MemUnplugError<'_> {
 }
 
 impl<'a> Decode<'a> for MemUnplugError<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for MemUnplugError<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { device: members.required(r#", "device": "#)?, msg: members.required(r#", "msg": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { device: members.required(r#", "device": "#), msg: members.required(r#", "msg": "#) }
     }
 }
 
@@ -187,14 +191,15 @@ impl AcpiDeviceOst<'_> {
 }
 
 impl<'a> Decode<'a> for AcpiDeviceOst<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for AcpiDeviceOst<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { info: members.required(r#", "info": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { info: members.required(r#", "info": "#) }
     }
 }
 
@@ -213,14 +218,15 @@ impl<'a> From<AcpiDeviceOst<'a>> for Event<'a> {
 }
 
 impl<'a> Decode<'a> for BalloonChange {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for BalloonChange {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { actual: members.required(r#", "actual": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { actual: members.required(r#", "actual": "#) }
     }
 }
 
@@ -239,17 +245,15 @@ impl From<BalloonChange> for Event<'_> {
 }
 
 impl<'a> Decode<'a> for HvBalloonStatusReport {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for HvBalloonStatusReport {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self {
-            available: members.required(r#", "available": "#)?,
-            committed: members.required(r#", "committed": "#)?,
-        })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { available: members.required(r#", "available": "#), committed: members.required(r#", "committed": "#) }
     }
 }
 
@@ -279,18 +283,19 @@ impl MemoryDeviceSizeChange<'_> {
 }
 
 impl<'a> Decode<'a> for MemoryDeviceSizeChange<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for MemoryDeviceSizeChange<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self {
-            size: members.required(r#", "size": "#)?,
-            qom_path: members.required(r#", "qom-path": "#)?,
-            id: members.optional(r#", "id": "#)?,
-        })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self {
+            size: members.required(r#", "size": "#),
+            qom_path: members.required(r#", "qom-path": "#),
+            id: members.optional(r#", "id": "#),
+        }
     }
 }
 
@@ -326,14 +331,15 @@ impl RtcChange<'_> {
 }
 
 impl<'a> Decode<'a> for RtcChange<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for RtcChange<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { offset: members.required(r#", "offset": "#)?, qom_path: members.required(r#", "qom-path": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { offset: members.required(r#", "offset": "#), qom_path: members.required(r#", "qom-path": "#) }
     }
 }
 
@@ -363,14 +369,15 @@ impl CpuPolarizationChange<'_> {
 }
 
 impl<'a> Decode<'a> for CpuPolarizationChange<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for CpuPolarizationChange<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { polarization: members.required(r#", "polarization": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { polarization: members.required(r#", "polarization": "#) }
     }
 }
 
@@ -403,19 +410,20 @@ impl VfuClientHangup<'_> {
 }
 
 impl<'a> Decode<'a> for VfuClientHangup<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for VfuClientHangup<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self {
-            vfu_qom_path: members.required(r#", "vfu-qom-path": "#)?,
-            vfu_id: members.required(r#", "vfu-id": "#)?,
-            dev_qom_path: members.required(r#", "dev-qom-path": "#)?,
-            dev_id: members.required(r#", "dev-id": "#)?,
-        })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self {
+            vfu_qom_path: members.required(r#", "vfu-qom-path": "#),
+            vfu_id: members.required(r#", "vfu-id": "#),
+            dev_qom_path: members.required(r#", "dev-qom-path": "#),
+            dev_id: members.required(r#", "dev-id": "#),
+        }
     }
 }
 
@@ -455,20 +463,21 @@ impl AcpiostInfo<'_> {
 }
 
 impl<'a> Decode<'a> for AcpiostInfo<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for AcpiostInfo<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self {
-            device: members.optional(r#", "device": "#)?,
-            source: members.required(r#", "source": "#)?,
-            status: members.required(r#", "status": "#)?,
-            slot: members.required(r#", "slot": "#)?,
-            slot_type: members.required(r#", "slot-type": "#)?,
-        })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self {
+            device: members.optional(r#", "device": "#),
+            source: members.required(r#", "source": "#),
+            status: members.required(r#", "status": "#),
+            slot: members.required(r#", "slot": "#),
+            slot_type: members.required(r#", "slot-type": "#),
+        }
     }
 }
 

@@ -23,14 +23,15 @@ impl SpiceConnected<'_> {
 }
 
 impl<'a> Decode<'a> for SpiceConnected<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for SpiceConnected<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { server: members.required(r#", "server": "#)?, client: members.required(r#", "client": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { server: members.required(r#", "server": "#), client: members.required(r#", "client": "#) }
     }
 }
 
@@ -60,14 +61,15 @@ impl SpiceInitialized<'_> {
 }
 
 impl<'a> Decode<'a> for SpiceInitialized<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for SpiceInitialized<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { server: members.required(r#", "server": "#)?, client: members.required(r#", "client": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { server: members.required(r#", "server": "#), client: members.required(r#", "client": "#) }
     }
 }
 
@@ -97,14 +99,15 @@ impl SpiceDisconnected<'_> {
 }
 
 impl<'a> Decode<'a> for SpiceDisconnected<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for SpiceDisconnected<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { server: members.required(r#", "server": "#)?, client: members.required(r#", "client": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { server: members.required(r#", "server": "#), client: members.required(r#", "client": "#) }
     }
 }
 
@@ -134,14 +137,15 @@ impl VncConnected<'_> {
 }
 
 impl<'a> Decode<'a> for VncConnected<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for VncConnected<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { server: members.required(r#", "server": "#)?, client: members.required(r#", "client": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { server: members.required(r#", "server": "#), client: members.required(r#", "client": "#) }
     }
 }
 
@@ -171,14 +175,15 @@ impl VncInitialized<'_> {
 }
 
 impl<'a> Decode<'a> for VncInitialized<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for VncInitialized<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { server: members.required(r#", "server": "#)?, client: members.required(r#", "client": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { server: members.required(r#", "server": "#), client: members.required(r#", "client": "#) }
     }
 }
 
@@ -208,14 +213,15 @@ impl VncDisconnected<'_> {
 }
 
 impl<'a> Decode<'a> for VncDisconnected<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for VncDisconnected<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { server: members.required(r#", "server": "#)?, client: members.required(r#", "client": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { server: members.required(r#", "server": "#), client: members.required(r#", "client": "#) }
     }
 }
 
@@ -252,18 +258,19 @@ impl SpiceBasicInfo<'_> {
 }
 
 impl<'a> Decode<'a> for SpiceBasicInfo<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for SpiceBasicInfo<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self {
-            port: members.required(r#", "port": "#)?,
-            family: members.required(r#", "family": "#)?,
-            host: members.required(r#", "host": "#)?,
-        })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self {
+            port: members.required(r#", "port": "#),
+            family: members.required(r#", "family": "#),
+            host: members.required(r#", "host": "#),
+        }
     }
 }
 
@@ -297,22 +304,23 @@ impl SpiceChannel<'_> {
 }
 
 impl<'a> Decode<'a> for SpiceChannel<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for SpiceChannel<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self {
-            port: members.required(r#", "port": "#)?,
-            family: members.required(r#", "family": "#)?,
-            channel_type: members.required(r#", "channel-type": "#)?,
-            connection_id: members.required(r#", "connection-id": "#)?,
-            host: members.required(r#", "host": "#)?,
-            channel_id: members.required(r#", "channel-id": "#)?,
-            tls: members.required(r#", "tls": "#)?,
-        })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self {
+            port: members.required(r#", "port": "#),
+            family: members.required(r#", "family": "#),
+            channel_type: members.required(r#", "channel-type": "#),
+            connection_id: members.required(r#", "connection-id": "#),
+            host: members.required(r#", "host": "#),
+            channel_id: members.required(r#", "channel-id": "#),
+            tls: members.required(r#", "tls": "#),
+        }
     }
 }
 
@@ -356,24 +364,25 @@ impl SpiceInfo<'_> {
 }
 
 impl<'a> Decode<'a> for SpiceInfo<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for SpiceInfo<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self {
-            migrated: members.required(r#", "migrated": "#)?,
-            enabled: members.required(r#", "enabled": "#)?,
-            auth: members.optional(r#", "auth": "#)?,
-            port: members.optional(r#", "port": "#)?,
-            compiled_version: members.optional(r#", "compiled-version": "#)?,
-            tls_port: members.optional(r#", "tls-port": "#)?,
-            host: members.optional(r#", "host": "#)?,
-            channels: members.optional(r#", "channels": "#)?,
-            mouse_mode: members.required(r#", "mouse-mode": "#)?,
-        })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self {
+            migrated: members.required(r#", "migrated": "#),
+            enabled: members.required(r#", "enabled": "#),
+            auth: members.optional(r#", "auth": "#),
+            port: members.optional(r#", "port": "#),
+            compiled_version: members.optional(r#", "compiled-version": "#),
+            tls_port: members.optional(r#", "tls-port": "#),
+            host: members.optional(r#", "host": "#),
+            channels: members.optional(r#", "channels": "#),
+            mouse_mode: members.required(r#", "mouse-mode": "#),
+        }
     }
 }
 
@@ -436,19 +445,20 @@ impl SpiceServerInfo<'_> {
 }
 
 impl<'a> Decode<'a> for SpiceServerInfo<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for SpiceServerInfo<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self {
-            auth: members.optional(r#", "auth": "#)?,
-            port: members.required(r#", "port": "#)?,
-            family: members.required(r#", "family": "#)?,
-            host: members.required(r#", "host": "#)?,
-        })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self {
+            auth: members.optional(r#", "auth": "#),
+            port: members.required(r#", "port": "#),
+            family: members.required(r#", "family": "#),
+            host: members.required(r#", "host": "#),
+        }
     }
 }
 
@@ -489,19 +499,20 @@ impl VncBasicInfo<'_> {
 }
 
 impl<'a> Decode<'a> for VncBasicInfo<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for VncBasicInfo<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self {
-            family: members.required(r#", "family": "#)?,
-            service: members.required(r#", "service": "#)?,
-            host: members.required(r#", "host": "#)?,
-            websocket: members.required(r#", "websocket": "#)?,
-        })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self {
+            family: members.required(r#", "family": "#),
+            service: members.required(r#", "service": "#),
+            host: members.required(r#", "host": "#),
+            websocket: members.required(r#", "websocket": "#),
+        }
     }
 }
 
@@ -536,21 +547,22 @@ impl VncClientInfo<'_> {
 }
 
 impl<'a> Decode<'a> for VncClientInfo<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for VncClientInfo<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self {
-            family: members.required(r#", "family": "#)?,
-            service: members.required(r#", "service": "#)?,
-            x509_dname: members.optional(r#", "x509_dname": "#)?,
-            host: members.required(r#", "host": "#)?,
-            websocket: members.required(r#", "websocket": "#)?,
-            sasl_username: members.optional(r#", "sasl_username": "#)?,
-        })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self {
+            family: members.required(r#", "family": "#),
+            service: members.required(r#", "service": "#),
+            x509_dname: members.optional(r#", "x509_dname": "#),
+            host: members.required(r#", "host": "#),
+            websocket: members.required(r#", "websocket": "#),
+            sasl_username: members.optional(r#", "sasl_username": "#),
+        }
     }
 }
 
@@ -595,20 +607,21 @@ impl VncServerInfo<'_> {
 }
 
 impl<'a> Decode<'a> for VncServerInfo<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for VncServerInfo<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self {
-            auth: members.optional(r#", "auth": "#)?,
-            family: members.required(r#", "family": "#)?,
-            service: members.required(r#", "service": "#)?,
-            host: members.required(r#", "host": "#)?,
-            websocket: members.required(r#", "websocket": "#)?,
-        })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self {
+            auth: members.optional(r#", "auth": "#),
+            family: members.required(r#", "family": "#),
+            service: members.required(r#", "service": "#),
+            host: members.required(r#", "host": "#),
+            websocket: members.required(r#", "websocket": "#),
+        }
     }
 }
 

@@ -22,14 +22,15 @@ impl Migration<'_> {
 }
 
 impl<'a> Decode<'a> for Migration<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for Migration<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { status: members.required(r#", "status": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { status: members.required(r#", "status": "#) }
     }
 }
 
@@ -48,14 +49,15 @@ impl<'a> From<Migration<'a>> for Event<'a> {
 }
 
 impl<'a> Decode<'a> for MigrationPass {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for MigrationPass {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { pass: members.required(r#", "pass": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { pass: members.required(r#", "pass": "#) }
     }
 }
 
@@ -83,14 +85,15 @@ impl ColoExit<'_> {
 }
 
 impl<'a> Decode<'a> for ColoExit<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for ColoExit<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { mode: members.required(r#", "mode": "#)?, reason: members.required(r#", "reason": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { mode: members.required(r#", "mode": "#), reason: members.required(r#", "reason": "#) }
     }
 }
 
@@ -124,18 +127,19 @@ impl VfioMigration<'_> {
 }
 
 impl<'a> Decode<'a> for VfioMigration<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for VfioMigration<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self {
-            device_state: members.required(r#", "device-state": "#)?,
-            device_id: members.required(r#", "device-id": "#)?,
-            qom_path: members.required(r#", "qom-path": "#)?,
-        })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self {
+            device_state: members.required(r#", "device-state": "#),
+            device_id: members.required(r#", "device-id": "#),
+            qom_path: members.required(r#", "qom-path": "#),
+        }
     }
 }
 
@@ -167,14 +171,15 @@ impl DumpCompleted<'_> {
 }
 
 impl<'a> Decode<'a> for DumpCompleted<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for DumpCompleted<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { result: members.required(r#", "result": "#)?, error: members.optional(r#", "error": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { result: members.required(r#", "result": "#), error: members.optional(r#", "error": "#) }
     }
 }
 
@@ -218,18 +223,19 @@ impl DumpQueryResult<'_> {
 }
 
 impl<'a> Decode<'a> for DumpQueryResult<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for DumpQueryResult<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self {
-            total: members.required(r#", "total": "#)?,
-            status: members.required(r#", "status": "#)?,
-            completed: members.required(r#", "completed": "#)?,
-        })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self {
+            total: members.required(r#", "total": "#),
+            status: members.required(r#", "status": "#),
+            completed: members.required(r#", "completed": "#),
+        }
     }
 }
 

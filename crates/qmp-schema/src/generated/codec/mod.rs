@@ -6,7 +6,7 @@ use alloc::{borrow::Cow, vec::Vec};
 
 use crate::{
     Encode, Error, ErrorKind, Event, Reader,
-    record::{self, Members, Record},
+    record::{Members, Record, Take},
 };
 
 mod block;
@@ -155,68 +155,96 @@ impl<'a> Event<'a> {
 
     /// Reads the data of the event of this name.
     pub(crate) fn read_data(name: &str, reader: &mut Reader<'a>) -> Result<Self, Error> {
-        Ok(match name {
-            "SHUTDOWN" => Self::Shutdown(record::read(reader)?),
-            "POWERDOWN" => record::read(reader).map(|NoData| Self::Powerdown)?,
-            "RESET" => Self::Reset(record::read(reader)?),
-            "STOP" => record::read(reader).map(|NoData| Self::Stop)?,
-            "RESUME" => record::read(reader).map(|NoData| Self::Resume)?,
-            "SUSPEND" => record::read(reader).map(|NoData| Self::Suspend)?,
-            "SUSPEND_DISK" => record::read(reader).map(|NoData| Self::SuspendDisk)?,
-            "WAKEUP" => record::read(reader).map(|NoData| Self::Wakeup)?,
-            "WATCHDOG" => Self::Watchdog(record::read(reader)?),
-            "GUEST_PANICKED" => Self::GuestPanicked(record::read(reader)?),
-            "GUEST_CRASHLOADED" => Self::GuestCrashloaded(record::read(reader)?),
-            "GUEST_PVSHUTDOWN" => record::read(reader).map(|NoData| Self::GuestPvshutdown)?,
-            "MEMORY_FAILURE" => Self::MemoryFailure(record::read(reader)?),
-            "JOB_STATUS_CHANGE" => Self::JobStatusChange(record::read(reader)?),
-            "BLOCK_IMAGE_CORRUPTED" => Self::BlockImageCorrupted(record::read(reader)?),
-            "BLOCK_IO_ERROR" => Self::BlockIoError(record::read(reader)?),
-            "BLOCK_JOB_COMPLETED" => Self::BlockJobCompleted(record::read(reader)?),
-            "BLOCK_JOB_CANCELLED" => Self::BlockJobCancelled(record::read(reader)?),
-            "BLOCK_JOB_ERROR" => Self::BlockJobError(record::read(reader)?),
-            "BLOCK_JOB_READY" => Self::BlockJobReady(record::read(reader)?),
-            "BLOCK_JOB_PENDING" => Self::BlockJobPending(record::read(reader)?),
-            "BLOCK_WRITE_THRESHOLD" => Self::BlockWriteThreshold(record::read(reader)?),
-            "QUORUM_FAILURE" => Self::QuorumFailure(record::read(reader)?),
-            "QUORUM_REPORT_BAD" => Self::QuorumReportBad(record::read(reader)?),
-            "DEVICE_TRAY_MOVED" => Self::DeviceTrayMoved(record::read(reader)?),
-            "PR_MANAGER_STATUS_CHANGED" => Self::PrManagerStatusChanged(record::read(reader)?),
-            "BLOCK_EXPORT_DELETED" => Self::BlockExportDeleted(record::read(reader)?),
-            "VSERPORT_CHANGE" => Self::VserportChange(record::read(reader)?),
-            "DEVICE_DELETED" => Self::DeviceDeleted(record::read(reader)?),
-            "DEVICE_UNPLUG_GUEST_ERROR" => Self::DeviceUnplugGuestError(record::read(reader)?),
-            "MEM_UNPLUG_ERROR" => Self::MemUnplugError(record::read(reader)?),
-            "ACPI_DEVICE_OST" => Self::AcpiDeviceOst(record::read(reader)?),
-            "BALLOON_CHANGE" => Self::BalloonChange(record::read(reader)?),
-            "HV_BALLOON_STATUS_REPORT" => Self::HvBalloonStatusReport(record::read(reader)?),
-            "MEMORY_DEVICE_SIZE_CHANGE" => Self::MemoryDeviceSizeChange(record::read(reader)?),
-            "RTC_CHANGE" => Self::RtcChange(record::read(reader)?),
-            "CPU_POLARIZATION_CHANGE" => Self::CpuPolarizationChange(record::read(reader)?),
-            "SCLP_CPI_INFO_AVAILABLE" => record::read(reader).map(|NoData| Self::SclpCpiInfoAvailable)?,
-            "VFU_CLIENT_HANGUP" => Self::VfuClientHangup(record::read(reader)?),
-            "NIC_RX_FILTER_CHANGED" => Self::NicRxFilterChanged(record::read(reader)?),
-            "FAILOVER_NEGOTIATED" => Self::FailoverNegotiated(record::read(reader)?),
-            "UNPLUG_PRIMARY" => Self::UnplugPrimary(record::read(reader)?),
-            "NETDEV_STREAM_CONNECTED" => Self::NetdevStreamConnected(record::read(reader)?),
-            "NETDEV_STREAM_DISCONNECTED" => Self::NetdevStreamDisconnected(record::read(reader)?),
-            "NETDEV_VHOST_USER_CONNECTED" => Self::NetdevVhostUserConnected(record::read(reader)?),
-            "NETDEV_VHOST_USER_DISCONNECTED" => Self::NetdevVhostUserDisconnected(record::read(reader)?),
-            "RDMA_GID_STATUS_CHANGED" => Self::RdmaGidStatusChanged(record::read(reader)?),
-            "SPICE_CONNECTED" => Self::SpiceConnected(record::read(reader)?),
-            "SPICE_INITIALIZED" => Self::SpiceInitialized(record::read(reader)?),
-            "SPICE_DISCONNECTED" => Self::SpiceDisconnected(record::read(reader)?),
-            "SPICE_MIGRATE_COMPLETED" => record::read(reader).map(|NoData| Self::SpiceMigrateCompleted)?,
-            "VNC_CONNECTED" => Self::VncConnected(record::read(reader)?),
-            "VNC_INITIALIZED" => Self::VncInitialized(record::read(reader)?),
-            "VNC_DISCONNECTED" => Self::VncDisconnected(record::read(reader)?),
-            "MIGRATION" => Self::Migration(record::read(reader)?),
-            "MIGRATION_PASS" => Self::MigrationPass(record::read(reader)?),
-            "COLO_EXIT" => Self::ColoExit(record::read(reader)?),
-            "VFIO_MIGRATION" => Self::VfioMigration(record::read(reader)?),
-            "DUMP_COMPLETED" => Self::DumpCompleted(record::read(reader)?),
+        let event = match name {
+            "SHUTDOWN" => Self::Shutdown(Take::take(reader)),
+            "POWERDOWN" => {
+                NoData::take(reader);
+                Self::Powerdown
+            }
+            "RESET" => Self::Reset(Take::take(reader)),
+            "STOP" => {
+                NoData::take(reader);
+                Self::Stop
+            }
+            "RESUME" => {
+                NoData::take(reader);
+                Self::Resume
+            }
+            "SUSPEND" => {
+                NoData::take(reader);
+                Self::Suspend
+            }
+            "SUSPEND_DISK" => {
+                NoData::take(reader);
+                Self::SuspendDisk
+            }
+            "WAKEUP" => {
+                NoData::take(reader);
+                Self::Wakeup
+            }
+            "WATCHDOG" => Self::Watchdog(Take::take(reader)),
+            "GUEST_PANICKED" => Self::GuestPanicked(Take::take(reader)),
+            "GUEST_CRASHLOADED" => Self::GuestCrashloaded(Take::take(reader)),
+            "GUEST_PVSHUTDOWN" => {
+                NoData::take(reader);
+                Self::GuestPvshutdown
+            }
+            "MEMORY_FAILURE" => Self::MemoryFailure(Take::take(reader)),
+            "JOB_STATUS_CHANGE" => Self::JobStatusChange(Take::take(reader)),
+            "BLOCK_IMAGE_CORRUPTED" => Self::BlockImageCorrupted(Take::take(reader)),
+            "BLOCK_IO_ERROR" => Self::BlockIoError(Take::take(reader)),
+            "BLOCK_JOB_COMPLETED" => Self::BlockJobCompleted(Take::take(reader)),
+            "BLOCK_JOB_CANCELLED" => Self::BlockJobCancelled(Take::take(reader)),
+            "BLOCK_JOB_ERROR" => Self::BlockJobError(Take::take(reader)),
+            "BLOCK_JOB_READY" => Self::BlockJobReady(Take::take(reader)),
+            "BLOCK_JOB_PENDING" => Self::BlockJobPending(Take::take(reader)),
+            "BLOCK_WRITE_THRESHOLD" => Self::BlockWriteThreshold(Take::take(reader)),
+            "QUORUM_FAILURE" => Self::QuorumFailure(Take::take(reader)),
+            "QUORUM_REPORT_BAD" => Self::QuorumReportBad(Take::take(reader)),
+            "DEVICE_TRAY_MOVED" => Self::DeviceTrayMoved(Take::take(reader)),
+            "PR_MANAGER_STATUS_CHANGED" => Self::PrManagerStatusChanged(Take::take(reader)),
+            "BLOCK_EXPORT_DELETED" => Self::BlockExportDeleted(Take::take(reader)),
+            "VSERPORT_CHANGE" => Self::VserportChange(Take::take(reader)),
+            "DEVICE_DELETED" => Self::DeviceDeleted(Take::take(reader)),
+            "DEVICE_UNPLUG_GUEST_ERROR" => Self::DeviceUnplugGuestError(Take::take(reader)),
+            "MEM_UNPLUG_ERROR" => Self::MemUnplugError(Take::take(reader)),
+            "ACPI_DEVICE_OST" => Self::AcpiDeviceOst(Take::take(reader)),
+            "BALLOON_CHANGE" => Self::BalloonChange(Take::take(reader)),
+            "HV_BALLOON_STATUS_REPORT" => Self::HvBalloonStatusReport(Take::take(reader)),
+            "MEMORY_DEVICE_SIZE_CHANGE" => Self::MemoryDeviceSizeChange(Take::take(reader)),
+            "RTC_CHANGE" => Self::RtcChange(Take::take(reader)),
+            "CPU_POLARIZATION_CHANGE" => Self::CpuPolarizationChange(Take::take(reader)),
+            "SCLP_CPI_INFO_AVAILABLE" => {
+                NoData::take(reader);
+                Self::SclpCpiInfoAvailable
+            }
+            "VFU_CLIENT_HANGUP" => Self::VfuClientHangup(Take::take(reader)),
+            "NIC_RX_FILTER_CHANGED" => Self::NicRxFilterChanged(Take::take(reader)),
+            "FAILOVER_NEGOTIATED" => Self::FailoverNegotiated(Take::take(reader)),
+            "UNPLUG_PRIMARY" => Self::UnplugPrimary(Take::take(reader)),
+            "NETDEV_STREAM_CONNECTED" => Self::NetdevStreamConnected(Take::take(reader)),
+            "NETDEV_STREAM_DISCONNECTED" => Self::NetdevStreamDisconnected(Take::take(reader)),
+            "NETDEV_VHOST_USER_CONNECTED" => Self::NetdevVhostUserConnected(Take::take(reader)),
+            "NETDEV_VHOST_USER_DISCONNECTED" => Self::NetdevVhostUserDisconnected(Take::take(reader)),
+            "RDMA_GID_STATUS_CHANGED" => Self::RdmaGidStatusChanged(Take::take(reader)),
+            "SPICE_CONNECTED" => Self::SpiceConnected(Take::take(reader)),
+            "SPICE_INITIALIZED" => Self::SpiceInitialized(Take::take(reader)),
+            "SPICE_DISCONNECTED" => Self::SpiceDisconnected(Take::take(reader)),
+            "SPICE_MIGRATE_COMPLETED" => {
+                NoData::take(reader);
+                Self::SpiceMigrateCompleted
+            }
+            "VNC_CONNECTED" => Self::VncConnected(Take::take(reader)),
+            "VNC_INITIALIZED" => Self::VncInitialized(Take::take(reader)),
+            "VNC_DISCONNECTED" => Self::VncDisconnected(Take::take(reader)),
+            "MIGRATION" => Self::Migration(Take::take(reader)),
+            "MIGRATION_PASS" => Self::MigrationPass(Take::take(reader)),
+            "COLO_EXIT" => Self::ColoExit(Take::take(reader)),
+            "VFIO_MIGRATION" => Self::VfioMigration(Take::take(reader)),
+            "DUMP_COMPLETED" => Self::DumpCompleted(Take::take(reader)),
             _ => return Err(Error::new(ErrorKind::UnknownEvent, reader.offset())),
-        })
+        };
+        reader.take_failure().map_or(Ok(event), Err)
     }
 
     /// The event of this name, which came without data.
@@ -232,57 +260,7 @@ impl<'a> Event<'a> {
             "SCLP_CPI_INFO_AVAILABLE" => Self::SclpCpiInfoAvailable,
             "SPICE_MIGRATE_COMPLETED" => Self::SpiceMigrateCompleted,
 
-            "SHUTDOWN"
-            | "RESET"
-            | "WATCHDOG"
-            | "GUEST_PANICKED"
-            | "GUEST_CRASHLOADED"
-            | "MEMORY_FAILURE"
-            | "JOB_STATUS_CHANGE"
-            | "BLOCK_IMAGE_CORRUPTED"
-            | "BLOCK_IO_ERROR"
-            | "BLOCK_JOB_COMPLETED"
-            | "BLOCK_JOB_CANCELLED"
-            | "BLOCK_JOB_ERROR"
-            | "BLOCK_JOB_READY"
-            | "BLOCK_JOB_PENDING"
-            | "BLOCK_WRITE_THRESHOLD"
-            | "QUORUM_FAILURE"
-            | "QUORUM_REPORT_BAD"
-            | "DEVICE_TRAY_MOVED"
-            | "PR_MANAGER_STATUS_CHANGED"
-            | "BLOCK_EXPORT_DELETED"
-            | "VSERPORT_CHANGE"
-            | "DEVICE_DELETED"
-            | "DEVICE_UNPLUG_GUEST_ERROR"
-            | "MEM_UNPLUG_ERROR"
-            | "ACPI_DEVICE_OST"
-            | "BALLOON_CHANGE"
-            | "HV_BALLOON_STATUS_REPORT"
-            | "MEMORY_DEVICE_SIZE_CHANGE"
-            | "RTC_CHANGE"
-            | "CPU_POLARIZATION_CHANGE"
-            | "VFU_CLIENT_HANGUP"
-            | "NIC_RX_FILTER_CHANGED"
-            | "FAILOVER_NEGOTIATED"
-            | "UNPLUG_PRIMARY"
-            | "NETDEV_STREAM_CONNECTED"
-            | "NETDEV_STREAM_DISCONNECTED"
-            | "NETDEV_VHOST_USER_CONNECTED"
-            | "NETDEV_VHOST_USER_DISCONNECTED"
-            | "RDMA_GID_STATUS_CHANGED"
-            | "SPICE_CONNECTED"
-            | "SPICE_INITIALIZED"
-            | "SPICE_DISCONNECTED"
-            | "VNC_CONNECTED"
-            | "VNC_INITIALIZED"
-            | "VNC_DISCONNECTED"
-            | "MIGRATION"
-            | "MIGRATION_PASS"
-            | "COLO_EXIT"
-            | "VFIO_MIGRATION"
-            | "DUMP_COMPLETED" => Self::other_without_data(name, true, offset),
-            _ => Self::other_without_data(name, false, offset),
+            _ => Self::other_without_data(name, offset),
         }
     }
 
@@ -509,7 +487,7 @@ impl<'a> Event<'a> {
 struct NoData;
 
 impl<'a> Record<'a> for NoData {
-    fn build(_: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self)
+    fn build(_: &mut Members<'_, 'a>) -> Self {
+        Self
     }
 }

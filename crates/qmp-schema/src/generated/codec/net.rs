@@ -9,7 +9,7 @@ use crate::{
     NetdevStreamDisconnected, NetdevVhostUserConnected, NetdevVhostUserDisconnected, NicRxFilterChanged, Object,
     RdmaGidStatusChanged, Reader, SocketAddress, SocketAddressType, UnixSocketAddress, UnplugPrimary,
     VsockSocketAddress, open_enum,
-    record::{self, Members, Record},
+    record::{self, Members, Record, Take},
     value::own,
     wire::write_text,
 };
@@ -24,14 +24,15 @@ impl NicRxFilterChanged<'_> {
 }
 
 impl<'a> Decode<'a> for NicRxFilterChanged<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for NicRxFilterChanged<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { name: members.optional(r#", "name": "#)?, path: members.required(r#", "path": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { name: members.optional(r#", "name": "#), path: members.required(r#", "path": "#) }
     }
 }
 
@@ -69,14 +70,15 @@ impl FailoverNegotiated<'_> {
 }
 
 impl<'a> Decode<'a> for FailoverNegotiated<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for FailoverNegotiated<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { device_id: members.required(r#", "device-id": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { device_id: members.required(r#", "device-id": "#) }
     }
 }
 
@@ -104,14 +106,15 @@ impl UnplugPrimary<'_> {
 }
 
 impl<'a> Decode<'a> for UnplugPrimary<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for UnplugPrimary<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { device_id: members.required(r#", "device-id": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { device_id: members.required(r#", "device-id": "#) }
     }
 }
 
@@ -139,14 +142,15 @@ impl NetdevStreamConnected<'_> {
 }
 
 impl<'a> Decode<'a> for NetdevStreamConnected<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for NetdevStreamConnected<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { netdev_id: members.required(r#", "netdev-id": "#)?, addr: members.required(r#", "addr": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { netdev_id: members.required(r#", "netdev-id": "#), addr: members.required(r#", "addr": "#) }
     }
 }
 
@@ -176,14 +180,15 @@ impl NetdevStreamDisconnected<'_> {
 }
 
 impl<'a> Decode<'a> for NetdevStreamDisconnected<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for NetdevStreamDisconnected<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { netdev_id: members.required(r#", "netdev-id": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { netdev_id: members.required(r#", "netdev-id": "#) }
     }
 }
 
@@ -211,17 +216,15 @@ impl NetdevVhostUserConnected<'_> {
 }
 
 impl<'a> Decode<'a> for NetdevVhostUserConnected<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for NetdevVhostUserConnected<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self {
-            netdev_id: members.required(r#", "netdev-id": "#)?,
-            chardev_id: members.required(r#", "chardev-id": "#)?,
-        })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { netdev_id: members.required(r#", "netdev-id": "#), chardev_id: members.required(r#", "chardev-id": "#) }
     }
 }
 
@@ -251,14 +254,15 @@ impl NetdevVhostUserDisconnected<'_> {
 }
 
 impl<'a> Decode<'a> for NetdevVhostUserDisconnected<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for NetdevVhostUserDisconnected<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { netdev_id: members.required(r#", "netdev-id": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { netdev_id: members.required(r#", "netdev-id": "#) }
     }
 }
 
@@ -291,19 +295,20 @@ impl RdmaGidStatusChanged<'_> {
 }
 
 impl<'a> Decode<'a> for RdmaGidStatusChanged<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for RdmaGidStatusChanged<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self {
-            netdev: members.required(r#", "netdev": "#)?,
-            interface_id: members.required(r#", "interface-id": "#)?,
-            gid_status: members.required(r#", "gid-status": "#)?,
-            subnet_prefix: members.required(r#", "subnet-prefix": "#)?,
-        })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self {
+            netdev: members.required(r#", "netdev": "#),
+            interface_id: members.required(r#", "interface-id": "#),
+            gid_status: members.required(r#", "gid-status": "#),
+            subnet_prefix: members.required(r#", "subnet-prefix": "#),
+        }
     }
 }
 
@@ -337,14 +342,15 @@ impl FdSocketAddress<'_> {
 }
 
 impl<'a> Decode<'a> for FdSocketAddress<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for FdSocketAddress<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { str: members.required(r#", "str": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { str: members.required(r#", "str": "#) }
     }
 }
 
@@ -378,26 +384,27 @@ impl InetSocketAddress<'_> {
 }
 
 impl<'a> Decode<'a> for InetSocketAddress<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for InetSocketAddress<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self {
-            numeric: members.optional(r#", "numeric": "#)?,
-            port: members.required(r#", "port": "#)?,
-            mptcp: members.optional(r#", "mptcp": "#)?,
-            keep_alive_interval: members.optional(r#", "keep-alive-interval": "#)?,
-            ipv6: members.optional(r#", "ipv6": "#)?,
-            ipv4: members.optional(r#", "ipv4": "#)?,
-            keep_alive_idle: members.optional(r#", "keep-alive-idle": "#)?,
-            host: members.required(r#", "host": "#)?,
-            keep_alive: members.optional(r#", "keep-alive": "#)?,
-            to: members.optional(r#", "to": "#)?,
-            keep_alive_count: members.optional(r#", "keep-alive-count": "#)?,
-        })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self {
+            numeric: members.optional(r#", "numeric": "#),
+            port: members.required(r#", "port": "#),
+            mptcp: members.optional(r#", "mptcp": "#),
+            keep_alive_interval: members.optional(r#", "keep-alive-interval": "#),
+            ipv6: members.optional(r#", "ipv6": "#),
+            ipv4: members.optional(r#", "ipv4": "#),
+            keep_alive_idle: members.optional(r#", "keep-alive-idle": "#),
+            host: members.required(r#", "host": "#),
+            keep_alive: members.optional(r#", "keep-alive": "#),
+            to: members.optional(r#", "to": "#),
+            keep_alive_count: members.optional(r#", "keep-alive-count": "#),
+        }
     }
 }
 
@@ -471,13 +478,20 @@ impl SocketAddress<'_> {
 
 impl<'a> Decode<'a> for SocketAddress<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        Ok(match &*reader.look_for_tag(r#", "type": "#)? {
-            "inet" => Self::Inet(reader.case(r#", "type": "#)?),
-            "unix" => Self::Unix(reader.case(r#", "type": "#)?),
-            "vsock" => Self::Vsock(reader.case(r#", "type": "#)?),
-            "fd" => Self::Fd(reader.case(r#", "type": "#)?),
-            _ => Self::Other(Object::read(reader)?),
-        })
+        let value = Self::take(reader);
+        reader.take_failure().map_or(Ok(value), Err)
+    }
+}
+
+impl<'a> Take<'a> for SocketAddress<'a> {
+    fn take(reader: &mut Reader<'a>) -> Self {
+        match &*reader.take_tag(r#", "type": "#) {
+            "inet" => Self::Inet(reader.case(r#", "type": "#)),
+            "unix" => Self::Unix(reader.case(r#", "type": "#)),
+            "vsock" => Self::Vsock(reader.case(r#", "type": "#)),
+            "fd" => Self::Fd(reader.case(r#", "type": "#)),
+            _ => Self::Other(Object::take(reader)),
+        }
     }
 }
 
@@ -586,18 +600,19 @@ impl UnixSocketAddress<'_> {
 }
 
 impl<'a> Decode<'a> for UnixSocketAddress<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for UnixSocketAddress<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self {
-            r#abstract: members.optional(r#", "abstract": "#)?,
-            path: members.required(r#", "path": "#)?,
-            tight: members.optional(r#", "tight": "#)?,
-        })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self {
+            r#abstract: members.optional(r#", "abstract": "#),
+            path: members.required(r#", "path": "#),
+            tight: members.optional(r#", "tight": "#),
+        }
     }
 }
 
@@ -633,14 +648,15 @@ impl VsockSocketAddress<'_> {
 }
 
 impl<'a> Decode<'a> for VsockSocketAddress<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for VsockSocketAddress<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { port: members.required(r#", "port": "#)?, cid: members.required(r#", "cid": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { port: members.required(r#", "port": "#), cid: members.required(r#", "cid": "#) }
     }
 }
 

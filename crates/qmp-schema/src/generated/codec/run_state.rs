@@ -10,7 +10,7 @@ use crate::{
     GuestPanicInformationType, GuestPanicked, MemoryFailure, MemoryFailureAction, MemoryFailureFlags,
     MemoryFailureRecipient, Object, Reader, Reset, S390CrashReason, Shutdown, ShutdownCause, Watchdog, WatchdogAction,
     open_enum,
-    record::{self, Members, Record},
+    record::{self, Members, Record, Take},
     value::own,
     wire::write_text,
 };
@@ -25,14 +25,15 @@ impl Shutdown<'_> {
 }
 
 impl<'a> Decode<'a> for Shutdown<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for Shutdown<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { guest: members.required(r#", "guest": "#)?, reason: members.required(r#", "reason": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { guest: members.required(r#", "guest": "#), reason: members.required(r#", "reason": "#) }
     }
 }
 
@@ -62,14 +63,15 @@ impl Reset<'_> {
 }
 
 impl<'a> Decode<'a> for Reset<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for Reset<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { guest: members.required(r#", "guest": "#)?, reason: members.required(r#", "reason": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { guest: members.required(r#", "guest": "#), reason: members.required(r#", "reason": "#) }
     }
 }
 
@@ -99,14 +101,15 @@ impl Watchdog<'_> {
 }
 
 impl<'a> Decode<'a> for Watchdog<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for Watchdog<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { action: members.required(r#", "action": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { action: members.required(r#", "action": "#) }
     }
 }
 
@@ -134,14 +137,15 @@ impl GuestPanicked<'_> {
 }
 
 impl<'a> Decode<'a> for GuestPanicked<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for GuestPanicked<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { action: members.required(r#", "action": "#)?, info: members.optional(r#", "info": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { action: members.required(r#", "action": "#), info: members.optional(r#", "info": "#) }
     }
 }
 
@@ -173,14 +177,15 @@ impl GuestCrashloaded<'_> {
 }
 
 impl<'a> Decode<'a> for GuestCrashloaded<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for GuestCrashloaded<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { action: members.required(r#", "action": "#)?, info: members.optional(r#", "info": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { action: members.required(r#", "action": "#), info: members.optional(r#", "info": "#) }
     }
 }
 
@@ -212,18 +217,19 @@ impl MemoryFailure<'_> {
 }
 
 impl<'a> Decode<'a> for MemoryFailure<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for MemoryFailure<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self {
-            flags: members.required(r#", "flags": "#)?,
-            recipient: members.required(r#", "recipient": "#)?,
-            action: members.required(r#", "action": "#)?,
-        })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self {
+            flags: members.required(r#", "flags": "#),
+            recipient: members.required(r#", "recipient": "#),
+            action: members.required(r#", "action": "#),
+        }
     }
 }
 
@@ -267,13 +273,20 @@ impl GuestPanicInformation<'_> {
 
 impl<'a> Decode<'a> for GuestPanicInformation<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        Ok(match &*reader.look_for_tag(r#", "type": "#)? {
-            "hyper-v" => Self::HyperV(reader.case(r#", "type": "#)?),
-            "s390" => Self::S390(reader.case(r#", "type": "#)?),
-            "tdx" => Self::Tdx(reader.case(r#", "type": "#)?),
-            "sev" => Self::Sev(reader.case(r#", "type": "#)?),
-            _ => Self::Other(Object::read(reader)?),
-        })
+        let value = Self::take(reader);
+        reader.take_failure().map_or(Ok(value), Err)
+    }
+}
+
+impl<'a> Take<'a> for GuestPanicInformation<'a> {
+    fn take(reader: &mut Reader<'a>) -> Self {
+        match &*reader.take_tag(r#", "type": "#) {
+            "hyper-v" => Self::HyperV(reader.case(r#", "type": "#)),
+            "s390" => Self::S390(reader.case(r#", "type": "#)),
+            "tdx" => Self::Tdx(reader.case(r#", "type": "#)),
+            "sev" => Self::Sev(reader.case(r#", "type": "#)),
+            _ => Self::Other(Object::take(reader)),
+        }
     }
 }
 
@@ -328,20 +341,21 @@ impl Encode for GuestPanicInformation<'_> {
     }
 }
 impl<'a> Decode<'a> for GuestPanicInformationHyperV {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for GuestPanicInformationHyperV {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self {
-            arg5: members.required(r#", "arg5": "#)?,
-            arg4: members.required(r#", "arg4": "#)?,
-            arg3: members.required(r#", "arg3": "#)?,
-            arg2: members.required(r#", "arg2": "#)?,
-            arg1: members.required(r#", "arg1": "#)?,
-        })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self {
+            arg5: members.required(r#", "arg5": "#),
+            arg4: members.required(r#", "arg4": "#),
+            arg3: members.required(r#", "arg3": "#),
+            arg2: members.required(r#", "arg2": "#),
+            arg1: members.required(r#", "arg1": "#),
+        }
     }
 }
 
@@ -376,19 +390,20 @@ impl GuestPanicInformationS390<'_> {
 }
 
 impl<'a> Decode<'a> for GuestPanicInformationS390<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for GuestPanicInformationS390<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self {
-            core: members.required(r#", "core": "#)?,
-            psw_addr: members.required(r#", "psw-addr": "#)?,
-            reason: members.required(r#", "reason": "#)?,
-            psw_mask: members.required(r#", "psw-mask": "#)?,
-        })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self {
+            core: members.required(r#", "core": "#),
+            psw_addr: members.required(r#", "psw-addr": "#),
+            reason: members.required(r#", "reason": "#),
+            psw_mask: members.required(r#", "psw-mask": "#),
+        }
     }
 }
 
@@ -407,14 +422,15 @@ impl Encode for GuestPanicInformationS390<'_> {
 }
 
 impl<'a> Decode<'a> for GuestPanicInformationSev {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for GuestPanicInformationSev {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self { code: members.required(r#", "code": "#)?, set: members.required(r#", "set": "#)? })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { code: members.required(r#", "code": "#), set: members.required(r#", "set": "#) }
     }
 }
 
@@ -438,18 +454,19 @@ impl GuestPanicInformationTdx<'_> {
 }
 
 impl<'a> Decode<'a> for GuestPanicInformationTdx<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for GuestPanicInformationTdx<'a> {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self {
-            error_code: members.required(r#", "error-code": "#)?,
-            message: members.required(r#", "message": "#)?,
-            gpa: members.optional(r#", "gpa": "#)?,
-        })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self {
+            error_code: members.required(r#", "error-code": "#),
+            message: members.required(r#", "message": "#),
+            gpa: members.optional(r#", "gpa": "#),
+        }
     }
 }
 
@@ -481,17 +498,18 @@ Reset = "reset",
  } }
 
 impl<'a> Decode<'a> for MemoryFailureFlags {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         record::read(reader)
     }
 }
 
 impl<'a> Record<'a> for MemoryFailureFlags {
-    fn build(members: &mut Members<'_, 'a>) -> Result<Self, Error> {
-        Ok(Self {
-            recursive: members.required(r#", "recursive": "#)?,
-            action_required: members.required(r#", "action-required": "#)?,
-        })
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self {
+            recursive: members.required(r#", "recursive": "#),
+            action_required: members.required(r#", "action-required": "#),
+        }
     }
 }
 
