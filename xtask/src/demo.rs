@@ -69,7 +69,7 @@ pub(crate) fn run() -> Result<()> {
         },
     )?;
 
-    let [theirs, ours] = sides.map(|side| side.lines());
+    let [theirs, ours] = sides.map(EventLog::lines);
     let (theirs, ours) = (stories(&theirs, &relay.ports()), stories(&ours, &Ports::new()));
     println!("\nThe picture that a client got through the relay: {}", screenshot.canonicalize()?.display());
     let events: usize = ours.iter().map(|story| story.1.len()).sum();

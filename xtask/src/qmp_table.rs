@@ -20,20 +20,6 @@ const HEAD: &str =
     "# What QEMU answered to cases.txt: each line after its number of repetitions. Made by `cargo xtask record-qmp`.";
 
 const SCHEMA: &str = "crates/qmp-server/tests/table/schema-7.2.txt";
-/// The commands and events whose entries are kept, with the types that they lead to.
-const NAMES: &[&str] = &[
-    "qmp_capabilities",
-    "query-version",
-    "query-commands",
-    "query-spice",
-    "set_link",
-    "migrate-pause",
-    "SPICE_CONNECTED",
-    "SPICE_INITIALIZED",
-    "SPICE_DISCONNECTED",
-    "SPICE_MIGRATE_COMPLETED",
-];
-
 pub(crate) fn run() -> Result<()> {
     let folder = env::temp_dir().join(format!("record-qmp-{}", process::id()));
     fs::create_dir(&folder).with_context(|| format!("can't make {}", folder.display()))?;
@@ -56,9 +42,9 @@ fn record(folder: &Path) -> Result<(table::Answers, String)> {
     Ok((qemu.answers(&table::cases())?, reachable(entries)))
 }
 
-/// The entries that [`NAMES`] lead to, one a line, in QEMU's order.
+/// The entries that [`table::NAMES`] lead to, one a line, in QEMU's order.
 fn reachable(entries: &[Value]) -> String {
-    let mut wanted: Vec<&str> = NAMES.to_vec();
+    let mut wanted: Vec<&str> = table::NAMES.to_vec();
     let mut at = 0;
     while at < wanted.len() {
         let entry = entries.iter().find(|entry| entry["name"] == wanted[at]);

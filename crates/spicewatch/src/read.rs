@@ -106,6 +106,11 @@ pub(crate) fn run(args: Args) -> ExitCode {
     }
     let mut capture = Capture::new(config);
     let result = follow(&mut capture, &mut input, &mut report);
+    if let Err(Stop::Output(error)) = result {
+        // Nobody reads any more: that the input goes on is no news to them.
+        report.clear_progress();
+        return output_failed(&error);
+    }
     let finished = capture.finish();
     let written = report.drain(&mut capture).and_then(|()| report.flush());
     report.clear_progress();

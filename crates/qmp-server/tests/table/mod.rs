@@ -12,6 +12,21 @@ pub(crate) const END: &[u8] = b"\xff\n{\"execute\": \"qmp_capabilities\", \"id\"
 /// The member of the reply to [`END`]; no other reply has it.
 pub(crate) const END_REPLY: &str = "\"id\": \"end\"";
 
+/// Whose entries in `query-qmp-schema` are compared and, with the types that they lead to, recorded. `query-qmp-schema` itself is
+/// not among them: QEMU describes its answer in full, this server as `any`.
+pub(crate) const NAMES: &[&str] = &[
+    "qmp_capabilities",
+    "query-version",
+    "query-commands",
+    "query-spice",
+    "set_link",
+    "migrate-pause",
+    "SPICE_CONNECTED",
+    "SPICE_INITIALIZED",
+    "SPICE_DISCONNECTED",
+    "SPICE_MIGRATE_COMPLETED",
+];
+
 /// The cases, as committed.
 pub(crate) const CASES: &str = include_str!("cases.txt");
 

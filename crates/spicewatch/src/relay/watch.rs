@@ -52,9 +52,10 @@ impl Watch {
 
     /// Hands in one input, sends the events that follow. Whether the connection's bytes are still looked at.
     fn handle(&self, flow: FlowId, input: Input<'_>) -> bool {
-        let at = now();
         let mut anomalies = Vec::new();
         let mut tracker = lock(&self.tracker);
+        // Under the lock, so that no event is older than the one before it.
+        let at = now();
         tracker.handle(at, flow, input);
         while let Some(output) = tracker.poll() {
             match output {
