@@ -70,7 +70,8 @@ fn sorted(mut values: Vec<f64>) -> Vec<f64> {
     values
 }
 
-/// A turn of one peer. Memory is only measured in the first: what a process once had it may keep.
+/// A turn of one peer. Memory is only measured in the first, as what a process once had it may keep; and so is the largest number
+/// of channels, as it takes long to link them.
 #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
 pub(super) fn peer(peer: &Peer, args: &Args, channels: usize, is_first: bool, samples: &mut Samples) -> Result<()> {
     let who = peer.name;
@@ -107,6 +108,7 @@ pub(super) fn peer(peer: &Peer, args: &Args, channels: usize, is_first: bool, sa
 fn idle_and_pings(peer: &Peer, args: &Args, most: usize, is_first: bool, samples: &mut Samples) -> Result<()> {
     let before = peer.memory()?;
     let mut idle = Vec::new();
+    let most = if is_first { most } else { most.min(CHANNELS[CHANNELS.len() - 1]) };
     let most = if peer.is_a_process_each { most.min(MOST_PROCESSES) } else { most };
     for channels in CHANNELS.into_iter().filter(|channels| *channels < most).chain([most]) {
         while idle.len() + 1 < channels {
