@@ -2,12 +2,16 @@
 #![no_std]
 
 extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
 
 mod encode;
 mod error;
 mod event;
 mod generated;
 mod info;
+#[cfg(feature = "std")]
+pub mod io;
 #[cfg(feature = "arbitrary")]
 mod make;
 mod message;
