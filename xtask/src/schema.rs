@@ -81,3 +81,37 @@ fn read(path: &PathBuf) -> anyhow::Result<Value> {
     let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
     serde_json::from_str(&text).with_context(|| path.display().to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_facts_are_what_both_versions_say() {
+        for version in ["7.2", "10.2"] {
+            let theirs = read(&data(&format!("qemu-{version}.json"))).unwrap();
+            compare_with_facts(version, &theirs).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_difference_of_any_kind_is_told() {
+        let theirs = read(&data("qemu-7.2.json")).unwrap();
+        for (pointer, replacement) in [
+            ("/events/SHUTDOWN/guest", "str"),
+            ("/events/BLOCK_JOB_COMPLETED/error?", "int"),
+            ("/events/SHUTDOWN/reason/0", "nothing"),
+            ("/events/NETDEV_STREAM_CONNECTED/addr/cases/unix/path", "int"),
+        ] {
+            let mut changed = theirs.clone();
+            *changed.pointer_mut(pointer).unwrap() = replacement.into();
+            assert!(compare_with_facts("7.2", &changed).is_err(), "{pointer}");
+        }
+        let mut changed = theirs.clone();
+        changed["events"]["NEW"] = serde_json::json!({});
+        assert!(compare_with_facts("7.2", &changed).is_err());
+        let mut changed = theirs;
+        changed["events"]["SHUTDOWN"].as_object_mut().unwrap().remove("guest");
+        assert!(compare_with_facts("7.2", &changed).is_err());
+    }
+}

@@ -70,10 +70,13 @@ impl Vm {
         loop {
             let line = self.line()?;
             let message: Value = serde_json::from_str(&line).with_context(|| line.clone())?;
-            if message.get("event").is_none() {
+            // A reply, and nothing else: QEMU has been seen to greet twice.
+            if message.get("return").is_some() || message.get("error").is_some() {
                 return Ok(message);
             }
-            self.events.push(line);
+            if message.get("event").is_some() {
+                self.events.push(line);
+            }
         }
     }
 
