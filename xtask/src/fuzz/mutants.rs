@@ -32,15 +32,15 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         what: "a message may be one byte too small",
         file: "crates/spice-link/src/header.rs",
-        from: "end < LinkHeader::LEN + FIXED ||",
-        to: "end + 1 < LinkHeader::LEN + FIXED ||",
+        from: "if self.size < min ||",
+        to: "if self.size + 1 < min ||",
         target: "link_mess",
     },
     Mutant {
         what: "a message may be one byte too large",
         file: "crates/spice-link/src/header.rs",
-        from: "header.size > max",
-        to: "header.size > max + 1",
+        from: "|| self.size > max {",
+        to: "|| self.size > max + 1 {",
         target: "acceptor",
     },
     Mutant {
@@ -149,4 +149,18 @@ fn smoke(copy: &Path, target: &str, patience: Duration) -> Result<Option<Duratio
     let said = String::from_utf8_lossy(&output.stdout);
     ensure!(said.contains("running 1 test"), "the smoke test did not run: {said}");
     Ok((!output.status.success()).then_some(took))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever rewrites a bound finds here that its mutant has to follow, and not after a build of everything.
+    #[test]
+    fn every_bound_is_where_its_mutant_looks_for_it() {
+        for Mutant { file, from, .. } in MUTANTS {
+            let source = fs::read_to_string(shell::root().join(file)).unwrap_or_default();
+            assert_eq!(source.matches(from).count(), 1, "{file}: `{from}`");
+        }
+    }
 }
