@@ -1,0 +1,191 @@
+//! What two QEMUs say of themselves, held against the types: `qemu-7.2.json` is what Debian's QEMU answered to
+//! `query-qmp-schema`, `qemu-10.2.json` what QEMU 10.2's schema says of its events.
+//!
+//! A struct is an object of its members (`?` behind the name of one that may be absent), an enumeration an array of its values,
+//! a list `{"each": …}`, a union `{"tag": …, "cases": …}`. `cargo xtask schema` makes the data and compares them with the facts;
+//! here they are compared with what the generated code does.
+#![allow(clippy::unwrap_used, reason = "a helper's panic fails the test, too")]
+
+use std::collections::BTreeSet;
+
+use qmp_schema::{
+    Encode as _, ErrorKind, Event, EventInfo, EventMessage, FullEvent, Object, Value, from_slice, from_str,
+};
+
+const VERSIONS: [(&str, &str, usize); 2] =
+    [("7.2", include_str!("data/qemu-7.2.json"), 52), ("10.2", include_str!("data/qemu-10.2.json"), 57)];
+
+/// Each event's name and members.
+fn events(data: &str) -> Vec<(String, Object<'_>)> {
+    let data: Object<'_> = from_str(data).unwrap();
+    let Some(Value::Object(events)) = data.get("events").cloned() else { panic!("no events") };
+    let members = |value| if let Value::Object(members) = value { members } else { panic!("no members") };
+    events.0.into_iter().map(|(name, value)| (name.into_owned(), members(value))).collect()
+}
+
+/// Every form that a type's value can take at least once: each value of an enumeration, each case of a union, with and without
+/// what may be absent. Objects are in QEMU's order.
+fn samples(ty: &Value<'_>) -> Vec<Value<'static>> {
+    match ty {
+        Value::Str(name) => match &**name {
+            "str" => vec![Value::from("text".to_owned()), Value::from(String::new())],
+            "int" => vec![Value::Int(0), Value::Int(60_000)],
+            "bool" => vec![Value::Bool(false), Value::Bool(true)],
+            other => panic!("{other}"),
+        },
+        Value::Array(values) => values.iter().map(|value| value.clone().into_owned()).collect(),
+        Value::Object(ty) => {
+            if let Some(each) = ty.get("each") {
+                return vec![Value::Array(Vec::new()), Value::Array(samples(each))];
+            }
+            let (Some(tag), Some(Value::Object(cases))) = (ty.get("tag").and_then(Value::as_str), ty.get("cases"))
+            else {
+                return objects(ty, None);
+            };
+            cases
+                .0
+                .iter()
+                .flat_map(|(case, members)| objects(members.as_object().unwrap(), Some((tag, case))))
+                .collect()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn objects(members: &Object<'_>, tag: Option<(&str, &str)>) -> Vec<Value<'static>> {
+    let members: Vec<(&str, bool, Vec<Value<'static>>)> =
+        members.0.iter().map(|(name, ty)| (name.trim_end_matches('?'), name.ends_with('?'), samples(ty))).collect();
+    let longest = members.iter().map(|(.., samples)| samples.len()).max().unwrap_or(1);
+    let mut out = Vec::new();
+    for turn in 0..=longest {
+        // The last turn is without what may be absent.
+        let present = members.iter().filter(|(_, optional, _)| turn < longest || !optional);
+        // The discriminator is inserted first.
+        let tag = tag.map(|(tag, case)| (tag.to_owned().into(), Value::from(case.to_owned())));
+        let members =
+            present.map(|(name, _, samples)| ((*name).to_owned().into(), samples[turn % samples.len()].clone()));
+        out.push(Value::Object(Object::in_qemu_order(tag.into_iter().chain(members).collect())));
+    }
+    out
+}
+
+fn line(name: &str, data: Option<&Value<'_>>) -> Vec<u8> {
+    let mut line =
+        format!("{{\"timestamp\": {{\"seconds\": 1, \"microseconds\": 2}}, \"event\": \"{name}\"").into_bytes();
+    if let Some(data) = data {
+        line.extend_from_slice(b", \"data\": ");
+        data.write_to(&mut line);
+    }
+    line.push(b'}');
+    line
+}
+
+#[test]
+fn everything_that_a_schema_allows_is_typed_and_comes_back() {
+    for (version, data, count) in VERSIONS {
+        let events = events(data);
+        assert_eq!(events.len(), count, "QEMU {version}");
+        for (name, members) in events {
+            let info = EventInfo::of(&name).unwrap_or_else(|| panic!("{name} of QEMU {version} has no type"));
+            assert_eq!(info.name, name);
+            let all =
+                if members.0.is_empty() { vec![None] } else { objects(&members, None).into_iter().map(Some).collect() };
+            for data in all {
+                let line = line(&name, data.as_ref());
+                let full: FullEvent<'_> = from_slice(&line).unwrap();
+                assert!(!matches!(full.message.event, Event::Other(_)), "{version}: {full:?}");
+                assert!(full.unknown.is_empty(), "{version}: {full:?}");
+                assert!(
+                    !format!("{full:?}").contains("Other("),
+                    "a value of an enumeration or a case is unknown: {full:?}"
+                );
+                assert_eq!(String::from_utf8(full.message.to_vec()).unwrap(), String::from_utf8(line).unwrap());
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_schema_calls_for_is_missed_and_a_wrong_type_is_told() {
+    for (version, data, _) in VERSIONS {
+        for (name, members) in events(data) {
+            let Some(Value::Object(whole)) =
+                objects(&members, None).into_iter().next().filter(|_| !members.0.is_empty())
+            else {
+                continue;
+            };
+            for (member, _) in &members.0 {
+                let (key, optional) = (member.trim_end_matches('?'), member.ends_with('?'));
+                let mut without = whole.clone();
+                without.0.retain(|(other, _)| other != key);
+                let line_without = line(&name, Some(&Value::Object(without)));
+                let message: EventMessage<'_> = from_slice(&line_without).unwrap();
+                match &message.event {
+                    Event::Other(other) => {
+                        assert!(!optional, "{version} {name}: {key} may be absent");
+                        assert!(
+                            matches!(other.reason.kind, ErrorKind::Missing { member } if member == key),
+                            "{other:?}"
+                        );
+                    }
+                    // A member that an older version did not have may be absent there.
+                    _ => assert!(
+                        optional || is_new(&name, key),
+                        "{version} {name}: {key} is missing, and nobody says so"
+                    ),
+                }
+                let mut wrong = whole.clone();
+                *wrong.get_mut(key).unwrap() = Value::Array(vec![Value::Array(Vec::new())]);
+                let line_wrong = line(&name, Some(&Value::Object(wrong)));
+                let message: EventMessage<'_> = from_slice(&line_wrong).unwrap();
+                let Event::Other(other) = &message.event else { panic!("{name}: {key} took an array: {message:?}") };
+                assert!(matches!(other.reason.kind, ErrorKind::Type { found: "an array", .. }), "{other:?}");
+                assert_eq!(message.to_vec(), line_wrong);
+            }
+        }
+    }
+}
+
+/// Whether QEMU 7.2 has the event without this member.
+fn is_new(event: &str, member: &str) -> bool {
+    let old = events(VERSIONS[0].1);
+    old.iter()
+        .find(|(name, _)| name == event)
+        .is_some_and(|(_, members)| !members.0.iter().any(|(name, _)| name.trim_end_matches('?') == member))
+}
+
+/// The other way round: nothing has a type that neither version has.
+#[test]
+fn no_event_is_made_up() {
+    let theirs: BTreeSet<String> =
+        VERSIONS.iter().flat_map(|(_, data, _)| events(data)).map(|(name, _)| name).collect();
+    let ours: BTreeSet<String> = EventInfo::all().iter().map(|info| info.name.to_owned()).collect();
+    assert_eq!(ours, theirs);
+}
+
+/// No member is written that no schema names, whatever the value.
+#[test]
+#[cfg(feature = "arbitrary")]
+fn no_member_is_made_up() {
+    for info in EventInfo::all() {
+        let named: BTreeSet<String> = VERSIONS
+            .iter()
+            .flat_map(|(_, data, _)| events(data))
+            .filter(|(name, _)| name == info.name)
+            .flat_map(|(_, members)| members.0)
+            .map(|(name, _)| name.trim_end_matches('?').to_owned())
+            .collect();
+        for seed in 0..64_u8 {
+            let choices: Vec<u8> =
+                (0..200_u8).map(|i| i.wrapping_mul(37).wrapping_add(seed.wrapping_mul(101))).collect();
+            let event = Event::arbitrary_named(info.name, &mut arbitrary::Unstructured::new(&choices)).unwrap();
+            let text = EventMessage { timestamp: None, event }.to_vec();
+            let object: Object<'_> = from_slice(&text).unwrap();
+            let written: BTreeSet<String> = match object.get("data") {
+                Some(Value::Object(members)) => members.0.iter().map(|(name, _)| name.clone().into_owned()).collect(),
+                _ => BTreeSet::new(),
+            };
+            assert!(written.is_subset(&named), "{}: {written:?} and {named:?}", info.name);
+        }
+    }
+}
