@@ -79,7 +79,7 @@ fn serve(mut stream: TcpStream, idle: &Mutex<Vec<TcpStream>>) -> io::Result<()> 
             // Kept without a thread. Those whose client has left are let go when the next one comes.
             let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
             stream.set_nonblocking(true)?;
-            if idle.len() == idle.capacity() {
+            if idle.len().is_multiple_of(512) {
                 idle.retain(|stream: &TcpStream| !matches!(stream.peek(&mut [0]), Ok(0)));
             }
             idle.push(stream);
