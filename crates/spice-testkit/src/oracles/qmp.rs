@@ -51,14 +51,16 @@ fn read_and_written(input: &[u8]) {
     assert_eq!(message.clone().into_owned(), message);
     // Which member's reader fails first is not the same for members that come twice; that it is no JSON is.
     let any = from_slice::<Message<'_>>(input);
-    assert!(matches!(&any, Ok(Message::Event(event)) if *event == message), "{any:?}");
+    assert!(matches!(&any, Ok(Message::Event(event)) if *event == message) || is_also_another(input), "{any:?}");
 
-    let Some(again) = written_again(&message) else { return };
-    let again: EventMessage<'_> = from_slice(&again).unwrap_or_else(|error| panic!("{message:?}: {error}"));
+    let Some(text) = written_again(&message) else { return };
+    let again: EventMessage<'_> = from_slice(&text).unwrap_or_else(|error| panic!("{message:?}: {error}"));
     assert_eq!(again.timestamp, message.timestamp);
     assert_eq!(again.event.name(), message.event.name());
     if !matches!(message.event, Event::Other(_)) {
-        assert_eq!(again, message);
+        assert_eq!(again.to_vec(), text, "{message:?}");
+        // QEMU writes a whole floating-point number as an integer, so that it is read as one.
+        assert!(again == message || format!("{message:?}").contains("Float("), "{again:?}, {message:?}");
     }
     if let Some(full) = full.filter(|_| !has_twins(input))
         && let Some(written) = written_again(&full)
@@ -84,6 +86,12 @@ fn written_again(value: &(impl qmp_schema::Encode + ?Sized)) -> Option<Vec<u8>> 
             None
         }
     }
+}
+
+/// Whether an event has a member, too, that makes a message a reply or a greeting: which of the two it is, what comes first tells.
+fn is_also_another(input: &[u8]) -> bool {
+    from_slice::<Object<'_>>(input)
+        .is_ok_and(|object| object.0.iter().any(|(key, _)| matches!(&**key, "return" | "error" | "QMP")))
 }
 
 /// Whether any object has two members of one name.
