@@ -35,6 +35,7 @@ pub fn rows() -> Vec<Row> {
         rows::link::encode(),
         rows::qmp::write(),
         rows::qmp::read(),
+        rows::qmp::stream(),
         rows::tracker::channel(),
         rows::session::round_trip(),
         rows::capture::read(),

@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use qmp_schema::EventMessage;
+use qmp_schema::{EventMessage, stream::StreamDecoder};
 
 use crate::{Row, bytes::INITIALIZED};
 
@@ -52,6 +52,60 @@ pub(crate) fn read() -> Row {
         .by("qmp", || serde_json::from_slice::<qmp::types::EventMessage>(black_box(INITIALIZED)))
         .by("serde_json::Value", || serde_json::from_slice::<serde_json::Value>(black_box(INITIALIZED)));
     row
+}
+
+/// A tenth of a megabyte of events of all kinds; the second of ours is owned and line by line, as the peers' are.
+pub(crate) fn stream() -> Row {
+    let row = Row::new("read 100 kB of mixed QMP lines")
+        .by("qmp-schema", || {
+            let mut decoder = StreamDecoder::new();
+            let mut count = 0;
+            for chunk in black_box(mixed()).chunks(64 << 10) {
+                decoder.push(chunk);
+                while let Some(message) = decoder.next_message() {
+                    count += usize::from(black_box(message).is_ok());
+                }
+            }
+            count
+        })
+        .by("qmp-schema, owned", || {
+            black_box(mixed())
+                .split(|byte| *byte == b'\n')
+                .filter(|line| !line.is_empty())
+                .map(|line| qmp_schema::from_slice::<EventMessage<'_>>(line).map(EventMessage::into_owned))
+                .filter(Result::is_ok)
+                .count()
+        });
+    #[cfg(feature = "peers")]
+    let row = row
+        .by("qapi-qmp", || by_line(|line| serde_json::from_slice::<qapi_qmp::Event>(line).is_ok()))
+        .by("qmp", || by_line(|line| serde_json::from_slice::<qmp::types::EventMessage>(line).is_ok()));
+    row
+}
+
+/// Lines that a real QEMU sent, again and again up to that size: every kind that all of the row's contenders read.
+fn mixed() -> &'static [u8] {
+    const RECORDED: &str = include_str!("../../crates/qmp-schema/tests/data/qemu-7.2.events");
+    const SPICE: &str = include_str!("../../crates/qmp-schema/tests/data/spice.events");
+    static MIXED: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+    MIXED.get_or_init(|| {
+        let mut out = Vec::new();
+        for line in RECORDED.lines().chain(SPICE.lines()).cycle() {
+            if out.len() + line.len() + 2 > 100_000 {
+                return out;
+            }
+            out.extend_from_slice(line.as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+        out
+    })
+}
+
+#[cfg(feature = "peers")]
+fn by_line(read: impl Fn(&[u8]) -> bool) -> usize {
+    let lines = black_box(mixed()).split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let read = lines.map(read).inspect(|read| assert!(read, "it is the work that is timed, not a refusal"));
+    read.count()
 }
 
 fn message() -> EventMessage<'static> {
