@@ -73,7 +73,7 @@ pub(crate) fn stream() -> Row {
                 .split(|byte| *byte == b'\n')
                 .filter(|line| !line.is_empty())
                 .map(|line| qmp_schema::from_slice::<EventMessage<'_>>(line).map(EventMessage::into_owned))
-                .filter(Result::is_ok)
+                .flatten()
                 .count()
         });
     #[cfg(feature = "peers")]
