@@ -72,8 +72,7 @@ pub(crate) fn stream() -> Row {
             black_box(mixed())
                 .split(|byte| *byte == b'\n')
                 .filter(|line| !line.is_empty())
-                .map(|line| qmp_schema::from_slice::<EventMessage<'_>>(line).map(EventMessage::into_owned))
-                .flatten()
+                .flat_map(|line| qmp_schema::from_slice::<EventMessage<'_>>(line).map(EventMessage::into_owned))
                 .count()
         });
     #[cfg(feature = "peers")]
