@@ -35,11 +35,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     ensure!(is_here(), "cargo-tarpaulin is not here: `cargo install cargo-tarpaulin --locked`");
     let folder = tempfile::tempdir()?;
     // It builds with flags of its own: in the folder of everything else it would make all of that be built again.
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| shell::root().join("target"), std::path::PathBuf::from);
     // ptrace, as its other engine needs LLVM's tools of exactly the compiler's version.
     let mut cargo = shell::cargo(&["tarpaulin", "--engine", "ptrace", "--skip-clean", "--out", "Json", "--output-dir"]);
-    cargo.arg(folder.path()).arg("--target-dir").arg(target.join("coverage"));
+    cargo.arg(folder.path()).arg("--target-dir").arg(shell::target().join("coverage"));
     for name in CRATES {
         cargo.args(["-p", name, "--include-files", &format!("crates/{name}/src/*")]);
     }

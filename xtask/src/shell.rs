@@ -9,6 +9,11 @@ pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+/// Where cargo builds.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
 /// Makes the workspace's root the current folder.
 pub(crate) fn enter_workspace() -> Result<()> {
     std::env::set_current_dir(root()).with_context(|| format!("can't enter {}", root().display()))

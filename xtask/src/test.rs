@@ -1,6 +1,10 @@
 //! `cargo xtask test`: everything that must hold, the cheap checks first and cargo's own test results last.
 
-use std::process::{Command, Stdio};
+use std::{
+    env, fs,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
 
 use anyhow::{Result, ensure};
 
@@ -73,9 +77,30 @@ fn features() -> Result<()> {
 }
 
 /// Every published crate makes a package that builds from nothing but what is in it.
+///
+/// cargo takes a package of one name and version for the same for ever, both where it unpacks and where it builds it: what an earlier
+/// run has left goes first.
 fn packages() -> Result<()> {
+    let folder = shell::target().join("packages");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")));
+    let unpacked = home.and_then(|home| fs::read_dir(home.join("registry/src")).ok());
+    for registry in unpacked.into_iter().flatten().flatten() {
+        // A registry without a host: a folder on this machine.
+        if registry.file_name().to_string_lossy().starts_with('-') {
+            for name in PUBLISHED {
+                let old = registry.path().join(format!("{name}-{}", env!("CARGO_PKG_VERSION")));
+                if old.exists() {
+                    fs::remove_dir_all(old)?;
+                }
+            }
+        }
+    }
     let packages = PUBLISHED.iter().flat_map(|name| ["-p", name]);
-    shell::run(cargo(&["package", "--allow-dirty"]).args(packages))
+    shell::run(cargo(&["package", "--allow-dirty", "--target-dir"]).arg(folder).args(packages))
 }
 
 fn tests() -> Result<()> {

@@ -1,10 +1,9 @@
 //! `spicewatch read` and tshark on the same captures, from ten megabytes to ten gigabytes, by turns and from the page cache.
 
 use std::{
-    env,
     fs::{self, File},
     io::BufWriter,
-    path::{Path, PathBuf},
+    path::Path,
     process::Command,
     time::Duration,
 };
@@ -81,8 +80,7 @@ pub(crate) fn measure() -> Result<Measured> {
 }
 
 fn spicewatch(path: &Path, port: u16) -> Command {
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| shell::root().join("target"), PathBuf::from);
-    let mut command = Command::new(target.join("release/spicewatch"));
+    let mut command = Command::new(shell::target().join("release/spicewatch"));
     command.args(["read", "--port", &port.to_string()]).arg(path);
     command
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::Command,
     time::{Duration, Instant},
 };
@@ -134,7 +134,7 @@ fn copy_file(name: &str, to: &Path) -> Result<()> {
 /// How long the smoke test took to fail, if it did; the time to build it aside.
 fn smoke(copy: &Path, target: &str, patience: Duration) -> Result<Option<Duration>> {
     // What both workspaces depend on is built once: they share the folder.
-    let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| shell::root().join("target"), PathBuf::from);
+    let folder = shell::target();
     let cargo = |args: &[&str]| {
         let mut command =
             shell::cargo(&["test", "--quiet", "--locked", "-p", "spice-testkit", "--features", "capture,qmp"]);
