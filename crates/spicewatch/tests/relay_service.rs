@@ -80,6 +80,7 @@ fn out_of_descriptors_it_waits_and_goes_on() {
     let (mut another, mut its_inside) = live();
     passes(&mut another, &mut its_inside);
     passes(&mut client, &mut inside);
+    relay.events.wait_for("SPICE_CONNECTED", 2);
     assert_eq!((relay.events.count("SPICE_CONNECTED"), relay.events.count("SPICE_DISCONNECTED")), (2, 0));
 }
 
