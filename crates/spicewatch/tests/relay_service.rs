@@ -17,13 +17,12 @@ use std::{
 use relay_lab::{PATIENCE, Qmp, Relay, eventually};
 use spice_testkit::lab::Scratch;
 
+/// A few bytes there and back; what is held up fails by the sockets' timeouts.
 fn passes(client: &mut TcpStream, inside: &mut TcpStream) {
-    let start = Instant::now();
     client.write_all(b"up").unwrap();
     inside.read_exact(&mut [0; 2]).unwrap();
     inside.write_all(b"down").unwrap();
     client.read_exact(&mut [0; 4]).unwrap();
-    assert!(start.elapsed() < Duration::from_secs(1));
 }
 
 fn accept(server: &TcpListener) -> TcpStream {
@@ -139,7 +138,7 @@ fn a_log_that_nobody_reads_holds_up_nothing() {
     let _first = accept(&server);
     let events = Qmp::connect(&socket);
     // Three lines and more a connection, 100 bytes and more each: a pipe holds 65536 bytes, the queue so many lines.
-    let rounds = 4000;
+    let rounds = 2500;
     for _ in 0..rounds {
         let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
         drop((accept(&server), client));
