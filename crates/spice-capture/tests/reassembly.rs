@@ -200,6 +200,8 @@ proptest! {
         conversation in conversation(),
         keys in prop::collection::vec(0_usize..12, 1..20),
     ) {
+        // What ends a connection does not overtake what opens it: 3 packets each, and the reach between them.
+        prop_assume!(conversation.packets.len() > 3 + 11 + 3);
         check_complete(&conversation, &shuffle(&conversation.packets, &keys, 11))?;
     }
 

@@ -69,17 +69,19 @@ impl Section {
             return Ok(Step::Used { used: HEAD + TAIL, skip: u64::from(length) - (HEAD + TAIL) as u64 });
         }
         let total = length as usize;
-        if input.len() < total {
-            // The first bytes of a large packet may do.
-            if kind == ENHANCED_PACKET && length > SMALL {
-                let head = ENHANCED + PACKET_HEAD;
-                if input.len() < head {
-                    return Ok(Step::Need(head));
-                }
-                if let Some(Enough::Yes) = self.enhanced(input, total, false, packet) {
-                    return Ok(Step::Used { used: input.len(), skip: (total - input.len()) as u64 });
-                }
+        if kind == ENHANCED_PACKET && length > SMALL {
+            // The first bytes of a large packet may do. Then its last ones are not looked at even where they are there: what is
+            // said must not depend on the pieces in which a file comes.
+            let (there, head) = (&input[..input.len().min(total)], ENHANCED + PACKET_HEAD);
+            if there.len() < head {
+                return Ok(Step::Need(head));
             }
+            let shown = self.enhanced(there, total, false, packet);
+            if shown.is_some_and(|enough| matches!(enough, Enough::Yes) || there.len() == total) {
+                return Ok(Step::Used { used: there.len(), skip: (total - there.len()) as u64 });
+            }
+        }
+        if input.len() < total {
             return Ok(Step::Need(total));
         }
         let block = &input[..total];
