@@ -6,9 +6,9 @@ use std::fmt::Debug;
 
 use arbitrary::Unstructured;
 use qmp_schema::{
-    Decode, Encode, ErrorKind, ErrorReply, Event, EventInfo, FdSocketAddress, GuestPanicInformationHyperV,
-    GuestPanicInformationS390, GuestPanicInformationSev, GuestPanicInformationTdx, InetSocketAddress, RawJson,
-    UnixSocketAddress, VsockSocketAddress, from_slice,
+    Decode, Encode, ErrorKind, ErrorReply, Event, EventInfo, EventMessage, FdSocketAddress,
+    GuestPanicInformationHyperV, GuestPanicInformationS390, GuestPanicInformationSev, GuestPanicInformationTdx,
+    InetSocketAddress, RawJson, UnixSocketAddress, VsockSocketAddress, from_slice,
 };
 
 /// Reads what is written; the same comes back.
@@ -24,31 +24,15 @@ macro_rules! every {
     ($event:expr; $($name:ident)*) => {
         match $event {
             $(Event::$name(data) => assert_eq!(&Event::from(again(data, &mut Vec::new())), $event),)*
-            other => assert!(other.has_no_data(), "{} is not listed here", other.name()),
+            other => assert!(is_its_name(other), "{} has data, and is not listed here", other.name()),
         }
     };
 }
 
-trait HasNoData {
-    fn has_no_data(&self) -> bool;
-}
-
-impl HasNoData for Event<'_> {
-    fn has_no_data(&self) -> bool {
-        use Event as E;
-        matches!(
-            self,
-            E::Powerdown
-                | E::Stop
-                | E::Resume
-                | E::Suspend
-                | E::SuspendDisk
-                | E::Wakeup
-                | E::GuestPvshutdown
-                | E::SclpCpiInfoAvailable
-                | E::SpiceMigrateCompleted
-        )
-    }
+/// What an event without data is by itself: its name.
+fn is_its_name(event: &Event<'_>) -> bool {
+    let message = EventMessage { timestamp: None, event: event.clone() };
+    message.to_vec() == format!(r#"{{"event": "{}"}}"#, event.name()).as_bytes()
 }
 
 #[test]
@@ -71,16 +55,15 @@ fn the_data_of_every_event() {
     }
 }
 
-/// A case's members without the tag of its union; all of them survive, and the optional ones may be missing.
-fn case<T: for<'a> Decode<'a> + Encode + PartialEq + Debug>(texts: [&str; 2]) {
-    for text in texts {
-        let value: T = from_slice(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
-        let written = value.to_vec();
-        assert_eq!(from_slice::<T>(&written).unwrap(), value);
-        assert_eq!(written.len(), text.len(), "the same members, if in QEMU's order: {text}");
-    }
+/// A case's members without the tag of its union; all of them survive.
+fn case<T: for<'a> Decode<'a> + Encode + PartialEq + Debug>(text: &str) {
+    let value: T = from_slice(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
+    let mut written = Vec::new();
+    again(&value, &mut written);
+    assert_eq!(written.len(), text.len(), "the same members, if in QEMU's order: {text}");
 }
 
+/// As [`case`], for types that borrow, whose optional members may be missing.
 macro_rules! borrowed {
     ($name:ident, $($text:literal),*) => {
         for text in [$($text),*] {
@@ -113,9 +96,9 @@ fn the_cases_of_unions() {
         r#"{"core": 0, "psw-mask": 1, "psw-addr": 2, "reason": "news"}"#
     );
     case::<GuestPanicInformationHyperV>(
-        [r#"{"arg1": 1, "arg2": 2, "arg3": 3, "arg4": 4, "arg5": 18446744073709551615}"#; 2],
+        r#"{"arg1": 1, "arg2": 2, "arg3": 3, "arg4": 4, "arg5": 18446744073709551615}"#,
     );
-    case::<GuestPanicInformationSev>([r#"{"set": 1, "code": 2}"#; 2]);
+    case::<GuestPanicInformationSev>(r#"{"set": 1, "code": 2}"#);
 }
 
 #[test]
