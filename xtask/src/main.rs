@@ -31,8 +31,6 @@ enum Task {
     Setup,
     /// Everything that must hold: format, lints, docs, tests, packages, and the tests against real peers.
     Test(test::Args),
-    /// What a build machine runs: setup, then test. With CI set, a missing peer is a failure.
-    Ci,
     /// Measure everything beside the peers and write the record; or, with --check, compare instruction counts.
     Bench(bench::Args),
     /// The share of lines that tests run, of each crate that reads what peers send (needs cargo-tarpaulin).
@@ -58,7 +56,6 @@ fn main() -> anyhow::Result<()> {
         Task::Load(args) => load::run(&args),
         Task::Setup => setup::run(),
         Task::Test(args) => test::run(&args),
-        Task::Ci => setup::run().and_then(|()| test::run(&test::Args::default())),
         Task::Bench(args) => bench::run(&args),
         Task::Codegen(args) => codegen::run(&args),
         Task::Coverage(args) => coverage::run(&args),

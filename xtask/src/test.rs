@@ -20,7 +20,7 @@ const PUBLISHED: &[&str] =
 /// All of ours with all of their features. The benches are apart: their one feature builds the peers that they measure.
 const OURS: &[&str] = &["--workspace", "--exclude", "spicewatch-benches", "--all-features"];
 
-#[derive(clap::Args, Default)]
+#[derive(clap::Args)]
 pub(crate) struct Args {
     /// Only the tests: no format, lint, doc, feature, package or instruction checks.
     #[arg(long)]
@@ -82,25 +82,32 @@ fn features() -> Result<()> {
 /// run has left goes first.
 fn packages() -> Result<()> {
     let folder = shell::target().join("packages");
-    if folder.exists() {
-        fs::remove_dir_all(&folder)?;
-    }
-    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
-    let home = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")));
-    let unpacked = home.and_then(|home| fs::read_dir(home.join("registry/src")).ok());
-    for registry in unpacked.into_iter().flatten().flatten() {
-        // A registry without a host: a folder on this machine.
-        if registry.file_name().to_string_lossy().starts_with('-') {
-            for name in PUBLISHED {
-                let old = registry.path().join(format!("{name}-{}", env!("CARGO_PKG_VERSION")));
-                if old.exists() {
-                    fs::remove_dir_all(old)?;
-                }
-            }
-        }
+    for old in unpacked()?.into_iter().chain([folder.clone()]).filter(|old| old.exists()) {
+        fs::remove_dir_all(old)?;
     }
     let packages = PUBLISHED.iter().flat_map(|name| ["-p", name]);
     shell::run(cargo(&["package", "--allow-dirty", "--target-dir"]).arg(folder).args(packages))
+}
+
+/// Where cargo may have unpacked ours: a registry that is a folder on this machine has no host in its name.
+fn unpacked() -> Result<Vec<PathBuf>> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let Some(home) = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo"))) else {
+        return Ok(Vec::new());
+    };
+    let registries = home.join("registry/src");
+    if !registries.exists() {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for registry in fs::read_dir(registries)? {
+        let registry = registry?;
+        if registry.file_name().to_string_lossy().starts_with('-') {
+            let package = |name: &&str| registry.path().join(format!("{name}-{}", env!("CARGO_PKG_VERSION")));
+            found.extend(PUBLISHED.iter().map(package));
+        }
+    }
+    Ok(found)
 }
 
 fn tests() -> Result<()> {
