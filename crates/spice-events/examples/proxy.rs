@@ -1,0 +1,98 @@
+//! A TCP proxy that prints a SPICE server's events as QEMU would: `cargo run --example proxy -- LISTEN UPSTREAM`
+//!
+//! All that the tracker wants of whoever has the bytes: say when a connection was accepted, show what went by, say when the
+//! server was gone. Two threads a connection and no limits; the crate `spicewatch` has the relay that is meant for use.
+
+use std::{
+    error::Error,
+    io::{self, Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    sync::Mutex,
+    thread,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use spice_events::{Address, Config, FlowId, Input, Output, Side, Timestamp, Tracker};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut args = std::env::args().skip(1);
+    let (Some(listen), Some(upstream)) = (args.next(), args.next()) else {
+        return Err("expected two addresses: where to listen, and the SPICE server's".into());
+    };
+    let listener = TcpListener::bind(listen)?;
+    let watch = Watch(Mutex::new(Tracker::new(Config::new())));
+    thread::scope(|scope| {
+        for (id, client) in (1..).zip(listener.incoming()) {
+            let client = client?;
+            let (watch, upstream) = (&watch, &upstream);
+            scope.spawn(move || {
+                if let Err(error) = serve(watch, FlowId(id), &client, upstream) {
+                    eprintln!("connection {id}: {error}");
+                }
+            });
+        }
+        Ok(())
+    })
+}
+
+/// One connection, from accept to its last byte.
+fn serve(watch: &Watch, flow: FlowId, client: &TcpStream, upstream: &str) -> io::Result<()> {
+    let (server, peer) = (Address::from(client.local_addr()?), Address::from(client.peer_addr()?));
+    watch.tell(flow, Input::Opened { server, client: peer, tls: false, readable: true });
+    let over = || watch.tell(flow, Input::Closed { by: Some(Side::Server) });
+    let server = TcpStream::connect(upstream).inspect_err(|_| over())?;
+    thread::scope(|scope| {
+        let up =
+            scope.spawn(|| copy(client, &server, |data| watch.tell(flow, Input::Bytes { from: Side::Client, data })));
+        let down = copy(&server, client, |data| watch.tell(flow, Input::Bytes { from: Side::Server, data }));
+        // QEMU sends SPICE_DISCONNECTED when it closes the socket, whatever the client still does.
+        over();
+        let up = up.join().unwrap_or_else(|_| Err(io::Error::other("a thread panicked")));
+        down.and(up)
+    })
+}
+
+/// One direction, to its end: bytes go on first and are shown second, so that watching delays nothing.
+fn copy(mut from: &TcpStream, mut to: &TcpStream, show: impl Fn(&[u8])) -> io::Result<()> {
+    let mut buffer = [0; 16 * 1024];
+    loop {
+        match from.read(&mut buffer).and_then(|read| to.write_all(&buffer[..read]).map(|()| read)) {
+            Ok(0) => {
+                // Who is gone already can't be told.
+                let _ = to.shutdown(Shutdown::Write);
+                return Ok(());
+            }
+            Ok(read) => show(&buffer[..read]),
+            Err(error) => {
+                // The other direction ends with this one.
+                for end in [from, to] {
+                    let _ = end.shutdown(Shutdown::Both);
+                }
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// The tracker, and the clock that it does not have.
+struct Watch(Mutex<Tracker>);
+
+impl Watch {
+    fn tell(&self, flow: FlowId, input: Input<'_>) {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+        let at = Timestamp { seconds, microseconds: i64::from(since.subsec_micros()) };
+        let Ok(mut tracker) = self.0.lock() else { return };
+        tracker.handle(at, flow, input);
+        while let Some(output) = tracker.poll() {
+            match output {
+                Output::Event(event) => {
+                    let mut line = Vec::new();
+                    event.write_to(&mut line);
+                    println!("{}", String::from_utf8_lossy(&line));
+                }
+                Output::Anomaly(anomaly) => eprintln!("{anomaly}"),
+            }
+        }
+    }
+}
