@@ -141,36 +141,40 @@ impl Watcher {
         let at = index(side);
         let mut progress = false;
         loop {
-            let unread = std::mem::take(&mut self.unread[at]);
-            let step = self.observer.read(side, &unread);
-            assert!(step.consumed <= unread.len(), "{side}: consumed {} of {}", step.consumed, unread.len());
-            self.seen.consumed[at] += step.consumed;
-            let left = unread.len() - step.consumed;
-            progress |= step.consumed > 0;
-            match step.outcome {
+            let unread = &mut self.unread[at];
+            let step = self.observer.read(side, unread);
+            let consumed = step.consumed;
+            assert!(consumed <= unread.len(), "{side}: consumed {consumed} of {}", unread.len());
+            self.seen.consumed[at] += consumed;
+            let left = unread.len() - consumed;
+            progress |= consumed > 0;
+            let at_rest = match step.outcome {
                 Outcome::Event(event) => {
                     progress = true;
                     if let Some(fact) = Fact::of(event) {
                         self.seen.facts.push((side, fact));
                     }
                     assert!(self.seen.facts.len() <= MOST_FACTS, "no end of events: {:?}", self.seen.facts);
-                    self.unread[at] = unread[step.consumed..].to_vec();
+                    false
                 }
                 Outcome::Need(n) => {
                     assert!(n > left, "{side}: needs {n}, has {left}");
                     assert!(n <= MOST_NEEDED, "{side}: needs {n}, more than a link message has");
-                    self.unread[at] = unread[step.consumed..].to_vec();
-                    return progress;
+                    true
                 }
                 Outcome::BlockedOn(peer) => {
                     assert_eq!(peer, side.peer(), "a direction can't wait for itself");
-                    self.unread[at] = unread[step.consumed..].to_vec();
-                    return progress;
+                    true
                 }
                 Outcome::Done => {
                     assert!(self.observer.is_done(side), "{side}: done, and not done");
+                    unread.clear();
                     return progress;
                 }
+            };
+            unread.drain(..consumed);
+            if at_rest {
+                return progress;
             }
         }
     }

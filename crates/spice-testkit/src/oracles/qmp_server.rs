@@ -1,93 +1,157 @@
 //! The QMP server's session: whatever a client sends, in whatever pieces.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    iter,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use qmp_server::schema::{Struct, Type};
 use qmp_server::{Command, Limits, Object, Reply, Responder, Service, Session, Version};
 
+use crate::generate::Choices;
+
+/// What is negotiated before the bytes come.
+const BEFORE: [&[u8]; 3] =
+    [b"", b"{'execute':'qmp_capabilities'}", b"{'execute':'qmp_capabilities','arguments':{'enable':['oob']}}"];
+
+/// As many bytes come one at a time, the rest together: what a boundary may fall into is shorter.
+const SINGLE: usize = 512;
+
 /// Bytes of a client: the session never panics, answers in lines that are JSON, and answers the same however the bytes are cut.
 ///
+/// They come before a negotiation, after one, and after one for out-of-band commands: whole each time, and in one of the three
+/// byte by byte and in random pieces, too. The server has QEMU's limits or narrow ones. Which of these, the bytes themselves
+/// decide, so that the same bytes do the same again.
 /// Commands that answer later are among what it can call; they answer when the session would read no further, and at the end.
 ///
 /// # Panics
 /// Where the session doesn't keep to that.
 pub fn qmp_server_session(input: &[u8]) {
+    thread_local!(static SERVERS: [Server; 2] = [Server::new(Limits::default()), Server::new(narrow())]);
+
+    let mut choices = Choices::new(digest(input));
+    let (limits, cut) = (below(&mut choices, 2), below(&mut choices, BEFORE.len()));
+    SERVERS.with(|servers| {
+        let server = &servers[limits];
+        for (way, before) in BEFORE.iter().enumerate() {
+            let bytes = [before, input].concat();
+            let whole = server.converse(iter::once(&*bytes));
+            check_lines(&whole);
+            if way == cut {
+                let (single, rest) = bytes.split_at(bytes.len().min(SINGLE));
+                let bytewise = single.chunks(1).chain(iter::once(rest));
+                assert_eq!(server.converse(bytewise), whole, "one byte at a time");
+                assert_eq!(server.converse(pieces(&bytes, &mut choices)), whole, "in pieces");
+            }
+        }
+    });
+}
+
+/// FNV-1a.
+fn digest(input: &[u8]) -> u64 {
+    input.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+fn below(choices: &mut Choices, n: usize) -> usize {
+    usize::try_from(choices.word() % (n.max(1) as u64)).unwrap_or(0)
+}
+
+/// Pieces of one byte up to sixteen, or up to so many that there are few.
+fn pieces<'a>(mut rest: &'a [u8], choices: &'a mut Choices) -> impl Iterator<Item = &'a [u8]> {
+    let most = rest.len() / 32 + 16;
+    iter::from_fn(move || {
+        let len = (1 + below(choices, most)).min(rest.len());
+        rest.split_off(..len).filter(|piece| !piece.is_empty())
+    })
+}
+
+fn narrow() -> Limits {
     let mut narrow = Limits::default();
     (narrow.token_bytes, narrow.tokens, narrow.nesting, narrow.queue) = (48, 12, 4, 2);
-    for limits in [Limits::default(), narrow] {
-        for before in
-            ["", "{'execute':'qmp_capabilities'}", "{'execute':'qmp_capabilities','arguments':{'enable':['oob']}}"]
-        {
-            let bytes = [before.as_bytes(), input].concat();
-            let whole = converse(&limits, &bytes, usize::MAX);
-            check_lines(&whole);
-            for size in [1, 2, 3, 11] {
-                assert_eq!(converse(&limits, &bytes, size), whole, "in pieces of {size}");
+    narrow
+}
+
+/// A service, made once, and what waits to be answered of its one session.
+struct Server {
+    service: Service,
+    waiting: Arc<Mutex<Vec<Responder>>>,
+}
+
+impl Server {
+    fn new(limits: Limits) -> Self {
+        let waiting: Arc<Mutex<Vec<Responder>>> = Arc::default();
+        let wait = |name: &'static str| {
+            let waiting = Arc::clone(&waiting);
+            Command::later(name, move |_, responder| lock(&waiting).push(responder))
+        };
+        let number = Struct::new().required("n", Type::UINT8).optional("of", Type::array(Type::of(["a", "b"])));
+        let service = Service::builder(Version::new(1, 2, 3, "fuzz"))
+            .limits(limits)
+            .command(Command::new("e", |arguments| Ok(arguments.clone())).takes_anything().allow_oob())
+            .command(Command::new("n", |_| Ok(())).takes(number))
+            .command(Command::later("at-once", |_, responder| responder.answer(Ok(Reply::default()))))
+            .command(wait("w"))
+            .command(wait("wo").allow_oob())
+            .build();
+        Self { service, waiting }
+    }
+
+    /// Everything that a fresh session sends.
+    fn converse<'a>(&self, pieces: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+        lock(&self.waiting).clear();
+        let mut session = Session::new(&self.service);
+        let mut out = Vec::new();
+        for mut piece in pieces {
+            while !piece.is_empty() {
+                let taken = session.receive(piece);
+                assert!(taken > 0 || session.is_paused(), "stopped for no reason");
+                piece = &piece[taken..];
+                if session.is_paused() {
+                    self.answer(&mut session);
+                }
+                drain(&mut session, &mut out);
             }
         }
+        self.answer(&mut session);
+        drain(&mut session, &mut out);
+        out
     }
-}
 
-/// Everything that the session sends.
-fn converse(limits: &Limits, bytes: &[u8], size: usize) -> Vec<u8> {
-    let waiting: Arc<Mutex<Vec<Responder>>> = Arc::default();
-    let mut session = Session::new(&service(limits, &waiting));
-    let mut out = Vec::new();
-    for mut piece in bytes.chunks(size.min(bytes.len().max(1))) {
-        while !piece.is_empty() {
-            let taken = session.receive(piece);
-            assert!(taken > 0 || session.is_paused(), "stopped for no reason");
-            piece = &piece[taken..];
-            if session.is_paused() {
-                answer(&mut session, &waiting);
+    /// Answers all that waits, and what begins to wait by that.
+    fn answer(&self, session: &mut Session) {
+        loop {
+            let held = std::mem::take(&mut *lock(&self.waiting));
+            if held.is_empty() {
+                return;
             }
-            out.extend(std::iter::from_fn(|| session.poll_output()).flatten());
-            assert_eq!(session.output_len(), 0);
+            for responder in held {
+                responder.answer(Ok(Object::new().with("late", true).into()));
+            }
+            session.take_answers();
         }
-    }
-    answer(&mut session, &waiting);
-    out.extend(std::iter::from_fn(|| session.poll_output()).flatten());
-    out
-}
-
-/// Answers all that waits, and what begins to wait by that.
-fn answer(session: &mut Session, waiting: &Mutex<Vec<Responder>>) {
-    loop {
-        let held = std::mem::take(&mut *waiting.lock().expect("nobody panicked"));
-        if held.is_empty() {
-            return;
-        }
-        for responder in held {
-            responder.answer(Ok(Object::new().with("late", true).into()));
-        }
-        session.take_answers();
     }
 }
 
-fn service(limits: &Limits, waiting: &Arc<Mutex<Vec<Responder>>>) -> Service {
-    let wait = |name: &'static str| {
-        let waiting = Arc::clone(waiting);
-        Command::later(name, move |_, responder| waiting.lock().expect("nobody panicked").push(responder))
-    };
-    let number = Struct::new().required("n", Type::UINT8).optional("of", Type::array(Type::of(["a", "b"])));
-    Service::builder(Version::new(1, 2, 3, "fuzz"))
-        .limits(limits.clone())
-        .command(Command::new("e", |arguments| Ok(arguments.clone())).takes_anything().allow_oob())
-        .command(Command::new("n", |_| Ok(())).takes(number))
-        .command(Command::later("at-once", |_, responder| responder.answer(Ok(Reply::default()))))
-        .command(wait("w"))
-        .command(wait("wo").allow_oob())
-        .build()
+fn drain(session: &mut Session, out: &mut Vec<u8>) {
+    while let Some(bytes) = session.poll_output() {
+        out.extend_from_slice(&bytes);
+    }
+    assert_eq!(session.output_len(), 0);
+}
+
+/// The list, even after a panic that somebody caught: it is emptied before each use.
+fn lock(waiting: &Mutex<Vec<Responder>>) -> MutexGuard<'_, Vec<Responder>> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn check_lines(out: &[u8]) {
-    let text = str::from_utf8(out).expect("ASCII");
-    assert!(text.is_ascii() && text.ends_with("\r\n"));
-    for (i, line) in text.split_terminator("\r\n").enumerate() {
-        assert!(is_json(line.as_bytes()), "not JSON: {line}");
-        let kinds = ["{\"QMP\": ", "{\"return\": ", "{\"id\": ", "{\"error\": "];
+    assert!(!out.is_empty(), "not even a greeting");
+    for (i, line) in out.split_inclusive(|&byte| byte == b'\n').enumerate() {
+        let line = line.strip_suffix(b"\r\n").expect("a line ends in CRLF");
+        assert!(is_json(line), "not JSON: {}", line.escape_ascii());
+        let kinds: [&[u8]; 4] = [b"{\"QMP\": ", b"{\"return\": ", b"{\"id\": ", b"{\"error\": "];
         let kind = kinds.iter().position(|kind| line.starts_with(kind));
-        assert!(kind.is_some_and(|kind| (kind == 0) == (i == 0)), "{line}");
+        assert!(kind.is_some_and(|kind| (kind == 0) == (i == 0)), "{}", line.escape_ascii());
     }
 }
 
@@ -166,15 +230,30 @@ fn scalar(text: &[u8]) -> Option<&[u8]> {
 fn string(text: &[u8]) -> Option<&[u8]> {
     let mut rest = text.strip_prefix(b"\"")?;
     loop {
+        while let [byte, after @ ..] = rest
+            && PLAIN[usize::from(*byte)]
+        {
+            rest = after;
+        }
         rest = match rest {
             [b'"', rest @ ..] => return Some(rest),
             [b'\\', b'u', rest @ ..] if rest.len() >= 4 && rest[..4].iter().all(u8::is_ascii_hexdigit) => &rest[4..],
-            [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', rest @ ..]
-            | [0x20..=0x5B | 0x5D..=0x7E, rest @ ..] => rest,
+            [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', rest @ ..] => rest,
             _ => return None,
         };
     }
 }
+
+/// ASCII that stands for itself in a string. A table, for a fuzzer takes note of every comparison.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0x20;
+    while byte < 0x7F {
+        plain[byte] = byte != b'"' as usize && byte != b'\\' as usize;
+        byte += 1;
+    }
+    plain
+};
 
 fn number(text: &[u8]) -> Option<&[u8]> {
     let digits = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_digit()).count();
