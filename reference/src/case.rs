@@ -100,17 +100,33 @@ impl Case {
 
     /// Up to four links that know how to get in.
     pub(crate) fn deep(u: &mut Unstructured<'_>) -> Result<Self> {
-        let kind = *u.choose(&[Kind::Ticket, Kind::Ticket, Kind::NoAuth, Kind::Secured, Kind::Sasl])?;
+        let kind = *u.choose(&[
+            Kind::Ticket,
+            Kind::Ticket,
+            Kind::NoAuth,
+            Kind::Secured,
+            Kind::Sasl,
+            Kind::Graphics,
+            Kind::Graphics,
+        ])?;
         if kind == Kind::Sasl {
             return Self::sasl(u);
         }
         let mut links = Vec::new();
-        for index in 0..u.int_in_range(1..=4usize)? {
+        // What is there to be seen of display and cursor needs a session that stays.
+        let graphics = kind == Kind::Graphics;
+        for index in 0..u.int_in_range(if graphics { 3 } else { 1 }..=4usize)? {
             let mut plan = Plan::draw(u)?;
             plan.stop = None;
+            plan.leaves &= !graphics || index > 0;
             plan.tls = kind.has_tls() && u.arbitrary()?;
             let main = index == 0 || rarely(u, 6)?;
-            let (channel_type, channel_id) = *u.choose(&[(3, 0), (5, 0), (6, 0), (3, 0), (3, 1)])?;
+            let channels = if graphics {
+                [(2, 0), (4, 0), (2, 0), (4, 0), (2, 1)]
+            } else {
+                [(3, 0), (5, 0), (6, 0), (3, 0), (3, 1)]
+            };
+            let (channel_type, channel_id) = *u.choose(&channels)?;
             let common = if rarely(u, 3)? { plan.mess.common.clone() } else { vec![*u.choose(&[9, 8, 1, 0, 0xd])?] };
             plan.mess = Mess { common, ..Mess::default() };
             if !main {

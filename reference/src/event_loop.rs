@@ -80,6 +80,22 @@ pub(crate) fn run_until_idle() {
     panic!("the library never comes to rest");
 }
 
+/// Runs until the socket of this place has ended, for as long as `patience` allows; whether it has. For the end of a connection
+/// that another thread serves.
+pub(crate) fn run_until_ended(place: usize, patience: Duration) -> bool {
+    let start = Instant::now();
+    loop {
+        run_until_idle();
+        if STATE.with_borrow(|state| state.events.iter().any(|event| (event.place, event.event) == (place, 3))) {
+            return true;
+        }
+        if start.elapsed() > patience {
+            return false;
+        }
+        poll(&mut watched().0, 20);
+    }
+}
+
 /// What has happened since the last call.
 pub(crate) fn take_events() -> Vec<ChannelEvent> {
     STATE.with_borrow_mut(|state| std::mem::take(&mut state.events))
@@ -109,8 +125,9 @@ fn run_timers() -> bool {
     !due.is_empty()
 }
 
-fn run_watches() -> bool {
-    let (mut fds, handles): (Vec<_>, Vec<_>) = STATE.with_borrow(|state| {
+/// What there is to poll, and whose each of it is.
+fn watched() -> (Vec<libc::pollfd>, Vec<usize>) {
+    STATE.with_borrow(|state| {
         let live = state.watches.iter().enumerate().filter_map(|(index, watch)| Some((index, (*watch)?)));
         live.filter(|(_, watch)| watch.mask != 0)
             .map(|(index, watch)| {
@@ -124,10 +141,18 @@ fn run_watches() -> bool {
                 (libc::pollfd { fd: watch.fd, events, revents: 0 }, index)
             })
             .unzip()
-    });
+    })
+}
+
+/// Waits for any of these, so many milliseconds at most; whether one is ready.
+fn poll(fds: &mut [libc::pollfd], patience: c_int) -> bool {
     // SAFETY: the array is that long.
-    let ready = unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, 0) };
-    if ready <= 0 {
+    unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, patience) > 0 }
+}
+
+fn run_watches() -> bool {
+    let (mut fds, handles) = watched();
+    if !poll(&mut fds, 0) {
         return false;
     }
     for (fd, index) in fds.iter().zip(handles) {

@@ -1,4 +1,5 @@
-//! The part of libspice-server's C interface that is used: spice-core.h, spice-server.h and spice-audio.h of 0.15.
+//! The part of libspice-server's C interface that is used: spice-core.h, spice-server.h,
+//! spice-audio.h and spice-qxl.h of 0.15.
 
 use std::ffi::{c_char, c_int, c_void};
 
@@ -29,6 +30,54 @@ pub(crate) struct BaseInstance {
 pub(crate) struct AudioInstance {
     pub(crate) base: BaseInstance,
     pub(crate) state: *mut c_void,
+}
+
+/// `QXLInstance`
+#[repr(C)]
+pub(crate) struct QxlInstance {
+    pub(crate) base: BaseInstance,
+    pub(crate) id: c_int,
+    pub(crate) state: *mut c_void,
+}
+
+/// `QXLDevInitInfo`
+#[repr(C)]
+pub(crate) struct QxlInitInfo {
+    pub(crate) memslot_groups: u32,
+    pub(crate) memslots: u32,
+    pub(crate) memslot_gen_bits: u8,
+    pub(crate) memslot_id_bits: u8,
+    pub(crate) qxl_ram_size: u32,
+    pub(crate) internal_groupslot_id: u8,
+    pub(crate) surfaces: u32,
+}
+
+/// `QXLReleaseInfoExt`, which is handed over by value.
+#[repr(C)]
+pub(crate) struct QxlReleaseInfoExt {
+    pub(crate) info: *mut c_void,
+    pub(crate) group_id: u32,
+}
+
+/// `QXLInterface`. Called from the worker's thread.
+#[repr(C)]
+pub(crate) struct QxlInterface {
+    pub(crate) base: BaseInterface,
+    pub(crate) attached_worker: extern "C" fn(*mut QxlInstance),
+    pub(crate) set_compression_level: extern "C" fn(*mut QxlInstance, c_int),
+    pub(crate) set_mm_time: extern "C" fn(*mut QxlInstance, u32),
+    pub(crate) get_init_info: extern "C" fn(*mut QxlInstance, *mut QxlInitInfo),
+    pub(crate) get_command: extern "C" fn(*mut QxlInstance, *mut c_void) -> c_int,
+    pub(crate) req_cmd_notification: extern "C" fn(*mut QxlInstance) -> c_int,
+    pub(crate) release_resource: extern "C" fn(*mut QxlInstance, QxlReleaseInfoExt),
+    pub(crate) get_cursor_command: extern "C" fn(*mut QxlInstance, *mut c_void) -> c_int,
+    pub(crate) req_cursor_notification: extern "C" fn(*mut QxlInstance) -> c_int,
+    pub(crate) notify_update: extern "C" fn(*mut QxlInstance, u32),
+    pub(crate) flush_resources: extern "C" fn(*mut QxlInstance) -> c_int,
+    pub(crate) async_complete: extern "C" fn(*mut QxlInstance, u64),
+    pub(crate) update_area_complete: extern "C" fn(*mut QxlInstance, u32, *mut c_void, u32),
+    pub(crate) set_client_capabilities: extern "C" fn(*mut QxlInstance, u8, *mut u8),
+    pub(crate) client_monitors_config: extern "C" fn(*mut QxlInstance, *mut c_void) -> c_int,
 }
 
 /// `SpiceChannelEventInfo` up to the addresses, which are not looked at: both ends of a socket pair have none.
@@ -95,5 +144,6 @@ unsafe extern "C" {
     ) -> c_int;
     pub(crate) fn spice_server_add_ssl_client(server: *mut SpiceServer, socket: c_int, skip_auth: c_int) -> c_int;
     pub(crate) fn spice_server_add_client(server: *mut SpiceServer, socket: c_int, skip_auth: c_int) -> c_int;
+    pub(crate) fn spice_qxl_reset_image_cache(instance: *mut QxlInstance);
     pub(crate) fn spice_server_add_interface(server: *mut SpiceServer, instance: *mut BaseInstance) -> c_int;
 }

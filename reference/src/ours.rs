@@ -64,6 +64,10 @@ impl Host {
             model.secured.push(6);
             model.unsecured.push(5);
         }
+        if kind == Kind::Graphics {
+            // Display's MONITORS_CONFIG, STREAM_REPORT, PREF_COMPRESSION and PREF_VIDEO_CODEC_TYPE; cursor has no words.
+            model.channels.extend([(2, 0, vec![0x1052]), (4, 0, Vec::new())]);
+        }
         Self { kind, model, key, mechanism: None, sealed: None }
     }
 
@@ -211,7 +215,13 @@ impl OurLink {
             Accepting::Linked(link) if link.asked.channel_type == ChannelType::MAIN => {
                 return "14 linked: a session brought along".to_owned();
             }
-            Accepting::Linked(_) => return "14 linked: another channel".to_owned(),
+            Accepting::Linked(link) => {
+                return match link.asked.channel_type {
+                    ChannelType::DISPLAY => "14 linked: display".to_owned(),
+                    ChannelType::CURSOR => "14 linked: cursor".to_owned(),
+                    _ => "14 linked: another channel".to_owned(),
+                };
+            }
             Accepting::Close(why) => match why {
                 Closing::Unreadable(Error::Magic { .. }) => "magic".to_owned(),
                 Closing::Unreadable(Error::Version { major: 0 }) => "major version 0: silence".to_owned(),

@@ -22,6 +22,7 @@ use spice_testkit::lab::Pki;
 use crate::{
     event_loop::{self, CORE},
     ffi::{self, AudioInstance, BaseInstance, BaseInterface, SpiceServer},
+    graphics::Device,
 };
 
 /// The password of the servers that have one.
@@ -36,22 +37,25 @@ pub(crate) enum Kind {
     NoAuth,
     /// `sasl=on`
     Sasl,
+    /// A password; display and cursor, which a thread of the library's serves.
+    Graphics,
     /// A password; the record channel in TLS alone, and the playback channel in plain alone.
     Secured,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 4] = [Self::Ticket, Self::NoAuth, Self::Sasl, Self::Secured];
+    pub(crate) const ALL: [Self; 5] = [Self::Ticket, Self::NoAuth, Self::Sasl, Self::Graphics, Self::Secured];
 
     /// Whether it takes connections in TLS too.
     pub(crate) fn has_tls(self) -> bool {
-        matches!(self, Self::Sasl | Self::Secured)
+        matches!(self, Self::Sasl | Self::Graphics | Self::Secured)
     }
 }
 
-/// A spice-server with its channels main, inputs, playback and record. Lives as long as the process.
+/// A spice-server with its channels main, inputs, playback and record, and where it has graphics display and cursor. Lives as long as the process.
 pub(crate) struct Server {
     server: *mut SpiceServer,
+    pub(crate) graphics: Option<Device>,
     /// Where connections come through that need an address: on a unix socket the SASL library does not start, and spice-server
     /// closes without a word. One on each of some loopback addresses, so that closed connections in TIME-WAIT don't use up the
     /// ports.
@@ -78,7 +82,9 @@ impl Server {
         unsafe {
             let server = ffi::spice_server_new();
             let done = match kind {
-                Kind::Ticket | Kind::Secured => ffi::spice_server_set_ticket(server, password.as_ptr(), 0, 0, 0),
+                Kind::Ticket | Kind::Graphics | Kind::Secured => {
+                    ffi::spice_server_set_ticket(server, password.as_ptr(), 0, 0, 0)
+                }
                 Kind::NoAuth => ffi::spice_server_set_noauth(server),
                 Kind::Sasl => {
                     ffi::spice_server_set_sasl_appname(server, c"spice".as_ptr());
@@ -106,10 +112,11 @@ impl Server {
                 let instance = Box::new(AudioInstance { base: BaseInstance { interface }, state: ptr::null_mut() });
                 ffi::spice_server_add_interface(server, &mut Box::leak(instance).base);
             }
+            let graphics = (kind == Kind::Graphics).then(|| Device::add(server));
             let address = |last| Ipv4Addr::new(127, 0, 0, last);
             let listeners =
                 (1..=LISTENERS).map(|last| TcpListener::bind((address(last), 0))).collect::<io::Result<_>>()?;
-            Ok(Self { server, listeners, next: 0, trust: trust(pki)? })
+            Ok(Self { server, graphics, listeners, next: 0, trust: trust(pki)? })
         }
     }
 
