@@ -9,6 +9,8 @@ mod peers;
 mod process;
 mod server;
 
+use std::path::PathBuf;
+
 use anyhow::{Result, ensure};
 use spice_testkit::lab::Pki;
 
@@ -40,6 +42,15 @@ pub(crate) struct Args {
     /// Only these peers, by their names in the table
     #[arg(long, value_delimiter = ';')]
     only: Vec<String>,
+    /// Another build of spicewatch, to be measured beside this one; may be given more than once
+    #[arg(long, value_name = "FILE")]
+    beside: Vec<PathBuf>,
+    /// Only these parts of the work
+    #[arg(long, value_delimiter = ',')]
+    work: Vec<Work>,
+    /// Sizes of the messages of a single stream, in bytes
+    #[arg(long, value_delimiter = ',', default_values_t = SIZES)]
+    sizes: Vec<usize>,
     /// Print the figures as JSON, one a line
     #[arg(long)]
     json: bool,
@@ -48,11 +59,34 @@ pub(crate) struct Args {
     built: bool,
 }
 
+/// A part of the work, with a table of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Work {
+    /// Channels that are set up
+    SetUp,
+    /// One stream, by the size of its messages
+    Stream,
+    /// Several streams at the same time
+    Together,
+    /// Idle channels, and a ping-pong beside them
+    Idle,
+    /// A ping-pong beside a stream
+    Beside,
+}
+
+/// Message sizes of the streams, in bytes.
+const SIZES: [usize; 3] = [64, 1024, 64 * 1024];
+
 impl Args {
     /// What goes on record.
     pub(crate) fn for_the_record() -> Self {
         let (turns, seconds, setups, channels, pings) = (3, 0.5, 1000, 10_000, 5000);
-        Self { turns, seconds, setups, channels, pings, only: Vec::new(), json: false, built: false }
+        let (only, beside, work, sizes) = (Vec::new(), Vec::new(), Vec::new(), SIZES.to_vec());
+        Self { turns, seconds, setups, channels, pings, only, beside, work, sizes, json: false, built: false }
+    }
+
+    fn wants(&self, work: Work) -> bool {
+        self.work.is_empty() || self.work.contains(&work)
     }
 }
 
@@ -79,7 +113,7 @@ pub(crate) fn measure(args: &Args) -> Result<Measured> {
     }
     let pki = Pki::new()?;
     let server = Server::start()?;
-    let (peers, missing) = peers::start(&server.address(), &pki, &args.only)?;
+    let (peers, missing) = peers::start(&server.address(), &pki, args)?;
     ensure!(!peers.is_empty(), "no peer is left to measure");
     let mut versions = peers::versions();
     for peer in peers.iter().filter(|peer| peer.dial.tls.is_some()) {

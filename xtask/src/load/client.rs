@@ -3,7 +3,10 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -133,4 +136,23 @@ pub(super) fn pings(dial: &Dial, count: usize) -> Result<Vec<Duration>> {
             Ok(start.elapsed())
         })
         .collect()
+}
+
+/// The same, while a stream of messages of this size goes on.
+pub(super) fn pings_beside_stream(dial: &Dial, count: usize, size: usize) -> Result<Vec<Duration>> {
+    let mut stream = link(dial, Play::Stream(size))?;
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let taker = scope.spawn(|| {
+            let mut buffer = vec![0; 256 * 1024];
+            while !over.load(Ordering::Relaxed) {
+                ensure!(stream.read(&mut buffer)? > 0, "the stream ended");
+            }
+            Ok(())
+        });
+        let pings = pings(dial, count);
+        over.store(true, Ordering::Relaxed);
+        taker.join().map_err(|_| anyhow!("a client panicked"))??;
+        pings
+    })
 }

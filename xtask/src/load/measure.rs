@@ -4,13 +4,14 @@ use std::{thread, time::Duration};
 
 use anyhow::Result;
 
-use super::{Args, Figures, client, ours, peers::Peer, server::Play};
+use super::{Args, Figures, Work, client, ours, peers::Peer, server::Play};
 use crate::bench::{Figure, short};
 
-/// Message sizes of the streams, in bytes.
-const SIZES: [usize; 3] = [64, 1024, 64 * 1024];
-/// Streams at the same time.
+/// Streams at the same time, and the size of their messages in bytes.
 const STREAMS: [usize; 3] = [1, 10, 100];
+const LARGE: usize = 64 * 1024;
+/// Bytes of a message of the stream beside which a ping-pong is played.
+const SMALL: usize = 64;
 /// Channels that are up while one of them plays ping-pong; at last as many as there may be.
 const CHANNELS: [usize; 4] = [1, 10, 100, 1000];
 /// What a process each is spared.
@@ -24,6 +25,7 @@ const SET_UP: &str = "set up a channel through a relay";
 const STREAM: &str = "a stream through a relay, by bytes a message";
 const TOGETHER: &str = "streams of 64 KiB messages through a relay";
 const PING: &str = "a ping-pong of 64 bytes, beside idle channels";
+const BUSY: &str = "a ping-pong of 64 bytes, beside a stream of such messages";
 const IDLE: &str = "idle channels of a relay";
 
 /// Every value that was seen: of which figure, without a value, and in which turn.
@@ -63,7 +65,7 @@ impl Samples {
     }
 }
 
-const ROWS: [&str; 5] = [SET_UP, STREAM, TOGETHER, PING, IDLE];
+const ROWS: [&str; 6] = [SET_UP, STREAM, TOGETHER, PING, BUSY, IDLE];
 
 fn sorted(mut values: Vec<f64>) -> Vec<f64> {
     values.sort_by(f64::total_cmp);
@@ -74,24 +76,32 @@ fn sorted(mut values: Vec<f64>) -> Vec<f64> {
 /// of channels, as it takes long to link them.
 #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
 pub(super) fn peer(peer: &Peer, args: &Args, channels: usize, is_first: bool, samples: &mut Samples) -> Result<()> {
-    let who = peer.name;
+    let who = &peer.name;
     let is_relay = peer.is_relay();
     // What is set up once, by its first channels, is no channel's own.
     client::set_up(&peer.dial, 40, AT_ONCE)?;
     at_rest(peer)?;
-    idle_and_pings(peer, args, channels, is_first, samples)?;
-    at_rest(peer)?;
-
-    let cpu = peer.cpu()?;
-    let seconds = client::set_up(&peer.dial, args.setups, AT_ONCE)?;
-    at_rest(peer)?;
-    samples.add(SET_UP, who, "a second", "", None, args.setups as f64 / seconds);
-    if is_relay {
-        samples.add(SET_UP, who, "CPU time of each", "ns", None, (peer.cpu()? - cpu) * 1e9 / args.setups as f64);
+    if args.wants(Work::Idle) {
+        idle_and_pings(peer, args, channels, is_first, samples)?;
+        at_rest(peer)?;
     }
-    let sizes = SIZES.map(|size| (STREAM, size, 1, size));
-    let together = STREAMS.map(|count| (TOGETHER, SIZES[2], count, count));
-    for (row, size, count, at) in sizes.into_iter().chain(together) {
+    if args.wants(Work::SetUp) {
+        let cpu = peer.cpu()?;
+        let seconds = client::set_up(&peer.dial, args.setups, AT_ONCE)?;
+        at_rest(peer)?;
+        samples.add(SET_UP, who, "a second", "", None, args.setups as f64 / seconds);
+        if is_relay {
+            samples.add(SET_UP, who, "CPU time of each", "ns", None, (peer.cpu()? - cpu) * 1e9 / args.setups as f64);
+        }
+    }
+    if args.wants(Work::Beside) {
+        let pings = client::pings_beside_stream(&peer.dial, args.pings / 5, SMALL)?;
+        quantiles(BUSY, peer, None, &pings, samples);
+        at_rest(peer)?;
+    }
+    let sizes = args.sizes.iter().filter(|_| args.wants(Work::Stream)).map(|size| (STREAM, *size, 1, *size));
+    let together = STREAMS.iter().filter(|_| args.wants(Work::Together)).map(|count| (TOGETHER, LARGE, *count, *count));
+    for (row, size, count, at) in sizes.chain(together) {
         let cpu = peer.cpu()?;
         let (bytes, seconds) = client::streams(&peer.dial, size, count, Duration::from_secs_f64(args.seconds))?;
         let cpu = peer.cpu()? - cpu;
@@ -117,17 +127,21 @@ fn idle_and_pings(peer: &Peer, args: &Args, most: usize, is_first: bool, samples
         at_rest(peer)?;
         if is_first && peer.is_relay() && channels >= ENOUGH {
             let memory = peer.memory()?.saturating_sub(before) as f64 / idle.len() as f64;
-            samples.add(IDLE, peer.name, "memory of each", "B", Some(channels), memory);
+            samples.add(IDLE, &peer.name, "memory of each", "B", Some(channels), memory);
         }
-        let pings = client::pings(&peer.dial, args.pings)?;
-        let pings = sorted(pings.iter().map(|ping| ping.as_secs_f64() * 1e9).collect());
-        for (what, share) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
-            let place = ((pings.len() - 1) as f64 * share) as usize;
-            samples.add(PING, peer.name, what, "ns", Some(channels), pings[place]);
-        }
+        quantiles(PING, peer, Some(channels), &client::pings(&peer.dial, args.pings)?, samples);
     }
     Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+fn quantiles(row: &str, peer: &Peer, at: Option<usize>, pings: &[Duration], samples: &mut Samples) {
+    let pings = sorted(pings.iter().map(|ping| ping.as_secs_f64() * 1e9).collect());
+    for (what, share) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
+        let place = ((pings.len() - 1) as f64 * share) as usize;
+        samples.add(row, &peer.name, what, "ns", at, pings[place]);
+    }
 }
 
 /// Waits until the peer has done what it was given, for three seconds at most.

@@ -14,13 +14,14 @@ use rustix::process::{Pid, Signal, kill_process};
 use spice_testkit::lab::{self, Pki, Scratch};
 
 use super::{
+    Args,
     client::{self, Dial},
     process,
 };
 
 /// One row of the table.
 pub(super) struct Peer {
-    pub(super) name: &'static str,
+    pub(super) name: String,
     pub(super) dial: Dial,
     /// It starts a process for each connection.
     pub(super) is_a_process_each: bool,
@@ -62,24 +63,24 @@ impl Peer {
     }
 }
 
-/// A peer's command line, given where to listen, whom to connect to, and a folder for its files.
-type Recipe = fn(u16, &str, &Scratch, &Pki) -> Result<Command>;
+/// A peer's command line, given where to listen, whom to connect to, a folder for its files, and where our program is.
+type Recipe = fn(u16, &str, &Scratch, &Pki, &Path) -> Result<Command>;
 
 const PEERS: &[(&str, &str, bool, Recipe)] = &[
     ("spicewatch", "spicewatch", false, spicewatch),
-    ("haproxy", "haproxy", false, |port, server, files, _| haproxy(port, server, files, "", "")),
-    ("haproxy splice", "haproxy", false, |port, server, files, _| {
+    ("haproxy", "haproxy", false, |port, server, files, _, _| haproxy(port, server, files, "", "")),
+    ("haproxy splice", "haproxy", false, |port, server, files, _, _| {
         haproxy(port, server, files, "", "  option splice-request\n  option splice-response\n")
     }),
     ("nginx", "nginx", false, nginx),
-    ("socat", "socat", true, |port, server, _, _| {
+    ("socat", "socat", true, |port, server, _, _, _| {
         let mut command = Command::new("socat");
         let listen = format!("TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork,nodelay,backlog=1024");
         command.args(["-b", "65536", &listen, &format!("TCP:{server},nodelay")]);
         Ok(command)
     }),
     ("spicewatch TLS", "spicewatch", false, spicewatch_tls),
-    ("haproxy TLS", "haproxy", false, |port, server, files, pki| {
+    ("haproxy TLS", "haproxy", false, |port, server, files, pki, _| {
         let both: Vec<u8> = ["server-cert.pem", "server-key.pem"]
             .iter()
             .map(|name| fs::read(pki.dir().join(name)))
@@ -93,37 +94,59 @@ const PEERS: &[(&str, &str, bool, Recipe)] = &[
 /// It admits a channel only with a token of its own control service, so that there is nothing to measure without that.
 const KERBSIDE: &str = "kerbside-proxy (needs its gRPC control service)";
 
-/// Starts all of them; those that are not installed are named.
-pub(super) fn start(server: &str, pki: &Pki, only: &[String]) -> Result<(Vec<Peer>, Vec<String>)> {
-    let wanted = |name: &str| only.is_empty() || only.iter().any(|only| only == name);
+/// Starts all of them, then other builds of ours (`beside`); those that are not installed are named.
+pub(super) fn start(server: &str, pki: &Pki, args: &Args) -> Result<(Vec<Peer>, Vec<String>)> {
+    let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
     let (mut peers, mut missing) = (Vec::new(), vec![KERBSIDE.to_owned()]);
     if wanted("direct") {
         let dial = Dial { address: server.parse()?, tls: None };
-        peers.push(Peer { name: "direct", dial, is_a_process_each: false, running: None });
+        peers.push(Peer { name: "direct".to_owned(), dial, is_a_process_each: false, running: None });
     }
+    let ours = program()?;
     for &(name, program, is_a_process_each, recipe) in PEERS.iter().filter(|peer| wanted(peer.0)) {
         if program != "spicewatch" && version(program).is_none() {
             missing.push(name.to_owned());
             continue;
         }
         let (port, files) = (lab::free_port()?, Scratch::new()?);
-        let mut command = recipe(port, server, &files, pki)?;
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn().with_context(|| format!("can't run {name}"))?;
-        let tls = name.ends_with("TLS").then(|| client::tls(pki)).transpose()?;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let running = Some(Running { child, _files: files });
-        let peer = Peer { name, dial: Dial { address, tls }, is_a_process_each, running };
-        let start = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            if start.elapsed() > Duration::from_secs(10) {
-                bail!("{name} does not listen");
-            }
-            thread::sleep(Duration::from_millis(20));
+        let command = recipe(port, server, &files, pki, &ours)?;
+        peers.push(running(name.to_owned(), is_a_process_each, command, port, files, pki)?);
+    }
+    for other in &args.beside {
+        let tls = if wanted("spicewatch TLS") { Some(("TLS", spicewatch_tls as Recipe)) } else { None };
+        let plain = if wanted("spicewatch") { Some(("plain", spicewatch as Recipe)) } else { None };
+        for (kind, recipe) in plain.into_iter().chain(tls) {
+            let (port, files) = (lab::free_port()?, Scratch::new()?);
+            let command = recipe(port, server, &files, pki, other)?;
+            peers.push(running(format!("{} {kind}", other.display()), false, command, port, files, pki)?);
         }
-        peers.push(peer);
     }
     Ok((peers, missing))
+}
+
+/// Starts a relay, and waits until it listens.
+fn running(
+    name: String,
+    is_a_process_each: bool,
+    mut command: Command,
+    port: u16,
+    files: Scratch,
+    pki: &Pki,
+) -> Result<Peer> {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let child = command.spawn().with_context(|| format!("can't run {name}"))?;
+    let tls = name.ends_with("TLS").then(|| client::tls(pki)).transpose()?;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let running = Some(Running { child, _files: files });
+    let peer = Peer { name, dial: Dial { address, tls }, is_a_process_each, running };
+    let start = Instant::now();
+    while TcpStream::connect(address).is_err() {
+        if start.elapsed() > Duration::from_secs(10) {
+            bail!("{} does not listen", peer.name);
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(peer)
 }
 
 fn program() -> Result<PathBuf> {
@@ -134,15 +157,15 @@ fn program() -> Result<PathBuf> {
 }
 
 /// Events are made and served, to a QMP socket.
-fn spicewatch(port: u16, server: &str, files: &Scratch, _: &Pki) -> Result<Command> {
-    let mut command = Command::new(program()?);
+fn spicewatch(port: u16, server: &str, files: &Scratch, _: &Pki, program: &Path) -> Result<Command> {
+    let mut command = Command::new(program);
     command.args(["relay", "--listen", &format!("127.0.0.1:{port}"), "--upstream", server, "--log", "error"]);
     command.arg("--qmp").arg(format!("unix:{}", files.join("vm.qmp").display()));
     Ok(command)
 }
 
-fn spicewatch_tls(port: u16, server: &str, files: &Scratch, pki: &Pki) -> Result<Command> {
-    let mut command = Command::new(program()?);
+fn spicewatch_tls(port: u16, server: &str, files: &Scratch, pki: &Pki, program: &Path) -> Result<Command> {
+    let mut command = Command::new(program);
     command.args(["relay", "--tls-listen", &format!("127.0.0.1:{port}"), "--upstream", server, "--log", "error"]);
     command.arg("--x509-dir").arg(pki.dir());
     command.arg("--qmp").arg(format!("unix:{}", files.join("vm.qmp").display()));
@@ -164,7 +187,7 @@ fn haproxy(port: u16, server: &str, files: &Scratch, bind: &str, options: &str) 
 }
 
 /// As many workers as there are cores, as the others have threads. Debian has its stream module apart.
-fn nginx(port: u16, server: &str, files: &Scratch, _: &Pki) -> Result<Command> {
+fn nginx(port: u16, server: &str, files: &Scratch, _: &Pki, _: &Path) -> Result<Command> {
     const MODULE: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
     let (file, pid) = (files.join("nginx.conf"), files.join("pid"));
     let most = process::raise_descriptor_limit()? + process::RESERVE / 2;

@@ -13,7 +13,11 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
-use super::{leg::Leg, pipe::Pipe};
+use super::{
+    leg::Leg,
+    pace::{Pace, SHORT},
+    pipe::Pipe,
+};
 
 /// What one read may bring, in bytes.
 const SCRATCH: usize = 64 * 1024;
@@ -53,22 +57,33 @@ pub(super) struct Half {
     sent: usize,
     pipe: Option<Pipe>,
     bulk: bool,
+    pace: Pace,
     /// TLS may hold bytes that its socket did not take.
     unflushed: bool,
 }
 
 impl Half {
     pub(super) fn new() -> Self {
-        Self { stage: Stage::Open, moved: 0, kept: Vec::new(), sent: 0, pipe: None, bulk: false, unflushed: false }
+        Self {
+            stage: Stage::Open,
+            moved: 0,
+            kept: Vec::new(),
+            sent: 0,
+            pipe: None,
+            bulk: false,
+            pace: Pace::default(),
+            unflushed: false,
+        }
     }
 
     /// Moves what there is, and shows it to `observe` after it went on. Ready when the direction is over.
     ///
-    /// `observe` is `None` once nobody looks; it returns whether it wants to see more.
+    /// `answered` is what the other direction has moved so far. `observe` returns whether it wants to see more.
     pub(super) fn poll(
         &mut self,
         from: &mut Leg,
         to: &mut Leg,
+        answered: u64,
         observing: &mut bool,
         mut observe: impl FnMut(&[u8]) -> bool,
         cx: &mut Context<'_>,
@@ -120,6 +135,8 @@ impl Half {
             self.moved += moved as u64;
             if moved == 0 {
                 self.stage = Stage::Ending;
+            } else if moved < SHORT && self.pace.short_read(answered) {
+                break;
             }
         }
         cx.waker().wake_by_ref();

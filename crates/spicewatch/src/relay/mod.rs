@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!  listen ─ gate ─ connection ─ pump ─┬─ half (up) ──── leg: socket, TLS
-//!                      │              └─ half (down) ── pipe: splice(2)
+//!                      │              └─ half (down) ── pipe: splice(2); pace
 //!                    watch ── tracker (spice-events) ── qmp, stdout
 //! ```
 //!
@@ -22,6 +22,7 @@ mod leg;
 mod lines;
 mod listen;
 mod logging;
+mod pace;
 mod pipe;
 mod proxy_protocol;
 mod pump;

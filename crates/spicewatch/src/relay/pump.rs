@@ -93,8 +93,8 @@ impl Pump {
 
     /// Ready when the client's direction is over, or the connection.
     fn poll_up(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
-        let Self { up, client, upstream, observing, flow, .. } = self;
-        let polled = up.poll(client, upstream, observing, |bytes| flow.bytes(Side::Client, bytes), cx);
+        let Self { up, down, client, upstream, observing, flow, .. } = self;
+        let polled = up.poll(client, upstream, down.moved, observing, |bytes| flow.bytes(Side::Client, bytes), cx);
         if self.up.stage != Stage::Open {
             self.first_end.get_or_insert(Side::Client);
         }
@@ -118,8 +118,8 @@ impl Pump {
 
     /// Ready when the server's direction is over, or the connection.
     fn poll_down(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
-        let Self { down, client, upstream, observing, flow, .. } = self;
-        let polled = down.poll(upstream, client, observing, |bytes| flow.bytes(Side::Server, bytes), cx);
+        let Self { up, down, client, upstream, observing, flow, .. } = self;
+        let polled = down.poll(upstream, client, up.moved, observing, |bytes| flow.bytes(Side::Server, bytes), cx);
         if self.down.stage != Stage::Open {
             self.server_ended();
         }
