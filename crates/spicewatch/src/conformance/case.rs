@@ -37,6 +37,8 @@ pub(super) struct Server {
     pub(super) sasl: bool,
     /// A channel beside main.
     pub(super) other: Option<(u8, u8)>,
+    /// It has the channel cursor, which spice-server serves in another thread.
+    pub(super) cursor: bool,
 }
 
 impl Verdict {

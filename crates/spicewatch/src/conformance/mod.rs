@@ -47,6 +47,10 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+
     /// Only cases whose name has this in it; may be given more than once
     #[arg(long = "case", value_name = "TEXT")]
     only: Vec<String>,
@@ -78,7 +82,7 @@ enum Format {
 }
 
 /// The channels that cases join, the first that the server lists: inputs, playback, record, usbredir, webdav. No display: a client
-/// that links to one and does not go on makes spice-server wait for it, half a minute long.
+/// that links to one and does not go on makes spice-server wait for it, half a minute long, and one that leaves meanwhile may end it.
 const USUAL: [(u8, u8); 5] = [(3, 0), (5, 0), (6, 0), (9, 0), (11, 0)];
 
 pub(crate) fn run(args: &Args) -> ExitCode {
@@ -114,6 +118,7 @@ fn conform(args: &Args) -> Result<bool, String> {
         table.len(),
         carrier.name()
     );
+    let format = if args.json { Format::Json } else { args.format };
     let server = survey(target, args).map_err(|error| format!("{address}: {error}"))?;
 
     let mut outcomes = Vec::new();
@@ -122,13 +127,13 @@ fn conform(args: &Args) -> Result<bool, String> {
         let verdict = (case.play)(&server)
             .unwrap_or_else(|error| Verdict::Failed { expected: "a connection".to_owned(), seen: error.to_string() });
         let outcome = Outcome { case, verdict, time: start.elapsed() };
-        if args.format == Format::Text {
+        if format == Format::Text {
             say(&(report::line(&outcome) + "\n"));
         }
         outcomes.push(outcome);
     }
     let name = format!("{address} ({})", carrier.name());
-    match args.format {
+    match format {
         Format::Text => say(&(report::summary(&outcomes) + "\n")),
         Format::Json => say(&(report::json(&name, &outcomes) + "\n")),
         Format::Junit => say(&report::junit(&name, &outcomes)),
@@ -151,7 +156,7 @@ fn survey(target: Target, args: &Args) -> io::Result<Server> {
     drop(wire);
     let &Args { secured, unsecured, .. } = args;
     let (password, user) = (args.password.clone(), args.user.clone());
-    let mut server = Server { target, password, user, secured, unsecured, sasl, other: None };
+    let mut server = Server { target, password, user, secured, unsecured, sasl, other: None, cursor: false };
     if sasl {
         return Ok(server);
     }
@@ -165,6 +170,7 @@ fn survey(target: Target, args: &Args) -> io::Result<Server> {
     let list = main.read_message(104)?.unwrap_or_default();
     let pairs: HashSet<(u8, u8)> =
         list.get(4..).unwrap_or_default().chunks_exact(2).map(|two| (two[0], two[1])).collect();
+    server.cursor = pairs.contains(&(4, 0));
     server.other = USUAL.into_iter().find(|channel| pairs.contains(channel));
     Ok(server)
 }

@@ -34,6 +34,10 @@ pub(crate) struct Args {
     /// What to print
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
 }
 
 const AFTER: &str = "\
@@ -41,7 +45,7 @@ Exit code: 0 if the server speaks SPICE, 2 if not, or if it could not be reached
 
 Examples:
   spicewatch probe 127.0.0.1:5930
-  spicewatch probe 127.0.0.1:5931 --tls --password sekrit --format json";
+  spicewatch probe 127.0.0.1:5931 --tls --password sekrit --json";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
@@ -57,7 +61,8 @@ const LATENCY_LINKS: usize = 5;
 pub(crate) fn run(args: &Args) -> ExitCode {
     match probe(args) {
         Ok(report) => {
-            let text = match args.format {
+            let format = if args.json { Format::Json } else { args.format };
+            let text = match format {
                 Format::Text => report.text(),
                 Format::Json => report.json() + "\n",
             };

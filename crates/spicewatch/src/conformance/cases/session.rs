@@ -120,6 +120,23 @@ pub(super) const CASES: &[Case] = &[
     case(11, "channel-joins-its-session", |s| {
         s.in_session(|_, id, other| Ok(verdict(&s.link(&Mess::channel(id, other), &s.good())?, JOINED)))
     }),
+    case(11, "cursor-joins-its-session", |s| {
+        if !s.cursor {
+            return Ok(Verdict::Skipped("the server has no cursor channel"));
+        }
+        s.in_session(|_, id, _| Ok(verdict(&s.link(&Mess::channel(id, (4, 0)), &s.good())?, JOINED)))
+    }),
+    case(11, "cursor-that-is-there-already", |s| {
+        if !s.cursor {
+            return Ok(Verdict::Skipped("the server has no cursor channel"));
+        }
+        s.in_session(|_, id, _| {
+            let _first = s.link(&Mess::channel(id, (4, 0)), &s.good())?;
+            let mut second = s.link(&Mess::channel(id, (4, 0)), &s.good())?;
+            second.read_to_end()?;
+            Ok(verdict(&second, &[Answer::Reply(0), Answer::Result(0), Answer::End]))
+        })
+    }),
     case(11, "channel-with-its-sessions-id-off-by-one", |s| {
         s.in_session(|_, id, other| Ok(verdict(&s.link(&Mess::channel(id.wrapping_add(1), other), &s.good())?, BAD_ID)))
     }),
