@@ -278,10 +278,10 @@ impl Packets {
             }
         }
         self.counters.packets += 1;
-        match parsed {
-            Ok(segment) => self.tcp.segment(&segment, &mut self.spice),
+        match &parsed {
+            Ok(segment) => self.tcp.segment(segment, &mut self.spice),
             Err(Skipped::NotIp | Skipped::NotTcp) => {}
-            Err(skipped) => self.skipped(skipped, packet),
+            Err(skipped) => self.skipped(*skipped, packet),
         }
         Enough::Yes
     }

@@ -142,6 +142,11 @@ impl Reader {
                 }
             }
             let direct = self.carry.is_empty();
+            if direct && let Format::Pcap(file) = &self.format {
+                let used = file.small(data, &mut packet);
+                self.record += used as u64;
+                data = &data[used..];
+            }
             let input = if direct { data } else { &self.carry[..] };
             if input.is_empty() {
                 return Ok(());
@@ -241,6 +246,7 @@ fn start_of(input: &[u8]) -> [u8; 4] {
 }
 
 /// A field at an offset that was checked to be inside.
+#[inline]
 fn u32_at(data: &[u8], at: usize, big_endian: bool) -> u32 {
     let bytes = data.get(at..).and_then(|d| d.first_chunk::<4>()).copied().unwrap_or_default();
     if big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }

@@ -68,9 +68,17 @@ impl LinkType {
     /// The IP packet behind the link header; `None` for anything else and for what is too short to tell.
     ///
     /// A link type that is not named above has none: see [`LinkType::name`].
+    #[inline]
     pub fn ip(self, frame: &[u8]) -> Option<&[u8]> {
         match self {
-            Self::ETHERNET => ethertype(be16(frame, 12)?, frame.get(14..)?),
+            Self::ETHERNET => {
+                let (header, rest) = frame.split_first_chunk::<14>()?;
+                // Mostly there is no tag.
+                match u16::from_be_bytes([header[12], header[13]]) {
+                    ETHERTYPE_IPV4 => Some(rest),
+                    other => ethertype(other, rest),
+                }
+            }
             Self::LINUX_SLL => ethertype(be16(frame, 14)?, frame.get(16..)?),
             Self::LINUX_SLL2 => ethertype(be16(frame, 0)?, frame.get(20..)?),
             Self::NULL => {

@@ -1,38 +1,61 @@
 //! From a captured frame to a TCP segment, borrowed and checked.
 
 use crate::link::LinkType;
-use etherparse::{IpNumber, Ipv4HeaderSlice, Ipv6ExtensionsSlice, Ipv6HeaderSlice, TcpHeaderSlice};
+use etherparse::{IpNumber, Ipv6ExtensionsSlice, Ipv6HeaderSlice};
 use spice_events::Timestamp;
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-/// An address and a port, small and in one piece: the table of connections holds two for each.
+/// An address and a port, small and quickly compared: the table of connections holds two for each.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Endpoint {
-    /// IPv4 in the first four bytes, the rest zero; `v6` tells.
-    address: [u8; 16],
-    port: u16,
-    v6: bool,
+    /// The address as a number, of IPv4 its low 32 bits.
+    high: u64,
+    low: u64,
+    /// The port, and in the lowest bit whether the address is IPv6.
+    port: u32,
 }
 
 impl Endpoint {
-    /// The port.
-    pub const fn port(&self) -> u16 {
-        self.port
+    #[inline]
+    fn v4(address: [u8; 4], port: u16) -> Self {
+        Self { high: 0, low: u32::from_be_bytes(address).into(), port: u32::from(port) << 1 }
     }
 
-    pub(crate) const fn words(&self) -> (u128, u64) {
-        (u128::from_ne_bytes(self.address), (self.port as u64) << 1 | self.v6 as u64)
+    #[inline]
+    fn v6(address: [u8; 16], port: u16) -> Self {
+        let half = |at: usize| address[at..].first_chunk().copied().map_or(0, u64::from_be_bytes);
+        Self { high: half(0), low: half(8), port: u32::from(port) << 1 | 1 }
+    }
+
+    /// The port.
+    #[inline]
+    pub const fn port(&self) -> u16 {
+        // A port above one bit.
+        (self.port >> 1 & 0xffff) as u16
+    }
+
+    const fn is_v6(&self) -> bool {
+        self.port & 1 == 1
+    }
+
+    /// What it is, for a hash.
+    pub(crate) const fn words(&self) -> [u64; 3] {
+        [self.high, self.low, self.port as u64]
     }
 }
 
 impl From<Endpoint> for SocketAddr {
     fn from(end: Endpoint) -> Self {
-        let [a, b, c, d, ..] = end.address;
-        let ip = if end.v6 { IpAddr::V6(Ipv6Addr::from(end.address)) } else { IpAddr::V4(Ipv4Addr::new(a, b, c, d)) };
-        Self::new(ip, end.port)
+        let ip = if end.is_v6() {
+            IpAddr::V6(Ipv6Addr::from_bits(u128::from(end.high) << 64 | u128::from(end.low)))
+        } else {
+            let [.., a, b, c, d] = end.low.to_be_bytes();
+            IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+        };
+        Self::new(ip, end.port())
     }
 }
 
@@ -40,14 +63,8 @@ impl From<SocketAddr> for Endpoint {
     fn from(address: SocketAddr) -> Self {
         match address.ip() {
             IpAddr::V4(ip) => Self::v4(ip.octets(), address.port()),
-            IpAddr::V6(ip) => Self { address: ip.octets(), port: address.port(), v6: true },
+            IpAddr::V6(ip) => Self::v6(ip.octets(), address.port()),
         }
-    }
-}
-
-impl Endpoint {
-    fn v4([a, b, c, d]: [u8; 4], port: u16) -> Self {
-        Self { address: [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], port, v6: false }
     }
 }
 
@@ -86,6 +103,11 @@ impl Flags {
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// Whether any of `other` is set.
+    pub const fn has_any(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
 
     /// Whether all of `other` are set.
@@ -137,6 +159,8 @@ pub enum Skipped {
 
 impl<'a> Segment<'a> {
     /// Takes a frame apart. `wire_len` is its length before the capture cut it.
+    #[expect(clippy::inline_always, reason = "what it returns is long, and would be copied at each step")]
+    #[inline(always)]
     pub fn parse(at: Timestamp, link: LinkType, frame: &'a [u8], wire_len: u32) -> Result<Self, Skipped> {
         let Some(ip) = link.ip(frame) else {
             return Err(if link.name().is_some() { Skipped::NotIp } else { Skipped::UnknownLink });
@@ -150,27 +174,33 @@ impl<'a> Segment<'a> {
         }
     }
 
+    #[expect(clippy::inline_always, reason = "as above")]
+    #[inline(always)]
     fn ipv4(at: Timestamp, ip: &'a [u8], wire_len: usize) -> Result<Self, Skipped> {
-        let header = Ipv4HeaderSlice::from_slice(ip).map_err(|_| short(ip.len(), wire_len))?;
-        if header.protocol() != IpNumber::TCP {
+        let header = ip.first_chunk::<20>().ok_or_else(|| short(ip.len(), wire_len))?;
+        // version 4 bits + length 4 bits, in words of four bytes
+        let head = usize::from(header[0] & 0x0f) * 4;
+        if head < header.len() || head > ip.len() {
+            return Err(short(ip.len(), wire_len));
+        }
+        if header[9] != IpNumber::TCP.0 {
             return Err(Skipped::NotTcp);
         }
-        if header.is_fragmenting_payload() {
+        // reserved 1 bit + don't fragment 1 + more fragments 1 + offset 13
+        if be16(header, 6) & 0x3fff != 0 {
             return Err(Skipped::Fragment);
         }
         // A length of 0 is a packet that the network card was to cut: it is as long as the frame says.
-        let total = match usize::from(header.total_len()) {
+        let total = match usize::from(be16(header, 2)) {
             0 => wire_len,
             total => total,
         };
-        let head = header.slice().len();
         let segment = ip.get(head..total.min(ip.len())).ok_or(Skipped::Malformed)?;
         if total > wire_len.min(MAX_PACKET) {
             return Err(Skipped::Malformed);
         }
-        let ends =
-            |ports: (u16, u16)| (Endpoint::v4(header.source(), ports.0), Endpoint::v4(header.destination(), ports.1));
-        Self::tcp(at, segment, total - head, ends)
+        let end = |at: usize, port| Endpoint::v4([header[at], header[at + 1], header[at + 2], header[at + 3]], port);
+        Self::tcp(at, segment, total - head, |from, to| (end(12, from), end(16, to)))
     }
 
     fn ipv6(at: Timestamp, ip: &'a [u8], wire_len: usize) -> Result<Self, Skipped> {
@@ -198,34 +228,48 @@ impl<'a> Segment<'a> {
         if next != IpNumber::TCP {
             return Err(Skipped::NotTcp);
         }
-        let ends = |ports: (u16, u16)| {
-            let end = |address, port| Endpoint { address, port, v6: true };
-            (end(header.source(), ports.0), end(header.destination(), ports.1))
-        };
+        let ends = |from, to| (Endpoint::v6(header.source(), from), Endpoint::v6(header.destination(), to));
         Self::tcp(at, segment, total - head - (body.len() - segment.len()), ends)
     }
 
     /// `length` is that of header and payload as IP has it, `segment` as much of it as was captured.
+    #[expect(clippy::inline_always, reason = "as above")]
+    #[inline(always)]
     fn tcp(
         at: Timestamp,
         segment: &'a [u8],
         length: usize,
-        ends: impl Fn((u16, u16)) -> (Endpoint, Endpoint),
+        ends: impl Fn(u16, u16) -> (Endpoint, Endpoint),
     ) -> Result<Self, Skipped> {
-        let header = TcpHeaderSlice::from_slice(segment).map_err(|_| short(segment.len(), length))?;
-        let (from, to) = ends((header.source_port(), header.destination_port()));
-        let payload = &segment[header.slice().len()..];
+        let cut = || short(segment.len(), length);
+        let header = segment.first_chunk::<20>().ok_or_else(cut)?;
+        // length 4 bits, in words of four bytes + reserved 4 bits
+        let head = usize::from(header[12] >> 4) * 4;
+        if head < header.len() {
+            return Err(cut());
+        }
+        let payload = segment.get(head..).ok_or_else(cut)?;
+        let (from, to) = ends(be16(header, 0), be16(header, 2));
         Ok(Self {
             at,
             from,
             to,
-            seq: header.sequence_number(),
-            ack: header.acknowledgment_number(),
-            flags: Flags::from_bits(header.slice()[13]),
+            seq: be32(header, 4),
+            ack: be32(header, 8),
+            flags: Flags::from_bits(header[13]),
             payload,
             missing: u32::try_from(length - segment.len()).unwrap_or(u32::MAX),
         })
     }
+}
+
+/// Fields of a header, at offsets that are constants within it.
+fn be16(header: &[u8; 20], at: usize) -> u16 {
+    u16::from_be_bytes([header[at], header[at + 1]])
+}
+
+fn be32(header: &[u8; 20], at: usize) -> u32 {
+    u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
 }
 
 /// A header that could not be read was cut by the capture, or was never whole.

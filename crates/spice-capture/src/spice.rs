@@ -210,10 +210,11 @@ impl Held {
 impl Handler for Spice {
     type State = Follow;
 
+    #[inline]
     fn admits(&self, ports: [u16; 2]) -> bool {
         // The common case by itself: one port, and no search in lists.
         if let ([port], []) = (&self.config.ports[..], &self.config.tls_ports[..]) {
-            return ports.contains(port);
+            return ports[0] == *port || ports[1] == *port;
         }
         self.recognises() || ports.into_iter().any(|port| self.listens(port))
     }

@@ -159,6 +159,9 @@ impl<S: Default> Reassembler<S> {
             None if Flow::<S>::worth_opening(segment) => self.insert(key, handler),
             None => return,
         };
+        if self.flows.at(index).passes_by(direction, segment) {
+            return;
+        }
         let token = self.flows.token(index);
         let flow = self.flows.at(index);
         let mut ctx = rules::Context { shared: &mut self.shared, handler, token };

@@ -25,6 +25,13 @@ pub(super) struct File {
     link: LinkType,
 }
 
+/// What a record's header says.
+struct Head {
+    at: Timestamp,
+    captured: u32,
+    wire_len: u32,
+}
+
 pub(super) fn is_magic(bytes: [u8; 4]) -> bool {
     // `pcap-parser` knows the modified format in little-endian only.
     matches!(u32::from_le_bytes(bytes), MICRO | NANO | MODIFIED) || matches!(u32::from_be_bytes(bytes), MICRO | NANO)
@@ -45,17 +52,28 @@ impl File {
         })
     }
 
+    /// The small packets at the start of `input`, as far as they are whole: a chunk has many of them. Returns the bytes they took.
+    #[inline]
+    pub(super) fn small(&self, input: &[u8], packet: &mut impl FnMut(Packet<'_>) -> Enough) -> usize {
+        let mut rest = input;
+        while let Some(head) = self.head(rest)
+            && head.captured <= SMALL
+            && let Some((record, behind)) = rest.split_at_checked(self.record + head.captured as usize)
+        {
+            packet(head.packet(self.link, &record[self.record..]));
+            rest = behind;
+        }
+        input.len() - rest.len()
+    }
+
     pub(super) fn step(
         &self,
         input: &[u8],
         offset: u64,
         packet: &mut impl FnMut(Packet<'_>) -> Enough,
     ) -> Result<Step, Error> {
-        if input.len() < self.record {
-            return Ok(Step::Need(self.record));
-        }
-        let field = |at| u32_at(input, at, self.big_endian);
-        let captured = field(8);
+        let Some(head) = self.head(input) else { return Ok(Step::Need(self.record)) };
+        let captured = head.captured;
         if captured > MAX_CAPTURED {
             return Err(Error::Record { offset, captured });
         }
@@ -64,21 +82,36 @@ impl File {
         if input.len() < total && !partial {
             return Ok(needed(self.record, captured, input.len()));
         }
-        let units = if self.nanoseconds { 1_000_000_000 } else { 1_000_000 };
-        let (seconds, fraction) = (i64::from(field(0)), i64::from(field(4)));
         let there = total.min(input.len());
-        let enough = packet(Packet {
-            at: Timestamp { seconds: seconds + fraction / units, microseconds: fraction % units / (units / 1_000_000) },
-            interface: 0,
-            link: self.link,
-            data: &input[self.record..there],
-            captured,
-            wire_len: field(12).max(captured),
-        });
+        let enough = packet(head.packet(self.link, &input[self.record..there]));
         if enough == Enough::No && there < total {
             return Ok(Step::Need(total));
         }
         Ok(Step::Used { used: there, skip: (total - there) as u64 })
+    }
+
+    /// The record's header, once it is there.
+    #[inline]
+    fn head(&self, input: &[u8]) -> Option<Head> {
+        let head = input.first_chunk::<RECORD>().filter(|_| input.len() >= self.record)?;
+        let [seconds, fraction, captured, wire_len] = [0, 4, 8, 12].map(|at| u32_at(head, at, self.big_endian));
+        let per_second = if self.nanoseconds { 1_000_000_000 } else { 1_000_000 };
+        let (mut seconds, mut fraction) = (i64::from(seconds), fraction);
+        // No writer means this, but readers take it so.
+        if fraction >= per_second {
+            seconds += i64::from(fraction / per_second);
+            fraction %= per_second;
+        }
+        let microseconds = if self.nanoseconds { fraction / 1000 } else { fraction };
+        Some(Head { at: Timestamp { seconds, microseconds: microseconds.into() }, captured, wire_len })
+    }
+}
+
+impl Head {
+    #[inline]
+    fn packet(self, link: LinkType, data: &[u8]) -> Packet<'_> {
+        let Self { at, captured, wire_len } = self;
+        Packet { at, interface: 0, link, data, captured, wire_len: wire_len.max(captured) }
     }
 }
 

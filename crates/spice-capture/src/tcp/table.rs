@@ -20,12 +20,15 @@ pub(super) struct Table<T> {
     index: HashTable<u32>,
     /// Keyed by the process: a capture can't be made to collide.
     hasher: foldhash::quality::RandomState,
-    /// The one that was found last: most packets follow one of their own connection.
-    last: u32,
+    /// By their ports, those that were found lately: a few connections take turns, and most packets need no search.
+    recent: Box<[u32; RECENT]>,
     /// Where the search for a victim goes on.
     hand: usize,
     max: u32,
 }
+
+/// How many are found without a search. Two whose ports have the same place here share it.
+const RECENT: usize = 256;
 
 /// How many slots are looked at for one that is better to lose.
 const VICTIMS: usize = 128;
@@ -37,7 +40,7 @@ impl<T> Table<T> {
             free: Vec::new(),
             index: HashTable::new(),
             hasher: foldhash::quality::RandomState::default(),
-            last: 0,
+            recent: Box::new([0; RECENT]),
             hand: 0,
             max,
         }
@@ -57,13 +60,21 @@ impl<T> Table<T> {
         used.map(|(_, index)| index).collect()
     }
 
+    #[inline]
     pub(super) fn find(&mut self, key: &Key) -> Option<u32> {
-        if self.slots.get(self.last as usize).is_none_or(|slot| slot.key != *key || !slot.in_use()) {
-            let slots = &self.slots;
-            self.last = *self.index.find(self.hasher.hash_one(key), |&i| slots[i as usize].key == *key)?;
+        let place = place(key);
+        let mut index = self.recent[place];
+        if self.slots.get(index as usize).is_none_or(|slot| slot.key != *key || !slot.in_use()) {
+            index = self.search(key)?;
+            self.recent[place] = index;
         }
-        self.slots[self.last as usize].touched = true;
-        Some(self.last)
+        self.slots[index as usize].touched = true;
+        Some(index)
+    }
+
+    #[inline(never)]
+    fn search(&self, key: &Key) -> Option<u32> {
+        self.index.find(self.hasher.hash_one(key), |&i| self.slots[i as usize].key == *key).copied()
     }
 
     pub(super) fn at(&mut self, index: u32) -> &mut T {
@@ -99,7 +110,7 @@ impl<T> Table<T> {
         };
         let (slots, hasher) = (&self.slots, &self.hasher);
         self.index.insert_unique(hasher.hash_one(key), index, |&i| hasher.hash_one(slots[i as usize].key));
-        self.last = index;
+        self.recent[place(&key)] = index;
         index
     }
 
@@ -143,12 +154,17 @@ impl<T> Slot<T> {
     }
 }
 
+/// Where [`Table::recent`] has a connection.
+#[inline]
+fn place(key: &Key) -> usize {
+    usize::from(key.low.port() ^ key.high.port()) % RECENT
+}
+
 impl Hash for Key {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        for end in [self.low, self.high] {
-            let (address, port) = end.words();
-            state.write_u128(address);
-            state.write_u64(port);
+        let [low, high] = [self.low, self.high].map(|end| end.words());
+        for word in [low[0], low[1], high[0], high[1], low[2] << 32 | high[2]] {
+            state.write_u64(word);
         }
     }
 }

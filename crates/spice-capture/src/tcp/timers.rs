@@ -15,6 +15,7 @@ pub(super) struct Clock {
 const MAX_STEP: u64 = 600_000_000;
 
 impl Clock {
+    #[inline]
     pub(super) fn advance(&mut self, at: Timestamp) {
         let at = at.seconds.saturating_mul(1_000_000).saturating_add(at.microseconds);
         let step = self.last.map_or(0, |last| u64::try_from(at.saturating_sub(last)).unwrap_or(0));
@@ -52,6 +53,7 @@ impl Timers {
     }
 
     /// The next that has run out.
+    #[inline]
     pub(super) fn pop(&mut self, now: u64) -> Option<Token> {
         let (deadline, token) = *self.queue.front()?;
         (deadline <= now || self.queue.len() > self.max).then(|| {
