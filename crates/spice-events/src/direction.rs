@@ -38,6 +38,9 @@ enum Carrier {
 pub(crate) struct BadHead;
 
 impl Direction {
+    /// Bytes that are reserved on a peer's word alone: more than the reply of any real server.
+    const RESERVED: usize = 512;
+
     pub(crate) fn new() -> Self {
         Self { carrier: Carrier::Unknown, unread: BytesMut::new(), missing: 0, offset: 0, need: 0 }
     }
@@ -86,6 +89,10 @@ impl Direction {
 
     /// Keeps bytes for later: as many as there is room for, and none behind a gap.
     pub(crate) fn hold(&mut self, data: &[u8], limit: usize) {
+        if self.unread.is_empty() && !data.is_empty() && !self.is_blocked() {
+            // As much as reading on takes, so that the buffer need not grow: a message mostly comes in pieces.
+            self.unread.reserve(self.need.min(Self::RESERVED).min(limit));
+        }
         keep(&mut self.unread, &mut self.missing, data, limit);
     }
 

@@ -90,7 +90,7 @@ impl From<SocketAddr> for Address {
             }
             SocketAddr::V6(v6) => (ipv6(*v6.ip()).into(), Family::Ipv6),
         };
-        Self { host, port: Decimals::default().number(address.port()).text(), family }
+        Self { host, port: Decimals::new().number(address.port()).text(), family }
     }
 }
 
@@ -111,47 +111,50 @@ fn ipv6(ip: Ipv6Addr) -> String {
     }
 }
 
-/// Decimal numbers written without `fmt`, which took a tenth of all that a connection costs.
-#[derive(Default)]
+/// Decimal numbers written without `fmt`, which took a tenth of all that a connection costs. From the last digit to the
+/// first, as division gives them.
 struct Decimals {
     bytes: [u8; Self::MAX],
-    len: usize,
+    /// How many of the first bytes are not written yet.
+    free: usize,
 }
 
 impl Decimals {
     /// `255.255.255.255`
     const MAX: usize = 15;
 
+    fn new() -> Self {
+        Self { bytes: [0; Self::MAX], free: Self::MAX }
+    }
+
     fn dotted([a, b, c, d]: [u8; 4]) -> Self {
         let dot = |text: Self, octet: u8| text.push(b'.').number(octet.into());
-        [b, c, d].into_iter().fold(Self::default().number(a.into()), dot)
+        [c, b, a].into_iter().fold(Self::new().number(d.into()), dot)
     }
 
     /// What does not fit is left out; everything that is written here does.
     fn push(mut self, byte: u8) -> Self {
-        if let Some(place) = self.bytes.get_mut(self.len) {
-            *place = byte;
-            self.len += 1;
+        if let Some(free) = self.free.checked_sub(1) {
+            self.free = free;
+            self.bytes[free] = byte;
         }
         self
     }
 
-    fn number(mut self, number: u16) -> Self {
-        let mut started = false;
-        for unit in [10_000, 1000, 100, 10, 1] {
-            // Of one digit.
-            let digit = (number / unit % 10) as u8;
-            started |= digit != 0 || unit == 1;
-            if started {
-                self = self.push(b'0' + digit);
+    fn number(mut self, mut number: u16) -> Self {
+        loop {
+            // A digit.
+            self = self.push(b'0' + (number % 10) as u8);
+            number /= 10;
+            if number == 0 {
+                return self;
             }
         }
-        self
     }
 
     fn text(&self) -> Box<str> {
         // Digits and dots.
-        str::from_utf8(&self.bytes[..self.len]).unwrap_or_default().into()
+        str::from_utf8(&self.bytes[self.free..]).unwrap_or_default().into()
     }
 }
 
