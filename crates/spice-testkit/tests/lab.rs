@@ -41,6 +41,19 @@ fn a_real_server_refuses_and_accepts_as_the_battery_says() {
     assert_eq!(vm.events().count("SPICE_INITIALIZED"), ACCEPTED.len());
 }
 
+/// What `hunt` expects of anybody's server it finds in the real one.
+#[cfg(feature = "generate")]
+#[test]
+fn a_hunt_finds_nothing_in_a_real_server() {
+    if !lab::have(&[Peer::Qemu]) {
+        return;
+    }
+    let port = lab::free_port().unwrap();
+    let _vm = Vm::boot(&format!("port={port},addr=127.0.0.1,password={PASSWORD}")).unwrap();
+    let server = spice_testkit::hunt::over_tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).unwrap();
+    assert_eq!(spice_testkit::hunt::link(300, 2026, server).unwrap(), None);
+}
+
 #[test]
 fn a_real_sasl_server_answers_as_the_battery_says() {
     if !lab::have(&[Peer::Qemu, Peer::Openssl, Peer::Sasl]) {
