@@ -88,6 +88,7 @@ impl Half {
         mut observe: impl FnMut(&[u8]) -> bool,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Fault>> {
+        let mut paused = false;
         for _ in 0..TURNS {
             ready!(self.poll_kept(to, cx)).map_err(Fault::Write)?;
             match self.stage {
@@ -135,8 +136,8 @@ impl Half {
             self.moved += moved as u64;
             if moved == 0 {
                 self.stage = Stage::Ending;
-            } else if moved < SHORT && self.pace.short_read(answered) {
-                break;
+            } else if moved < SHORT && !paused {
+                paused = self.pace.short_read(answered);
             }
         }
         cx.waker().wake_by_ref();

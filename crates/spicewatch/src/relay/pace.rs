@@ -13,16 +13,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A read of fewer bytes is short: less than what gathers in a pause where messages have 64 bytes.
-pub(super) const SHORT: usize = 4 * 1024;
+/// A read of fewer bytes is short: as much as gathers in a pause where messages have 64 bytes.
+pub(super) const SHORT: usize = 8 * 1024;
 /// Short reads without a byte in the other direction, of which the time is taken.
 const MANY: u32 = 32;
 /// They are dense if they took no longer than this.
 const DENSE: Duration = Duration::from_millis(2);
 /// And stay so, pauses included, while they take no longer than this.
 const STILL_DENSE: Duration = Duration::from_millis(10);
-/// Linux adds its timer slack of 50 µs. In all that is less than the encryption of what one read may bring.
-const PAUSE: Duration = Duration::from_micros(10);
+/// Linux adds its timer slack of 50 µs.
+const PAUSE: Duration = Duration::from_micros(30);
 
 thread_local! {
     /// Pauses that the thread has made.
@@ -42,8 +42,9 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// A short read was passed on, and the other direction has moved so many bytes so far. Sleeps where that pays, and says
-    /// so: others have waited too, and are next.
+    /// A short read was passed on, and the other direction has moved so many bytes so far. Sleeps where that pays, and says so.
+    ///
+    /// The thread itself sleeps, and not its task: a thread that waits for sockets is woken by each message.
     pub(super) fn short_read(&mut self, answered: u64) -> bool {
         if !self.is_dense(answered, Instant::now) {
             return false;
