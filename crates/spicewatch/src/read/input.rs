@@ -12,10 +12,8 @@ use std::{
 
 /// Bytes in a read at most. Larger ones make no fewer system calls that count, and copy more of a large packet's payload.
 const CHUNK: usize = 1 << 15;
-/// Bytes in the first read after a skip, enough to see the next large packet's headers, if one follows at once …
+/// Bytes in the first read after a skip: enough for the headers of the next large packet, if one follows at once.
 const FIRST_CHUNK: usize = 1 << 10;
-/// … and how many times longer each next one is.
-const GROWTH: usize = 16;
 /// Fewer bytes of no interest are read with the rest: so many are copied in the time of a system call.
 const WORTH_SKIPPING: u64 = 1 << 12;
 
@@ -78,7 +76,7 @@ impl Input {
     pub(super) fn read_up_to(&mut self, most: u64) -> io::Result<&[u8]> {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let len = self.next.min(most);
-        self.next = (self.next * GROWTH).min(self.buffer.len());
+        self.next = self.buffer.len();
         loop {
             let result = match &mut self.source {
                 Source::File { file, at, .. } => {
