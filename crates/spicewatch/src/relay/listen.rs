@@ -1,6 +1,7 @@
 //! Sockets that clients connect to.
 
 use std::{
+    future::poll_fn,
     io,
     net::{IpAddr, SocketAddr, TcpListener},
     os::{
@@ -102,27 +103,42 @@ pub(super) struct Acceptor {
 
 /// Whether a listener's accepts fail, and since when somebody knows: one for all tasks that accept from it.
 #[derive(Debug, Default)]
-struct Failing(Mutex<(bool, Option<Instant>)>);
+struct Failing(Mutex<Failures>);
+
+#[derive(Debug, Default)]
+struct Failures {
+    count: u64,
+    said: bool,
+    last_said: Option<Instant>,
+}
 
 impl Failing {
-    fn state(&self) -> MutexGuard<'_, (bool, Option<Instant>)> {
+    fn state(&self) -> MutexGuard<'_, Failures> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many have failed.
+    fn count(&self) -> u64 {
+        self.state().count
     }
 
     /// One has failed. Whether that is to be said.
     fn failed(&self) -> bool {
         let mut state = self.state();
-        let (said, last) = &mut *state;
-        if *said || last.is_some_and(|last| last.elapsed() < SAID_EVERY) {
+        state.count += 1;
+        if state.said || state.last_said.is_some_and(|last| last.elapsed() < SAID_EVERY) {
             return false;
         }
-        (*said, *last) = (true, Some(Instant::now()));
+        (state.said, state.last_said) = (true, Some(Instant::now()));
         true
     }
 
-    /// One was accepted. Whether it had been said that they fail.
-    fn succeeded(&self) -> bool {
-        std::mem::take(&mut self.state().0)
+    /// One was accepted that began when so many had failed. Whether it had been said that they fail.
+    ///
+    /// Another task may have failed since: then this one got the last descriptor, and no news.
+    fn succeeded(&self, count: u64) -> bool {
+        let mut state = self.state();
+        state.count == count && std::mem::take(&mut state.said)
     }
 }
 
@@ -201,23 +217,27 @@ pub(super) async fn accept(Acceptor { socket, address, failing }: Acceptor, take
         Err(error) => return tracing::error!(%address, %error, "can't accept"),
     };
     loop {
-        let accepted = match &listener {
-            Listener::Tcp(listener) => listener.accept().await.map(|(stream, peer)| {
-                let ends = stream.local_addr().ok().map(|local| (local, peer));
-                Accepted { raw: Raw::Tcp(stream), ends, paths: Default::default() }
-            }),
-            Listener::Unix(listener) => listener.accept().await.map(|(stream, peer)| {
-                let local = stream.local_addr().ok();
-                let path = |address: Option<&tokio::net::unix::SocketAddr>| {
-                    address.and_then(|address| address.as_pathname()).map(PathBuf::from).unwrap_or_default()
-                };
-                let paths = (path(local.as_ref()), path(Some(&peer)));
-                Accepted { raw: Raw::Unix(stream), ends: None, paths }
-            }),
-        };
-        match accepted {
+        let mut failed_before = 0;
+        let accepted = poll_fn(|cx| {
+            failed_before = failing.count();
+            match &listener {
+                Listener::Tcp(listener) => listener.poll_accept(cx).map_ok(|(stream, peer)| {
+                    let ends = stream.local_addr().ok().map(|local| (local, peer));
+                    Accepted { raw: Raw::Tcp(stream), ends, paths: Default::default() }
+                }),
+                Listener::Unix(listener) => listener.poll_accept(cx).map_ok(|(stream, peer)| {
+                    let local = stream.local_addr().ok();
+                    let path = |address: Option<&tokio::net::unix::SocketAddr>| {
+                        address.and_then(|address| address.as_pathname()).map(PathBuf::from).unwrap_or_default()
+                    };
+                    let paths = (path(local.as_ref()), path(Some(&peer)));
+                    Accepted { raw: Raw::Unix(stream), ends: None, paths }
+                }),
+            }
+        });
+        match accepted.await {
             Ok(accepted) => {
-                if failing.succeeded() {
+                if failing.succeeded(failed_before) {
                     tracing::info!(%address, "accepting again");
                 }
                 take(accepted);
@@ -232,5 +252,22 @@ pub(super) async fn accept(Acceptor { socket, address, failing }: Acceptor, take
                 tokio::time::sleep(BREAK).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failing_ends_with_an_accept_that_began_after_it() {
+        let failing = Failing::default();
+        let before = failing.count();
+        assert!(failing.failed());
+        assert!(!failing.failed(), "once is enough");
+        assert!(!failing.succeeded(before), "it took the last descriptor");
+        assert!(failing.succeeded(failing.count()));
+        assert!(!failing.succeeded(failing.count()), "nothing had been said since");
+        assert!(!failing.failed(), "too soon to be said again");
     }
 }
