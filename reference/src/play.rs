@@ -1,30 +1,31 @@
 //! A case against the real server and against ours, step by step, and what differs.
 
+mod compare;
+mod credentials;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use spice_events::{Address, Auth, Config, EventKind, FlowId, Input, Output, Side, Timestamp, Tracker};
 use spice_link::{
     Accepting, ChannelType, Closing, HeaderKind, LinkReply, Parsed,
-    ticket::{self, rand_core::OsRng},
     websocket::{Deframer, head_end},
 };
 use spice_testkit::{
     facts::{Fact, Watcher},
-    generate::{Frames, SaslExchange, Unstructured},
+    generate::{Frames, Unstructured},
 };
 
 use crate::{
-    case::{Case, Plan, Sasl, Ticket},
-    digest_md5,
+    case::{Case, Plan},
     event_loop::{self, ChannelEvent},
     ours::{Answered, Host, OurLink},
-    real::{Connection, Kind, PASSWORD, Server},
+    real::{Connection, Kind, Server},
 };
 
 /// Where the two differ.
 #[derive(Clone, Debug)]
 pub(crate) struct Difference {
-    /// What kind: `answer`, `end`, `events`, `order`, `observer`, `watches`.
+    /// What kind: `answer`, `end`, `events`, `order`, `observer`, `watches`, `worker`.
     pub(crate) what: &'static str,
     /// What was expected and seen.
     pub(crate) detail: String,
@@ -200,53 +201,15 @@ impl Stage<'_> {
         }
         match if selects { mechanism } else { 1 } {
             1 => {
-                let (real, ours) = (seal(plan.ticket, reply.pub_key), seal(plan.ticket, self.pair.host.public_key()));
+                let (real, ours) = (
+                    credentials::seal(plan.ticket, reply.pub_key),
+                    credentials::seal(plan.ticket, self.pair.host.public_key()),
+                );
                 self.say(index, plan, &mut carry, &real, Some(&ours))?;
                 self.settle(index, plan, &mut carry)
             }
             2 => self.sasl(index, plan, &mut carry),
             _ => Ok(()),
-        }
-    }
-
-    fn sasl(&mut self, index: usize, plan: &Plan, carry: &mut Option<Vec<u8>>) -> Result<(), Difference> {
-        let field = SaslExchange::field;
-        self.links[index].in_sasl = true;
-        let name = field(b"DIGEST-MD5");
-        match &plan.sasl {
-            Sasl::Name { length, name } => {
-                let mut bytes = field(name);
-                if let Some(length) = length {
-                    bytes[..4].copy_from_slice(&length.to_le_bytes());
-                }
-                self.say(index, plan, carry, &bytes, None)
-            }
-            Sasl::FirstLength(length) => {
-                self.say(index, plan, carry, &name, None)?;
-                self.say(index, plan, carry, &length.to_le_bytes(), None)
-            }
-            Sasl::LaterLength(length) => {
-                self.say(index, plan, carry, &[name, field(b"")].concat(), None)?;
-                self.say(index, plan, carry, &length.to_le_bytes(), None)
-            }
-            Sasl::Answer(answer) => {
-                self.say(index, plan, carry, &[name, field(b"")].concat(), None)?;
-                self.say(index, plan, carry, &field(answer), None)
-            }
-            Sasl::Plain { right } => {
-                let password = if *right { PASSWORD } else { "secret" };
-                let data = format!("\0{}\0{password}\0", digest_md5::USER);
-                self.say(index, plan, carry, &[field(b"PLAIN"), field(data.as_bytes())].concat(), None)
-            }
-            Sasl::Digest { right, protection } => {
-                let before = self.links[index].said.len();
-                self.say(index, plan, carry, &[name, field(b"")].concat(), None)?;
-                let password = if *right { PASSWORD } else { "secret" };
-                let answer = self.links[index].said.get(before + 4..).unwrap_or_default();
-                let Some(mut answer) = digest_md5::respond(answer, password, protection) else { return Ok(()) };
-                answer.push(0);
-                self.say(index, plan, carry, &field(&answer), None)
-            }
         }
     }
 
@@ -460,98 +423,6 @@ impl Stage<'_> {
             self.tracked.push((usize::try_from(event.flow.0).unwrap_or(usize::MAX), number, fields));
         }
     }
-
-    /// The answers and the end of one link; and what an observer saw of it.
-    fn compare_answers(&mut self, index: usize) -> Result<(), Difference> {
-        let link = &mut self.links[index];
-        let differ = |what, detail| Err(Difference { what, detail });
-        if link.head != link.ours.head {
-            let (ours, real) = (link.ours.head.escape_ascii(), link.head.escape_ascii());
-            return differ("answer", format!("upgrade: ours {ours}, real {real}"));
-        }
-        let (mut ours, mut real) = (link.ours.said.clone(), link.said.clone());
-        mask(&mut ours, self.pair.host.public_key());
-        mask(&mut real, self.pair.host.public_key());
-        if let Accepting::Linked(linked) = link.ours.outcome {
-            // What follows MAIN_INIT's id, and all later messages, is the session's own.
-            if linked.session_id.is_some() && !link.layered {
-                ours.truncate(ours.len() - 28);
-            }
-            real.truncate(ours.len());
-        }
-        if ours != real {
-            let at = ours.iter().zip(&real).take_while(|(ours, real)| ours == real).count();
-            return differ(
-                "answer",
-                format!(
-                    "from byte {at}: ours {}, real {}; ours {:?}, real closed: {}",
-                    brief(&ours, at),
-                    brief(&real, at),
-                    link.ours.outcome,
-                    link.closed
-                ),
-            );
-        }
-        let ours_closed = matches!(link.ours.outcome, Accepting::Close(_));
-        let leaked = matches!(link.ours.outcome, Accepting::Close(Closing::NoSelection));
-        if ours_closed != link.closed && !leaked && !self.links[index].closed {
-            let link = &self.links[index];
-            return differ("end", format!("ours {:?}, real closed: {}", link.ours.outcome, link.closed));
-        }
-        let link = &self.links[index];
-        let seen = link.watcher.seen();
-        let linked = matches!(link.ours.outcome, Accepting::Linked(_) | Accepting::Close(Closing::Duplicate));
-        let refused = seen.facts.iter().any(|(_, fact)| matches!(fact, Fact::Refused { .. }));
-        if linked != seen.linked() || linked && refused {
-            return differ("observer", format!("linked: {linked}, seen: {:?}", seen.facts));
-        }
-        Ok(())
-    }
-
-    /// The tracker's events and the real server's: the same for each link and in the same order, but that ends which come at
-    /// once have no order on the wire.
-    fn compare_events(&mut self) -> Result<(), Difference> {
-        // What is inside a security layer is told later than it happens, and a session's id perhaps never.
-        // What the worker tells has no order beside what the main thread does.
-        if self.links.iter().any(|link| link.layered || link.in_worker) {
-            return self.compare_events_by_link();
-        }
-        let normal = |events: &[Event]| {
-            let mut events = events.to_vec();
-            for run in events.chunk_by_mut(|a, b| a.1 == 3 && b.1 == 3) {
-                run.sort_unstable();
-            }
-            events
-        };
-        let (real, tracked) = (normal(&self.real), normal(&self.tracked));
-        if real == tracked {
-            return Ok(());
-        }
-        let of = |events: &[Event], index: usize| {
-            events.iter().filter(|event| event.0 == index).copied().collect::<Vec<_>>()
-        };
-        let alike = (0..self.links.len()).all(|index| of(&real, index) == of(&tracked, index));
-        let what = if alike { "order" } else { "events" };
-        Err(Difference { what, detail: format!("ours {tracked:?}, real {real:?}") })
-    }
-}
-
-impl Stage<'_> {
-    /// Each link's events, with 0 for the id of a session that never came to be known.
-    fn compare_events_by_link(&self) -> Result<(), Difference> {
-        for index in 0..self.links.len() {
-            let of = |events: &[Event]| events.iter().filter(|event| event.0 == index).copied().collect::<Vec<_>>();
-            let (mut real, tracked) = (of(&self.real), of(&self.tracked));
-            let unknown = tracked.iter().any(|event| event.1 == 2 && event.2[0] == 0);
-            if self.links[index].layered && self.links[index].is_main && unknown {
-                real.iter_mut().filter(|event| event.1 == 2).for_each(|event| event.2[0] = 0);
-            }
-            if real != tracked {
-                return Err(Difference { what: "events", detail: format!("ours {tracked:?}, real {real:?}") });
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Live {
@@ -593,15 +464,6 @@ fn display_init(header: HeaderKind) -> Vec<u8> {
     [serial, &[101, 0, 14, 0, 0, 0], sub_list, &[0; 14]].concat()
 }
 
-/// The key is each server's own; that it is there, or is zeros, is not.
-fn mask(said: &mut [u8], key: &[u8]) {
-    if let Some(place) = said.get_mut(20..182)
-        && place.iter().any(|byte| *byte != 0)
-    {
-        place.copy_from_slice(key);
-    }
-}
-
 /// The session's id, where the real server has just made one.
 fn session_id(watcher: &Watcher) -> Option<u32> {
     watcher.seen().facts.iter().find_map(|(_, fact)| if let Fact::SessionId(id) = fact { Some(*id) } else { None })
@@ -611,29 +473,6 @@ fn session_id(watcher: &Watcher) -> Option<u32> {
 fn first_frame(bytes: &[u8]) -> Option<Vec<u8>> {
     let length = u32::from_be_bytes(*bytes.first_chunk()?) as usize;
     bytes.get(..4 + length).map(<[u8]>::to_vec)
-}
-
-/// A ticket for a key.
-fn seal(what: Ticket, key: &[u8; LinkReply::PUB_KEY_LEN]) -> [u8; 128] {
-    let more = format!("{PASSWORD}\0and more");
-    let nul = format!("{PASSWORD}\0");
-    let plain: &[u8] = match what {
-        Ticket::Right => nul.as_bytes(),
-        Ticket::NoNul => PASSWORD.as_bytes(),
-        Ticket::More => more.as_bytes(),
-        Ticket::Wrong => b"secret\0",
-        Ticket::Short => b"sekri\0",
-        Ticket::Empty => b"\0",
-        Ticket::Nothing => b"",
-        Ticket::Garbage => return [0x5a; 128],
-        Ticket::Zeros => return [0; 128],
-    };
-    ticket::seal_bytes(&mut OsRng, key, plain).unwrap_or([0; 128])
-}
-
-fn brief(bytes: &[u8], at: usize) -> String {
-    let here = bytes.get(at..).unwrap_or_default();
-    format!("{:02x?} of {} bytes", here.get(..12).unwrap_or(here), bytes.len())
 }
 
 fn failed(error: &std::io::Error) -> Difference {

@@ -1,0 +1,112 @@
+//! What the two servers answered, how they ended and what they told, held against each other.
+
+use spice_link::{Accepting, Closing};
+use spice_testkit::facts::Fact;
+
+use super::{Difference, Event, Stage};
+
+impl Stage<'_> {
+    /// The answers and the end of one link; and what an observer saw of it.
+    pub(super) fn compare_answers(&mut self, index: usize) -> Result<(), Difference> {
+        let link = &mut self.links[index];
+        let differ = |what, detail| Err(Difference { what, detail });
+        if link.head != link.ours.head {
+            let (ours, real) = (link.ours.head.escape_ascii(), link.head.escape_ascii());
+            return differ("answer", format!("upgrade: ours {ours}, real {real}"));
+        }
+        let (mut ours, mut real) = (link.ours.said.clone(), link.said.clone());
+        mask(&mut ours, self.pair.host.public_key());
+        mask(&mut real, self.pair.host.public_key());
+        if let Accepting::Linked(linked) = link.ours.outcome {
+            // What follows MAIN_INIT's id, and all later messages, is the session's own.
+            if linked.session_id.is_some() && !link.layered {
+                ours.truncate(ours.len() - 28);
+            }
+            real.truncate(ours.len());
+        }
+        if ours != real {
+            let at = ours.iter().zip(&real).take_while(|(ours, real)| ours == real).count();
+            return differ(
+                "answer",
+                format!(
+                    "from byte {at}: ours {}, real {}; ours {:?}, real closed: {}",
+                    brief(&ours, at),
+                    brief(&real, at),
+                    link.ours.outcome,
+                    link.closed
+                ),
+            );
+        }
+        let ours_closed = matches!(link.ours.outcome, Accepting::Close(_));
+        let leaked = matches!(link.ours.outcome, Accepting::Close(Closing::NoSelection));
+        if ours_closed != link.closed && !leaked && !self.links[index].closed {
+            let link = &self.links[index];
+            return differ("end", format!("ours {:?}, real closed: {}", link.ours.outcome, link.closed));
+        }
+        let link = &self.links[index];
+        let seen = link.watcher.seen();
+        let linked = matches!(link.ours.outcome, Accepting::Linked(_) | Accepting::Close(Closing::Duplicate));
+        let refused = seen.facts.iter().any(|(_, fact)| matches!(fact, Fact::Refused { .. }));
+        if linked != seen.linked() || linked && refused {
+            return differ("observer", format!("linked: {linked}, seen: {:?}", seen.facts));
+        }
+        Ok(())
+    }
+
+    /// The tracker's events and the real server's: the same for each link and in the same order, but that ends which come at
+    /// once have no order on the wire.
+    pub(super) fn compare_events(&mut self) -> Result<(), Difference> {
+        // What is inside a security layer is told later than it happens, and a session's id perhaps never.
+        // What the worker tells has no order beside what the main thread does.
+        if self.links.iter().any(|link| link.layered || link.in_worker) {
+            return self.compare_events_by_link();
+        }
+        let normal = |events: &[Event]| {
+            let mut events = events.to_vec();
+            for run in events.chunk_by_mut(|a, b| a.1 == 3 && b.1 == 3) {
+                run.sort_unstable();
+            }
+            events
+        };
+        let (real, tracked) = (normal(&self.real), normal(&self.tracked));
+        if real == tracked {
+            return Ok(());
+        }
+        let of = |events: &[Event], index: usize| {
+            events.iter().filter(|event| event.0 == index).copied().collect::<Vec<_>>()
+        };
+        let alike = (0..self.links.len()).all(|index| of(&real, index) == of(&tracked, index));
+        let what = if alike { "order" } else { "events" };
+        Err(Difference { what, detail: format!("ours {tracked:?}, real {real:?}") })
+    }
+
+    /// Each link's events, with 0 for the id of a session that never came to be known.
+    fn compare_events_by_link(&self) -> Result<(), Difference> {
+        for index in 0..self.links.len() {
+            let of = |events: &[Event]| events.iter().filter(|event| event.0 == index).copied().collect::<Vec<_>>();
+            let (mut real, tracked) = (of(&self.real), of(&self.tracked));
+            let unknown = tracked.iter().any(|event| event.1 == 2 && event.2[0] == 0);
+            if self.links[index].layered && self.links[index].is_main && unknown {
+                real.iter_mut().filter(|event| event.1 == 2).for_each(|event| event.2[0] = 0);
+            }
+            if real != tracked {
+                return Err(Difference { what: "events", detail: format!("ours {tracked:?}, real {real:?}") });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The key is each server's own; that it is there, or is zeros, is not.
+fn mask(said: &mut [u8], key: &[u8]) {
+    if let Some(place) = said.get_mut(20..182)
+        && place.iter().any(|byte| *byte != 0)
+    {
+        place.copy_from_slice(key);
+    }
+}
+
+fn brief(bytes: &[u8], at: usize) -> String {
+    let here = bytes.get(at..).unwrap_or_default();
+    format!("{:02x?} of {} bytes", here.get(..12).unwrap_or(here), bytes.len())
+}
