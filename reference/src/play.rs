@@ -282,9 +282,9 @@ impl Stage<'_> {
 
     /// What follows a link to a channel that the worker serves. A second one of its kind the worker ends.
     ///
-    /// Display waits for its client's first message for 30 seconds, and the whole server with it as soon as the session ends. And
-    /// where its client has gone when it looks, spice-server 0.15.1 looks at it once more after it has let go of its memory. So
-    /// the client says what every client says first, and goes on once the worker has read it.
+    /// Display waits for its client's first message for 30 seconds, and the whole server with it as soon as the session ends;
+    /// spice-server 0.15.1 may not survive a client that leaves meanwhile. So the client says what every client says first,
+    /// and goes on once the worker has read it.
     fn settle(&mut self, index: usize, plan: &Plan, carry: &mut Option<Vec<u8>>) -> Result<(), Difference> {
         let link = &self.links[index];
         if !link.in_worker {

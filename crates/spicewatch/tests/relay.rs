@@ -7,44 +7,18 @@ mod relay_lab;
 use std::{
     fs,
     io::{ErrorKind, Read, Write},
-    net::{Shutdown, TcpListener, TcpStream},
-    os::unix::fs::PermissionsExt,
+    net::{Shutdown, TcpStream},
     thread,
     time::{Duration, Instant},
 };
 
-use relay_lab::{PATIENCE, Qmp, Relay, compare::names, eventually};
+use relay_lab::{
+    Qmp, Relay,
+    by_hand::{Server, connect, read_all},
+    compare::names,
+    eventually,
+};
 use spice_testkit::lab::Scratch;
-
-/// A server that somebody else plays.
-struct Server(TcpListener);
-
-impl Server {
-    fn new() -> Self {
-        Self(TcpListener::bind("127.0.0.1:0").unwrap())
-    }
-
-    fn address(&self) -> String {
-        self.0.local_addr().unwrap().to_string()
-    }
-
-    fn accept(&self) -> TcpStream {
-        let stream = self.0.accept().unwrap().0;
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream
-    }
-
-    fn relay(&self, more: &[&str]) -> Relay {
-        let address = self.address();
-        Relay::start(&[&["--listen", "127.0.0.1:0", "--upstream", &address], more].concat())
-    }
-}
-
-fn connect(relay: &Relay) -> TcpStream {
-    let stream = TcpStream::connect(relay.address()).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream
-}
 
 /// Bytes without a pattern, the same for the same seed (xorshift).
 fn noise(mut seed: u64, len: usize) -> Vec<u8> {
@@ -56,12 +30,6 @@ fn noise(mut seed: u64, len: usize) -> Vec<u8> {
         bytes.extend(seed.to_le_bytes());
     }
     bytes.truncate(len);
-    bytes
-}
-
-fn read_all(mut stream: &TcpStream) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).unwrap();
     bytes
 }
 
@@ -240,62 +208,6 @@ fn unix_sockets_on_both_sides() {
     relay.signal("-TERM");
     assert!(relay.wait().success());
     assert!(!at.exists(), "its socket file is gone");
-}
-
-#[test]
-fn sigterm_lets_live_connections_end_and_sends_their_last_events() {
-    let (server, scratch) = (Server::new(), Scratch::new().unwrap());
-    let socket = scratch.join("vm.qmp");
-    let relay = server.relay(&["--qmp", &format!("unix:{}", socket.display()), "--drain-seconds", "20"]);
-    assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
-    let qmp = Qmp::connect(&socket);
-    let (mut client, address) = (connect(&relay), relay.address());
-    let mut inside = server.accept();
-    relay.signal("-TERM");
-    relay.log.wait_for("waiting for live connections", 1);
-    assert_eq!(TcpStream::connect(address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
-    // The live one still lives.
-    client.write_all(b"x").unwrap();
-    inside.read_exact(&mut [0]).unwrap();
-    drop((client, inside));
-    assert_eq!(relay.wait().code(), Some(0));
-    qmp.lines.wait_for("SPICE_DISCONNECTED", 1);
-    assert_eq!(names(&qmp.events())[0], ["CONNECTED", "DISCONNECTED"]);
-    assert!(!socket.exists());
-}
-
-#[test]
-fn the_drain_has_an_end_and_a_second_signal_cuts_it_short() {
-    let server = Server::new();
-    let relay = server.relay(&["--drain-seconds", "1"]);
-    let (_client, _inside) = (connect(&relay), server.accept());
-    relay.signal("-INT");
-    let events = relay.events.clone();
-    assert_eq!(relay.wait().code(), Some(0));
-    events.wait_for("SPICE_DISCONNECTED", 1);
-
-    let relay = server.relay(&["--drain-seconds", "600"]);
-    let (_client, _inside) = (connect(&relay), server.accept());
-    relay.signal("-TERM");
-    relay.log.wait_for("waiting for live connections", 1);
-    relay.signal("-TERM");
-    let events = relay.events.clone();
-    assert_eq!(relay.wait().code(), Some(143));
-    events.wait_for("SPICE_DISCONNECTED", 1);
-}
-
-#[test]
-fn kill_9_leaves_the_peers_with_an_end_and_a_stale_socket_that_the_next_one_replaces() {
-    let (server, scratch) = (Server::new(), Scratch::new().unwrap());
-    let qmp = format!("unix:{}", scratch.join("vm.qmp").display());
-    let mut relay = server.relay(&["--qmp", &qmp]);
-    let (client, inside) = (connect(&relay), server.accept());
-    relay.kill();
-    assert_eq!((&client).read(&mut [0]).unwrap_or(0), 0);
-    assert_eq!((&inside).read(&mut [0]).unwrap_or(0), 0);
-    assert!(scratch.join("vm.qmp").exists());
-    let _relay = server.relay(&["--qmp", &qmp]);
-    Qmp::connect(&scratch.join("vm.qmp"));
 }
 
 #[test]

@@ -9,13 +9,14 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpStream},
     os::unix::net::UnixStream,
     path::Path,
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    process::Command,
 };
 
 use relay_lab::{
     PATIENCE, Qmp, Relay,
     compare::{Comparison, names},
     eventually,
+    piped::Process,
 };
 use spice_testkit::{
     captures::PASSWORD,
@@ -214,47 +215,6 @@ fn of_a_server_that_does_not_answer_any_more() {
     }
     // The handshake with the server broke: that is said.
     tls.log.wait_for("can't reach the upstream", 1);
-}
-
-/// A process with one connection: what is written to its stdin is sent, what comes is its stdout.
-struct Process(Child, ChildStdin, ChildStdout);
-
-impl Process {
-    fn start(to: SocketAddr) -> Self {
-        let mut command = Command::new("socat");
-        let mut child = command
-            .args(["-", &format!("TCP:{to}")])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        Self(child, stdin, stdout)
-    }
-}
-
-impl Read for Process {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.2.read(buffer)
-    }
-}
-
-impl Write for Process {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.1.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.1.flush()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[test]

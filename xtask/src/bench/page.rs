@@ -53,8 +53,8 @@ fn with_tables(page: &str, record: &Record) -> Result<String> {
 fn machine(record: &Record) -> String {
     let machine = &record.machine;
     let mut out = format!(
-        "{}: {} cores of {}, {} GB, {}, {}.\n",
-        record.date, machine.cores, machine.cpu, machine.memory_gb, machine.kernel, machine.rustc
+        "{} cores of {}, {} GB, {}, {}.\n",
+        machine.cores, machine.cpu, machine.memory_gb, machine.kernel, machine.rustc
     );
     for part in &record.parts {
         let missing = match part.missing.as_slice() {
@@ -65,7 +65,7 @@ fn machine(record: &Record) -> String {
             [] => String::new(),
             versions => format!("; beside {}", versions.join(", ")),
         };
-        let _ = writeln!(out, "- {}: measured at {}{beside}{missing}", part.part.name(), part.commit);
+        let _ = writeln!(out, "- {}: {}, measured at {}{beside}{missing}", part.part.name(), part.date, part.commit);
     }
     out
 }

@@ -55,7 +55,7 @@ pub(crate) struct Measured {
     pub(crate) versions: Vec<String>,
 }
 
-/// The figures of one day on one kind of machine.
+/// The newest figures of each part on one kind of machine, on the day when one of them was measured last.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub(crate) date: String,
@@ -67,6 +67,9 @@ pub(crate) struct Record {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PartRecord {
     pub(crate) part: Part,
+    /// When it was measured; empty: on the record's day.
+    #[serde(default)]
+    pub(crate) date: String,
     /// The commit that was measured; `+` where the tree differed from it.
     pub(crate) commit: String,
     /// Who was missing.
@@ -80,7 +83,7 @@ pub(crate) struct PartRecord {
 impl PartRecord {
     /// What was just measured.
     pub(crate) fn new(part: Part, Measured { figures, missing, versions }: Measured) -> Result<Self> {
-        Ok(Self { part, commit: machine::commit()?, missing, versions, figures })
+        Ok(Self { part, date: machine::today()?, commit: machine::commit()?, missing, versions, figures })
     }
 }
 
@@ -90,14 +93,12 @@ impl Record {
         Self { date: String::new(), machine, parts: vec![part] }
     }
 
-    /// Today's on this machine, with what it holds so far.
+    /// Today's on this machine. What is not measured again stays as it was measured before.
     pub(crate) fn today() -> Result<Self> {
-        let empty = Self { date: machine::today()?, machine: Machine::here()?, parts: Vec::new() };
-        let path = empty.path();
-        if !path.exists() {
-            return Ok(empty);
-        }
-        Ok(Self { machine: empty.machine, ..Self::read(&path)? })
+        let (date, machine) = (machine::today()?, Machine::here()?);
+        let before = Self::newest()?.filter(|newest| newest.machine.slug() == machine.slug());
+        let parts = before.map(|newest| newest.parts).unwrap_or_default();
+        Ok(Self { date, machine, parts })
     }
 
     /// The newest that is committed, of any machine.
@@ -111,7 +112,11 @@ impl Record {
 
     fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        serde_json::from_str(&text).with_context(|| path.display().to_string())
+        let mut record: Self = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+        for part in record.parts.iter_mut().filter(|part| part.date.is_empty()) {
+            part.date.clone_from(&record.date);
+        }
+        Ok(record)
     }
 
     fn path(&self) -> PathBuf {
@@ -148,14 +153,15 @@ impl Record {
         let Self { date, machine, parts } = self;
         let mut out =
             format!("{{\n\"date\": \"{date}\",\n\"machine\": {},\n\"parts\": [\n", serde_json::to_string(machine)?);
-        for (i, PartRecord { part, commit, missing, versions, figures }) in parts.iter().enumerate() {
-            let [part, commit] = [serde_json::to_string(part)?, serde_json::to_string(commit)?];
+        for (i, PartRecord { part, date, commit, missing, versions, figures }) in parts.iter().enumerate() {
+            let [part, date, commit] =
+                [serde_json::to_string(part)?, serde_json::to_string(date)?, serde_json::to_string(commit)?];
             let [missing, versions] = [serde_json::to_string(missing)?, serde_json::to_string(versions)?];
             let lines = figures.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?.join(",\n");
             let comma = if i + 1 < parts.len() { "," } else { "" };
             writeln!(
                 out,
-                "{{\"part\": {part}, \"commit\": {commit}, \"missing\": {missing}, \"versions\": {versions}, \"figures\": [\n{lines}\n]}}{comma}"
+                "{{\"part\": {part}, \"date\": {date}, \"commit\": {commit}, \"missing\": {missing}, \"versions\": {versions}, \"figures\": [\n{lines}\n]}}{comma}"
             )?;
         }
         out.push_str("]\n}\n");

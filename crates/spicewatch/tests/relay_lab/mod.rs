@@ -16,8 +16,10 @@ use std::{
 use qmp_schema::Value;
 use spice_testkit::lab::Process;
 
+pub mod by_hand;
 pub mod compare;
 pub mod mask;
+pub mod piped;
 pub mod tap;
 
 /// How long anything may take before a test fails.
