@@ -142,6 +142,7 @@ impl Reader {
                 }
             }
             let direct = self.carry.is_empty();
+            // Most packets are small and whole, and need none of what follows.
             if direct && let Format::Pcap(file) = &self.format {
                 let used = file.small(data, &mut packet);
                 self.record += used as u64;

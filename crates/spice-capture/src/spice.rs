@@ -313,6 +313,10 @@ impl Handler for Spice {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        packet::{Flags, Segment},
+        tcp::Reassembler,
+    };
 
     #[test]
     fn nothing_is_kept_of_a_connection_that_was_evicted() {
@@ -329,5 +333,27 @@ mod tests {
         }
         let events = std::iter::from_fn(|| spice.poll()).filter(|output| matches!(output, Output::Event(_)));
         assert_eq!(events.count(), 100, "each was told of as connected, and none as disconnected");
+    }
+
+    #[test]
+    fn what_the_reassembler_forgets_the_tracker_forgets() {
+        let mut spice = Spice::new(Config::new().port(5900));
+        let mut tcp = Reassembler::new(10);
+        let end = |port| SocketAddr::from(([127, 0, 0, 1], port)).into();
+        let at = Timestamp { seconds: 0, microseconds: 0 };
+        for port in 1..=100 {
+            for (from, to, flags, seq, ack) in [
+                (end(port), end(5900), Flags::SYN, 0, 0),
+                (end(5900), end(port), Flags::SYN.and(Flags::ACK), 0, 1),
+                (end(port), end(5900), Flags::ACK, 1, 1),
+            ] {
+                tcp.segment(&Segment { at, from, to, seq, ack, flags, payload: &[], missing: 0 }, &mut spice);
+            }
+            assert_eq!(spice.tracker.len(), tcp.flows());
+        }
+        assert_eq!(tcp.flows(), 10);
+        let notices = std::iter::from_fn(|| spice.poll())
+            .filter(|output| matches!(output, Output::Notice(Notice::TooManyConnections)));
+        assert_eq!(notices.count(), 1);
     }
 }

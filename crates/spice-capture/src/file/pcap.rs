@@ -97,7 +97,7 @@ impl File {
         let [seconds, fraction, captured, wire_len] = [0, 4, 8, 12].map(|at| u32_at(head, at, self.big_endian));
         let per_second = if self.nanoseconds { 1_000_000_000 } else { 1_000_000 };
         let (mut seconds, mut fraction) = (i64::from(seconds), fraction);
-        // No writer means this, but readers take it so.
+        // More than a second: no writer should, and it is carried over.
         if fraction >= per_second {
             seconds += i64::from(fraction / per_second);
             fraction %= per_second;

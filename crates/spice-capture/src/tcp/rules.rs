@@ -18,8 +18,8 @@ pub(super) struct Context<'a, H> {
 }
 
 impl<S: Default> Flow<S> {
-    /// A segment of a connection of which only the end is of interest, and this is not it: then that is all there is to do. What
-    /// [`segment`](Self::segment) would do is the same, at five times the cost.
+    /// Deals with a segment that neither begins nor ends anything, of a connection of which only the end is of interest. Whether it was
+    /// one; if not, it is for [`segment`](Self::segment), which would do the same with these, but most segments are of this kind.
     #[inline]
     pub(super) fn passes_by(&mut self, d: usize, s: &Segment<'_>) -> bool {
         let passes = self.stage == Stage::Open
