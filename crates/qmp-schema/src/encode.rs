@@ -2,7 +2,10 @@
 
 use alloc::{borrow::Cow, vec::Vec};
 
-use crate::wire;
+use crate::{
+    room::{EVENT, Put, Room, append},
+    wire,
+};
 
 /// Something that is written as QEMU writes it: its member order, separators and escapes, without a line end.
 ///
@@ -56,32 +59,64 @@ impl Encode for Cow<'_, str> {
     }
 }
 
-impl Encode for bool {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        wire::write_bool(out, *self);
+impl Put for str {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(b"\"").text(self).fixed(b"\"")
     }
 }
 
-impl Encode for i64 {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        wire::write_i64(out, *self);
+impl Put for Cow<'_, str> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        (**self).put(room)
     }
 }
 
-impl Encode for u64 {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        wire::write_u64(out, *self);
+impl<T: Put> Put for Vec<T> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.list(*b"[]", self, Room::value)
     }
 }
 
-impl Encode for u32 {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        wire::write_u64(out, u64::from(*self));
-    }
+macro_rules! scalars {
+    ($($name:ident by |$room:ident, $value:ident| $put:expr;)*) => {
+        $(impl Put for $name {
+            #[inline]
+            fn put<'r>(&self, $room: Room<'r>) -> Room<'r> {
+                let $value = *self;
+                $put
+            }
+        }
+
+        impl Encode for $name {
+            fn write_to(&self, out: &mut Vec<u8>) {
+                append(out, self, wire::NUMBER);
+            }
+        })*
+    };
 }
 
-impl Encode for u16 {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        wire::write_u64(out, u64::from(*self));
-    }
+scalars! {
+    bool by |room, value| if value { room.fixed(b"true") } else { room.fixed(b"false") };
+    i64 by |room, value| room.signed(value);
+    u64 by |room, value| room.unsigned(value);
+    u32 by |room, value| room.unsigned(value.into());
+    u16 by |room, value| room.unsigned(value.into());
 }
+
+macro_rules! types {
+    ($($name:ident)*; $($copied:ident)*) => {
+        $(impl Encode for crate::$name<'_> {
+            fn write_to(&self, out: &mut Vec<u8>) {
+                append(out, self, EVENT);
+            }
+        })*
+        $(impl Encode for crate::$copied {
+            fn write_to(&self, out: &mut Vec<u8>) {
+                append(out, self, EVENT);
+            }
+        })*
+    };
+}
+
+types! { Value Object EventMessage; Timestamp }
+crate::generated::with_all_types! { types }

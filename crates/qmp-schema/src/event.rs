@@ -6,8 +6,8 @@ use crate::{
     Decode, Encode, Error, ErrorKind, Event, EventInfo,
     reader::Reader,
     record::{self, Members, Record},
+    room::{Put, Room},
     value::{Object, Value},
-    wire,
 };
 
 /// Wall-clock time of an event, as QMP carries it.
@@ -66,18 +66,20 @@ impl EventMessage<'_> {
     }
 }
 
-impl Encode for EventMessage<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        if let Some(Timestamp { seconds, microseconds }) = self.timestamp {
-            out.extend_from_slice(b"{\"timestamp\": {\"seconds\": ");
-            wire::write_i64(out, seconds);
-            out.extend_from_slice(b", \"microseconds\": ");
-            wire::write_i64(out, microseconds);
-            out.extend_from_slice(b"}, \"event\": ");
-        } else {
-            out.extend_from_slice(b"{\"event\": ");
+impl Put for EventMessage<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        let room = match &self.timestamp {
+            Some(timestamp) => room.fixed(b"{\"timestamp\": ").value(timestamp).fixed(b", \"event\": \""),
+            None => room.fixed(b"{\"event\": \""),
+        };
+        let room = match &self.event {
+            Event::Other(event) => room.text(&event.name),
+            event => room.bytes(event.name().as_bytes()),
+        };
+        match self.event.data() {
+            Some(data) => room.fixed(b"\", \"data\": ").value(data).fixed(b"}"),
+            None => room.fixed(b"\"}"),
         }
-        self.event.write_rest(out);
     }
 }
 
@@ -208,24 +210,13 @@ impl OtherEvent<'_> {
             reason: self.reason,
         }
     }
-
-    pub(crate) fn write_rest(&self, out: &mut Vec<u8>) {
-        wire::write_str(out, &self.name);
-        if let Some(data) = &self.data {
-            out.extend_from_slice(b", \"data\": ");
-            data.write_to(out);
-        }
-        out.push(b'}');
-    }
 }
 
-impl Encode for Timestamp {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"seconds\": ");
-        wire::write_i64(out, self.seconds);
-        out.extend_from_slice(b", \"microseconds\": ");
-        wire::write_i64(out, self.microseconds);
-        out.push(b'}');
+impl Put for Timestamp {
+    #[inline]
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        let room = room.fixed(b"{\"seconds\": ").signed(self.seconds);
+        room.fixed(b", \"microseconds\": ").signed(self.microseconds).fixed(b"}")
     }
 }
 

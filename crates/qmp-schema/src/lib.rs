@@ -8,6 +8,7 @@ extern crate std;
 mod encode;
 mod error;
 mod event;
+mod float;
 mod generated;
 mod info;
 #[cfg(feature = "std")]
@@ -18,6 +19,7 @@ mod message;
 mod open_enum;
 mod reader;
 mod record;
+mod room;
 mod scan;
 #[cfg(feature = "serde")]
 mod serde;

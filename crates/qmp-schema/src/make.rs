@@ -148,6 +148,18 @@ impl Make for Command<'_> {
     }
 }
 
+/// Structs, each with its fields.
+macro_rules! made {
+    ($($name:ident $(<$any:lifetime>)? { $($field:ident)* })*) => {
+        $(impl Make for crate::$name$(<$any>)? {
+            fn make(u: &mut Unstructured<'_>) -> Result<Self> {
+                Ok(Self { $($field: Make::make(u)?),* })
+            }
+        })*
+    };
+}
+pub(crate) use made;
+
 macro_rules! for_all {
     ($($name:ident)*; $($copied:ident)*) => {
         $(impl<'u> Arbitrary<'u> for crate::$name<'_> {

@@ -70,11 +70,11 @@ macro_rules! open_enum {
             }
         }
 
-        impl crate::Encode for $name<'_> {
-            fn write_to(&self, out: &mut alloc::vec::Vec<u8>) {
+        impl crate::room::Put for $name<'_> {
+            fn put<'r>(&self, room: crate::room::Room<'r>) -> crate::room::Room<'r> {
                 match self {
-                    $(Self::$variant => out.extend_from_slice(concat!("\"", $text, "\"").as_bytes()),)*
-                    Self::Other(text) => crate::wire::write_str(out, text),
+                    Self::Other(text) => room.value(text),
+                    known => room.fixed(b"\"").bytes(known.as_str().as_bytes()).fixed(b"\""),
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Looking for bytes, eight at a time and without `unsafe`.
+//! Looking for bytes, and copying them, eight at a time and without `unsafe`.
 
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const HIGH: u64 = ONES << 7;
@@ -19,9 +19,13 @@ const fn ends_plain(word: u64) -> u64 {
     equals(word, b'"') | equals(word, b'\\') | below(word, 0x20)
 }
 
-/// Bytes that QEMU escapes when it writes a string.
-const fn is_escaped(word: u64) -> u64 {
-    equals(word, b'"') | equals(word, b'\\') | below(word, 0x20) | equals(word, 0x7F) | (word & HIGH)
+/// Not zero where QEMU escapes any byte of this word when it writes a string: below 0x20, above 0x7E, `"` or `\\`.
+const fn escaped(word: u64) -> u64 {
+    // A borrow or a carry comes only from a byte that is escaped itself. Exchanging 0x20 and 0x22 puts `"` below the limit.
+    let low = (word ^ (ONES * 0x02)).wrapping_sub(ONES * 0x21);
+    // Above 0x80 this hits all but 0xDC, and what adds one hits all but 0xFF.
+    let backslash = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
+    (low | backslash | word.wrapping_add(ONES)) & HIGH
 }
 
 /// The first byte that a word-wise test hits; the length where none is.
@@ -50,19 +54,71 @@ pub(crate) fn plain_len(bytes: &[u8]) -> usize {
     find(bytes, ends_plain)
 }
 
-/// Whether QEMU escapes anything in this text.
+/// Copies text of up to 16 bytes into as many, unless QEMU escapes anything in it: then, or if it is longer, `false`, and what was
+/// copied means nothing.
 #[inline]
-pub(crate) fn has_escaped(bytes: &[u8]) -> bool {
-    if let Some(last) = bytes.last_chunk::<8>() {
-        // The last word overlaps the one before it where the length is no multiple of eight.
-        let (words, _) = bytes.as_chunks::<8>();
-        return words.iter().chain([last]).any(|word| is_escaped(u64::from_le_bytes(*word)) != 0);
+pub(crate) fn copy_short(from: &[u8], to: &mut [u8]) -> bool {
+    if from.len() > 16 {
+        return false;
     }
-    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+    // Two words that overlap hold any text of their length up to twice that.
+    if let (Some(first), Some(last)) = (from.first_chunk::<8>(), from.last_chunk::<8>()) {
+        put_first(to, first);
+        put_last(to, last);
+        return escaped(u64::from_le_bytes(*first)) | escaped(u64::from_le_bytes(*last)) == 0;
+    }
+    if let (Some(first), Some(last)) = (from.first_chunk::<4>(), from.last_chunk::<4>()) {
+        put_first(to, first);
+        put_last(to, last);
         let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
-        return is_escaped(u64::from(last) << 32 | u64::from(first)) != 0;
+        return escaped(u64::from(last) << 32 | u64::from(first)) == 0;
     }
-    bytes.iter().any(|&byte| !(b' '..=b'~').contains(&byte) || byte == b'"' || byte == b'\\')
+    false
+}
+
+/// As [`copy_short`], for any length.
+pub(crate) fn copy_plain(from: &[u8], to: &mut [u8]) -> bool {
+    let Some(last) = from.last_chunk::<8>() else {
+        to.copy_from_slice(from);
+        return from.iter().all(|&byte| (b' '..=b'~').contains(&byte) && byte != b'"' && byte != b'\\');
+    };
+    for (from, to) in from.as_chunks::<8>().0.iter().zip(to.as_chunks_mut::<8>().0) {
+        if escaped(u64::from_le_bytes(*from)) != 0 {
+            return false;
+        }
+        *to = *from;
+    }
+    put_last(to, last);
+    escaped(u64::from_le_bytes(*last)) == 0
+}
+
+/// As `copy_from_slice`, without a call of the C library for 4…32 bytes.
+#[inline]
+pub(crate) fn copy(from: &[u8], to: &mut [u8]) {
+    if let (true, Some(first), Some(last)) = (from.len() <= 32, from.first_chunk::<16>(), from.last_chunk::<16>()) {
+        put_first(to, first);
+        put_last(to, last);
+    } else if let (true, Some(first), Some(last)) = (from.len() < 16, from.first_chunk::<8>(), from.last_chunk::<8>()) {
+        put_first(to, first);
+        put_last(to, last);
+    } else if let (true, Some(first), Some(last)) = (from.len() < 8, from.first_chunk::<4>(), from.last_chunk::<4>()) {
+        put_first(to, first);
+        put_last(to, last);
+    } else {
+        to.copy_from_slice(from);
+    }
+}
+
+fn put_first<const N: usize>(to: &mut [u8], bytes: &[u8; N]) {
+    if let Some(to) = to.first_chunk_mut() {
+        *to = *bytes;
+    }
+}
+
+fn put_last<const N: usize>(to: &mut [u8], bytes: &[u8; N]) {
+    if let Some(to) = to.last_chunk_mut() {
+        *to = *bytes;
+    }
 }
 
 /// Whether two texts are the same; for 8…24 bytes quicker than a call of the C library.
@@ -101,7 +157,10 @@ mod tests {
                     let first = |test: fn(u8) -> bool| bytes.iter().position(|&byte| test(byte)).unwrap_or(len);
                     assert_eq!(plain_len(&bytes), first(|byte| byte < 0x20 || byte == b'"' || byte == b'\\'));
                     let escaped = |&byte: &u8| !(0x20..0x7F).contains(&byte) || byte == b'"' || byte == b'\\';
-                    assert_eq!(has_escaped(&bytes), bytes.iter().any(escaped));
+                    let mut copy = alloc::vec![0; len];
+                    let plain = copy_plain(&bytes, &mut copy);
+                    assert_eq!(plain, !bytes.iter().any(escaped));
+                    assert!(!plain || copy == bytes);
                     assert!(same(&bytes, &bytes.clone()));
                     let mut other = bytes.clone();
                     if let Some(place) = other.get_mut(at) {

@@ -2,7 +2,12 @@
 
 use alloc::{borrow::Cow, string::String, vec::Vec};
 
-use crate::{Decode, Encode, Error, ErrorKind, MAX_VALUE_DEPTH, reader::Reader, wire};
+use crate::{
+    Decode, Error, ErrorKind, MAX_VALUE_DEPTH,
+    reader::Reader,
+    room::{Put, Room},
+    wire,
+};
 
 /// A JSON value that borrows its strings where it can.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -95,35 +100,25 @@ impl<'a> Value<'a> {
     }
 }
 
-impl Encode for Value<'_> {
-    /// Appends the value as QEMU writes it, members in the order in which they are held.
-    fn write_to(&self, out: &mut Vec<u8>) {
+impl Put for Value<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
         match self {
-            Self::Null => out.extend_from_slice(b"null"),
-            Self::Bool(value) => wire::write_bool(out, *value),
-            Self::Int(value) => wire::write_i64(out, *value),
-            Self::Uint(value) => wire::write_u64(out, *value),
-            Self::Float(value) => wire::write_f64(out, *value),
-            Self::Str(text) => wire::write_str(out, text),
-            Self::Array(values) => values.write_to(out),
-            Self::Object(members) => members.write_to(out),
+            Self::Null => room.fixed(b"null"),
+            Self::Bool(value) => room.value(value),
+            Self::Int(value) => room.signed(*value),
+            Self::Uint(value) => room.unsigned(*value),
+            Self::Float(value) => room.value(value),
+            Self::Str(text) => room.value(text),
+            Self::Array(values) => room.value(values),
+            Self::Object(members) => room.value(members),
         }
     }
 }
 
-impl Encode for Object<'_> {
-    /// Appends the object as QEMU writes it, members in the order in which they are held.
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.push(b'{');
-        for (i, (key, value)) in self.0.iter().enumerate() {
-            if i > 0 {
-                out.extend_from_slice(b", ");
-            }
-            wire::write_str(out, key);
-            out.extend_from_slice(b": ");
-            value.write_to(out);
-        }
-        out.push(b'}');
+impl Put for Object<'_> {
+    /// Members come in the order in which they are held.
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.list(*b"{}", &self.0, |room, (key, value)| room.value(key).fixed(b": ").value(value))
     }
 }
 

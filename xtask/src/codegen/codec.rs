@@ -2,7 +2,9 @@
 
 #![allow(clippy::format_push_string, clippy::format_collect, reason = "text made of text reads best so")]
 
-use std::fmt::Write as _;
+use std::{cmp::Ordering, fmt::Write as _};
+
+use anyhow::Context as _;
 
 use super::{
     Facts, Kind, Member, Tag, Type, Value,
@@ -15,8 +17,8 @@ use super::{
 pub(crate) fn root(facts: &Facts, modules: &[String]) -> String {
     let mut out = String::from(
         "//! Reading and writing events: from a name to its type and back.\n\n\
-         use alloc::{borrow::Cow, vec::Vec};\n\n\
-         use crate::{Encode, Error, ErrorKind, Event, Reader, record::{Members, Record, Take}};\n\n",
+         use alloc::borrow::Cow;\n\n\
+         use crate::{Error, ErrorKind, Event, Reader, record::{Members, Record, Take}, room::Put};\n\n",
     );
     for module in modules {
         writeln!(out, "mod {module};").unwrap_or_default();
@@ -59,11 +61,13 @@ pub(crate) fn root(facts: &Facts, modules: &[String]) -> String {
                 }}
             }}
 
-            /// Writes the event from its name to its end.
-            #[expect(clippy::too_many_lines, reason = \"an arm for each event\")]
-            pub(crate) fn write_rest(&self, out: &mut Vec<u8>) {{
-                match self {{ {write} Self::Other(event) => return event.write_rest(out), }}
-                out.push(b'}}');
+            /// The event's data; `None` where it has none.
+            pub(crate) fn data(&self) -> Option<&dyn Put> {{
+                Some(match self {{
+                    {data}
+                    Self::Other(event) => event.data.as_ref()?,
+                    _ => return None,
+                }})
             }}
         }}
 
@@ -79,7 +83,7 @@ pub(crate) fn root(facts: &Facts, modules: &[String]) -> String {
         names = arms.names,
         owned = arms.owned,
         read = arms.read,
-        write = arms.write,
+        data = arms.data,
     )
     .unwrap_or_default();
     out
@@ -91,7 +95,7 @@ struct Arms {
     names: String,
     owned: String,
     read: String,
-    write: String,
+    data: String,
 }
 
 impl Arms {
@@ -101,7 +105,6 @@ impl Arms {
             self.names += &format!("Self::{rust} => {qemu:?},\n");
             self.owned += &format!("Self::{rust} => Event::{rust},\n");
             self.read += &format!("{qemu:?} => {{ NoData::take(reader); Self::{rust} }}\n");
-            self.write += &format!("Self::{rust} => out.extend_from_slice(b\"\\\"{qemu}\\\"\"),\n");
             return;
         }
         let borrows = event.members.iter().any(|member| facts.borrows(&member.ty));
@@ -109,10 +112,7 @@ impl Arms {
         self.names += &format!("Self::{rust}(_) => {qemu:?},\n");
         self.owned += &format!("Self::{rust}(event) => Event::{rust}({owned}),\n");
         self.read += &format!("{qemu:?} => Self::{rust}(Take::take(reader)),\n");
-        self.write += &format!(
-            "Self::{rust}(event) => {{ out.extend_from_slice(b\"\\\"{qemu}\\\", \\\"data\\\": \"); \
-             event.write_to(out); }}\n"
-        );
+        self.data += &format!("Self::{rust}(data) => data,\n");
     }
 }
 
@@ -140,7 +140,7 @@ pub(crate) fn module(facts: &Facts, module: &str) -> anyhow::Result<String> {
     let with_data = facts.events.iter().filter(|event| !event.members.is_empty());
     let events = with_data.map(|event| pascal(&event.name));
     let types = facts.types().map(|ty| ty.rust());
-    let crate_wide = ["Decode", "Encode", "Error", "Event", "Object", "Reader", "open_enum"].map(str::to_owned);
+    let crate_wide = ["Decode", "Error", "Event", "Object", "Reader", "open_enum"].map(str::to_owned);
     let mut uses: Vec<String> = crate_wide.into_iter().chain(events).chain(types).collect();
     uses.retain(|name| mentions(&body, name));
     uses.sort_unstable();
@@ -151,10 +151,9 @@ pub(crate) fn module(facts: &Facts, module: &str) -> anyhow::Result<String> {
         (false, false) => "",
     };
     let own = if mentions(&body, "own") { ", value::own" } else { "" };
-    let wire = if body.contains("write_text(") { ", wire::write_text" } else { "" };
-    let alloc = if body.contains("Vec<") { "use alloc::vec::Vec;\n\n" } else { "" };
+    let room = if body.contains("impl Put") { ", room::{Put, Room}" } else { "" };
     Ok(format!(
-        "//! Reading and writing the types of `{module}`.\n\n{alloc}use crate::{{{}{record}{own}{wire}}};\n\n{body}",
+        "//! Reading and writing the types of `{module}`.\n\nuse crate::{{{}{record}{room}{own}}};\n\n{body}",
         uses.join(", ")
     ))
 }
@@ -192,8 +191,8 @@ fn structure(facts: &Facts, name: &str, members: &[Member]) -> anyhow::Result<St
         writeln!(out, "{}: members.{call}({}),", field(&member.name), key(&member.name))?;
     }
     out.push_str("}\n}\n}\n\n");
-    writeln!(out, "impl Encode for {name}{any} {{\nfn write_to(&self, out: &mut Vec<u8>) {{")?;
-    out.push_str(&write_members(facts, &order, "self", None));
+    writeln!(out, "impl Put for {name}{any} {{\nfn put<'r>(&self, room: Room<'r>) -> Room<'r> {{")?;
+    out.push_str(&put_members(facts, &order, "self", None)?);
     out.push_str("}\n}\n\n");
     Ok(out)
 }
@@ -216,7 +215,7 @@ fn union(facts: &Facts, ty: &Type, tag: &Tag, variants: &[Value]) -> anyhow::Res
             doc: String::new(),
         };
         let all: Vec<&Member> = std::iter::once(&tag).chain(&members).collect();
-        let body = write_members(facts, &sorted(all), "case", Some((&tag.name, &variant.name)));
+        let body = put_members(facts, &sorted(all), "case", Some((&tag.name, &variant.name)))?;
         writeln!(write, "Self::{case}(case) => {{ {body} }}")?;
     }
     let tag = key(&tag.name);
@@ -244,9 +243,9 @@ fn union(facts: &Facts, ty: &Type, tag: &Tag, variants: &[Value]) -> anyhow::Res
             }}
         }}
 
-        impl Encode for {name}<'_> {{
-            fn write_to(&self, out: &mut Vec<u8>) {{
-                match self {{ {write} Self::Other(members) => members.write_to(out), }}
+        impl Put for {name}<'_> {{
+            fn put<'r>(&self, room: Room<'r>) -> Room<'r> {{
+                match self {{ {write} Self::Other(members) => room.value(members), }}
             }}
         }}
         "
@@ -269,69 +268,62 @@ fn sorted(mut members: Vec<&Member>) -> Vec<&Member> {
 }
 
 /// Statements that write an object's members in this order, with as few pieces of fixed text as can be.
-fn write_members(facts: &Facts, order: &[&Member], holder: &str, tag: Option<(&str, &str)>) -> String {
+fn put_members(facts: &Facts, order: &[&Member], holder: &str, tag: Option<(&str, &str)>) -> anyhow::Result<String> {
+    let is_fixed = |member: &Member| tag.is_some_and(|(tag, _)| tag == member.name) || !is_option(facts, member);
+    // What comes before the first member that is always there has its comma behind it, all else before it.
+    let first = order.iter().position(|member| is_fixed(member)).context("an object that can be empty")?;
     let mut out = String::new();
-    // Fixed text that is due before the next value.
-    let mut due = String::from("{");
-    let mut first = true;
-    let mut separator = false;
-    for member in order {
+    // Calls that are due, and fixed text that is due after them.
+    let (mut calls, mut due) = (String::new(), String::from("{"));
+    for (i, member) in order.iter().enumerate() {
         let (key, name) = (&member.name, field(&member.name));
-        if tag.is_some_and(|(tag, _)| tag == key) {
-            let value = tag.map_or("", |(_, value)| value);
-            due += &format!("{}\\\"{key}\\\": \\\"{value}\\\"", if first { "" } else { ", " });
-            first = false;
+        if let Some((_, value)) = tag.filter(|(tag, _)| tag == key) {
+            due += &format!("{}\"{key}\": \"{value}\"", if i > first { ", " } else { "" });
             continue;
         }
-        if !is_option(facts, member) {
-            if separator {
-                out += "out.extend_from_slice(separator);\n";
-                separator = false;
-            } else if !first {
-                due += ", ";
-            }
-            let (before, write, behind) = write_value(member, &format!("&{holder}.{name}"));
-            out += &format!("out.extend_from_slice(b\"{due}\\\"{key}\\\": {before}\");\n{write}");
-            behind.clone_into(&mut due);
-            first = false;
-            continue;
-        }
-        if !due.is_empty() {
-            out += &format!("out.extend_from_slice(b\"{due}\");\n");
-            due.clear();
-        }
-        if first && !separator {
-            // Whether a comma is due is known only at run time, until the first member that is always there.
-            out += "let mut separator: &[u8] = b\"\";\n";
-            separator = true;
-        }
-        out += &format!("if let Some({name}) = &{holder}.{name} {{\n");
-        let (before, mut write, behind) = write_value(member, &name);
-        if !behind.is_empty() {
-            write += "out.push(b'\"');\n";
-        }
-        if separator {
-            let last = order.iter().skip_while(|other| other.name != *key).nth(1).is_none();
-            out += "out.extend_from_slice(separator);\n";
-            out += &format!("out.extend_from_slice(b\"\\\"{key}\\\": {before}\");\n{write}");
-            if !last {
-                out += "separator = b\", \";\n";
-            }
+        let quote = if member.ty == "str" { "\"" } else { "" };
+        let (before, behind) = match i.cmp(&first) {
+            Ordering::Less => ("", ", "),
+            Ordering::Equal => ("", ""),
+            Ordering::Greater => (", ", ""),
+        };
+        let (before, behind) = (format!("{before}\"{key}\": {quote}"), format!("{quote}{behind}"));
+        if is_fixed(member) {
+            calls += &fixed(&(due + &before));
+            calls += &value(member, &format!("&{holder}.{name}"));
+            due = behind;
         } else {
-            out += &format!("out.extend_from_slice(b\", \\\"{key}\\\": {before}\");\n{write}");
+            calls += &fixed(&due);
+            if out.is_empty() {
+                out += &format!("let mut room = room{calls};\n");
+            } else if !calls.is_empty() {
+                out += &format!("room = room{calls};\n");
+            }
+            (calls, due) = (String::new(), String::new());
+            let value = value(member, &name);
+            out += &format!(
+                "if let Some({name}) = &{holder}.{name} {{ room = room{}{value}{}; }}\n",
+                fixed(&before),
+                fixed(&behind)
+            );
         }
-        out += "}\n";
     }
-    if due.is_empty() { out + "out.push(b'}');\n" } else { out + &format!("out.extend_from_slice(b\"{due}}}\");\n") }
+    Ok(out + "room" + &calls + &fixed(&(due + "}")))
 }
 
-/// Fixed text before a value, the statement that writes it, and fixed text behind it: a string's quotes are that.
-fn write_value(member: &Member, place: &str) -> (&'static str, String, &'static str) {
-    if member.ty == "str" {
-        ("\\\"", format!("write_text(out, {place});\n"), "\\\"")
-    } else {
-        ("", format!("{}.write_to(out);\n", place.trim_start_matches('&')), "")
+/// A call that writes fixed text, if there is any.
+fn fixed(text: &str) -> String {
+    match text {
+        "" => String::new(),
+        "\"" => ".fixed(b\"\\\"\")".to_owned(),
+        _ if text.contains('"') => format!(".fixed(br#\"{text}\"#)"),
+        _ => format!(".fixed(b\"{text}\")"),
     }
+}
+
+/// A call that writes a value; of a string, what stands between its quotes.
+fn value(member: &Member, place: &str) -> String {
+    format!(".{}({place})", if member.ty == "str" { "text" } else { "value" })
 }
 
 fn is_option(facts: &Facts, member: &Member) -> bool {

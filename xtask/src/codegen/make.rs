@@ -9,15 +9,16 @@ pub(crate) fn root(facts: &Facts) -> anyhow::Result<String> {
     let mut out = String::from(
         "//! Any value of every type.\n\n\
          use arbitrary::{Result, Unstructured};\n\n\
-         use crate::make::{Make, unknown_case, unknown_event};\n\n",
+         use crate::make::{Make, made, unknown_case, unknown_event};\n\n",
     );
+    let mut structs = String::new();
     for event in facts.events.iter().filter(|event| !event.members.is_empty()) {
-        out += &structure(facts, &pascal(&event.name), &event.members);
+        structs += &structure(facts, &pascal(&event.name), &event.members);
     }
     for ty in facts.types() {
         match &ty.kind {
             Kind::Enum { .. } => {}
-            Kind::Struct { members } => out += &structure(facts, &ty.rust(), members),
+            Kind::Struct { members } => structs += &structure(facts, &ty.rust(), members),
             Kind::Union { tag, variants } => {
                 let name = ty.rust();
                 let last = variants.len();
@@ -34,6 +35,7 @@ pub(crate) fn root(facts: &Facts) -> anyhow::Result<String> {
             }
         }
     }
+    write!(out, "made! {{\n{structs}}}\n\n")?;
     let mut arms = String::new();
     for event in &facts.events {
         let made = if event.members.is_empty() { "" } else { "(Make::make(u)?)" };
@@ -49,11 +51,9 @@ pub(crate) fn root(facts: &Facts) -> anyhow::Result<String> {
     Ok(out)
 }
 
+/// A line of the macro `made`.
 fn structure(facts: &Facts, name: &str, members: &[Member]) -> String {
     let any = if members.iter().any(|member| facts.borrows(&member.ty)) { "<'_>" } else { "" };
-    let fields: Vec<String> = members.iter().map(|member| format!("{}: Make::make(u)?", field(&member.name))).collect();
-    format!(
-        "impl Make for crate::{name}{any} {{ fn make(u: &mut Unstructured<'_>) -> Result<Self> {{ Ok(Self {{ {} }}) }} }}\n\n",
-        fields.join(", ")
-    )
+    let fields: Vec<String> = members.iter().map(|member| field(&member.name)).collect();
+    format!("    {name}{any} {{ {} }}\n", fields.join(" "))
 }

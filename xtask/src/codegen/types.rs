@@ -58,8 +58,8 @@ fn all_types(facts: &Facts) -> String {
     let names = |types: Vec<(String, bool)>| types.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join("\n");
     format!(
         "/// Hands the name of every type to a macro: those with a lifetime; those without.\n\
-         #[cfg(any(feature = \"arbitrary\", feature = \"serde\"))]\nmacro_rules! with_all_types {{\n    ($then:ident) => {{\n        $then! {{\n\
-         {};\n{}\n}}\n}};\n}}\n#[cfg(any(feature = \"arbitrary\", feature = \"serde\"))]\npub(crate) use with_all_types;\n",
+         macro_rules! with_all_types {{\n    ($then:ident) => {{\n        $then! {{\n\
+         {};\n{}\n}}\n}};\n}}\npub(crate) use with_all_types;\n",
         names(borrowed),
         names(copied)
     )

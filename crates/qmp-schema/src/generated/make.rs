@@ -4,381 +4,7 @@
 
 use arbitrary::{Result, Unstructured};
 
-use crate::make::{Make, unknown_case, unknown_event};
-
-impl Make for crate::Shutdown<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { guest: Make::make(u)?, reason: Make::make(u)? })
-    }
-}
-
-impl Make for crate::Reset<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { guest: Make::make(u)?, reason: Make::make(u)? })
-    }
-}
-
-impl Make for crate::Watchdog<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { action: Make::make(u)? })
-    }
-}
-
-impl Make for crate::GuestPanicked<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { action: Make::make(u)?, info: Make::make(u)? })
-    }
-}
-
-impl Make for crate::GuestCrashloaded<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { action: Make::make(u)?, info: Make::make(u)? })
-    }
-}
-
-impl Make for crate::MemoryFailure<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { recipient: Make::make(u)?, action: Make::make(u)?, flags: Make::make(u)? })
-    }
-}
-
-impl Make for crate::JobStatusChange<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { id: Make::make(u)?, status: Make::make(u)? })
-    }
-}
-
-impl Make for crate::BlockImageCorrupted<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self {
-            device: Make::make(u)?,
-            node_name: Make::make(u)?,
-            msg: Make::make(u)?,
-            offset: Make::make(u)?,
-            size: Make::make(u)?,
-            fatal: Make::make(u)?,
-        })
-    }
-}
-
-impl Make for crate::BlockIoError<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self {
-            qom_path: Make::make(u)?,
-            device: Make::make(u)?,
-            node_name: Make::make(u)?,
-            operation: Make::make(u)?,
-            action: Make::make(u)?,
-            nospace: Make::make(u)?,
-            reason: Make::make(u)?,
-        })
-    }
-}
-
-impl Make for crate::BlockJobCompleted<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self {
-            r#type: Make::make(u)?,
-            device: Make::make(u)?,
-            len: Make::make(u)?,
-            offset: Make::make(u)?,
-            speed: Make::make(u)?,
-            error: Make::make(u)?,
-        })
-    }
-}
-
-impl Make for crate::BlockJobCancelled<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self {
-            r#type: Make::make(u)?,
-            device: Make::make(u)?,
-            len: Make::make(u)?,
-            offset: Make::make(u)?,
-            speed: Make::make(u)?,
-        })
-    }
-}
-
-impl Make for crate::BlockJobError<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { device: Make::make(u)?, operation: Make::make(u)?, action: Make::make(u)? })
-    }
-}
-
-impl Make for crate::BlockJobReady<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self {
-            r#type: Make::make(u)?,
-            device: Make::make(u)?,
-            len: Make::make(u)?,
-            offset: Make::make(u)?,
-            speed: Make::make(u)?,
-        })
-    }
-}
-
-impl Make for crate::BlockJobPending<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { r#type: Make::make(u)?, id: Make::make(u)? })
-    }
-}
-
-impl Make for crate::BlockWriteThreshold<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { node_name: Make::make(u)?, amount_exceeded: Make::make(u)?, write_threshold: Make::make(u)? })
-    }
-}
-
-impl Make for crate::QuorumFailure<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { reference: Make::make(u)?, sector_num: Make::make(u)?, sectors_count: Make::make(u)? })
-    }
-}
-
-impl Make for crate::QuorumReportBad<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self {
-            r#type: Make::make(u)?,
-            error: Make::make(u)?,
-            node_name: Make::make(u)?,
-            sector_num: Make::make(u)?,
-            sectors_count: Make::make(u)?,
-        })
-    }
-}
-
-impl Make for crate::DeviceTrayMoved<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { device: Make::make(u)?, id: Make::make(u)?, tray_open: Make::make(u)? })
-    }
-}
-
-impl Make for crate::PrManagerStatusChanged<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { id: Make::make(u)?, connected: Make::make(u)? })
-    }
-}
-
-impl Make for crate::BlockExportDeleted<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { id: Make::make(u)? })
-    }
-}
-
-impl Make for crate::VserportChange<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { id: Make::make(u)?, open: Make::make(u)? })
-    }
-}
-
-impl Make for crate::DeviceDeleted<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { device: Make::make(u)?, path: Make::make(u)? })
-    }
-}
-
-impl Make for crate::DeviceUnplugGuestError<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { device: Make::make(u)?, path: Make::make(u)? })
-    }
-}
-
-impl Make for crate::MemUnplugError<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { device: Make::make(u)?, msg: Make::make(u)? })
-    }
-}
-
-impl Make for crate::AcpiDeviceOst<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { info: Make::make(u)? })
-    }
-}
-
-impl Make for crate::BalloonChange {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { actual: Make::make(u)? })
-    }
-}
-
-impl Make for crate::HvBalloonStatusReport {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { committed: Make::make(u)?, available: Make::make(u)? })
-    }
-}
-
-impl Make for crate::MemoryDeviceSizeChange<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { id: Make::make(u)?, size: Make::make(u)?, qom_path: Make::make(u)? })
-    }
-}
-
-impl Make for crate::RtcChange<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { offset: Make::make(u)?, qom_path: Make::make(u)? })
-    }
-}
-
-impl Make for crate::CpuPolarizationChange<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { polarization: Make::make(u)? })
-    }
-}
-
-impl Make for crate::VfuClientHangup<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self {
-            vfu_id: Make::make(u)?,
-            vfu_qom_path: Make::make(u)?,
-            dev_id: Make::make(u)?,
-            dev_qom_path: Make::make(u)?,
-        })
-    }
-}
-
-impl Make for crate::NicRxFilterChanged<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { name: Make::make(u)?, path: Make::make(u)? })
-    }
-}
-
-impl Make for crate::FailoverNegotiated<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { device_id: Make::make(u)? })
-    }
-}
-
-impl Make for crate::UnplugPrimary<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { device_id: Make::make(u)? })
-    }
-}
-
-impl Make for crate::NetdevStreamConnected<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { netdev_id: Make::make(u)?, addr: Make::make(u)? })
-    }
-}
-
-impl Make for crate::NetdevStreamDisconnected<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { netdev_id: Make::make(u)? })
-    }
-}
-
-impl Make for crate::NetdevVhostUserConnected<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { netdev_id: Make::make(u)?, chardev_id: Make::make(u)? })
-    }
-}
-
-impl Make for crate::NetdevVhostUserDisconnected<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { netdev_id: Make::make(u)? })
-    }
-}
-
-impl Make for crate::RdmaGidStatusChanged<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self {
-            netdev: Make::make(u)?,
-            gid_status: Make::make(u)?,
-            subnet_prefix: Make::make(u)?,
-            interface_id: Make::make(u)?,
-        })
-    }
-}
-
-impl Make for crate::SpiceConnected<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { server: Make::make(u)?, client: Make::make(u)? })
-    }
-}
-
-impl Make for crate::SpiceInitialized<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { server: Make::make(u)?, client: Make::make(u)? })
-    }
-}
-
-impl Make for crate::SpiceDisconnected<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { server: Make::make(u)?, client: Make::make(u)? })
-    }
-}
-
-impl Make for crate::VncConnected<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { server: Make::make(u)?, client: Make::make(u)? })
-    }
-}
-
-impl Make for crate::VncInitialized<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { server: Make::make(u)?, client: Make::make(u)? })
-    }
-}
-
-impl Make for crate::VncDisconnected<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { server: Make::make(u)?, client: Make::make(u)? })
-    }
-}
-
-impl Make for crate::Migration<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { status: Make::make(u)? })
-    }
-}
-
-impl Make for crate::MigrationPass {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { pass: Make::make(u)? })
-    }
-}
-
-impl Make for crate::ColoExit<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { mode: Make::make(u)?, reason: Make::make(u)? })
-    }
-}
-
-impl Make for crate::VfioMigration<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { device_id: Make::make(u)?, qom_path: Make::make(u)?, device_state: Make::make(u)? })
-    }
-}
-
-impl Make for crate::DumpCompleted<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { result: Make::make(u)?, error: Make::make(u)? })
-    }
-}
-
-impl Make for crate::AcpiostInfo<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self {
-            device: Make::make(u)?,
-            slot: Make::make(u)?,
-            slot_type: Make::make(u)?,
-            source: Make::make(u)?,
-            status: Make::make(u)?,
-        })
-    }
-}
-
-impl Make for crate::DumpQueryResult<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { status: Make::make(u)?, completed: Make::make(u)?, total: Make::make(u)? })
-    }
-}
-
-impl Make for crate::FdSocketAddress<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { str: Make::make(u)? })
-    }
-}
+use crate::make::{Make, made, unknown_case, unknown_event};
 
 impl Make for crate::GuestPanicInformation<'_> {
     fn make(u: &mut Unstructured<'_>) -> Result<Self> {
@@ -389,60 +15,6 @@ impl Make for crate::GuestPanicInformation<'_> {
             3 => Self::Sev(Make::make(u)?),
             _ => Self::Other(unknown_case("type", u)?),
         })
-    }
-}
-
-impl Make for crate::GuestPanicInformationHyperV {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self {
-            arg1: Make::make(u)?,
-            arg2: Make::make(u)?,
-            arg3: Make::make(u)?,
-            arg4: Make::make(u)?,
-            arg5: Make::make(u)?,
-        })
-    }
-}
-
-impl Make for crate::GuestPanicInformationS390<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { core: Make::make(u)?, psw_mask: Make::make(u)?, psw_addr: Make::make(u)?, reason: Make::make(u)? })
-    }
-}
-
-impl Make for crate::GuestPanicInformationSev {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { set: Make::make(u)?, code: Make::make(u)? })
-    }
-}
-
-impl Make for crate::GuestPanicInformationTdx<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { error_code: Make::make(u)?, message: Make::make(u)?, gpa: Make::make(u)? })
-    }
-}
-
-impl Make for crate::InetSocketAddress<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self {
-            host: Make::make(u)?,
-            port: Make::make(u)?,
-            numeric: Make::make(u)?,
-            to: Make::make(u)?,
-            ipv4: Make::make(u)?,
-            ipv6: Make::make(u)?,
-            keep_alive: Make::make(u)?,
-            keep_alive_count: Make::make(u)?,
-            keep_alive_idle: Make::make(u)?,
-            keep_alive_interval: Make::make(u)?,
-            mptcp: Make::make(u)?,
-        })
-    }
-}
-
-impl Make for crate::MemoryFailureFlags {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { action_required: Make::make(u)?, recursive: Make::make(u)? })
     }
 }
 
@@ -458,101 +30,77 @@ impl Make for crate::SocketAddress<'_> {
     }
 }
 
-impl Make for crate::SpiceBasicInfo<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { host: Make::make(u)?, port: Make::make(u)?, family: Make::make(u)? })
-    }
-}
-
-impl Make for crate::SpiceChannel<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self {
-            host: Make::make(u)?,
-            port: Make::make(u)?,
-            family: Make::make(u)?,
-            connection_id: Make::make(u)?,
-            channel_type: Make::make(u)?,
-            channel_id: Make::make(u)?,
-            tls: Make::make(u)?,
-        })
-    }
-}
-
-impl Make for crate::SpiceInfo<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self {
-            enabled: Make::make(u)?,
-            migrated: Make::make(u)?,
-            host: Make::make(u)?,
-            port: Make::make(u)?,
-            tls_port: Make::make(u)?,
-            auth: Make::make(u)?,
-            compiled_version: Make::make(u)?,
-            mouse_mode: Make::make(u)?,
-            channels: Make::make(u)?,
-        })
-    }
-}
-
-impl Make for crate::SpiceServerInfo<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { host: Make::make(u)?, port: Make::make(u)?, family: Make::make(u)?, auth: Make::make(u)? })
-    }
-}
-
-impl Make for crate::UnixSocketAddress<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { path: Make::make(u)?, r#abstract: Make::make(u)?, tight: Make::make(u)? })
-    }
-}
-
-impl Make for crate::VersionInfo<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { qemu: Make::make(u)?, package: Make::make(u)? })
-    }
-}
-
-impl Make for crate::VersionTriple {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { major: Make::make(u)?, minor: Make::make(u)?, micro: Make::make(u)? })
-    }
-}
-
-impl Make for crate::VncBasicInfo<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { host: Make::make(u)?, service: Make::make(u)?, family: Make::make(u)?, websocket: Make::make(u)? })
-    }
-}
-
-impl Make for crate::VncClientInfo<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self {
-            host: Make::make(u)?,
-            service: Make::make(u)?,
-            family: Make::make(u)?,
-            websocket: Make::make(u)?,
-            x509_dname: Make::make(u)?,
-            sasl_username: Make::make(u)?,
-        })
-    }
-}
-
-impl Make for crate::VncServerInfo<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self {
-            host: Make::make(u)?,
-            service: Make::make(u)?,
-            family: Make::make(u)?,
-            websocket: Make::make(u)?,
-            auth: Make::make(u)?,
-        })
-    }
-}
-
-impl Make for crate::VsockSocketAddress<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { cid: Make::make(u)?, port: Make::make(u)? })
-    }
+made! {
+    Shutdown<'_> { guest reason }
+    Reset<'_> { guest reason }
+    Watchdog<'_> { action }
+    GuestPanicked<'_> { action info }
+    GuestCrashloaded<'_> { action info }
+    MemoryFailure<'_> { recipient action flags }
+    JobStatusChange<'_> { id status }
+    BlockImageCorrupted<'_> { device node_name msg offset size fatal }
+    BlockIoError<'_> { qom_path device node_name operation action nospace reason }
+    BlockJobCompleted<'_> { r#type device len offset speed error }
+    BlockJobCancelled<'_> { r#type device len offset speed }
+    BlockJobError<'_> { device operation action }
+    BlockJobReady<'_> { r#type device len offset speed }
+    BlockJobPending<'_> { r#type id }
+    BlockWriteThreshold<'_> { node_name amount_exceeded write_threshold }
+    QuorumFailure<'_> { reference sector_num sectors_count }
+    QuorumReportBad<'_> { r#type error node_name sector_num sectors_count }
+    DeviceTrayMoved<'_> { device id tray_open }
+    PrManagerStatusChanged<'_> { id connected }
+    BlockExportDeleted<'_> { id }
+    VserportChange<'_> { id open }
+    DeviceDeleted<'_> { device path }
+    DeviceUnplugGuestError<'_> { device path }
+    MemUnplugError<'_> { device msg }
+    AcpiDeviceOst<'_> { info }
+    BalloonChange { actual }
+    HvBalloonStatusReport { committed available }
+    MemoryDeviceSizeChange<'_> { id size qom_path }
+    RtcChange<'_> { offset qom_path }
+    CpuPolarizationChange<'_> { polarization }
+    VfuClientHangup<'_> { vfu_id vfu_qom_path dev_id dev_qom_path }
+    NicRxFilterChanged<'_> { name path }
+    FailoverNegotiated<'_> { device_id }
+    UnplugPrimary<'_> { device_id }
+    NetdevStreamConnected<'_> { netdev_id addr }
+    NetdevStreamDisconnected<'_> { netdev_id }
+    NetdevVhostUserConnected<'_> { netdev_id chardev_id }
+    NetdevVhostUserDisconnected<'_> { netdev_id }
+    RdmaGidStatusChanged<'_> { netdev gid_status subnet_prefix interface_id }
+    SpiceConnected<'_> { server client }
+    SpiceInitialized<'_> { server client }
+    SpiceDisconnected<'_> { server client }
+    VncConnected<'_> { server client }
+    VncInitialized<'_> { server client }
+    VncDisconnected<'_> { server client }
+    Migration<'_> { status }
+    MigrationPass { pass }
+    ColoExit<'_> { mode reason }
+    VfioMigration<'_> { device_id qom_path device_state }
+    DumpCompleted<'_> { result error }
+    AcpiostInfo<'_> { device slot slot_type source status }
+    DumpQueryResult<'_> { status completed total }
+    FdSocketAddress<'_> { str }
+    GuestPanicInformationHyperV { arg1 arg2 arg3 arg4 arg5 }
+    GuestPanicInformationS390<'_> { core psw_mask psw_addr reason }
+    GuestPanicInformationSev { set code }
+    GuestPanicInformationTdx<'_> { error_code message gpa }
+    InetSocketAddress<'_> { host port numeric to ipv4 ipv6 keep_alive keep_alive_count keep_alive_idle keep_alive_interval mptcp }
+    MemoryFailureFlags { action_required recursive }
+    SpiceBasicInfo<'_> { host port family }
+    SpiceChannel<'_> { host port family connection_id channel_type channel_id tls }
+    SpiceInfo<'_> { enabled migrated host port tls_port auth compiled_version mouse_mode channels }
+    SpiceServerInfo<'_> { host port family auth }
+    UnixSocketAddress<'_> { path r#abstract tight }
+    VersionInfo<'_> { qemu package }
+    VersionTriple { major minor micro }
+    VncBasicInfo<'_> { host service family websocket }
+    VncClientInfo<'_> { host service family websocket x509_dname sasl_username }
+    VncServerInfo<'_> { host service family websocket auth }
+    VsockSocketAddress<'_> { cid port }
 }
 
 impl crate::Event<'_> {

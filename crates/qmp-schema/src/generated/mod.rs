@@ -348,7 +348,6 @@ pub(crate) static EVENTS: &[EventInfo] = &[
 ];
 
 /// Hands the name of every type to a macro: those with a lifetime; those without.
-#[cfg(any(feature = "arbitrary", feature = "serde"))]
 macro_rules! with_all_types {
     ($then:ident) => {
         $then! {
@@ -451,5 +450,4 @@ macro_rules! with_all_types {
         }
     };
 }
-#[cfg(any(feature = "arbitrary", feature = "serde"))]
 pub(crate) use with_all_types;

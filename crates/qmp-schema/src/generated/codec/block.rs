@@ -2,16 +2,14 @@
 
 //! Reading and writing the types of `block`.
 
-use alloc::vec::Vec;
-
 use crate::{
     BlockErrorAction, BlockExportDeleted, BlockImageCorrupted, BlockIoError, BlockJobCancelled, BlockJobCompleted,
-    BlockJobError, BlockJobPending, BlockJobReady, BlockWriteThreshold, Decode, DeviceTrayMoved, Encode, Error, Event,
+    BlockJobError, BlockJobPending, BlockJobReady, BlockWriteThreshold, Decode, DeviceTrayMoved, Error, Event,
     IoOperationType, JobStatus, JobStatusChange, JobType, PrManagerStatusChanged, QuorumFailure, QuorumOpType,
     QuorumReportBad, Reader, open_enum,
     record::{self, Members, Record},
+    room::{Put, Room},
     value::own,
-    wire::write_text,
 };
 
 impl JobStatusChange<'_> {
@@ -36,13 +34,9 @@ impl<'a> Record<'a> for JobStatusChange<'a> {
     }
 }
 
-impl Encode for JobStatusChange<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"status\": ");
-        self.status.write_to(out);
-        out.extend_from_slice(b", \"id\": \"");
-        write_text(out, &self.id);
-        out.extend_from_slice(b"\"}");
+impl Put for JobStatusChange<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"status": "#).value(&self.status).fixed(br#", "id": ""#).text(&self.id).fixed(br#""}"#)
     }
 }
 
@@ -88,29 +82,21 @@ impl<'a> Record<'a> for BlockImageCorrupted<'a> {
     }
 }
 
-impl Encode for BlockImageCorrupted<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"device\": \"");
-        write_text(out, &self.device);
-        out.extend_from_slice(b"\", \"msg\": \"");
-        write_text(out, &self.msg);
-        out.extend_from_slice(b"\"");
+impl Put for BlockImageCorrupted<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        let mut room =
+            room.fixed(br#"{"device": ""#).text(&self.device).fixed(br#"", "msg": ""#).text(&self.msg).fixed(b"\"");
         if let Some(offset) = &self.offset {
-            out.extend_from_slice(b", \"offset\": ");
-            offset.write_to(out);
+            room = room.fixed(br#", "offset": "#).value(offset);
         }
         if let Some(node_name) = &self.node_name {
-            out.extend_from_slice(b", \"node-name\": \"");
-            write_text(out, node_name);
-            out.push(b'"');
+            room = room.fixed(br#", "node-name": ""#).text(node_name).fixed(b"\"");
         }
-        out.extend_from_slice(b", \"fatal\": ");
-        self.fatal.write_to(out);
+        room = room.fixed(br#", "fatal": "#).value(&self.fatal);
         if let Some(size) = &self.size {
-            out.extend_from_slice(b", \"size\": ");
-            size.write_to(out);
+            room = room.fixed(br#", "size": "#).value(size);
         }
-        out.push(b'}');
+        room.fixed(b"}")
     }
 }
 
@@ -158,32 +144,25 @@ impl<'a> Record<'a> for BlockIoError<'a> {
     }
 }
 
-impl Encode for BlockIoError<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"device\": \"");
-        write_text(out, &self.device);
-        out.extend_from_slice(b"\"");
+impl Put for BlockIoError<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        let mut room = room.fixed(br#"{"device": ""#).text(&self.device).fixed(b"\"");
         if let Some(nospace) = &self.nospace {
-            out.extend_from_slice(b", \"nospace\": ");
-            nospace.write_to(out);
+            room = room.fixed(br#", "nospace": "#).value(nospace);
         }
         if let Some(node_name) = &self.node_name {
-            out.extend_from_slice(b", \"node-name\": \"");
-            write_text(out, node_name);
-            out.push(b'"');
+            room = room.fixed(br#", "node-name": ""#).text(node_name).fixed(b"\"");
         }
         if let Some(qom_path) = &self.qom_path {
-            out.extend_from_slice(b", \"qom-path\": \"");
-            write_text(out, qom_path);
-            out.push(b'"');
+            room = room.fixed(br#", "qom-path": ""#).text(qom_path).fixed(b"\"");
         }
-        out.extend_from_slice(b", \"reason\": \"");
-        write_text(out, &self.reason);
-        out.extend_from_slice(b"\", \"operation\": ");
-        self.operation.write_to(out);
-        out.extend_from_slice(b", \"action\": ");
-        self.action.write_to(out);
-        out.push(b'}');
+        room.fixed(br#", "reason": ""#)
+            .text(&self.reason)
+            .fixed(br#"", "operation": "#)
+            .value(&self.operation)
+            .fixed(br#", "action": "#)
+            .value(&self.action)
+            .fixed(b"}")
     }
 }
 
@@ -229,24 +208,23 @@ impl<'a> Record<'a> for BlockJobCompleted<'a> {
     }
 }
 
-impl Encode for BlockJobCompleted<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"device\": \"");
-        write_text(out, &self.device);
-        out.extend_from_slice(b"\", \"len\": ");
-        self.len.write_to(out);
-        out.extend_from_slice(b", \"offset\": ");
-        self.offset.write_to(out);
-        out.extend_from_slice(b", \"speed\": ");
-        self.speed.write_to(out);
-        out.extend_from_slice(b", \"type\": ");
-        self.r#type.write_to(out);
+impl Put for BlockJobCompleted<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        let mut room = room
+            .fixed(br#"{"device": ""#)
+            .text(&self.device)
+            .fixed(br#"", "len": "#)
+            .value(&self.len)
+            .fixed(br#", "offset": "#)
+            .value(&self.offset)
+            .fixed(br#", "speed": "#)
+            .value(&self.speed)
+            .fixed(br#", "type": "#)
+            .value(&self.r#type);
         if let Some(error) = &self.error {
-            out.extend_from_slice(b", \"error\": \"");
-            write_text(out, error);
-            out.push(b'"');
+            room = room.fixed(br#", "error": ""#).text(error).fixed(b"\"");
         }
-        out.push(b'}');
+        room.fixed(b"}")
     }
 }
 
@@ -290,19 +268,19 @@ impl<'a> Record<'a> for BlockJobCancelled<'a> {
     }
 }
 
-impl Encode for BlockJobCancelled<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"device\": \"");
-        write_text(out, &self.device);
-        out.extend_from_slice(b"\", \"len\": ");
-        self.len.write_to(out);
-        out.extend_from_slice(b", \"offset\": ");
-        self.offset.write_to(out);
-        out.extend_from_slice(b", \"speed\": ");
-        self.speed.write_to(out);
-        out.extend_from_slice(b", \"type\": ");
-        self.r#type.write_to(out);
-        out.push(b'}');
+impl Put for BlockJobCancelled<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"device": ""#)
+            .text(&self.device)
+            .fixed(br#"", "len": "#)
+            .value(&self.len)
+            .fixed(br#", "offset": "#)
+            .value(&self.offset)
+            .fixed(br#", "speed": "#)
+            .value(&self.speed)
+            .fixed(br#", "type": "#)
+            .value(&self.r#type)
+            .fixed(b"}")
     }
 }
 
@@ -342,15 +320,15 @@ impl<'a> Record<'a> for BlockJobError<'a> {
     }
 }
 
-impl Encode for BlockJobError<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"device\": \"");
-        write_text(out, &self.device);
-        out.extend_from_slice(b"\", \"operation\": ");
-        self.operation.write_to(out);
-        out.extend_from_slice(b", \"action\": ");
-        self.action.write_to(out);
-        out.push(b'}');
+impl Put for BlockJobError<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"device": ""#)
+            .text(&self.device)
+            .fixed(br#"", "operation": "#)
+            .value(&self.operation)
+            .fixed(br#", "action": "#)
+            .value(&self.action)
+            .fixed(b"}")
     }
 }
 
@@ -394,19 +372,19 @@ impl<'a> Record<'a> for BlockJobReady<'a> {
     }
 }
 
-impl Encode for BlockJobReady<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"device\": \"");
-        write_text(out, &self.device);
-        out.extend_from_slice(b"\", \"len\": ");
-        self.len.write_to(out);
-        out.extend_from_slice(b", \"offset\": ");
-        self.offset.write_to(out);
-        out.extend_from_slice(b", \"speed\": ");
-        self.speed.write_to(out);
-        out.extend_from_slice(b", \"type\": ");
-        self.r#type.write_to(out);
-        out.push(b'}');
+impl Put for BlockJobReady<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"device": ""#)
+            .text(&self.device)
+            .fixed(br#"", "len": "#)
+            .value(&self.len)
+            .fixed(br#", "offset": "#)
+            .value(&self.offset)
+            .fixed(br#", "speed": "#)
+            .value(&self.speed)
+            .fixed(br#", "type": "#)
+            .value(&self.r#type)
+            .fixed(b"}")
     }
 }
 
@@ -438,13 +416,9 @@ impl<'a> Record<'a> for BlockJobPending<'a> {
     }
 }
 
-impl Encode for BlockJobPending<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"type\": ");
-        self.r#type.write_to(out);
-        out.extend_from_slice(b", \"id\": \"");
-        write_text(out, &self.id);
-        out.extend_from_slice(b"\"}");
+impl Put for BlockJobPending<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"type": "#).value(&self.r#type).fixed(br#", "id": ""#).text(&self.id).fixed(br#""}"#)
     }
 }
 
@@ -484,15 +458,15 @@ impl<'a> Record<'a> for BlockWriteThreshold<'a> {
     }
 }
 
-impl Encode for BlockWriteThreshold<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"node-name\": \"");
-        write_text(out, &self.node_name);
-        out.extend_from_slice(b"\", \"write-threshold\": ");
-        self.write_threshold.write_to(out);
-        out.extend_from_slice(b", \"amount-exceeded\": ");
-        self.amount_exceeded.write_to(out);
-        out.push(b'}');
+impl Put for BlockWriteThreshold<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"node-name": ""#)
+            .text(&self.node_name)
+            .fixed(br#"", "write-threshold": "#)
+            .value(&self.write_threshold)
+            .fixed(br#", "amount-exceeded": "#)
+            .value(&self.amount_exceeded)
+            .fixed(b"}")
     }
 }
 
@@ -528,15 +502,15 @@ impl<'a> Record<'a> for QuorumFailure<'a> {
     }
 }
 
-impl Encode for QuorumFailure<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"reference\": \"");
-        write_text(out, &self.reference);
-        out.extend_from_slice(b"\", \"sectors-count\": ");
-        self.sectors_count.write_to(out);
-        out.extend_from_slice(b", \"sector-num\": ");
-        self.sector_num.write_to(out);
-        out.push(b'}');
+impl Put for QuorumFailure<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"reference": ""#)
+            .text(&self.reference)
+            .fixed(br#"", "sectors-count": "#)
+            .value(&self.sectors_count)
+            .fixed(br#", "sector-num": "#)
+            .value(&self.sector_num)
+            .fixed(b"}")
     }
 }
 
@@ -580,22 +554,21 @@ impl<'a> Record<'a> for QuorumReportBad<'a> {
     }
 }
 
-impl Encode for QuorumReportBad<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"node-name\": \"");
-        write_text(out, &self.node_name);
-        out.extend_from_slice(b"\", \"sectors-count\": ");
-        self.sectors_count.write_to(out);
-        out.extend_from_slice(b", \"sector-num\": ");
-        self.sector_num.write_to(out);
-        out.extend_from_slice(b", \"type\": ");
-        self.r#type.write_to(out);
+impl Put for QuorumReportBad<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        let mut room = room
+            .fixed(br#"{"node-name": ""#)
+            .text(&self.node_name)
+            .fixed(br#"", "sectors-count": "#)
+            .value(&self.sectors_count)
+            .fixed(br#", "sector-num": "#)
+            .value(&self.sector_num)
+            .fixed(br#", "type": "#)
+            .value(&self.r#type);
         if let Some(error) = &self.error {
-            out.extend_from_slice(b", \"error\": \"");
-            write_text(out, error);
-            out.push(b'"');
+            room = room.fixed(br#", "error": ""#).text(error).fixed(b"\"");
         }
-        out.push(b'}');
+        room.fixed(b"}")
     }
 }
 
@@ -631,15 +604,15 @@ impl<'a> Record<'a> for DeviceTrayMoved<'a> {
     }
 }
 
-impl Encode for DeviceTrayMoved<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"device\": \"");
-        write_text(out, &self.device);
-        out.extend_from_slice(b"\", \"tray-open\": ");
-        self.tray_open.write_to(out);
-        out.extend_from_slice(b", \"id\": \"");
-        write_text(out, &self.id);
-        out.extend_from_slice(b"\"}");
+impl Put for DeviceTrayMoved<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"device": ""#)
+            .text(&self.device)
+            .fixed(br#"", "tray-open": "#)
+            .value(&self.tray_open)
+            .fixed(br#", "id": ""#)
+            .text(&self.id)
+            .fixed(br#""}"#)
     }
 }
 
@@ -671,13 +644,9 @@ impl<'a> Record<'a> for PrManagerStatusChanged<'a> {
     }
 }
 
-impl Encode for PrManagerStatusChanged<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"connected\": ");
-        self.connected.write_to(out);
-        out.extend_from_slice(b", \"id\": \"");
-        write_text(out, &self.id);
-        out.extend_from_slice(b"\"}");
+impl Put for PrManagerStatusChanged<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"connected": "#).value(&self.connected).fixed(br#", "id": ""#).text(&self.id).fixed(br#""}"#)
     }
 }
 
@@ -709,11 +678,9 @@ impl<'a> Record<'a> for BlockExportDeleted<'a> {
     }
 }
 
-impl Encode for BlockExportDeleted<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"id\": \"");
-        write_text(out, &self.id);
-        out.extend_from_slice(b"\"}");
+impl Put for BlockExportDeleted<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"id": ""#).text(&self.id).fixed(br#""}"#)
     }
 }
 

@@ -2,13 +2,11 @@
 
 //! Reading and writing the types of `control`.
 
-use alloc::vec::Vec;
-
 use crate::{
-    Capability, Decode, Encode, Error, ErrorClass, Reader, VersionInfo, VersionTriple, open_enum,
+    Capability, Decode, Error, ErrorClass, Reader, VersionInfo, VersionTriple, open_enum,
     record::{self, Members, Record},
+    room::{Put, Room},
     value::own,
-    wire::write_text,
 };
 
 open_enum! { Capability { Oob = "oob",
@@ -43,13 +41,9 @@ impl<'a> Record<'a> for VersionInfo<'a> {
     }
 }
 
-impl Encode for VersionInfo<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"qemu\": ");
-        self.qemu.write_to(out);
-        out.extend_from_slice(b", \"package\": \"");
-        write_text(out, &self.package);
-        out.extend_from_slice(b"\"}");
+impl Put for VersionInfo<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"qemu": "#).value(&self.qemu).fixed(br#", "package": ""#).text(&self.package).fixed(br#""}"#)
     }
 }
 
@@ -70,14 +64,14 @@ impl<'a> Record<'a> for VersionTriple {
     }
 }
 
-impl Encode for VersionTriple {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"micro\": ");
-        self.micro.write_to(out);
-        out.extend_from_slice(b", \"minor\": ");
-        self.minor.write_to(out);
-        out.extend_from_slice(b", \"major\": ");
-        self.major.write_to(out);
-        out.push(b'}');
+impl Put for VersionTriple {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"micro": "#)
+            .value(&self.micro)
+            .fixed(br#", "minor": "#)
+            .value(&self.minor)
+            .fixed(br#", "major": "#)
+            .value(&self.major)
+            .fixed(b"}")
     }
 }

@@ -2,15 +2,13 @@
 
 //! Reading and writing the types of `devices`.
 
-use alloc::vec::Vec;
-
 use crate::{
     AcpiDeviceOst, AcpiSlotType, AcpiostInfo, BalloonChange, CpuPolarizationChange, Decode, DeviceDeleted,
-    DeviceUnplugGuestError, Encode, Error, Event, HvBalloonStatusReport, MemUnplugError, MemoryDeviceSizeChange,
-    Reader, RtcChange, S390CpuPolarization, VfuClientHangup, VserportChange, open_enum,
+    DeviceUnplugGuestError, Error, Event, HvBalloonStatusReport, MemUnplugError, MemoryDeviceSizeChange, Reader,
+    RtcChange, S390CpuPolarization, VfuClientHangup, VserportChange, open_enum,
     record::{self, Members, Record},
+    room::{Put, Room},
     value::own,
-    wire::write_text,
 };
 
 impl VserportChange<'_> {
@@ -35,13 +33,9 @@ impl<'a> Record<'a> for VserportChange<'a> {
     }
 }
 
-impl Encode for VserportChange<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"open\": ");
-        self.open.write_to(out);
-        out.extend_from_slice(b", \"id\": \"");
-        write_text(out, &self.id);
-        out.extend_from_slice(b"\"}");
+impl Put for VserportChange<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"open": "#).value(&self.open).fixed(br#", "id": ""#).text(&self.id).fixed(br#""}"#)
     }
 }
 
@@ -73,21 +67,13 @@ impl<'a> Record<'a> for DeviceDeleted<'a> {
     }
 }
 
-impl Encode for DeviceDeleted<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{");
-        let mut separator: &[u8] = b"";
+impl Put for DeviceDeleted<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        let mut room = room.fixed(b"{");
         if let Some(device) = &self.device {
-            out.extend_from_slice(separator);
-            out.extend_from_slice(b"\"device\": \"");
-            write_text(out, device);
-            out.push(b'"');
-            separator = b", ";
+            room = room.fixed(br#""device": ""#).text(device).fixed(br#"", "#);
         }
-        out.extend_from_slice(separator);
-        out.extend_from_slice(b"\"path\": \"");
-        write_text(out, &self.path);
-        out.extend_from_slice(b"\"}");
+        room.fixed(br#""path": ""#).text(&self.path).fixed(br#""}"#)
     }
 }
 
@@ -119,21 +105,13 @@ impl<'a> Record<'a> for DeviceUnplugGuestError<'a> {
     }
 }
 
-impl Encode for DeviceUnplugGuestError<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{");
-        let mut separator: &[u8] = b"";
+impl Put for DeviceUnplugGuestError<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        let mut room = room.fixed(b"{");
         if let Some(device) = &self.device {
-            out.extend_from_slice(separator);
-            out.extend_from_slice(b"\"device\": \"");
-            write_text(out, device);
-            out.push(b'"');
-            separator = b", ";
+            room = room.fixed(br#""device": ""#).text(device).fixed(br#"", "#);
         }
-        out.extend_from_slice(separator);
-        out.extend_from_slice(b"\"path\": \"");
-        write_text(out, &self.path);
-        out.extend_from_slice(b"\"}");
+        room.fixed(br#""path": ""#).text(&self.path).fixed(br#""}"#)
     }
 }
 
@@ -165,13 +143,9 @@ impl<'a> Record<'a> for MemUnplugError<'a> {
     }
 }
 
-impl Encode for MemUnplugError<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"device\": \"");
-        write_text(out, &self.device);
-        out.extend_from_slice(b"\", \"msg\": \"");
-        write_text(out, &self.msg);
-        out.extend_from_slice(b"\"}");
+impl Put for MemUnplugError<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"device": ""#).text(&self.device).fixed(br#"", "msg": ""#).text(&self.msg).fixed(br#""}"#)
     }
 }
 
@@ -203,11 +177,9 @@ impl<'a> Record<'a> for AcpiDeviceOst<'a> {
     }
 }
 
-impl Encode for AcpiDeviceOst<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"info\": ");
-        self.info.write_to(out);
-        out.push(b'}');
+impl Put for AcpiDeviceOst<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"info": "#).value(&self.info).fixed(b"}")
     }
 }
 
@@ -230,11 +202,9 @@ impl<'a> Record<'a> for BalloonChange {
     }
 }
 
-impl Encode for BalloonChange {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"actual\": ");
-        self.actual.write_to(out);
-        out.push(b'}');
+impl Put for BalloonChange {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"actual": "#).value(&self.actual).fixed(b"}")
     }
 }
 
@@ -257,13 +227,13 @@ impl<'a> Record<'a> for HvBalloonStatusReport {
     }
 }
 
-impl Encode for HvBalloonStatusReport {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"available\": ");
-        self.available.write_to(out);
-        out.extend_from_slice(b", \"committed\": ");
-        self.committed.write_to(out);
-        out.push(b'}');
+impl Put for HvBalloonStatusReport {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"available": "#)
+            .value(&self.available)
+            .fixed(br#", "committed": "#)
+            .value(&self.committed)
+            .fixed(b"}")
     }
 }
 
@@ -299,19 +269,18 @@ impl<'a> Record<'a> for MemoryDeviceSizeChange<'a> {
     }
 }
 
-impl Encode for MemoryDeviceSizeChange<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"size\": ");
-        self.size.write_to(out);
-        out.extend_from_slice(b", \"qom-path\": \"");
-        write_text(out, &self.qom_path);
-        out.extend_from_slice(b"\"");
+impl Put for MemoryDeviceSizeChange<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        let mut room = room
+            .fixed(br#"{"size": "#)
+            .value(&self.size)
+            .fixed(br#", "qom-path": ""#)
+            .text(&self.qom_path)
+            .fixed(b"\"");
         if let Some(id) = &self.id {
-            out.extend_from_slice(b", \"id\": \"");
-            write_text(out, id);
-            out.push(b'"');
+            room = room.fixed(br#", "id": ""#).text(id).fixed(b"\"");
         }
-        out.push(b'}');
+        room.fixed(b"}")
     }
 }
 
@@ -343,13 +312,13 @@ impl<'a> Record<'a> for RtcChange<'a> {
     }
 }
 
-impl Encode for RtcChange<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"offset\": ");
-        self.offset.write_to(out);
-        out.extend_from_slice(b", \"qom-path\": \"");
-        write_text(out, &self.qom_path);
-        out.extend_from_slice(b"\"}");
+impl Put for RtcChange<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"offset": "#)
+            .value(&self.offset)
+            .fixed(br#", "qom-path": ""#)
+            .text(&self.qom_path)
+            .fixed(br#""}"#)
     }
 }
 
@@ -381,11 +350,9 @@ impl<'a> Record<'a> for CpuPolarizationChange<'a> {
     }
 }
 
-impl Encode for CpuPolarizationChange<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"polarization\": ");
-        self.polarization.write_to(out);
-        out.push(b'}');
+impl Put for CpuPolarizationChange<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"polarization": "#).value(&self.polarization).fixed(b"}")
     }
 }
 
@@ -427,17 +394,17 @@ impl<'a> Record<'a> for VfuClientHangup<'a> {
     }
 }
 
-impl Encode for VfuClientHangup<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"vfu-qom-path\": \"");
-        write_text(out, &self.vfu_qom_path);
-        out.extend_from_slice(b"\", \"vfu-id\": \"");
-        write_text(out, &self.vfu_id);
-        out.extend_from_slice(b"\", \"dev-qom-path\": \"");
-        write_text(out, &self.dev_qom_path);
-        out.extend_from_slice(b"\", \"dev-id\": \"");
-        write_text(out, &self.dev_id);
-        out.extend_from_slice(b"\"}");
+impl Put for VfuClientHangup<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"vfu-qom-path": ""#)
+            .text(&self.vfu_qom_path)
+            .fixed(br#"", "vfu-id": ""#)
+            .text(&self.vfu_id)
+            .fixed(br#"", "dev-qom-path": ""#)
+            .text(&self.dev_qom_path)
+            .fixed(br#"", "dev-id": ""#)
+            .text(&self.dev_id)
+            .fixed(br#""}"#)
     }
 }
 
@@ -481,27 +448,21 @@ impl<'a> Record<'a> for AcpiostInfo<'a> {
     }
 }
 
-impl Encode for AcpiostInfo<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{");
-        let mut separator: &[u8] = b"";
+impl Put for AcpiostInfo<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        let mut room = room.fixed(b"{");
         if let Some(device) = &self.device {
-            out.extend_from_slice(separator);
-            out.extend_from_slice(b"\"device\": \"");
-            write_text(out, device);
-            out.push(b'"');
-            separator = b", ";
+            room = room.fixed(br#""device": ""#).text(device).fixed(br#"", "#);
         }
-        out.extend_from_slice(separator);
-        out.extend_from_slice(b"\"source\": ");
-        self.source.write_to(out);
-        out.extend_from_slice(b", \"status\": ");
-        self.status.write_to(out);
-        out.extend_from_slice(b", \"slot\": \"");
-        write_text(out, &self.slot);
-        out.extend_from_slice(b"\", \"slot-type\": ");
-        self.slot_type.write_to(out);
-        out.push(b'}');
+        room.fixed(br#""source": "#)
+            .value(&self.source)
+            .fixed(br#", "status": "#)
+            .value(&self.status)
+            .fixed(br#", "slot": ""#)
+            .text(&self.slot)
+            .fixed(br#"", "slot-type": "#)
+            .value(&self.slot_type)
+            .fixed(b"}")
     }
 }
 

@@ -2,15 +2,13 @@
 
 //! Reading and writing the types of `display`.
 
-use alloc::vec::Vec;
-
 use crate::{
-    Decode, Encode, Error, Event, NetworkAddressFamily, Reader, SpiceBasicInfo, SpiceChannel, SpiceConnected,
+    Decode, Error, Event, NetworkAddressFamily, Reader, SpiceBasicInfo, SpiceChannel, SpiceConnected,
     SpiceDisconnected, SpiceInfo, SpiceInitialized, SpiceQueryMouseMode, SpiceServerInfo, VncBasicInfo, VncClientInfo,
     VncConnected, VncDisconnected, VncInitialized, VncServerInfo, open_enum,
     record::{self, Members, Record},
+    room::{Put, Room},
     value::own,
-    wire::write_text,
 };
 
 impl SpiceConnected<'_> {
@@ -35,13 +33,9 @@ impl<'a> Record<'a> for SpiceConnected<'a> {
     }
 }
 
-impl Encode for SpiceConnected<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"server\": ");
-        self.server.write_to(out);
-        out.extend_from_slice(b", \"client\": ");
-        self.client.write_to(out);
-        out.push(b'}');
+impl Put for SpiceConnected<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"server": "#).value(&self.server).fixed(br#", "client": "#).value(&self.client).fixed(b"}")
     }
 }
 
@@ -73,13 +67,9 @@ impl<'a> Record<'a> for SpiceInitialized<'a> {
     }
 }
 
-impl Encode for SpiceInitialized<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"server\": ");
-        self.server.write_to(out);
-        out.extend_from_slice(b", \"client\": ");
-        self.client.write_to(out);
-        out.push(b'}');
+impl Put for SpiceInitialized<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"server": "#).value(&self.server).fixed(br#", "client": "#).value(&self.client).fixed(b"}")
     }
 }
 
@@ -111,13 +101,9 @@ impl<'a> Record<'a> for SpiceDisconnected<'a> {
     }
 }
 
-impl Encode for SpiceDisconnected<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"server\": ");
-        self.server.write_to(out);
-        out.extend_from_slice(b", \"client\": ");
-        self.client.write_to(out);
-        out.push(b'}');
+impl Put for SpiceDisconnected<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"server": "#).value(&self.server).fixed(br#", "client": "#).value(&self.client).fixed(b"}")
     }
 }
 
@@ -149,13 +135,9 @@ impl<'a> Record<'a> for VncConnected<'a> {
     }
 }
 
-impl Encode for VncConnected<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"server\": ");
-        self.server.write_to(out);
-        out.extend_from_slice(b", \"client\": ");
-        self.client.write_to(out);
-        out.push(b'}');
+impl Put for VncConnected<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"server": "#).value(&self.server).fixed(br#", "client": "#).value(&self.client).fixed(b"}")
     }
 }
 
@@ -187,13 +169,9 @@ impl<'a> Record<'a> for VncInitialized<'a> {
     }
 }
 
-impl Encode for VncInitialized<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"server\": ");
-        self.server.write_to(out);
-        out.extend_from_slice(b", \"client\": ");
-        self.client.write_to(out);
-        out.push(b'}');
+impl Put for VncInitialized<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"server": "#).value(&self.server).fixed(br#", "client": "#).value(&self.client).fixed(b"}")
     }
 }
 
@@ -225,13 +203,9 @@ impl<'a> Record<'a> for VncDisconnected<'a> {
     }
 }
 
-impl Encode for VncDisconnected<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"server\": ");
-        self.server.write_to(out);
-        out.extend_from_slice(b", \"client\": ");
-        self.client.write_to(out);
-        out.push(b'}');
+impl Put for VncDisconnected<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"server": "#).value(&self.server).fixed(br#", "client": "#).value(&self.client).fixed(b"}")
     }
 }
 
@@ -274,15 +248,15 @@ impl<'a> Record<'a> for SpiceBasicInfo<'a> {
     }
 }
 
-impl Encode for SpiceBasicInfo<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"port\": \"");
-        write_text(out, &self.port);
-        out.extend_from_slice(b"\", \"family\": ");
-        self.family.write_to(out);
-        out.extend_from_slice(b", \"host\": \"");
-        write_text(out, &self.host);
-        out.extend_from_slice(b"\"}");
+impl Put for SpiceBasicInfo<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"port": ""#)
+            .text(&self.port)
+            .fixed(br#"", "family": "#)
+            .value(&self.family)
+            .fixed(br#", "host": ""#)
+            .text(&self.host)
+            .fixed(br#""}"#)
     }
 }
 
@@ -324,23 +298,23 @@ impl<'a> Record<'a> for SpiceChannel<'a> {
     }
 }
 
-impl Encode for SpiceChannel<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"port\": \"");
-        write_text(out, &self.port);
-        out.extend_from_slice(b"\", \"family\": ");
-        self.family.write_to(out);
-        out.extend_from_slice(b", \"channel-type\": ");
-        self.channel_type.write_to(out);
-        out.extend_from_slice(b", \"connection-id\": ");
-        self.connection_id.write_to(out);
-        out.extend_from_slice(b", \"host\": \"");
-        write_text(out, &self.host);
-        out.extend_from_slice(b"\", \"channel-id\": ");
-        self.channel_id.write_to(out);
-        out.extend_from_slice(b", \"tls\": ");
-        self.tls.write_to(out);
-        out.push(b'}');
+impl Put for SpiceChannel<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"port": ""#)
+            .text(&self.port)
+            .fixed(br#"", "family": "#)
+            .value(&self.family)
+            .fixed(br#", "channel-type": "#)
+            .value(&self.channel_type)
+            .fixed(br#", "connection-id": "#)
+            .value(&self.connection_id)
+            .fixed(br#", "host": ""#)
+            .text(&self.host)
+            .fixed(br#"", "channel-id": "#)
+            .value(&self.channel_id)
+            .fixed(br#", "tls": "#)
+            .value(&self.tls)
+            .fixed(b"}")
     }
 }
 
@@ -386,42 +360,29 @@ impl<'a> Record<'a> for SpiceInfo<'a> {
     }
 }
 
-impl Encode for SpiceInfo<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"migrated\": ");
-        self.migrated.write_to(out);
-        out.extend_from_slice(b", \"enabled\": ");
-        self.enabled.write_to(out);
+impl Put for SpiceInfo<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        let mut room =
+            room.fixed(br#"{"migrated": "#).value(&self.migrated).fixed(br#", "enabled": "#).value(&self.enabled);
         if let Some(auth) = &self.auth {
-            out.extend_from_slice(b", \"auth\": \"");
-            write_text(out, auth);
-            out.push(b'"');
+            room = room.fixed(br#", "auth": ""#).text(auth).fixed(b"\"");
         }
         if let Some(port) = &self.port {
-            out.extend_from_slice(b", \"port\": ");
-            port.write_to(out);
+            room = room.fixed(br#", "port": "#).value(port);
         }
         if let Some(compiled_version) = &self.compiled_version {
-            out.extend_from_slice(b", \"compiled-version\": \"");
-            write_text(out, compiled_version);
-            out.push(b'"');
+            room = room.fixed(br#", "compiled-version": ""#).text(compiled_version).fixed(b"\"");
         }
         if let Some(tls_port) = &self.tls_port {
-            out.extend_from_slice(b", \"tls-port\": ");
-            tls_port.write_to(out);
+            room = room.fixed(br#", "tls-port": "#).value(tls_port);
         }
         if let Some(host) = &self.host {
-            out.extend_from_slice(b", \"host\": \"");
-            write_text(out, host);
-            out.push(b'"');
+            room = room.fixed(br#", "host": ""#).text(host).fixed(b"\"");
         }
         if let Some(channels) = &self.channels {
-            out.extend_from_slice(b", \"channels\": ");
-            channels.write_to(out);
+            room = room.fixed(br#", "channels": "#).value(channels);
         }
-        out.extend_from_slice(b", \"mouse-mode\": ");
-        self.mouse_mode.write_to(out);
-        out.push(b'}');
+        room.fixed(br#", "mouse-mode": "#).value(&self.mouse_mode).fixed(b"}")
     }
 }
 
@@ -462,25 +423,19 @@ impl<'a> Record<'a> for SpiceServerInfo<'a> {
     }
 }
 
-impl Encode for SpiceServerInfo<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{");
-        let mut separator: &[u8] = b"";
+impl Put for SpiceServerInfo<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        let mut room = room.fixed(b"{");
         if let Some(auth) = &self.auth {
-            out.extend_from_slice(separator);
-            out.extend_from_slice(b"\"auth\": \"");
-            write_text(out, auth);
-            out.push(b'"');
-            separator = b", ";
+            room = room.fixed(br#""auth": ""#).text(auth).fixed(br#"", "#);
         }
-        out.extend_from_slice(separator);
-        out.extend_from_slice(b"\"port\": \"");
-        write_text(out, &self.port);
-        out.extend_from_slice(b"\", \"family\": ");
-        self.family.write_to(out);
-        out.extend_from_slice(b", \"host\": \"");
-        write_text(out, &self.host);
-        out.extend_from_slice(b"\"}");
+        room.fixed(br#""port": ""#)
+            .text(&self.port)
+            .fixed(br#"", "family": "#)
+            .value(&self.family)
+            .fixed(br#", "host": ""#)
+            .text(&self.host)
+            .fixed(br#""}"#)
     }
 }
 
@@ -516,17 +471,17 @@ impl<'a> Record<'a> for VncBasicInfo<'a> {
     }
 }
 
-impl Encode for VncBasicInfo<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"family\": ");
-        self.family.write_to(out);
-        out.extend_from_slice(b", \"service\": \"");
-        write_text(out, &self.service);
-        out.extend_from_slice(b"\", \"host\": \"");
-        write_text(out, &self.host);
-        out.extend_from_slice(b"\", \"websocket\": ");
-        self.websocket.write_to(out);
-        out.push(b'}');
+impl Put for VncBasicInfo<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"family": "#)
+            .value(&self.family)
+            .fixed(br#", "service": ""#)
+            .text(&self.service)
+            .fixed(br#"", "host": ""#)
+            .text(&self.host)
+            .fixed(br#"", "websocket": "#)
+            .value(&self.websocket)
+            .fixed(b"}")
     }
 }
 
@@ -566,28 +521,22 @@ impl<'a> Record<'a> for VncClientInfo<'a> {
     }
 }
 
-impl Encode for VncClientInfo<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"family\": ");
-        self.family.write_to(out);
-        out.extend_from_slice(b", \"service\": \"");
-        write_text(out, &self.service);
-        out.extend_from_slice(b"\"");
+impl Put for VncClientInfo<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        let mut room = room
+            .fixed(br#"{"family": "#)
+            .value(&self.family)
+            .fixed(br#", "service": ""#)
+            .text(&self.service)
+            .fixed(b"\"");
         if let Some(x509_dname) = &self.x509_dname {
-            out.extend_from_slice(b", \"x509_dname\": \"");
-            write_text(out, x509_dname);
-            out.push(b'"');
+            room = room.fixed(br#", "x509_dname": ""#).text(x509_dname).fixed(b"\"");
         }
-        out.extend_from_slice(b", \"host\": \"");
-        write_text(out, &self.host);
-        out.extend_from_slice(b"\", \"websocket\": ");
-        self.websocket.write_to(out);
+        room = room.fixed(br#", "host": ""#).text(&self.host).fixed(br#"", "websocket": "#).value(&self.websocket);
         if let Some(sasl_username) = &self.sasl_username {
-            out.extend_from_slice(b", \"sasl_username\": \"");
-            write_text(out, sasl_username);
-            out.push(b'"');
+            room = room.fixed(br#", "sasl_username": ""#).text(sasl_username).fixed(b"\"");
         }
-        out.push(b'}');
+        room.fixed(b"}")
     }
 }
 
@@ -625,26 +574,20 @@ impl<'a> Record<'a> for VncServerInfo<'a> {
     }
 }
 
-impl Encode for VncServerInfo<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{");
-        let mut separator: &[u8] = b"";
+impl Put for VncServerInfo<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        let mut room = room.fixed(b"{");
         if let Some(auth) = &self.auth {
-            out.extend_from_slice(separator);
-            out.extend_from_slice(b"\"auth\": \"");
-            write_text(out, auth);
-            out.push(b'"');
-            separator = b", ";
+            room = room.fixed(br#""auth": ""#).text(auth).fixed(br#"", "#);
         }
-        out.extend_from_slice(separator);
-        out.extend_from_slice(b"\"family\": ");
-        self.family.write_to(out);
-        out.extend_from_slice(b", \"service\": \"");
-        write_text(out, &self.service);
-        out.extend_from_slice(b"\", \"host\": \"");
-        write_text(out, &self.host);
-        out.extend_from_slice(b"\", \"websocket\": ");
-        self.websocket.write_to(out);
-        out.push(b'}');
+        room.fixed(br#""family": "#)
+            .value(&self.family)
+            .fixed(br#", "service": ""#)
+            .text(&self.service)
+            .fixed(br#"", "host": ""#)
+            .text(&self.host)
+            .fixed(br#"", "websocket": "#)
+            .value(&self.websocket)
+            .fixed(b"}")
     }
 }

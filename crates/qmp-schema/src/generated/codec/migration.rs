@@ -2,14 +2,12 @@
 
 //! Reading and writing the types of `migration`.
 
-use alloc::vec::Vec;
-
 use crate::{
-    ColoExit, ColoExitReason, ColoMode, Decode, DumpCompleted, DumpQueryResult, DumpStatus, Encode, Error, Event,
-    Migration, MigrationPass, MigrationStatus, QapiVfioMigrationState, Reader, VfioMigration, open_enum,
+    ColoExit, ColoExitReason, ColoMode, Decode, DumpCompleted, DumpQueryResult, DumpStatus, Error, Event, Migration,
+    MigrationPass, MigrationStatus, QapiVfioMigrationState, Reader, VfioMigration, open_enum,
     record::{self, Members, Record},
+    room::{Put, Room},
     value::own,
-    wire::write_text,
 };
 
 impl Migration<'_> {
@@ -34,11 +32,9 @@ impl<'a> Record<'a> for Migration<'a> {
     }
 }
 
-impl Encode for Migration<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"status\": ");
-        self.status.write_to(out);
-        out.push(b'}');
+impl Put for Migration<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"status": "#).value(&self.status).fixed(b"}")
     }
 }
 
@@ -61,11 +57,9 @@ impl<'a> Record<'a> for MigrationPass {
     }
 }
 
-impl Encode for MigrationPass {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"pass\": ");
-        self.pass.write_to(out);
-        out.push(b'}');
+impl Put for MigrationPass {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"pass": "#).value(&self.pass).fixed(b"}")
     }
 }
 
@@ -97,13 +91,9 @@ impl<'a> Record<'a> for ColoExit<'a> {
     }
 }
 
-impl Encode for ColoExit<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"mode\": ");
-        self.mode.write_to(out);
-        out.extend_from_slice(b", \"reason\": ");
-        self.reason.write_to(out);
-        out.push(b'}');
+impl Put for ColoExit<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"mode": "#).value(&self.mode).fixed(br#", "reason": "#).value(&self.reason).fixed(b"}")
     }
 }
 
@@ -143,15 +133,15 @@ impl<'a> Record<'a> for VfioMigration<'a> {
     }
 }
 
-impl Encode for VfioMigration<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"device-state\": ");
-        self.device_state.write_to(out);
-        out.extend_from_slice(b", \"device-id\": \"");
-        write_text(out, &self.device_id);
-        out.extend_from_slice(b"\", \"qom-path\": \"");
-        write_text(out, &self.qom_path);
-        out.extend_from_slice(b"\"}");
+impl Put for VfioMigration<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"device-state": "#)
+            .value(&self.device_state)
+            .fixed(br#", "device-id": ""#)
+            .text(&self.device_id)
+            .fixed(br#"", "qom-path": ""#)
+            .text(&self.qom_path)
+            .fixed(br#""}"#)
     }
 }
 
@@ -183,16 +173,13 @@ impl<'a> Record<'a> for DumpCompleted<'a> {
     }
 }
 
-impl Encode for DumpCompleted<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"result\": ");
-        self.result.write_to(out);
+impl Put for DumpCompleted<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        let mut room = room.fixed(br#"{"result": "#).value(&self.result);
         if let Some(error) = &self.error {
-            out.extend_from_slice(b", \"error\": \"");
-            write_text(out, error);
-            out.push(b'"');
+            room = room.fixed(br#", "error": ""#).text(error).fixed(b"\"");
         }
-        out.push(b'}');
+        room.fixed(b"}")
     }
 }
 
@@ -239,15 +226,15 @@ impl<'a> Record<'a> for DumpQueryResult<'a> {
     }
 }
 
-impl Encode for DumpQueryResult<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"total\": ");
-        self.total.write_to(out);
-        out.extend_from_slice(b", \"status\": ");
-        self.status.write_to(out);
-        out.extend_from_slice(b", \"completed\": ");
-        self.completed.write_to(out);
-        out.push(b'}');
+impl Put for DumpQueryResult<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"total": "#)
+            .value(&self.total)
+            .fixed(br#", "status": "#)
+            .value(&self.status)
+            .fixed(br#", "completed": "#)
+            .value(&self.completed)
+            .fixed(b"}")
     }
 }
 

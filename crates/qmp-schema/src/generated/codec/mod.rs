@@ -2,11 +2,12 @@
 
 //! Reading and writing events: from a name to its type and back.
 
-use alloc::{borrow::Cow, vec::Vec};
+use alloc::borrow::Cow;
 
 use crate::{
-    Encode, Error, ErrorKind, Event, Reader,
+    Error, ErrorKind, Event, Reader,
     record::{Members, Record, Take},
+    room::Put,
 };
 
 mod block;
@@ -264,222 +265,63 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// Writes the event from its name to its end.
-    #[expect(clippy::too_many_lines, reason = "an arm for each event")]
-    pub(crate) fn write_rest(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Shutdown(event) => {
-                out.extend_from_slice(b"\"SHUTDOWN\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::Powerdown => out.extend_from_slice(b"\"POWERDOWN\""),
-            Self::Reset(event) => {
-                out.extend_from_slice(b"\"RESET\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::Stop => out.extend_from_slice(b"\"STOP\""),
-            Self::Resume => out.extend_from_slice(b"\"RESUME\""),
-            Self::Suspend => out.extend_from_slice(b"\"SUSPEND\""),
-            Self::SuspendDisk => out.extend_from_slice(b"\"SUSPEND_DISK\""),
-            Self::Wakeup => out.extend_from_slice(b"\"WAKEUP\""),
-            Self::Watchdog(event) => {
-                out.extend_from_slice(b"\"WATCHDOG\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::GuestPanicked(event) => {
-                out.extend_from_slice(b"\"GUEST_PANICKED\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::GuestCrashloaded(event) => {
-                out.extend_from_slice(b"\"GUEST_CRASHLOADED\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::GuestPvshutdown => out.extend_from_slice(b"\"GUEST_PVSHUTDOWN\""),
-            Self::MemoryFailure(event) => {
-                out.extend_from_slice(b"\"MEMORY_FAILURE\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::JobStatusChange(event) => {
-                out.extend_from_slice(b"\"JOB_STATUS_CHANGE\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::BlockImageCorrupted(event) => {
-                out.extend_from_slice(b"\"BLOCK_IMAGE_CORRUPTED\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::BlockIoError(event) => {
-                out.extend_from_slice(b"\"BLOCK_IO_ERROR\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::BlockJobCompleted(event) => {
-                out.extend_from_slice(b"\"BLOCK_JOB_COMPLETED\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::BlockJobCancelled(event) => {
-                out.extend_from_slice(b"\"BLOCK_JOB_CANCELLED\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::BlockJobError(event) => {
-                out.extend_from_slice(b"\"BLOCK_JOB_ERROR\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::BlockJobReady(event) => {
-                out.extend_from_slice(b"\"BLOCK_JOB_READY\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::BlockJobPending(event) => {
-                out.extend_from_slice(b"\"BLOCK_JOB_PENDING\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::BlockWriteThreshold(event) => {
-                out.extend_from_slice(b"\"BLOCK_WRITE_THRESHOLD\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::QuorumFailure(event) => {
-                out.extend_from_slice(b"\"QUORUM_FAILURE\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::QuorumReportBad(event) => {
-                out.extend_from_slice(b"\"QUORUM_REPORT_BAD\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::DeviceTrayMoved(event) => {
-                out.extend_from_slice(b"\"DEVICE_TRAY_MOVED\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::PrManagerStatusChanged(event) => {
-                out.extend_from_slice(b"\"PR_MANAGER_STATUS_CHANGED\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::BlockExportDeleted(event) => {
-                out.extend_from_slice(b"\"BLOCK_EXPORT_DELETED\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::VserportChange(event) => {
-                out.extend_from_slice(b"\"VSERPORT_CHANGE\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::DeviceDeleted(event) => {
-                out.extend_from_slice(b"\"DEVICE_DELETED\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::DeviceUnplugGuestError(event) => {
-                out.extend_from_slice(b"\"DEVICE_UNPLUG_GUEST_ERROR\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::MemUnplugError(event) => {
-                out.extend_from_slice(b"\"MEM_UNPLUG_ERROR\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::AcpiDeviceOst(event) => {
-                out.extend_from_slice(b"\"ACPI_DEVICE_OST\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::BalloonChange(event) => {
-                out.extend_from_slice(b"\"BALLOON_CHANGE\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::HvBalloonStatusReport(event) => {
-                out.extend_from_slice(b"\"HV_BALLOON_STATUS_REPORT\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::MemoryDeviceSizeChange(event) => {
-                out.extend_from_slice(b"\"MEMORY_DEVICE_SIZE_CHANGE\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::RtcChange(event) => {
-                out.extend_from_slice(b"\"RTC_CHANGE\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::CpuPolarizationChange(event) => {
-                out.extend_from_slice(b"\"CPU_POLARIZATION_CHANGE\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::SclpCpiInfoAvailable => out.extend_from_slice(b"\"SCLP_CPI_INFO_AVAILABLE\""),
-            Self::VfuClientHangup(event) => {
-                out.extend_from_slice(b"\"VFU_CLIENT_HANGUP\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::NicRxFilterChanged(event) => {
-                out.extend_from_slice(b"\"NIC_RX_FILTER_CHANGED\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::FailoverNegotiated(event) => {
-                out.extend_from_slice(b"\"FAILOVER_NEGOTIATED\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::UnplugPrimary(event) => {
-                out.extend_from_slice(b"\"UNPLUG_PRIMARY\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::NetdevStreamConnected(event) => {
-                out.extend_from_slice(b"\"NETDEV_STREAM_CONNECTED\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::NetdevStreamDisconnected(event) => {
-                out.extend_from_slice(b"\"NETDEV_STREAM_DISCONNECTED\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::NetdevVhostUserConnected(event) => {
-                out.extend_from_slice(b"\"NETDEV_VHOST_USER_CONNECTED\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::NetdevVhostUserDisconnected(event) => {
-                out.extend_from_slice(b"\"NETDEV_VHOST_USER_DISCONNECTED\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::RdmaGidStatusChanged(event) => {
-                out.extend_from_slice(b"\"RDMA_GID_STATUS_CHANGED\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::SpiceConnected(event) => {
-                out.extend_from_slice(b"\"SPICE_CONNECTED\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::SpiceInitialized(event) => {
-                out.extend_from_slice(b"\"SPICE_INITIALIZED\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::SpiceDisconnected(event) => {
-                out.extend_from_slice(b"\"SPICE_DISCONNECTED\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::SpiceMigrateCompleted => out.extend_from_slice(b"\"SPICE_MIGRATE_COMPLETED\""),
-            Self::VncConnected(event) => {
-                out.extend_from_slice(b"\"VNC_CONNECTED\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::VncInitialized(event) => {
-                out.extend_from_slice(b"\"VNC_INITIALIZED\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::VncDisconnected(event) => {
-                out.extend_from_slice(b"\"VNC_DISCONNECTED\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::Migration(event) => {
-                out.extend_from_slice(b"\"MIGRATION\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::MigrationPass(event) => {
-                out.extend_from_slice(b"\"MIGRATION_PASS\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::ColoExit(event) => {
-                out.extend_from_slice(b"\"COLO_EXIT\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::VfioMigration(event) => {
-                out.extend_from_slice(b"\"VFIO_MIGRATION\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::DumpCompleted(event) => {
-                out.extend_from_slice(b"\"DUMP_COMPLETED\", \"data\": ");
-                event.write_to(out);
-            }
-            Self::Other(event) => return event.write_rest(out),
-        }
-        out.push(b'}');
+    /// The event's data; `None` where it has none.
+    pub(crate) fn data(&self) -> Option<&dyn Put> {
+        Some(match self {
+            Self::Shutdown(data) => data,
+            Self::Reset(data) => data,
+            Self::Watchdog(data) => data,
+            Self::GuestPanicked(data) => data,
+            Self::GuestCrashloaded(data) => data,
+            Self::MemoryFailure(data) => data,
+            Self::JobStatusChange(data) => data,
+            Self::BlockImageCorrupted(data) => data,
+            Self::BlockIoError(data) => data,
+            Self::BlockJobCompleted(data) => data,
+            Self::BlockJobCancelled(data) => data,
+            Self::BlockJobError(data) => data,
+            Self::BlockJobReady(data) => data,
+            Self::BlockJobPending(data) => data,
+            Self::BlockWriteThreshold(data) => data,
+            Self::QuorumFailure(data) => data,
+            Self::QuorumReportBad(data) => data,
+            Self::DeviceTrayMoved(data) => data,
+            Self::PrManagerStatusChanged(data) => data,
+            Self::BlockExportDeleted(data) => data,
+            Self::VserportChange(data) => data,
+            Self::DeviceDeleted(data) => data,
+            Self::DeviceUnplugGuestError(data) => data,
+            Self::MemUnplugError(data) => data,
+            Self::AcpiDeviceOst(data) => data,
+            Self::BalloonChange(data) => data,
+            Self::HvBalloonStatusReport(data) => data,
+            Self::MemoryDeviceSizeChange(data) => data,
+            Self::RtcChange(data) => data,
+            Self::CpuPolarizationChange(data) => data,
+            Self::VfuClientHangup(data) => data,
+            Self::NicRxFilterChanged(data) => data,
+            Self::FailoverNegotiated(data) => data,
+            Self::UnplugPrimary(data) => data,
+            Self::NetdevStreamConnected(data) => data,
+            Self::NetdevStreamDisconnected(data) => data,
+            Self::NetdevVhostUserConnected(data) => data,
+            Self::NetdevVhostUserDisconnected(data) => data,
+            Self::RdmaGidStatusChanged(data) => data,
+            Self::SpiceConnected(data) => data,
+            Self::SpiceInitialized(data) => data,
+            Self::SpiceDisconnected(data) => data,
+            Self::VncConnected(data) => data,
+            Self::VncInitialized(data) => data,
+            Self::VncDisconnected(data) => data,
+            Self::Migration(data) => data,
+            Self::MigrationPass(data) => data,
+            Self::ColoExit(data) => data,
+            Self::VfioMigration(data) => data,
+            Self::DumpCompleted(data) => data,
+
+            Self::Other(event) => event.data.as_ref()?,
+            _ => return None,
+        })
     }
 }
 

@@ -2,16 +2,14 @@
 
 //! Reading and writing the types of `net`.
 
-use alloc::vec::Vec;
-
 use crate::{
-    Decode, Encode, Error, Event, FailoverNegotiated, FdSocketAddress, InetSocketAddress, NetdevStreamConnected,
+    Decode, Error, Event, FailoverNegotiated, FdSocketAddress, InetSocketAddress, NetdevStreamConnected,
     NetdevStreamDisconnected, NetdevVhostUserConnected, NetdevVhostUserDisconnected, NicRxFilterChanged, Object,
     RdmaGidStatusChanged, Reader, SocketAddress, SocketAddressType, UnixSocketAddress, UnplugPrimary,
     VsockSocketAddress, open_enum,
     record::{self, Members, Record, Take},
+    room::{Put, Room},
     value::own,
-    wire::write_text,
 };
 
 impl NicRxFilterChanged<'_> {
@@ -36,21 +34,13 @@ impl<'a> Record<'a> for NicRxFilterChanged<'a> {
     }
 }
 
-impl Encode for NicRxFilterChanged<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{");
-        let mut separator: &[u8] = b"";
+impl Put for NicRxFilterChanged<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        let mut room = room.fixed(b"{");
         if let Some(name) = &self.name {
-            out.extend_from_slice(separator);
-            out.extend_from_slice(b"\"name\": \"");
-            write_text(out, name);
-            out.push(b'"');
-            separator = b", ";
+            room = room.fixed(br#""name": ""#).text(name).fixed(br#"", "#);
         }
-        out.extend_from_slice(separator);
-        out.extend_from_slice(b"\"path\": \"");
-        write_text(out, &self.path);
-        out.extend_from_slice(b"\"}");
+        room.fixed(br#""path": ""#).text(&self.path).fixed(br#""}"#)
     }
 }
 
@@ -82,11 +72,9 @@ impl<'a> Record<'a> for FailoverNegotiated<'a> {
     }
 }
 
-impl Encode for FailoverNegotiated<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"device-id\": \"");
-        write_text(out, &self.device_id);
-        out.extend_from_slice(b"\"}");
+impl Put for FailoverNegotiated<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"device-id": ""#).text(&self.device_id).fixed(br#""}"#)
     }
 }
 
@@ -118,11 +106,9 @@ impl<'a> Record<'a> for UnplugPrimary<'a> {
     }
 }
 
-impl Encode for UnplugPrimary<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"device-id\": \"");
-        write_text(out, &self.device_id);
-        out.extend_from_slice(b"\"}");
+impl Put for UnplugPrimary<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"device-id": ""#).text(&self.device_id).fixed(br#""}"#)
     }
 }
 
@@ -154,13 +140,9 @@ impl<'a> Record<'a> for NetdevStreamConnected<'a> {
     }
 }
 
-impl Encode for NetdevStreamConnected<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"netdev-id\": \"");
-        write_text(out, &self.netdev_id);
-        out.extend_from_slice(b"\", \"addr\": ");
-        self.addr.write_to(out);
-        out.push(b'}');
+impl Put for NetdevStreamConnected<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"netdev-id": ""#).text(&self.netdev_id).fixed(br#"", "addr": "#).value(&self.addr).fixed(b"}")
     }
 }
 
@@ -192,11 +174,9 @@ impl<'a> Record<'a> for NetdevStreamDisconnected<'a> {
     }
 }
 
-impl Encode for NetdevStreamDisconnected<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"netdev-id\": \"");
-        write_text(out, &self.netdev_id);
-        out.extend_from_slice(b"\"}");
+impl Put for NetdevStreamDisconnected<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"netdev-id": ""#).text(&self.netdev_id).fixed(br#""}"#)
     }
 }
 
@@ -228,13 +208,13 @@ impl<'a> Record<'a> for NetdevVhostUserConnected<'a> {
     }
 }
 
-impl Encode for NetdevVhostUserConnected<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"netdev-id\": \"");
-        write_text(out, &self.netdev_id);
-        out.extend_from_slice(b"\", \"chardev-id\": \"");
-        write_text(out, &self.chardev_id);
-        out.extend_from_slice(b"\"}");
+impl Put for NetdevVhostUserConnected<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"netdev-id": ""#)
+            .text(&self.netdev_id)
+            .fixed(br#"", "chardev-id": ""#)
+            .text(&self.chardev_id)
+            .fixed(br#""}"#)
     }
 }
 
@@ -266,11 +246,9 @@ impl<'a> Record<'a> for NetdevVhostUserDisconnected<'a> {
     }
 }
 
-impl Encode for NetdevVhostUserDisconnected<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"netdev-id\": \"");
-        write_text(out, &self.netdev_id);
-        out.extend_from_slice(b"\"}");
+impl Put for NetdevVhostUserDisconnected<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"netdev-id": ""#).text(&self.netdev_id).fixed(br#""}"#)
     }
 }
 
@@ -312,17 +290,17 @@ impl<'a> Record<'a> for RdmaGidStatusChanged<'a> {
     }
 }
 
-impl Encode for RdmaGidStatusChanged<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"netdev\": \"");
-        write_text(out, &self.netdev);
-        out.extend_from_slice(b"\", \"interface-id\": ");
-        self.interface_id.write_to(out);
-        out.extend_from_slice(b", \"gid-status\": ");
-        self.gid_status.write_to(out);
-        out.extend_from_slice(b", \"subnet-prefix\": ");
-        self.subnet_prefix.write_to(out);
-        out.push(b'}');
+impl Put for RdmaGidStatusChanged<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"netdev": ""#)
+            .text(&self.netdev)
+            .fixed(br#"", "interface-id": "#)
+            .value(&self.interface_id)
+            .fixed(br#", "gid-status": "#)
+            .value(&self.gid_status)
+            .fixed(br#", "subnet-prefix": "#)
+            .value(&self.subnet_prefix)
+            .fixed(b"}")
     }
 }
 
@@ -354,11 +332,9 @@ impl<'a> Record<'a> for FdSocketAddress<'a> {
     }
 }
 
-impl Encode for FdSocketAddress<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"str\": \"");
-        write_text(out, &self.str);
-        out.extend_from_slice(b"\"}");
+impl Put for FdSocketAddress<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"str": ""#).text(&self.str).fixed(br#""}"#)
     }
 }
 
@@ -408,56 +384,39 @@ impl<'a> Record<'a> for InetSocketAddress<'a> {
     }
 }
 
-impl Encode for InetSocketAddress<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{");
-        let mut separator: &[u8] = b"";
+impl Put for InetSocketAddress<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        let mut room = room.fixed(b"{");
         if let Some(numeric) = &self.numeric {
-            out.extend_from_slice(separator);
-            out.extend_from_slice(b"\"numeric\": ");
-            numeric.write_to(out);
-            separator = b", ";
+            room = room.fixed(br#""numeric": "#).value(numeric).fixed(b", ");
         }
-        out.extend_from_slice(separator);
-        out.extend_from_slice(b"\"port\": \"");
-        write_text(out, &self.port);
-        out.extend_from_slice(b"\"");
+        room = room.fixed(br#""port": ""#).text(&self.port).fixed(b"\"");
         if let Some(mptcp) = &self.mptcp {
-            out.extend_from_slice(b", \"mptcp\": ");
-            mptcp.write_to(out);
+            room = room.fixed(br#", "mptcp": "#).value(mptcp);
         }
         if let Some(keep_alive_interval) = &self.keep_alive_interval {
-            out.extend_from_slice(b", \"keep-alive-interval\": ");
-            keep_alive_interval.write_to(out);
+            room = room.fixed(br#", "keep-alive-interval": "#).value(keep_alive_interval);
         }
         if let Some(ipv6) = &self.ipv6 {
-            out.extend_from_slice(b", \"ipv6\": ");
-            ipv6.write_to(out);
+            room = room.fixed(br#", "ipv6": "#).value(ipv6);
         }
         if let Some(ipv4) = &self.ipv4 {
-            out.extend_from_slice(b", \"ipv4\": ");
-            ipv4.write_to(out);
+            room = room.fixed(br#", "ipv4": "#).value(ipv4);
         }
         if let Some(keep_alive_idle) = &self.keep_alive_idle {
-            out.extend_from_slice(b", \"keep-alive-idle\": ");
-            keep_alive_idle.write_to(out);
+            room = room.fixed(br#", "keep-alive-idle": "#).value(keep_alive_idle);
         }
-        out.extend_from_slice(b", \"host\": \"");
-        write_text(out, &self.host);
-        out.extend_from_slice(b"\"");
+        room = room.fixed(br#", "host": ""#).text(&self.host).fixed(b"\"");
         if let Some(keep_alive) = &self.keep_alive {
-            out.extend_from_slice(b", \"keep-alive\": ");
-            keep_alive.write_to(out);
+            room = room.fixed(br#", "keep-alive": "#).value(keep_alive);
         }
         if let Some(to) = &self.to {
-            out.extend_from_slice(b", \"to\": ");
-            to.write_to(out);
+            room = room.fixed(br#", "to": "#).value(to);
         }
         if let Some(keep_alive_count) = &self.keep_alive_count {
-            out.extend_from_slice(b", \"keep-alive-count\": ");
-            keep_alive_count.write_to(out);
+            room = room.fixed(br#", "keep-alive-count": "#).value(keep_alive_count);
         }
-        out.push(b'}');
+        room.fixed(b"}")
     }
 }
 
@@ -495,92 +454,62 @@ impl<'a> Take<'a> for SocketAddress<'a> {
     }
 }
 
-impl Encode for SocketAddress<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
+impl Put for SocketAddress<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
         match self {
             Self::Inet(case) => {
-                out.extend_from_slice(b"{");
-                let mut separator: &[u8] = b"";
+                let mut room = room.fixed(b"{");
                 if let Some(numeric) = &case.numeric {
-                    out.extend_from_slice(separator);
-                    out.extend_from_slice(b"\"numeric\": ");
-                    numeric.write_to(out);
-                    separator = b", ";
+                    room = room.fixed(br#""numeric": "#).value(numeric).fixed(b", ");
                 }
-                out.extend_from_slice(separator);
-                out.extend_from_slice(b"\"port\": \"");
-                write_text(out, &case.port);
-                out.extend_from_slice(b"\"");
+                room = room.fixed(br#""port": ""#).text(&case.port).fixed(b"\"");
                 if let Some(mptcp) = &case.mptcp {
-                    out.extend_from_slice(b", \"mptcp\": ");
-                    mptcp.write_to(out);
+                    room = room.fixed(br#", "mptcp": "#).value(mptcp);
                 }
                 if let Some(keep_alive_interval) = &case.keep_alive_interval {
-                    out.extend_from_slice(b", \"keep-alive-interval\": ");
-                    keep_alive_interval.write_to(out);
+                    room = room.fixed(br#", "keep-alive-interval": "#).value(keep_alive_interval);
                 }
                 if let Some(ipv6) = &case.ipv6 {
-                    out.extend_from_slice(b", \"ipv6\": ");
-                    ipv6.write_to(out);
+                    room = room.fixed(br#", "ipv6": "#).value(ipv6);
                 }
                 if let Some(ipv4) = &case.ipv4 {
-                    out.extend_from_slice(b", \"ipv4\": ");
-                    ipv4.write_to(out);
+                    room = room.fixed(br#", "ipv4": "#).value(ipv4);
                 }
                 if let Some(keep_alive_idle) = &case.keep_alive_idle {
-                    out.extend_from_slice(b", \"keep-alive-idle\": ");
-                    keep_alive_idle.write_to(out);
+                    room = room.fixed(br#", "keep-alive-idle": "#).value(keep_alive_idle);
                 }
-                out.extend_from_slice(b", \"host\": \"");
-                write_text(out, &case.host);
-                out.extend_from_slice(b"\"");
+                room = room.fixed(br#", "host": ""#).text(&case.host).fixed(b"\"");
                 if let Some(keep_alive) = &case.keep_alive {
-                    out.extend_from_slice(b", \"keep-alive\": ");
-                    keep_alive.write_to(out);
+                    room = room.fixed(br#", "keep-alive": "#).value(keep_alive);
                 }
                 if let Some(to) = &case.to {
-                    out.extend_from_slice(b", \"to\": ");
-                    to.write_to(out);
+                    room = room.fixed(br#", "to": "#).value(to);
                 }
-                out.extend_from_slice(b", \"type\": \"inet\"");
+                room = room.fixed(br#", "type": "inet""#);
                 if let Some(keep_alive_count) = &case.keep_alive_count {
-                    out.extend_from_slice(b", \"keep-alive-count\": ");
-                    keep_alive_count.write_to(out);
+                    room = room.fixed(br#", "keep-alive-count": "#).value(keep_alive_count);
                 }
-                out.push(b'}');
+                room.fixed(b"}")
             }
             Self::Unix(case) => {
-                out.extend_from_slice(b"{");
-                let mut separator: &[u8] = b"";
+                let mut room = room.fixed(b"{");
                 if let Some(r#abstract) = &case.r#abstract {
-                    out.extend_from_slice(separator);
-                    out.extend_from_slice(b"\"abstract\": ");
-                    r#abstract.write_to(out);
-                    separator = b", ";
+                    room = room.fixed(br#""abstract": "#).value(r#abstract).fixed(b", ");
                 }
-                out.extend_from_slice(separator);
-                out.extend_from_slice(b"\"path\": \"");
-                write_text(out, &case.path);
-                out.extend_from_slice(b"\", \"type\": \"unix\"");
+                room = room.fixed(br#""path": ""#).text(&case.path).fixed(br#"", "type": "unix""#);
                 if let Some(tight) = &case.tight {
-                    out.extend_from_slice(b", \"tight\": ");
-                    tight.write_to(out);
+                    room = room.fixed(br#", "tight": "#).value(tight);
                 }
-                out.push(b'}');
+                room.fixed(b"}")
             }
-            Self::Vsock(case) => {
-                out.extend_from_slice(b"{\"port\": \"");
-                write_text(out, &case.port);
-                out.extend_from_slice(b"\", \"cid\": \"");
-                write_text(out, &case.cid);
-                out.extend_from_slice(b"\", \"type\": \"vsock\"}");
-            }
-            Self::Fd(case) => {
-                out.extend_from_slice(b"{\"str\": \"");
-                write_text(out, &case.str);
-                out.extend_from_slice(b"\", \"type\": \"fd\"}");
-            }
-            Self::Other(members) => members.write_to(out),
+            Self::Vsock(case) => room
+                .fixed(br#"{"port": ""#)
+                .text(&case.port)
+                .fixed(br#"", "cid": ""#)
+                .text(&case.cid)
+                .fixed(br#"", "type": "vsock"}"#),
+            Self::Fd(case) => room.fixed(br#"{"str": ""#).text(&case.str).fixed(br#"", "type": "fd"}"#),
+            Self::Other(members) => room.value(members),
         }
     }
 }
@@ -616,25 +545,17 @@ impl<'a> Record<'a> for UnixSocketAddress<'a> {
     }
 }
 
-impl Encode for UnixSocketAddress<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{");
-        let mut separator: &[u8] = b"";
+impl Put for UnixSocketAddress<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        let mut room = room.fixed(b"{");
         if let Some(r#abstract) = &self.r#abstract {
-            out.extend_from_slice(separator);
-            out.extend_from_slice(b"\"abstract\": ");
-            r#abstract.write_to(out);
-            separator = b", ";
+            room = room.fixed(br#""abstract": "#).value(r#abstract).fixed(b", ");
         }
-        out.extend_from_slice(separator);
-        out.extend_from_slice(b"\"path\": \"");
-        write_text(out, &self.path);
-        out.extend_from_slice(b"\"");
+        room = room.fixed(br#""path": ""#).text(&self.path).fixed(b"\"");
         if let Some(tight) = &self.tight {
-            out.extend_from_slice(b", \"tight\": ");
-            tight.write_to(out);
+            room = room.fixed(br#", "tight": "#).value(tight);
         }
-        out.push(b'}');
+        room.fixed(b"}")
     }
 }
 
@@ -660,12 +581,8 @@ impl<'a> Record<'a> for VsockSocketAddress<'a> {
     }
 }
 
-impl Encode for VsockSocketAddress<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"port\": \"");
-        write_text(out, &self.port);
-        out.extend_from_slice(b"\", \"cid\": \"");
-        write_text(out, &self.cid);
-        out.extend_from_slice(b"\"}");
+impl Put for VsockSocketAddress<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"port": ""#).text(&self.port).fixed(br#"", "cid": ""#).text(&self.cid).fixed(br#""}"#)
     }
 }

@@ -2,17 +2,14 @@
 
 //! Reading and writing the types of `run_state`.
 
-use alloc::vec::Vec;
-
 use crate::{
-    Decode, Encode, Error, Event, GuestCrashloaded, GuestPanicAction, GuestPanicInformation,
-    GuestPanicInformationHyperV, GuestPanicInformationS390, GuestPanicInformationSev, GuestPanicInformationTdx,
-    GuestPanicInformationType, GuestPanicked, MemoryFailure, MemoryFailureAction, MemoryFailureFlags,
-    MemoryFailureRecipient, Object, Reader, Reset, S390CrashReason, Shutdown, ShutdownCause, Watchdog, WatchdogAction,
-    open_enum,
+    Decode, Error, Event, GuestCrashloaded, GuestPanicAction, GuestPanicInformation, GuestPanicInformationHyperV,
+    GuestPanicInformationS390, GuestPanicInformationSev, GuestPanicInformationTdx, GuestPanicInformationType,
+    GuestPanicked, MemoryFailure, MemoryFailureAction, MemoryFailureFlags, MemoryFailureRecipient, Object, Reader,
+    Reset, S390CrashReason, Shutdown, ShutdownCause, Watchdog, WatchdogAction, open_enum,
     record::{self, Members, Record, Take},
+    room::{Put, Room},
     value::own,
-    wire::write_text,
 };
 
 impl Shutdown<'_> {
@@ -37,13 +34,9 @@ impl<'a> Record<'a> for Shutdown<'a> {
     }
 }
 
-impl Encode for Shutdown<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"guest\": ");
-        self.guest.write_to(out);
-        out.extend_from_slice(b", \"reason\": ");
-        self.reason.write_to(out);
-        out.push(b'}');
+impl Put for Shutdown<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"guest": "#).value(&self.guest).fixed(br#", "reason": "#).value(&self.reason).fixed(b"}")
     }
 }
 
@@ -75,13 +68,9 @@ impl<'a> Record<'a> for Reset<'a> {
     }
 }
 
-impl Encode for Reset<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"guest\": ");
-        self.guest.write_to(out);
-        out.extend_from_slice(b", \"reason\": ");
-        self.reason.write_to(out);
-        out.push(b'}');
+impl Put for Reset<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"guest": "#).value(&self.guest).fixed(br#", "reason": "#).value(&self.reason).fixed(b"}")
     }
 }
 
@@ -113,11 +102,9 @@ impl<'a> Record<'a> for Watchdog<'a> {
     }
 }
 
-impl Encode for Watchdog<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"action\": ");
-        self.action.write_to(out);
-        out.push(b'}');
+impl Put for Watchdog<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"action": "#).value(&self.action).fixed(b"}")
     }
 }
 
@@ -149,15 +136,13 @@ impl<'a> Record<'a> for GuestPanicked<'a> {
     }
 }
 
-impl Encode for GuestPanicked<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"action\": ");
-        self.action.write_to(out);
+impl Put for GuestPanicked<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        let mut room = room.fixed(br#"{"action": "#).value(&self.action);
         if let Some(info) = &self.info {
-            out.extend_from_slice(b", \"info\": ");
-            info.write_to(out);
+            room = room.fixed(br#", "info": "#).value(info);
         }
-        out.push(b'}');
+        room.fixed(b"}")
     }
 }
 
@@ -189,15 +174,13 @@ impl<'a> Record<'a> for GuestCrashloaded<'a> {
     }
 }
 
-impl Encode for GuestCrashloaded<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"action\": ");
-        self.action.write_to(out);
+impl Put for GuestCrashloaded<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        let mut room = room.fixed(br#"{"action": "#).value(&self.action);
         if let Some(info) = &self.info {
-            out.extend_from_slice(b", \"info\": ");
-            info.write_to(out);
+            room = room.fixed(br#", "info": "#).value(info);
         }
-        out.push(b'}');
+        room.fixed(b"}")
     }
 }
 
@@ -233,15 +216,15 @@ impl<'a> Record<'a> for MemoryFailure<'a> {
     }
 }
 
-impl Encode for MemoryFailure<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"flags\": ");
-        self.flags.write_to(out);
-        out.extend_from_slice(b", \"recipient\": ");
-        self.recipient.write_to(out);
-        out.extend_from_slice(b", \"action\": ");
-        self.action.write_to(out);
-        out.push(b'}');
+impl Put for MemoryFailure<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"flags": "#)
+            .value(&self.flags)
+            .fixed(br#", "recipient": "#)
+            .value(&self.recipient)
+            .fixed(br#", "action": "#)
+            .value(&self.action)
+            .fixed(b"}")
     }
 }
 
@@ -290,53 +273,50 @@ impl<'a> Take<'a> for GuestPanicInformation<'a> {
     }
 }
 
-impl Encode for GuestPanicInformation<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
+impl Put for GuestPanicInformation<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
         match self {
-            Self::HyperV(case) => {
-                out.extend_from_slice(b"{\"arg5\": ");
-                case.arg5.write_to(out);
-                out.extend_from_slice(b", \"arg4\": ");
-                case.arg4.write_to(out);
-                out.extend_from_slice(b", \"arg3\": ");
-                case.arg3.write_to(out);
-                out.extend_from_slice(b", \"arg2\": ");
-                case.arg2.write_to(out);
-                out.extend_from_slice(b", \"arg1\": ");
-                case.arg1.write_to(out);
-                out.extend_from_slice(b", \"type\": \"hyper-v\"}");
-            }
-            Self::S390(case) => {
-                out.extend_from_slice(b"{\"core\": ");
-                case.core.write_to(out);
-                out.extend_from_slice(b", \"psw-addr\": ");
-                case.psw_addr.write_to(out);
-                out.extend_from_slice(b", \"reason\": ");
-                case.reason.write_to(out);
-                out.extend_from_slice(b", \"psw-mask\": ");
-                case.psw_mask.write_to(out);
-                out.extend_from_slice(b", \"type\": \"s390\"}");
-            }
+            Self::HyperV(case) => room
+                .fixed(br#"{"arg5": "#)
+                .value(&case.arg5)
+                .fixed(br#", "arg4": "#)
+                .value(&case.arg4)
+                .fixed(br#", "arg3": "#)
+                .value(&case.arg3)
+                .fixed(br#", "arg2": "#)
+                .value(&case.arg2)
+                .fixed(br#", "arg1": "#)
+                .value(&case.arg1)
+                .fixed(br#", "type": "hyper-v"}"#),
+            Self::S390(case) => room
+                .fixed(br#"{"core": "#)
+                .value(&case.core)
+                .fixed(br#", "psw-addr": "#)
+                .value(&case.psw_addr)
+                .fixed(br#", "reason": "#)
+                .value(&case.reason)
+                .fixed(br#", "psw-mask": "#)
+                .value(&case.psw_mask)
+                .fixed(br#", "type": "s390"}"#),
             Self::Tdx(case) => {
-                out.extend_from_slice(b"{\"error-code\": ");
-                case.error_code.write_to(out);
-                out.extend_from_slice(b", \"message\": \"");
-                write_text(out, &case.message);
-                out.extend_from_slice(b"\", \"type\": \"tdx\"");
+                let mut room = room
+                    .fixed(br#"{"error-code": "#)
+                    .value(&case.error_code)
+                    .fixed(br#", "message": ""#)
+                    .text(&case.message)
+                    .fixed(br#"", "type": "tdx""#);
                 if let Some(gpa) = &case.gpa {
-                    out.extend_from_slice(b", \"gpa\": ");
-                    gpa.write_to(out);
+                    room = room.fixed(br#", "gpa": "#).value(gpa);
                 }
-                out.push(b'}');
+                room.fixed(b"}")
             }
-            Self::Sev(case) => {
-                out.extend_from_slice(b"{\"code\": ");
-                case.code.write_to(out);
-                out.extend_from_slice(b", \"set\": ");
-                case.set.write_to(out);
-                out.extend_from_slice(b", \"type\": \"sev\"}");
-            }
-            Self::Other(members) => members.write_to(out),
+            Self::Sev(case) => room
+                .fixed(br#"{"code": "#)
+                .value(&case.code)
+                .fixed(br#", "set": "#)
+                .value(&case.set)
+                .fixed(br#", "type": "sev"}"#),
+            Self::Other(members) => room.value(members),
         }
     }
 }
@@ -359,19 +339,19 @@ impl<'a> Record<'a> for GuestPanicInformationHyperV {
     }
 }
 
-impl Encode for GuestPanicInformationHyperV {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"arg5\": ");
-        self.arg5.write_to(out);
-        out.extend_from_slice(b", \"arg4\": ");
-        self.arg4.write_to(out);
-        out.extend_from_slice(b", \"arg3\": ");
-        self.arg3.write_to(out);
-        out.extend_from_slice(b", \"arg2\": ");
-        self.arg2.write_to(out);
-        out.extend_from_slice(b", \"arg1\": ");
-        self.arg1.write_to(out);
-        out.push(b'}');
+impl Put for GuestPanicInformationHyperV {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"arg5": "#)
+            .value(&self.arg5)
+            .fixed(br#", "arg4": "#)
+            .value(&self.arg4)
+            .fixed(br#", "arg3": "#)
+            .value(&self.arg3)
+            .fixed(br#", "arg2": "#)
+            .value(&self.arg2)
+            .fixed(br#", "arg1": "#)
+            .value(&self.arg1)
+            .fixed(b"}")
     }
 }
 
@@ -407,17 +387,17 @@ impl<'a> Record<'a> for GuestPanicInformationS390<'a> {
     }
 }
 
-impl Encode for GuestPanicInformationS390<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"core\": ");
-        self.core.write_to(out);
-        out.extend_from_slice(b", \"psw-addr\": ");
-        self.psw_addr.write_to(out);
-        out.extend_from_slice(b", \"reason\": ");
-        self.reason.write_to(out);
-        out.extend_from_slice(b", \"psw-mask\": ");
-        self.psw_mask.write_to(out);
-        out.push(b'}');
+impl Put for GuestPanicInformationS390<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"core": "#)
+            .value(&self.core)
+            .fixed(br#", "psw-addr": "#)
+            .value(&self.psw_addr)
+            .fixed(br#", "reason": "#)
+            .value(&self.reason)
+            .fixed(br#", "psw-mask": "#)
+            .value(&self.psw_mask)
+            .fixed(b"}")
     }
 }
 
@@ -434,13 +414,9 @@ impl<'a> Record<'a> for GuestPanicInformationSev {
     }
 }
 
-impl Encode for GuestPanicInformationSev {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"code\": ");
-        self.code.write_to(out);
-        out.extend_from_slice(b", \"set\": ");
-        self.set.write_to(out);
-        out.push(b'}');
+impl Put for GuestPanicInformationSev {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"code": "#).value(&self.code).fixed(br#", "set": "#).value(&self.set).fixed(b"}")
     }
 }
 
@@ -470,18 +446,18 @@ impl<'a> Record<'a> for GuestPanicInformationTdx<'a> {
     }
 }
 
-impl Encode for GuestPanicInformationTdx<'_> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"error-code\": ");
-        self.error_code.write_to(out);
-        out.extend_from_slice(b", \"message\": \"");
-        write_text(out, &self.message);
-        out.extend_from_slice(b"\"");
+impl Put for GuestPanicInformationTdx<'_> {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        let mut room = room
+            .fixed(br#"{"error-code": "#)
+            .value(&self.error_code)
+            .fixed(br#", "message": ""#)
+            .text(&self.message)
+            .fixed(b"\"");
         if let Some(gpa) = &self.gpa {
-            out.extend_from_slice(b", \"gpa\": ");
-            gpa.write_to(out);
+            room = room.fixed(br#", "gpa": "#).value(gpa);
         }
-        out.push(b'}');
+        room.fixed(b"}")
     }
 }
 
@@ -513,13 +489,13 @@ impl<'a> Record<'a> for MemoryFailureFlags {
     }
 }
 
-impl Encode for MemoryFailureFlags {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"recursive\": ");
-        self.recursive.write_to(out);
-        out.extend_from_slice(b", \"action-required\": ");
-        self.action_required.write_to(out);
-        out.push(b'}');
+impl Put for MemoryFailureFlags {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        room.fixed(br#"{"recursive": "#)
+            .value(&self.recursive)
+            .fixed(br#", "action-required": "#)
+            .value(&self.action_required)
+            .fixed(b"}")
     }
 }
 

@@ -1,0 +1,206 @@
+//! Writing into room that is there: what the generated code writes with.
+//!
+//! An event is some forty short pieces, most of them fixed text. Appended to a `Vec` one by one, each waits for the length that
+//! the one before has stored. So they are written into a slice instead, which gets shorter with each piece, and whose start and
+//! length never leave the processor's registers. A piece that does not fit leaves no room at all, so that nothing behind it fits
+//! either, and [`append`] has everything written again into more.
+
+use alloc::vec::Vec;
+
+use crate::scan;
+
+/// Something that is written as QEMU writes it.
+pub(crate) trait Put {
+    /// Writes the value, and gives back the room behind it.
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r>;
+}
+
+/// Room for text; none where something did not fit.
+#[derive(Debug)]
+pub(crate) struct Room<'r>(&'r mut [u8]);
+
+/// More than most events take.
+pub(crate) const EVENT: usize = 512;
+
+/// Appends a value that takes less than `enough`, presumably. If `out` has not so much to spare, what it has is tried before it
+/// grows.
+#[inline(never)]
+pub(crate) fn append(out: &mut Vec<u8>, value: &dyn Put, enough: usize) {
+    let start = out.len();
+    let mut size = enough.min(out.capacity() - start);
+    loop {
+        out.resize(start + size, 0);
+        let left = out.get_mut(start..).map_or(0, |room| value.put(Room(room)).0.len());
+        // A value that fits to the last byte can't be told from one that does not fit.
+        if left > 0 {
+            return out.truncate(start + size - left);
+        }
+        size = enough.max(size * 2);
+    }
+}
+
+impl Room<'_> {
+    #[inline]
+    const fn none() -> Self {
+        Self(&mut [])
+    }
+
+    /// Fixed text.
+    #[inline]
+    pub(crate) fn fixed<const N: usize>(self, text: &[u8; N]) -> Self {
+        let Some((there, rest)) = self.0.split_first_chunk_mut() else { return Self::none() };
+        *there = *text;
+        Self(rest)
+    }
+
+    /// These bytes.
+    pub(crate) fn bytes(self, bytes: &[u8]) -> Self {
+        let Some((there, rest)) = self.0.split_at_mut_checked(bytes.len()) else { return Self::none() };
+        scan::copy(bytes, there);
+        Self(rest)
+    }
+
+    /// A value.
+    #[inline]
+    pub(crate) fn value<T: Put + ?Sized>(self, value: &T) -> Self {
+        value.put(self)
+    }
+
+    /// What stands between a string's quotes: see [`write_str`](crate::wire::write_str).
+    pub(crate) fn text(self, text: &str) -> Self {
+        let from = text.as_bytes();
+        if let Some(there) = self.0.get_mut(..from.len())
+            && scan::copy_short(from, there)
+        {
+            return self.behind(from.len());
+        }
+        self.any_text(text)
+    }
+
+    #[inline(never)]
+    fn any_text(self, text: &str) -> Self {
+        let from = text.as_bytes();
+        let Some(there) = self.0.get_mut(..from.len()) else { return Self::none() };
+        if scan::copy_plain(from, there) { self.behind(from.len()) } else { self.escaped(text) }
+    }
+
+    #[inline]
+    fn behind(self, len: usize) -> Self {
+        self.0.get_mut(len..).map_or(Self::none(), Self)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn escaped(self, text: &str) -> Self {
+        text.chars().fold(self, |room, char| match char {
+            '"' => room.fixed(b"\\\""),
+            '\\' => room.fixed(b"\\\\"),
+            '\u{8}' => room.fixed(b"\\b"),
+            '\u{c}' => room.fixed(b"\\f"),
+            '\n' => room.fixed(b"\\n"),
+            '\r' => room.fixed(b"\\r"),
+            '\t' => room.fixed(b"\\t"),
+            ' '..='~' => room.fixed(&[char as u8]),
+            _ => char.encode_utf16(&mut [0; 2]).iter().fold(room, |room, unit| {
+                let digit = |shift: u32| b"0123456789ABCDEF"[usize::from(*unit >> shift & 0xF)];
+                room.fixed(b"\\u").fixed(&[digit(12), digit(8), digit(4), digit(0)])
+            }),
+        })
+    }
+
+    /// Items in brackets, or members in braces.
+    pub(crate) fn list<T>(self, [open, close]: [u8; 2], items: &[T], put: impl Fn(Self, &T) -> Self) -> Self {
+        let mut room = self.fixed(&[open]);
+        for (i, item) in items.iter().enumerate() {
+            room = put(if i > 0 { room.fixed(b", ") } else { room }, item);
+        }
+        room.fixed(&[close])
+    }
+
+    /// An integer in decimal.
+    #[inline]
+    pub(crate) fn signed(self, value: i64) -> Self {
+        let room = if value < 0 { self.fixed(b"-") } else { self };
+        room.unsigned(value.unsigned_abs())
+    }
+
+    /// An unsigned integer in decimal.
+    pub(crate) fn unsigned(self, value: u64) -> Self {
+        const EIGHT_DIGITS: u64 = 100_000_000;
+        match value {
+            // Where the length is a constant in each case, what comes behind does not wait for it.
+            0..10 => self.digits::<1>(value),
+            10..100 => self.digits::<2>(value),
+            100..1_000 => self.digits::<3>(value),
+            1_000..10_000 => self.digits::<4>(value),
+            10_000..100_000 => self.digits::<5>(value),
+            100_000..1_000_000 => self.digits::<6>(value),
+            1_000_000..10_000_000 => self.digits::<7>(value),
+            10_000_000..EIGHT_DIGITS => self.digits::<8>(value),
+            _ => self.unsigned(value / EIGHT_DIGITS).digits::<8>(value % EIGHT_DIGITS),
+        }
+    }
+
+    /// A number of at most so many digits, eight or fewer, with zeros before it.
+    #[inline]
+    fn digits<const N: usize>(self, value: u64) -> Self {
+        let Some((there, rest)) = self.0.split_first_chunk_mut::<N>() else { return Self::none() };
+        let (first, pairs) = there.as_rchunks_mut::<2>();
+        let mut value = u32::try_from(value).unwrap_or(u32::MAX);
+        for pair in pairs.iter_mut().rev() {
+            *pair = PAIRS[(value % 100) as usize];
+            value /= 100;
+        }
+        for digit in first {
+            *digit = b'0' | value.to_le_bytes()[0];
+        }
+        Self(rest)
+    }
+}
+
+/// `00`, `01` … `99`.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut i = 0_u8;
+    while i < 100 {
+        pairs[i as usize] = [b'0' + i / 10, b'0' + i % 10];
+        i += 1;
+    }
+    pairs
+};
+
+impl<T: Put + ?Sized> Put for &T {
+    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+        (**self).put(room)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::{borrow::Cow, string::String};
+
+    use super::*;
+    use crate::Value;
+
+    #[test]
+    fn what_does_not_fit_is_written_again() {
+        for len in [0, 1, 4, 8, 17, 600, 100_000] {
+            let text: String = ('a'..='z').cycle().take(len).collect();
+            for spare in [0, 1, len, len + 2, len + 3, 4 * len] {
+                let mut out = Vec::with_capacity(6 + spare);
+                out.extend_from_slice(b"before");
+                append(&mut out, &Value::Array(alloc::vec![Value::from(&*text), Value::Null]), 1);
+                assert_eq!(out, alloc::format!("before[\"{text}\", null]").as_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn enough_room_is_not_enlarged() {
+        let mut out = Vec::with_capacity(8);
+        let room = (out.as_ptr(), out.capacity());
+        append(&mut out, &Cow::Borrowed("abcd"), EVENT);
+        assert_eq!((out.as_ptr(), out.capacity()), room);
+        assert_eq!(out, b"\"abcd\"");
+    }
+}
