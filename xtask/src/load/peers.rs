@@ -67,7 +67,7 @@ impl Peer {
 type Recipe = fn(u16, &str, &Scratch, &Pki, &Path) -> Result<Command>;
 
 const PEERS: &[(&str, &str, bool, Recipe)] = &[
-    ("spicewatch", "spicewatch", false, spicewatch),
+    ("spicewatch", "spicewatch", false, PLAIN),
     ("haproxy", "haproxy", false, |port, server, files, _, _| haproxy(port, server, files, "", "")),
     ("haproxy splice", "haproxy", false, |port, server, files, _, _| {
         haproxy(port, server, files, "", "  option splice-request\n  option splice-response\n")
@@ -79,7 +79,7 @@ const PEERS: &[(&str, &str, bool, Recipe)] = &[
         command.args(["-b", "65536", &listen, &format!("TCP:{server},nodelay")]);
         Ok(command)
     }),
-    ("spicewatch TLS", "spicewatch", false, spicewatch_tls),
+    ("spicewatch TLS", "spicewatch", false, WITH_TLS),
     ("haproxy TLS", "haproxy", false, |port, server, files, pki, _| {
         let both: Vec<u8> = ["server-cert.pem", "server-key.pem"]
             .iter()
@@ -113,9 +113,8 @@ pub(super) fn start(server: &str, pki: &Pki, args: &Args) -> Result<(Vec<Peer>, 
         peers.push(running(name.to_owned(), is_a_process_each, command, port, files, pki)?);
     }
     for other in &args.beside {
-        let tls = if wanted("spicewatch TLS") { Some(("TLS", spicewatch_tls as Recipe)) } else { None };
-        let plain = if wanted("spicewatch") { Some(("plain", spicewatch as Recipe)) } else { None };
-        for (kind, recipe) in plain.into_iter().chain(tls) {
+        let kinds = [("plain", "spicewatch", PLAIN), ("TLS", "spicewatch TLS", WITH_TLS)];
+        for (kind, _, recipe) in kinds.into_iter().filter(|(_, name, _)| wanted(name)) {
             let (port, files) = (lab::free_port()?, Scratch::new()?);
             let command = recipe(port, server, &files, pki, other)?;
             peers.push(running(format!("{} {kind}", other.display()), false, command, port, files, pki)?);
@@ -156,20 +155,21 @@ fn program() -> Result<PathBuf> {
     Ok(target.join("release/spicewatch"))
 }
 
-/// Events are made and served, to a QMP socket.
-fn spicewatch(port: u16, server: &str, files: &Scratch, _: &Pki, program: &Path) -> Result<Command> {
-    let mut command = Command::new(program);
-    command.args(["relay", "--listen", &format!("127.0.0.1:{port}"), "--upstream", server, "--log", "error"]);
-    command.arg("--qmp").arg(format!("unix:{}", files.join("vm.qmp").display()));
-    Ok(command)
-}
+const PLAIN: Recipe =
+    |port, server, files, _, program| Ok(spicewatch(program, "--listen", port, server, &files.join("vm.qmp")));
 
-fn spicewatch_tls(port: u16, server: &str, files: &Scratch, pki: &Pki, program: &Path) -> Result<Command> {
-    let mut command = Command::new(program);
-    command.args(["relay", "--tls-listen", &format!("127.0.0.1:{port}"), "--upstream", server, "--log", "error"]);
+const WITH_TLS: Recipe = |port, server, files, pki, program| {
+    let mut command = spicewatch(program, "--tls-listen", port, server, &files.join("vm.qmp"));
     command.arg("--x509-dir").arg(pki.dir());
-    command.arg("--qmp").arg(format!("unix:{}", files.join("vm.qmp").display()));
     Ok(command)
+};
+
+/// Events are made and served, to a QMP socket.
+fn spicewatch(program: &Path, listen: &str, port: u16, server: &str, qmp: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.args(["relay", listen, &format!("127.0.0.1:{port}"), "--upstream", server, "--log", "error"]);
+    command.arg("--qmp").arg(format!("unix:{}", qmp.display()));
+    command
 }
 
 fn haproxy(port: u16, server: &str, files: &Scratch, bind: &str, options: &str) -> Result<Command> {

@@ -8,7 +8,7 @@ use std::{
 
 /// A process with one connection: what is written to its stdin is sent, what comes is its stdout.
 #[derive(Debug)]
-pub struct Process(Child, ChildStdin, ChildStdout);
+pub struct Process(pub Child, ChildStdin, ChildStdout);
 
 impl Process {
     pub fn start(to: SocketAddr) -> Self {
