@@ -28,6 +28,11 @@ pub use rows::tracker::Channels;
 /// How many channels a full tracker holds.
 pub const SIZES: [u64; 4] = [1_000, 10_000, 100_000, 1_000_000];
 
+/// What is read in seconds, not in nanoseconds, and so is not among [`rows`]: a hundred megabytes of events.
+pub fn long_stream() -> Row {
+    rows::qmp::long_stream()
+}
+
 /// Every row.
 pub fn rows() -> Vec<Row> {
     vec![

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use spicewatch_benches::{Channels, Contender, Figure, Row, SIZES, rows};
+use spicewatch_benches::{Channels, Contender, Figure, Row, SIZES, long_stream, rows};
 
 /// Measurements of each contender.
 const ROUNDS: usize = 101;
@@ -15,12 +15,44 @@ const FULL: &str = "a tracker full of channels";
 /// There, so many channels come and go in one measurement.
 const REPLACED: u64 = 1_000;
 
+/// Bytes of the long stream, and how often each contender reads it.
+const LONG: f64 = 100e6;
+const LONG_ROUNDS: usize = 5;
+
 fn main() {
     let words: Vec<_> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word));
     rows().into_iter().filter(|row| wanted(row.name)).for_each(measure);
+    let long = long_stream();
+    if wanted(long.name) {
+        throughput(long);
+    }
     if wanted(FULL) {
         full_trackers();
+    }
+}
+
+/// Bytes a second of the long stream: all contenders by turns, once more than is counted, as the first finds cold caches.
+fn throughput(mut row: Row) {
+    let mut samples = vec![Vec::with_capacity(LONG_ROUNDS); row.contenders.len()];
+    for round in 0..=LONG_ROUNDS {
+        for (contender, samples) in row.contenders.iter_mut().zip(&mut samples) {
+            let start = Instant::now();
+            contender.run(1);
+            if round > 0 {
+                samples.push(LONG / start.elapsed().as_secs_f64());
+            }
+        }
+    }
+    for (contender, theirs) in row.contenders.iter().zip(&samples) {
+        let ratios = theirs.iter().zip(&samples[0]).map(|(theirs, ours)| theirs / ours).collect();
+        let sorted = sorted(theirs.clone());
+        let figure = Figure {
+            spread: Some([sorted[0], sorted[LONG_ROUNDS - 1]]),
+            ratio: Some(self::sorted(ratios)[LONG_ROUNDS / 2]),
+            ..Figure::new(row.name, contender.name, "throughput", "B/s", sorted[LONG_ROUNDS / 2])
+        };
+        println!("{figure}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! One event's line, out and in.
 
-use std::hint::black_box;
+use std::{hint::black_box, sync::OnceLock};
 
 use qmp_schema::{EventMessage, stream::StreamDecoder};
 
@@ -54,13 +54,27 @@ pub(crate) fn read() -> Row {
     row
 }
 
-/// A tenth of a megabyte of events of all kinds; the second of ours is owned and line by line, as the peers' are.
+/// A tenth of a megabyte of events of all kinds.
 pub(crate) fn stream() -> Row {
-    let row = Row::new("read 100 kB of mixed QMP lines")
-        .by("qmp-schema", || {
+    static MIXED: OnceLock<Vec<u8>> = OnceLock::new();
+    read_all("read 100 kB of mixed QMP lines", || MIXED.get_or_init(|| mixed(100_000)))
+}
+
+/// The same a thousand times as long, which no cache holds.
+pub(crate) fn long_stream() -> Row {
+    static MIXED: OnceLock<Vec<u8>> = OnceLock::new();
+    read_all(LONG_STREAM, || MIXED.get_or_init(|| mixed(100_000_000)))
+}
+
+pub(crate) const LONG_STREAM: &str = "read 100 MB of mixed QMP lines";
+
+/// As a stream in chunks; the second of ours is owned and line by line, as the peers' are.
+fn read_all(name: &'static str, lines: fn() -> &'static [u8]) -> Row {
+    let row = Row::new(name)
+        .by("qmp-schema", move || {
             let mut decoder = StreamDecoder::new();
             let mut count = 0;
-            for chunk in black_box(mixed()).chunks(64 << 10) {
+            for chunk in black_box(lines()).chunks(64 << 10) {
                 decoder.push(chunk);
                 while let Some(message) = decoder.next_message() {
                     count += usize::from(black_box(message).is_ok());
@@ -68,41 +82,47 @@ pub(crate) fn stream() -> Row {
             }
             count
         })
-        .by("qmp-schema, owned", || {
-            black_box(mixed())
-                .split(|byte| *byte == b'\n')
-                .filter(|line| !line.is_empty())
-                .flat_map(|line| qmp_schema::from_slice::<EventMessage<'_>>(line).map(EventMessage::into_owned))
-                .count()
+        .by("qmp-schema, owned", move || {
+            by_line(lines(), |line| {
+                qmp_schema::from_slice::<EventMessage<'_>>(line).map(EventMessage::into_owned).is_ok()
+            })
         });
     #[cfg(feature = "peers")]
     let row = row
-        .by("qapi-qmp", || by_line(|line| serde_json::from_slice::<qapi_qmp::Event>(line).is_ok()))
-        .by("qmp", || by_line(|line| serde_json::from_slice::<qmp::types::EventMessage>(line).is_ok()));
+        .by("qapi-qmp", move || by_line(lines(), |line| serde_json::from_slice::<qapi_qmp::Event>(line).is_ok()))
+        .by("qmp", move || by_line(lines(), |line| serde_json::from_slice::<qmp::types::EventMessage>(line).is_ok()));
     row
 }
 
-/// Lines that a real QEMU sent, again and again up to that size: every kind that all of the row's contenders read.
-fn mixed() -> &'static [u8] {
+/// Lines that a real QEMU sent, of every kind that all of the row's contenders read, again and again up to that size, each time
+/// a second later.
+fn mixed(size: usize) -> Vec<u8> {
     const RECORDED: &str = include_str!("../../crates/qmp-schema/tests/data/qemu-7.2.events");
     const SPICE: &str = include_str!("../../crates/qmp-schema/tests/data/spice.events");
-    static MIXED: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
-    MIXED.get_or_init(|| {
-        let mut out = Vec::new();
-        for line in RECORDED.lines().chain(SPICE.lines()).cycle() {
-            if out.len() + line.len() + 2 > 100_000 {
+    let mut recorded: Vec<EventMessage<'_>> = RECORDED
+        .lines()
+        .chain(SPICE.lines())
+        .map(|line| qmp_schema::from_slice(line.as_bytes()).expect("QEMU's line"))
+        .collect();
+    let mut out = Vec::with_capacity(size);
+    loop {
+        for message in &mut recorded {
+            let end = out.len();
+            message.write_to(&mut out);
+            out.extend_from_slice(b"\r\n");
+            if out.len() > size {
+                out.truncate(end);
                 return out;
             }
-            out.extend_from_slice(line.as_bytes());
-            out.extend_from_slice(b"\r\n");
+            if let Some(timestamp) = &mut message.timestamp {
+                timestamp.seconds += 1;
+            }
         }
-        out
-    })
+    }
 }
 
-#[cfg(feature = "peers")]
-fn by_line(read: impl Fn(&[u8]) -> bool) -> usize {
-    let lines = black_box(mixed()).split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+fn by_line(lines: &[u8], read: impl Fn(&[u8]) -> bool) -> usize {
+    let lines = black_box(lines).split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     let read = lines.map(read).inspect(|read| assert!(read, "it is the work that is timed, not a refusal"));
     read.count()
 }

@@ -7,12 +7,15 @@ use spice_link::{
     AuthMechanism, ChannelType, LinkErrorCode, LinkMess, LinkReply, MAGIC, MAX_CAPS_WORDS, MainInit, sasl,
 };
 
-use crate::shell;
+use crate::{
+    codegen::{self, Kind},
+    shell,
+};
 
 pub(super) fn write() -> Result<()> {
     let folder = shell::root().join("fuzz/dictionaries");
     fs::create_dir_all(&folder)?;
-    for (name, words) in [("link", link()), ("qmp", qmp())] {
+    for (name, words) in [("link", link()), ("qmp", qmp()?)] {
         let mut text = "# Made by `cargo xtask fuzz dictionaries`; not for editing.\n".to_owned();
         for word in words {
             text.push('"');
@@ -64,8 +67,9 @@ fn link() -> BTreeSet<Vec<u8>> {
     words
 }
 
-fn qmp() -> BTreeSet<Vec<u8>> {
-    let words = [
+/// The frame, what is hard to read, and of qmp-schema's facts every event's name, member's key and enumeration's value.
+fn qmp() -> Result<BTreeSet<Vec<u8>>> {
+    let frame = [
         "\"execute\"",
         "\"exec-oob\"",
         "\"arguments\"",
@@ -82,32 +86,12 @@ fn qmp() -> BTreeSet<Vec<u8>> {
         "\"QMP\"",
         "\"version\"",
         "\"capabilities\"",
-        "\"oob\"",
         "\"enable\"",
         "qmp_capabilities",
         "query-spice",
         "query-commands",
         "query-version",
         "query-qmp-schema",
-        "SPICE_CONNECTED",
-        "SPICE_INITIALIZED",
-        "SPICE_DISCONNECTED",
-        "SPICE_MIGRATE_COMPLETED",
-        "\"server\"",
-        "\"client\"",
-        "\"host\"",
-        "\"port\"",
-        "\"family\"",
-        "\"auth\"",
-        "\"connection-id\"",
-        "\"channel-type\"",
-        "\"channel-id\"",
-        "\"tls\"",
-        "ipv4",
-        "ipv6",
-        "unix",
-        "vsock",
-        "unknown",
         "\\u0000",
         "\\ud83d\\ude00",
         "\\ud83d",
@@ -120,7 +104,21 @@ fn qmp() -> BTreeSet<Vec<u8>> {
         "18446744073709551615",
         "1e400",
     ];
-    words.iter().map(|word| word.as_bytes().to_vec()).collect()
+    let mut words: BTreeSet<String> = frame.iter().map(|&word| word.to_owned()).collect();
+    let quoted = |name: &String| format!("\"{name}\"");
+    let facts = codegen::facts(&shell::root().join("crates/qmp-schema"))?;
+    for event in &facts.events {
+        words.insert(event.name.clone());
+        words.extend(event.members.iter().map(|member| quoted(&member.name)));
+    }
+    for ty in facts.types() {
+        match ty.kind {
+            Kind::Enum { values } => words.extend(values.iter().map(|value| quoted(&value.name))),
+            Kind::Struct { members } => words.extend(members.iter().map(|member| quoted(&member.name))),
+            Kind::Union { tag, .. } => words.extend([quoted(&tag.name)]),
+        }
+    }
+    Ok(words.into_iter().map(String::into_bytes).collect())
 }
 
 fn escape(byte: u8) -> String {
