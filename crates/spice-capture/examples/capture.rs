@@ -1,4 +1,4 @@
-//! The events of a capture, one a line: `cargo run --example events -- FILE [PORT ...]`
+//! The events of a capture, one a line: `cargo run --example capture -- FILE [PORT ...]`
 //!
 //! With ports, all that is sent to them is taken for SPICE; without, connections are recognised by their first bytes.
 
