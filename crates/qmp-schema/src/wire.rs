@@ -56,7 +56,7 @@ pub fn order<T>(items: &mut [T], key: impl Fn(&T) -> &str) {
 /// Appends a string, quoted and escaped: `\b \f \n \r \t \" \\`, and `\uXXXX` for what is below 0x20 or above 0x7E
 /// (a surrogate pair above U+FFFF). `/` and `'` stay as they are.
 pub fn write_str(out: &mut Vec<u8>, text: &str) {
-    append(out, &text, text.len() + 2);
+    append(out, &text, text.len() + 3);
 }
 
 /// Appends `true` or `false`.
@@ -81,8 +81,8 @@ pub fn write_f64(out: &mut Vec<u8>, value: f64) {
     append(out, &value, NUMBER);
 }
 
-/// No number is longer: `-2.2250738585072014e-308`.
-pub(crate) const NUMBER: usize = 24;
+/// More than any number takes: `-2.2250738585072014e-308` has 24 bytes.
+pub(crate) const NUMBER: usize = 25;
 
 #[cfg(test)]
 mod tests {
