@@ -84,6 +84,8 @@ pub struct Reader {
     skip: u64,
     /// Offset in the file of the current record.
     record: u64,
+    /// Bytes of it that were taken or skipped.
+    taken: u64,
     /// Offset in the file of the next byte that is pushed.
     end: u64,
 }
@@ -134,8 +136,7 @@ impl Reader {
         loop {
             if self.skip > 0 {
                 let n = usize::try_from(self.skip).map_or(data.len(), |skip| skip.min(data.len()));
-                self.skip -= n as u64;
-                self.record += n as u64;
+                self.pass(n as u64);
                 data = &data[n..];
                 if self.skip > 0 {
                     return Ok(());
@@ -154,8 +155,9 @@ impl Reader {
             }
             match self.format.step(input, self.record, &mut packet)? {
                 Step::Used { used, skip } => {
-                    self.record += used as u64;
+                    self.taken = used as u64;
                     self.skip = skip;
+                    self.pass(0);
                     if direct {
                         data = &data[used..];
                     } else {
@@ -184,9 +186,17 @@ impl Reader {
     /// Instead of pushing them: the next `n` bytes are there, but were not read. No more than [`skippable`](Self::skippable).
     pub fn skip(&mut self, n: u64) {
         let n = n.min(self.skip);
-        self.skip -= n;
-        self.record += n;
+        self.pass(n);
         self.end += n;
+    }
+
+    /// Goes past bytes of the current record that are of no interest, and past the record with the last of them.
+    fn pass(&mut self, n: u64) {
+        self.skip -= n;
+        self.taken += n;
+        if self.skip == 0 {
+            self.record += std::mem::take(&mut self.taken);
+        }
     }
 
     /// The end of the file: an error where nothing was recognised, and where the last record is incomplete, its place.
