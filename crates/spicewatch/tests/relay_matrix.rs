@@ -15,7 +15,6 @@ use std::{
     path::PathBuf,
     process::{Child, Command, Stdio},
     thread,
-    time::Duration,
 };
 
 use relay_lab::{
@@ -27,12 +26,8 @@ use relay_lab::{
 use spice_testkit::{
     captures::{PASSWORD, USER},
     events::EventLine,
-    lab::{self, CHANNELS, Client, Peer, Pki, SaslUser, Scratch, Vm},
+    lab::{self, CHANNELS, Client, Peer, Pki, SaslUser, Scratch, Vm, scenarios},
 };
-
-/// Long enough for the channels to have been set up: QEMU 7.2 was seen to crash when a client leaves in the same
-/// millisecond in which its last channel was initialized.
-const MOMENT: Duration = Duration::from_millis(300);
 
 /// Of a longer socket path QEMU shows nothing: `getnameinfo` has no room for it (`NI_MAXSERV`, 32 bytes with the NUL).
 const QEMU_S_LONGEST_PATH: usize = 31;
@@ -205,7 +200,7 @@ impl Servers {
             relay.events.wait_for("SPICE_DISCONNECTED", 1);
         } else {
             relay.events.wait_for("SPICE_INITIALIZED", CHANNELS);
-            thread::sleep(MOMENT);
+            thread::sleep(scenarios::MOMENT);
         }
         let status = client.leave().unwrap();
         assert_eq!(status.success(), !refused, "{auth:?}, {tls:?}, {net:?}: the client says {status}");
@@ -328,7 +323,7 @@ fn the_bytes_inside_tls() {
         let outside = Tap::start("127.0.0.1:0", &format!("127.0.0.1:{into}"));
         let client = Client::start(&["--port", outside.port(), "--password", PASSWORD]).unwrap();
         relay.events.wait_for("SPICE_INITIALIZED", CHANNELS);
-        thread::sleep(MOMENT);
+        thread::sleep(scenarios::MOMENT);
         assert!(client.leave().unwrap().success());
         relay.events.wait_for("SPICE_DISCONNECTED", CHANNELS);
         eventually(&cell, || outside.talks().iter().chain(&inside.talks()).all(|talk| talk.over));

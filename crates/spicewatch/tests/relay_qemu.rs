@@ -4,7 +4,7 @@
 
 mod relay_lab;
 
-use std::{net::SocketAddr, thread, time::Duration};
+use std::{net::SocketAddr, thread};
 
 use relay_lab::{
     Relay,
@@ -19,12 +19,9 @@ use spice_testkit::{
         self, CHANNELS, Client, Peer, Pki, SaslUser, Scratch, Vm, WebSocket,
         battery::{ACCEPTED, Case, NO_SELECTION, REFUSED, SASL},
         link::{Mess, Wire},
+        scenarios,
     },
 };
-
-/// Long enough for the channels to have been set up: QEMU 7.2 was seen to crash when a client leaves in the same
-/// millisecond in which its last channel was initialized.
-const MOMENT: Duration = Duration::from_millis(300);
 
 /// A server's setting, and whether its clients know the password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,7 +206,7 @@ fn a_client_that_dies() {
     let port = pair.relay.address().port().to_string();
     let client = Client::start(&["--port", &port, "--password", PASSWORD]).unwrap();
     pair.initialized(CHANNELS);
-    thread::sleep(MOMENT);
+    thread::sleep(scenarios::MOMENT);
     client.kill().unwrap();
     pair.same("killed");
 }
@@ -257,7 +254,7 @@ fn the_server_is_killed() {
     let client = Client::start(&["--port", &port, "--password", PASSWORD]).unwrap();
     let stalled = Wire::connect(pair.relay.address()).unwrap();
     pair.initialized(CHANNELS);
-    thread::sleep(MOMENT);
+    thread::sleep(scenarios::MOMENT);
     // QEMU itself says nothing more; the relay says what became of its connections.
     pair.vm.quit().unwrap();
     pair.relay.events.wait_for("SPICE_DISCONNECTED", CHANNELS + 1);

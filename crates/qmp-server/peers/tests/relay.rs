@@ -9,13 +9,11 @@ use std::time::Duration;
 use futures::StreamExt;
 use qapi::futures::QmpStreamTokio;
 use qapi::qmp::{self, Event, NetworkAddressFamily};
-use spice_testkit::lab::{self, CHANNELS, Client, Peer, Process, Scratch, Vm};
+use spice_testkit::lab::{self, CHANNELS, Client, Peer, Process, Scratch, Vm, scenarios};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{sleep, timeout};
 
 const PATIENCE: Duration = Duration::from_secs(60);
-/// QEMU 7.2 was seen to crash when a client leaves in the millisecond in which its last channel was initialized.
-const MOMENT: Duration = Duration::from_millis(300);
 
 /// The program, built by the cargo that built this test, for the same profile.
 fn program() -> PathBuf {
@@ -95,7 +93,7 @@ async fn qapi_hears_of_a_session_through_the_relay() {
     listed.sort_unstable();
     assert_eq!(listed, initialized);
 
-    sleep(MOMENT).await;
+    sleep(scenarios::MOMENT).await;
     assert!(client.leave().unwrap().success());
     let mut over = 0;
     while over < CHANNELS {
