@@ -15,6 +15,7 @@ mod real;
 
 use std::{
     collections::BTreeMap,
+    convert::Infallible,
     io::{self, Write},
     os::fd::AsRawFd,
     process::{Command, Stdio},
@@ -23,7 +24,7 @@ use std::{
 
 use spice_link::ticket::{TicketKey, rand_core::OsRng};
 use spice_testkit::{
-    generate::{Choices, Unstructured},
+    generate::{Choices, Unstructured, plainest},
     lab::Pki,
 };
 
@@ -137,44 +138,23 @@ fn try_case(
     play::play(pair, &case, tally)
 }
 
-/// The plainest choices that still differ in the same way, by halves, then zeros; a name, and the case.
+/// The plainest choices that still differ in the same way: a name, and the case.
 fn minimise(
     pairs: &mut BTreeMap<Kind, Pair>,
     is_deep: bool,
     bytes: &[u8],
     difference: &Difference,
 ) -> (String, String) {
-    let (mut best, mut last) = (bytes.to_vec(), difference.clone());
-    let mut tries = 0;
-    let mut still = |candidate: &[u8], last: &mut Difference| {
-        tries += 1;
-        match try_case(pairs, is_deep, candidate, &mut Tally::default()) {
-            Err(other) if tries < 1500 && other.what == difference.what => {
-                *last = other;
+    let mut last = difference.clone();
+    let Ok(best) = plainest(bytes, 1500, |candidate| {
+        Ok::<_, Infallible>(match try_case(pairs, is_deep, candidate, &mut Tally::default()) {
+            Err(other) if other.what == difference.what => {
+                last = other;
                 true
             }
             _ => false,
-        }
-    };
-    let mut size = best.len() / 2;
-    while size > 0 {
-        let mut at = 0;
-        while at < best.len() {
-            let end = (at + size).min(best.len());
-            let mut zeroed = best.clone();
-            zeroed[at..end].fill(0);
-            let cut = [&best[..at], &best[end..]].concat();
-            if still(&cut, &mut last) {
-                best = cut;
-            } else if zeroed != best && still(&zeroed, &mut last) {
-                best = zeroed;
-                at = end;
-            } else {
-                at = end;
-            }
-        }
-        size /= 2;
-    }
+        })
+    });
     let shape = last.detail.split(['[', '{']).next().unwrap_or_default();
     let shape: String = shape.chars().filter(|c| !c.is_ascii_digit()).take(60).collect();
     let case: String = format!("{:?}", draw(is_deep, &best)).chars().take(1500).collect();

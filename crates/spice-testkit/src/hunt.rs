@@ -28,17 +28,17 @@ use std::{
 };
 
 use arbitrary::{Arbitrary as _, Unstructured};
-use spice_link::Answer;
+use spice_link::{Answer, LinkErrorCode, LinkReply};
 
 use crate::{
-    generate::{Choices, Mess},
+    generate::{Choices, Mess, plainest},
     oracles::link::{Verdict, judge},
 };
 
 /// Bytes of choices for a message.
 const CHOICES: usize = 200;
 /// Messages that may be sent to make a finding plainer.
-const ENOUGH: u32 = 1000;
+const ENOUGH: usize = 1000;
 /// What is said of a server that does.
 const PANICKED: &str = "expected an answer, the server panicked";
 /// How long a server that runs may take for anything.
@@ -131,14 +131,9 @@ pub fn difference(sent: &[u8], said: &Said) -> Option<String> {
     Some(format!("expected {}, saw {}", show(&expected.into()), show(said)))
 }
 
-/// The 194 bytes with which spice-server refuses a first message: a header, the code, zeros (docs/PROTOCOL.md, section 3).
+/// The 194 bytes with which spice-server refuses a first message: see [`LinkReply::refusal`].
 pub fn refusal(code: u32) -> [u8; 194] {
-    let mut frame = [0; 194];
-    frame[..4].copy_from_slice(b"REDQ");
-    for (place, word) in frame[4..].chunks_exact_mut(4).zip([2, 2, 178, code]) {
-        place.copy_from_slice(&word.to_le_bytes());
-    }
-    frame
+    LinkReply::refusal(LinkErrorCode(code))
 }
 
 /// Asks a server on this machine over TCP: each message on a connection of its own, then FIN.
@@ -180,29 +175,17 @@ fn try_choices(choices: &[u8], ask: &mut impl FnMut(&[u8]) -> io::Result<Said>) 
     Ok(found.map(|difference| (mess, difference)))
 }
 
-/// Takes parts of the choices away, or puts zeros in their place, for as long as there is a difference.
+/// The plainest finding that there is.
 fn plainer(mut best: Finding, ask: &mut impl FnMut(&[u8]) -> io::Result<Said>) -> io::Result<Finding> {
-    let (mut size, mut at, mut tries) = (best.choices.len() / 2, 0, 0);
-    while size > 0 && tries < ENOUGH {
-        let end = (at + size).min(best.choices.len());
-        let cut = [&best.choices[..at], &best.choices[end..]].concat();
-        let mut zeroed = best.choices.clone();
-        zeroed[at..end].fill(0);
-        at = end;
-        for choices in [cut, zeroed] {
-            tries += 1;
-            if choices != best.choices
-                && let Some((mess, difference)) = try_choices(&choices, ask)?
-            {
-                at -= best.choices.len() - choices.len();
-                best = Finding { mess, difference, choices, ..best };
-                break;
-            }
+    let choices = std::mem::take(&mut best.choices);
+    best.choices = plainest(&choices, ENOUGH, |choices| {
+        let found = try_choices(choices, ask)?;
+        let differs = found.is_some();
+        if let Some(found) = found {
+            (best.mess, best.difference) = found;
         }
-        if at >= best.choices.len() {
-            (size, at) = (size / 2, 0);
-        }
-    }
+        io::Result::Ok(differs)
+    })?;
     Ok(best)
 }
 

@@ -68,7 +68,7 @@ fn a_while_of_mutated_seeds() -> io::Result<()> {
 
 /// A seed with some of its bytes changed, or choices of its own.
 fn mutate(choices: &mut Choices, inputs: &[(PathBuf, Vec<u8>)], oracle: &Oracle, input: &mut Vec<u8>) {
-    let mut below = |n: usize| usize::try_from(choices.word() % (n.max(1) as u64)).unwrap_or(0);
+    let mut below = |n| choices.below(n);
     let own = oracle.takes == Takes::Choices && below(2) == 0;
     if own || inputs.is_empty() {
         let len = below(600);

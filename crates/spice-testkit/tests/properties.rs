@@ -1,5 +1,7 @@
 //! The parsers and state machines under generated input: each oracle over what proptest draws.
 
+use std::convert::Infallible;
+
 use proptest::prelude::*;
 use spice_testkit::{
     generate::{self, Mess, Reply, Unstructured},
@@ -68,6 +70,21 @@ proptest! {
     fn frames_carry_their_stream(choices in generate::bytes(600)) {
         websocket::frames(&choices);
         websocket::websocket(&choices);
+    }
+
+    #[test]
+    fn the_plainest_choices_keep_what_matters_alone(choices in generate::bytes(64), a in 1u8.., b in 1u8..) {
+        let matters = |choices: &[u8]| choices.iter().skip_while(|byte| **byte != a).skip(1).any(|byte| *byte == b);
+        let choices = [&choices, &[a][..], &choices, &[b], &choices].concat();
+        let mut asked = 0;
+        let best = generate::plainest(&choices, usize::MAX, |choices| {
+            asked += 1;
+            Ok::<_, Infallible>(matters(choices))
+        });
+        prop_assert_eq!(best, Ok(vec![a, b]));
+        let few = generate::plainest(&choices, asked / 2, |choices| Ok::<_, Infallible>(matters(choices)));
+        prop_assert!(matters(&few.unwrap_or_default()));
+        prop_assert_eq!(generate::plainest(&choices, 1000, |_| Err("gone")), Err("gone"));
     }
 }
 

@@ -77,6 +77,11 @@ impl Choices {
         z ^ (z >> 31)
     }
 
+    /// One of `0..n`, by the next word; 0 where `n` is.
+    pub fn below(&mut self, n: usize) -> usize {
+        usize::try_from(self.word() % (n.max(1) as u64)).unwrap_or(0)
+    }
+
     /// Fresh choices for one case: `len` bytes into `out`.
     pub fn fill(&mut self, out: &mut Vec<u8>, len: usize) {
         out.clear();
@@ -85,6 +90,43 @@ impl Choices {
         }
         out.truncate(len);
     }
+}
+
+/// The plainest choices of which something still holds that holds of these: parts are taken out, or zeros put in their place,
+/// halves first and then ever smaller ones. So many are asked about at most.
+///
+/// # Errors
+/// What `still` fails with.
+pub fn plainest<E>(choices: &[u8], most: usize, mut still: impl FnMut(&[u8]) -> Result<bool, E>) -> Result<Vec<u8>, E> {
+    let (mut best, mut asked) = (choices.to_vec(), 0);
+    let mut size = best.len() / 2;
+    while size > 0 {
+        let mut at = 0;
+        while at < best.len() {
+            let end = (at + size).min(best.len());
+            let cut = [&best[..at], &best[end..]].concat();
+            let mut zeroed = best.clone();
+            zeroed[at..end].fill(0);
+            // What was cut out leaves other choices in its place.
+            at = end;
+            for candidate in [cut, zeroed] {
+                if candidate == best {
+                    continue;
+                }
+                if asked == most {
+                    return Ok(best);
+                }
+                asked += 1;
+                if still(&candidate)? {
+                    at -= best.len() - candidate.len();
+                    best = candidate;
+                    break;
+                }
+            }
+        }
+        size /= 2;
+    }
+    Ok(best)
 }
 
 /// True once in so many times; never where the choices have run out, so that plain is what remains.

@@ -30,7 +30,7 @@ pub fn qmp_server_session(input: &[u8]) {
     thread_local!(static SERVERS: [Server; 2] = [Server::new(Limits::default()), Server::new(narrow())]);
 
     let mut choices = Choices::new(digest(input));
-    let (limits, cut) = (below(&mut choices, 2), below(&mut choices, BEFORE.len()));
+    let (limits, cut) = (choices.below(2), choices.below(BEFORE.len()));
     SERVERS.with(|servers| {
         let server = &servers[limits];
         for (way, before) in BEFORE.iter().enumerate() {
@@ -52,15 +52,11 @@ fn digest(input: &[u8]) -> u64 {
     input.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-fn below(choices: &mut Choices, n: usize) -> usize {
-    usize::try_from(choices.word() % (n.max(1) as u64)).unwrap_or(0)
-}
-
 /// Pieces of one byte up to sixteen, or up to so many that there are few.
 fn pieces<'a>(mut rest: &'a [u8], choices: &'a mut Choices) -> impl Iterator<Item = &'a [u8]> {
     let most = rest.len() / 32 + 16;
     iter::from_fn(move || {
-        let len = (1 + below(choices, most)).min(rest.len());
+        let len = (1 + choices.below(most)).min(rest.len());
         rest.split_off(..len).filter(|piece| !piece.is_empty())
     })
 }
