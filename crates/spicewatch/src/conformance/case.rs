@@ -37,8 +37,8 @@ pub(super) struct Server {
     pub(super) sasl: bool,
     /// A channel beside main.
     pub(super) other: Option<(u8, u8)>,
-    /// It has the channel cursor, which spice-server serves in another thread.
-    pub(super) cursor: bool,
+    /// The channel cursor, which spice-server serves in another thread.
+    pub(super) cursor: Option<(u8, u8)>,
 }
 
 impl Verdict {
@@ -151,18 +151,28 @@ impl Server {
         Ok(verdict(&self.link(mess, &self.good())?, expected))
     }
 
-    /// A live session's main channel; then what is tried with its id.
+    /// A live session's main channel; then what is tried with its id and another channel.
     pub(super) fn in_session(
         &self,
+        then: impl FnOnce(&mut Wire, u32, (u8, u8)) -> io::Result<Verdict>,
+    ) -> io::Result<Verdict> {
+        self.in_session_with(self.other, "the server has no channel but main", then)
+    }
+
+    /// The same with this channel; skipped for this reason where the server does not have it.
+    pub(super) fn in_session_with(
+        &self,
+        channel: Option<(u8, u8)>,
+        missing: &'static str,
         then: impl FnOnce(&mut Wire, u32, (u8, u8)) -> io::Result<Verdict>,
     ) -> io::Result<Verdict> {
         if let Some(skipped) = self.no_tickets() {
             return Ok(skipped);
         }
-        let Some(other) = self.other else { return Ok(Verdict::Skipped("the server has no channel but main")) };
+        let Some(channel) = channel else { return Ok(Verdict::Skipped(missing)) };
         let mut main = self.link(&Mess::main(), &self.good())?;
         match main.session {
-            Some((id, _)) => then(&mut main, id, other),
+            Some((id, _)) => then(&mut main, id, channel),
             None => Ok(verdict(&main, LINKED)),
         }
     }

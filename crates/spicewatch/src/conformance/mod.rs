@@ -156,7 +156,7 @@ fn survey(target: Target, args: &Args) -> io::Result<Server> {
     drop(wire);
     let &Args { secured, unsecured, .. } = args;
     let (password, user) = (args.password.clone(), args.user.clone());
-    let mut server = Server { target, password, user, secured, unsecured, sasl, other: None, cursor: false };
+    let mut server = Server { target, password, user, secured, unsecured, sasl, other: None, cursor: None };
     if sasl {
         return Ok(server);
     }
@@ -170,7 +170,7 @@ fn survey(target: Target, args: &Args) -> io::Result<Server> {
     let list = main.read_message(104)?.unwrap_or_default();
     let pairs: HashSet<(u8, u8)> =
         list.get(4..).unwrap_or_default().chunks_exact(2).map(|two| (two[0], two[1])).collect();
-    server.cursor = pairs.contains(&(4, 0));
+    server.cursor = Some((4, 0)).filter(|channel| pairs.contains(channel));
     server.other = USUAL.into_iter().find(|channel| pairs.contains(channel));
     Ok(server)
 }

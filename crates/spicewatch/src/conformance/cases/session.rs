@@ -13,6 +13,8 @@ const BAD_MECHANISM: &[Answer] = &[Answer::Reply(0), Answer::Reply(3), Answer::E
 const JOINED: &[Answer] = &[Answer::Reply(0), Answer::Result(0)];
 const LEFT: &[Answer] = &[Answer::Reply(0), Answer::End];
 
+const NO_CURSOR: &str = "the server has no cursor channel";
+
 const SASL_NOTE: &str = "spice-server offers SASL even where it is off, as long as it was built with it";
 
 const PLAIN_NOTE: &str = "spice-server offers PLAIN in TLS alone, and where the SASL library is set up for it";
@@ -117,36 +119,18 @@ pub(super) const CASES: &[Case] = &[
     }),
     case(11, "channel-without-an-id", |s| other_channel(s, 0, BAD_ID)),
     case(11, "channel-with-a-wrong-id", |s| other_channel(s, 0x8765_4321, BAD_ID)),
-    case(11, "channel-joins-its-session", |s| {
-        s.in_session(|_, id, other| Ok(verdict(&s.link(&Mess::channel(id, other), &s.good())?, JOINED)))
-    }),
+    case(11, "channel-joins-its-session", |s| s.in_session(|_, id, other| joins(s, id, other))),
     case(11, "cursor-joins-its-session", |s| {
-        if !s.cursor {
-            return Ok(Verdict::Skipped("the server has no cursor channel"));
-        }
-        s.in_session(|_, id, _| Ok(verdict(&s.link(&Mess::channel(id, (4, 0)), &s.good())?, JOINED)))
+        s.in_session_with(s.cursor, NO_CURSOR, |_, id, cursor| joins(s, id, cursor))
     }),
     case(11, "cursor-that-is-there-already", |s| {
-        if !s.cursor {
-            return Ok(Verdict::Skipped("the server has no cursor channel"));
-        }
-        s.in_session(|_, id, _| {
-            let _first = s.link(&Mess::channel(id, (4, 0)), &s.good())?;
-            let mut second = s.link(&Mess::channel(id, (4, 0)), &s.good())?;
-            second.read_to_end()?;
-            Ok(verdict(&second, &[Answer::Reply(0), Answer::Result(0), Answer::End]))
-        })
+        s.in_session_with(s.cursor, NO_CURSOR, |_, id, cursor| is_there_already(s, id, cursor))
     }),
     case(11, "channel-with-its-sessions-id-off-by-one", |s| {
         s.in_session(|_, id, other| Ok(verdict(&s.link(&Mess::channel(id.wrapping_add(1), other), &s.good())?, BAD_ID)))
     }),
     noted(11, "channel-that-is-there-already", "before spice-server 0.12 a second link replaces the first", |s| {
-        s.in_session(|_, id, other| {
-            let _first = s.link(&Mess::channel(id, other), &s.good())?;
-            let mut second = s.link(&Mess::channel(id, other), &s.good())?;
-            second.read_to_end()?;
-            Ok(verdict(&second, &[Answer::Reply(0), Answer::Result(0), Answer::End]))
-        })
+        s.in_session(|_, id, other| is_there_already(s, id, other))
     }),
     case(11, "new-session-ends-the-old-one", |s| {
         s.in_session(|main, _, _| {
@@ -166,7 +150,7 @@ pub(super) const CASES: &[Case] = &[
         }
         s.in_session(|_, id, other| {
             let _refused = s.link(&Mess::main(), b"wrong\0")?;
-            Ok(verdict(&s.link(&Mess::channel(id, other), &s.good())?, JOINED))
+            joins(s, id, other)
         })
     }),
     case(11, "main-that-leaves-ends-its-session", |s| {
@@ -309,6 +293,18 @@ fn raw_ticket(server: &Server, ticket: &[u8]) -> io::Result<Verdict> {
     wire.send(&[&[1, 0, 0, 0], ticket].concat())?;
     conclude(&mut wire, &Mess::main())?;
     Ok(verdict(&wire, DENIED))
+}
+
+fn joins(server: &Server, id: u32, channel: (u8, u8)) -> io::Result<Verdict> {
+    Ok(verdict(&server.link(&Mess::channel(id, channel), &server.good())?, JOINED))
+}
+
+/// The second of its kind in a session is let in and ended.
+fn is_there_already(server: &Server, id: u32, channel: (u8, u8)) -> io::Result<Verdict> {
+    let _first = server.link(&Mess::channel(id, channel), &server.good())?;
+    let mut second = server.link(&Mess::channel(id, channel), &server.good())?;
+    second.read_to_end()?;
+    Ok(verdict(&second, &[Answer::Reply(0), Answer::Result(0), Answer::End]))
 }
 
 fn other_channel(server: &Server, id: u32, expected: &[Answer]) -> io::Result<Verdict> {
