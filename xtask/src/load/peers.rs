@@ -3,7 +3,7 @@
 use std::{
     fs,
     net::{Ipv4Addr, SocketAddr, TcpStream},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -18,6 +18,7 @@ use super::{
     client::{self, Dial},
     process,
 };
+use crate::shell;
 
 /// One row of the table.
 pub(super) struct Peer {
@@ -102,39 +103,43 @@ pub(super) fn start(server: &str, pki: &Pki, args: &Args) -> Result<(Vec<Peer>, 
         let dial = Dial { address: server.parse()?, tls: None };
         peers.push(Peer { name: "direct".to_owned(), dial, is_a_process_each: false, running: None });
     }
-    let ours = program()?;
+    let ours = shell::target().join("release/spicewatch");
     for &(name, program, is_a_process_each, recipe) in PEERS.iter().filter(|peer| wanted(peer.0)) {
         if program != "spicewatch" && version(program).is_none() {
             missing.push(name.to_owned());
             continue;
         }
-        let (port, files) = (lab::free_port()?, Scratch::new()?);
-        let command = recipe(port, server, &files, pki, &ours)?;
-        peers.push(running(name.to_owned(), is_a_process_each, command, port, files, pki)?);
+        peers.push(running(name.to_owned(), is_a_process_each, recipe, server, pki, &ours)?);
     }
     for other in &args.beside {
-        let kinds = [("plain", "spicewatch", PLAIN), ("TLS", "spicewatch TLS", WITH_TLS)];
-        for (kind, _, recipe) in kinds.into_iter().filter(|(_, name, _)| wanted(name)) {
-            let (port, files) = (lab::free_port()?, Scratch::new()?);
-            let command = recipe(port, server, &files, pki, other)?;
-            peers.push(running(format!("{} {kind}", other.display()), false, command, port, files, pki)?);
+        for &(name, _, is_a_process_each, recipe) in
+            PEERS.iter().filter(|peer| peer.1 == "spicewatch" && wanted(peer.0))
+        {
+            let kind = if is_tls(name) { "TLS" } else { "plain" };
+            peers.push(running(format!("{} {kind}", other.display()), is_a_process_each, recipe, server, pki, other)?);
         }
     }
     Ok((peers, missing))
+}
+
+fn is_tls(name: &str) -> bool {
+    name.ends_with("TLS")
 }
 
 /// Starts a relay, and waits until it listens.
 fn running(
     name: String,
     is_a_process_each: bool,
-    mut command: Command,
-    port: u16,
-    files: Scratch,
+    recipe: Recipe,
+    server: &str,
     pki: &Pki,
+    program: &Path,
 ) -> Result<Peer> {
+    let (port, files) = (lab::free_port()?, Scratch::new()?);
+    let mut command = recipe(port, server, &files, pki, program)?;
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let child = command.spawn().with_context(|| format!("can't run {name}"))?;
-    let tls = name.ends_with("TLS").then(|| client::tls(pki)).transpose()?;
+    let tls = is_tls(&name).then(|| client::tls(pki)).transpose()?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let running = Some(Running { child, _files: files });
     let peer = Peer { name, dial: Dial { address, tls }, is_a_process_each, running };
@@ -146,13 +151,6 @@ fn running(
         thread::sleep(Duration::from_millis(20));
     }
     Ok(peer)
-}
-
-fn program() -> Result<PathBuf> {
-    // Beside this program's own folder, that of the release profile.
-    let here = std::env::current_exe()?;
-    let target = here.parent().and_then(|profile| profile.parent()).context("no target folder")?;
-    Ok(target.join("release/spicewatch"))
 }
 
 const PLAIN: Recipe =
