@@ -44,16 +44,7 @@ fn throughput(mut row: Row) {
             }
         }
     }
-    for (contender, theirs) in row.contenders.iter().zip(&samples) {
-        let ratios = theirs.iter().zip(&samples[0]).map(|(theirs, ours)| theirs / ours).collect();
-        let sorted = sorted(theirs.clone());
-        let figure = Figure {
-            spread: Some([sorted[0], sorted[LONG_ROUNDS - 1]]),
-            ratio: Some(self::sorted(ratios)[LONG_ROUNDS / 2]),
-            ..Figure::new(row.name, contender.name, "throughput", "B/s", sorted[LONG_ROUNDS / 2])
-        };
-        println!("{figure}");
-    }
+    say(&row, &samples, "throughput", "B/s");
 }
 
 fn measure(mut row: Row) {
@@ -66,15 +57,16 @@ fn measure(mut row: Row) {
             samples.push(start.elapsed().as_secs_f64() * 1e9 / *times as f64);
         }
     }
-    for (contender, theirs) in row.contenders.iter().zip(&samples) {
+    say(&row, &samples, "time", "ns");
+}
+
+/// The median of each contender's samples, their spread, and the median of their ratios to the first's of the same turn.
+fn say(row: &Row, samples: &[Vec<f64>], what: &'static str, unit: &'static str) {
+    for (contender, theirs) in row.contenders.iter().zip(samples) {
         let ratios = theirs.iter().zip(&samples[0]).map(|(theirs, ours)| theirs / ours).collect();
-        let sorted = sorted(theirs.clone());
-        let figure = Figure {
-            spread: Some([sorted[ROUNDS / 10], sorted[ROUNDS - 1 - ROUNDS / 10]]),
-            ratio: Some(self::sorted(ratios)[ROUNDS / 2]),
-            ..Figure::new(row.name, contender.name, "time", "ns", sorted[ROUNDS / 2])
-        };
-        println!("{figure}");
+        let (median, spread) = summary(theirs.clone());
+        let figure = Figure::new(row.name, contender.name, what, unit, median);
+        println!("{}", Figure { spread: Some(spread), ratio: Some(summary(ratios).0), ..figure });
     }
 }
 
@@ -92,9 +84,9 @@ fn full_trackers() {
         }
     }
     for (size, samples) in SIZES.iter().zip(samples) {
-        let sorted = sorted(samples);
-        let figure = Figure::new(FULL, "spice-events", "time for an event", "ns", sorted[ROUNDS / 2]).at(*size);
-        println!("{}", Figure { spread: Some([sorted[ROUNDS / 10], sorted[ROUNDS - 1 - ROUNDS / 10]]), ..figure });
+        let (median, spread) = summary(samples);
+        let figure = Figure::new(FULL, "spice-events", "time for an event", "ns", median).at(*size);
+        println!("{}", Figure { spread: Some(spread), ..figure });
     }
 }
 
@@ -111,7 +103,9 @@ fn times_for_a_measurement(contender: &mut Contender) -> u64 {
     }
 }
 
-fn sorted(mut numbers: Vec<f64>) -> Vec<f64> {
+/// The median, and what is left without the lowest tenth and the highest.
+fn summary(mut numbers: Vec<f64>) -> (f64, [f64; 2]) {
     numbers.sort_unstable_by(f64::total_cmp);
-    numbers
+    let (last, tenth) = (numbers.len() - 1, numbers.len() / 10);
+    (numbers[numbers.len() / 2], [numbers[tenth], numbers[last - tenth]])
 }
