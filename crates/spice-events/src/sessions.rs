@@ -1,6 +1,10 @@
 //! Which sessions there are, as far as it takes to name a main channel whose own id could not be read.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, HashMap, btree_map::Entry},
+    sync::Arc,
+};
 
 use crate::{Connection, FlowId};
 
@@ -8,10 +12,47 @@ use crate::{Connection, FlowId};
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
     /// How many live main channels have each known id.
-    named: HashMap<i32, u32>,
+    named: BTreeMap<Named, u32>,
     /// Main channels without an id, by who is connected to what, each in the order in which they came up.
     nameless: HashMap<Ends, Waiting>,
 }
+
+/// An id, and the server that drew it: another server may have drawn the same. Up to spice-server 0.15.0 it surely has, for
+/// the first session of each, as the generator was not seeded.
+#[derive(Debug)]
+struct Named {
+    connection_id: i32,
+    /// Any connection to that server.
+    connection: Arc<Connection>,
+}
+
+impl Named {
+    fn new(connection: &Arc<Connection>, connection_id: i32) -> Self {
+        Self { connection_id, connection: Arc::clone(connection) }
+    }
+}
+
+impl Ord for Named {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let (ours, theirs) = (&self.connection.server, &other.connection.server);
+        let servers = || ours.host.cmp(&theirs.host).then_with(|| ours.port.cmp(&theirs.port));
+        self.connection_id.cmp(&other.connection_id).then_with(servers)
+    }
+}
+
+impl PartialOrd for Named {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Named {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Named {}
 
 /// Main channels that wait for an id with the same ends, by their turn. Any of them may end first, and is not looked for among the others.
 #[derive(Debug, Default)]
@@ -33,16 +74,16 @@ impl Ends {
 
 impl Sessions {
     /// A main channel with a known id is up.
-    pub(crate) fn add(&mut self, connection_id: i32) {
-        *self.named.entry(connection_id).or_default() += 1;
+    pub(crate) fn add(&mut self, connection: &Arc<Connection>, connection_id: i32) {
+        *self.named.entry(Named::new(connection, connection_id)).or_default() += 1;
     }
 
     /// A main channel with a known id is gone.
-    pub(crate) fn remove(&mut self, connection_id: i32) {
-        if let Some(count) = self.named.get_mut(&connection_id) {
-            *count -= 1;
-            if *count == 0 {
-                self.named.remove(&connection_id);
+    pub(crate) fn remove(&mut self, connection: &Arc<Connection>, connection_id: i32) {
+        if let Entry::Occupied(mut count) = self.named.entry(Named::new(connection, connection_id)) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
             }
         }
     }
@@ -68,10 +109,10 @@ impl Sessions {
     }
 
     /// Another channel with this id is up: the main channel that it must belong to. It is the newest one that waits with the
-    /// same ends, as a server has one session at a time and a new one ends the old; and only if no main channel is known to
-    /// have the id.
-    pub(crate) fn name(&mut self, connection: &Connection, connection_id: i32) -> Option<FlowId> {
-        if self.nameless.is_empty() || self.named.contains_key(&connection_id) {
+    /// same ends, as a server has one session at a time and a new one ends the old; and only if no main channel of the server is
+    /// known to have the id.
+    pub(crate) fn name(&mut self, connection: &Arc<Connection>, connection_id: i32) -> Option<FlowId> {
+        if self.nameless.is_empty() || self.named.contains_key(&Named::new(connection, connection_id)) {
             return None;
         }
         let (&turn, &main) = self.nameless.get(&Ends::of(connection))?.flows.last_key_value()?;

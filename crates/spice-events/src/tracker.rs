@@ -13,7 +13,7 @@ use crate::{
     sessions::Sessions,
 };
 
-/// Follows the connections of one VM's SPICE server: what happens to each goes in, QEMU's events come out.
+/// Follows the connections of a VM's SPICE server, or of several: what happens to each goes in, QEMU's events come out.
 ///
 /// After each [`handle`](Self::handle), drain [`poll`](Self::poll). There is no clock, socket, task or randomness inside:
 /// the same inputs give the same outputs.
@@ -143,7 +143,7 @@ impl Tracker {
         let Some(Flow { connection, state }) = self.flows.remove(&flow) else { return };
         match state {
             State::Live { channel, .. } if channel.channel_type == ChannelType::MAIN => {
-                self.sessions.remove(channel.connection_id);
+                self.sessions.remove(&connection, channel.connection_id);
             }
             State::Nameless { turn, .. } => self.sessions.forget(&connection, turn),
             _ => {}
@@ -160,7 +160,8 @@ impl Tracker {
         self.flows.is_empty()
     }
 
-    /// The channels that are up, the oldest first: what `query-spice` lists.
+    /// The channels that are up, the oldest first: what `query-spice` lists. Those of all servers, where the tracker follows
+    /// several.
     pub fn channels(&self) -> Vec<SpiceChannel<'_>> {
         let mut live: Vec<_> = self
             .flows
@@ -250,7 +251,7 @@ impl Tracker {
         let Some(Flow { connection, .. }) = self.flows.get(&flow) else { return };
         let connection = Arc::clone(connection);
         if channel.channel_type == ChannelType::MAIN {
-            self.sessions.add(channel.connection_id);
+            self.sessions.add(&connection, channel.connection_id);
         } else if let Some(main) = self.sessions.name(&connection, channel.connection_id) {
             self.name(at, main, channel.connection_id);
         }
@@ -293,7 +294,7 @@ impl Tracker {
                 self.initialize_last(at, since, flow, channel);
             }
             State::Live { channel, .. } if channel.channel_type == ChannelType::MAIN => {
-                self.sessions.remove(channel.connection_id);
+                self.sessions.remove(&connection, channel.connection_id);
             }
             State::Mute { leaked: true } => {
                 self.flows.remove(&flow);
@@ -311,8 +312,10 @@ impl Tracker {
             self.odd(at, flow, None, AnomalyKind::IdUnknown);
         }
         self.initialize(at, since, flow, channel);
-        if channel.channel_type == ChannelType::MAIN {
-            self.sessions.remove(channel.connection_id);
+        if let Some(Flow { connection, .. }) = self.flows.get(&flow)
+            && channel.channel_type == ChannelType::MAIN
+        {
+            self.sessions.remove(connection, channel.connection_id);
         }
     }
 
