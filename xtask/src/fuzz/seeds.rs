@@ -12,7 +12,7 @@ use spice_capture::{
     tcp::{Connection, Handler, Interest, Reassembler},
 };
 use spice_events::{Side, Timestamp};
-use spice_link::{LinkMess, LinkObserver, Outcome, Parsed};
+use spice_link::{LinkMess, LinkObserver, Outcome, Parsed, websocket::head_end};
 use spice_testkit::{
     captures::{self, Capture},
     generate::{Arbitrary, Choices, Segments, Unstructured},
@@ -22,8 +22,10 @@ use spice_testkit::{
 
 use crate::shell;
 
-/// No seed is longer: the link stage and a little of what follows it.
-const MAX_SEED: usize = 1200;
+/// No direction of a seed is longer, in bytes: the longest message, a ticket, and a little of what follows it.
+const MAX_STREAM: usize = LinkMess::MAX_LEN + 200;
+/// Nor a capture file, in bytes: a few packets.
+const MAX_FILE: usize = 6000;
 
 /// What a QMP client sends, one of each kind.
 const QMP: &[(&str, &[u8])] = &[
@@ -67,12 +69,16 @@ pub(super) fn write() -> Result<()> {
             if !server.is_empty() {
                 put("link_reply", name.clone(), server.clone());
             }
-            if client.starts_with(b"GET ") {
-                put("websocket", format!("{name}-client"), client.clone());
-                put("websocket", format!("{name}-server"), server.clone());
+            for (side, stream) in [("client", &client), ("server", &server)] {
+                let Some(end) = head_end(stream, 0).filter(|_| client.starts_with(b"GET ")) else { continue };
+                put("websocket", format!("{name}-{side}-head"), stream[..end].to_vec());
+                if end < stream.len() {
+                    put("websocket", format!("{name}-{side}-frames"), stream[end..].to_vec());
+                }
             }
-            if let Some(caps) = client.get(34..) {
-                put("caps", name.clone(), caps.iter().copied().take(64).collect());
+            if let Ok(Parsed::Complete(mess, _)) = LinkMess::parse(&client) {
+                put("caps", format!("{name}-common"), mess.common_caps.as_le_bytes().to_vec());
+                put("caps", format!("{name}-channel"), mess.channel_caps.as_le_bytes().to_vec());
             }
             let len = u16::try_from(client.len()).unwrap_or(u16::MAX);
             put("link_observer", name, [&len.to_le_bytes(), &client[..], &server].concat());
@@ -175,11 +181,11 @@ fn records(pcap: &[u8]) -> Vec<&[u8]> {
     found
 }
 
-/// As many of a pcap file's records as make no more than five seeds' length.
+/// As many of a pcap file's records as make a small file.
 fn first_records(pcap: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     for record in records(pcap) {
-        if out.len() + record.len() > 5 * MAX_SEED {
+        if out.len() + record.len() > MAX_FILE {
             break;
         }
         out.extend(record);
@@ -211,6 +217,11 @@ fn pcapng(pcap: &[u8]) -> Vec<u8> {
 
 /// The link stages of a capture, each with a name: the client's bytes and the server's, without what is secret.
 fn links(capture: &Capture) -> Result<Vec<(String, [Vec<u8>; 2])>> {
+    Ok(streams(capture)?.into_iter().map(|(name, streams)| (name, without_secrets(&streams))).collect())
+}
+
+/// The connections of a capture that can be read, each with a name: all that the client said, and the server.
+fn streams(capture: &Capture) -> Result<Vec<(String, [Vec<u8>; 2])>> {
     let mut streams = Streams::default();
     let mut reader = spice_capture::file::Reader::new();
     let mut reassembler = Reassembler::new(1000);
@@ -229,7 +240,7 @@ fn links(capture: &Capture) -> Result<Vec<(String, [Vec<u8>; 2])>> {
         format!("{}-{what}", capture.name)
     };
     let found = streams.found.iter().filter(|stream| !capture.manifest.tls_ports.contains(&stream.server_port));
-    Ok(found.map(|stream| (name(stream), without_secrets(&stream.bytes))).collect())
+    Ok(found.map(|stream| (name(stream), stream.bytes.clone())).collect())
 }
 
 /// The channel that a client asks for.
@@ -280,34 +291,105 @@ fn without_secrets(streams: &[Vec<u8>; 2]) -> [Vec<u8>; 2] {
     let mut clean = streams.clone();
     // Inside WebSocket's frames the observer sees nothing; a ticket there is cut off with all that follows the message.
     if streams[0].starts_with(b"GET ") {
-        clean[0].truncate(spice_link::websocket::head_end(&streams[0], 0).unwrap_or(0) + 60);
+        clean[0].truncate(head_end(&streams[0], 0).unwrap_or(0) + 60);
         clean[1].truncate(500);
         return clean;
     }
-    let (mut link, mut at) = (LinkObserver::new(), [0; 2]);
-    while [Side::Client, Side::Server].into_iter().fold(false, |progress, side| {
-        let index = usize::from(side == Side::Server);
-        go_on(&mut link, side, &mut clean[index], &mut at[index]) || progress
+    let (mut link, mut at, mut want) = (LinkObserver::new(), [0; 2], [0; 2]);
+    // The client goes first, and the server only where the client waits, as on the wire: the server's words read by themselves lead to
+    // the link's result, behind which an observer has no use for what the client said before it.
+    while [Side::Client, Side::Server].into_iter().enumerate().any(|(index, side)| {
+        one_step(&mut link, side, &mut clean[index], &mut at[index], &mut want[index])
     }) {}
     for (bytes, at) in clean.iter_mut().zip(at) {
-        bytes.truncate((at + 40).min(MAX_SEED));
+        bytes.truncate((at + 40).min(MAX_STREAM));
     }
     clean
 }
 
-/// Reads on in one direction, in steps so small that each is either counted past, and zeroed, or not. Whether it came further.
-fn go_on(link: &mut LinkObserver, side: Side, bytes: &mut [u8], at: &mut usize) -> bool {
-    let (start, mut want) = (*at, 0);
-    loop {
-        let rest = bytes.len() - *at;
-        let skip = usize::try_from(link.skippable(side)).unwrap_or(usize::MAX).min(rest);
-        bytes[*at..*at + skip].fill(0);
-        let step = link.read(side, &bytes[*at..*at + skip.max(want).min(rest)]);
-        *at += step.consumed;
-        want = match step.outcome {
-            Outcome::Event(_) => 0,
-            Outcome::Need(n) if n <= bytes.len() - *at => n,
-            _ => return *at > start,
+/// Reads so little of one direction that it is either counted past, and zeroed, or not. Whether that led anywhere.
+fn one_step(link: &mut LinkObserver, side: Side, bytes: &mut [u8], at: &mut usize, want: &mut usize) -> bool {
+    let rest = bytes.len() - *at;
+    let skip = usize::try_from(link.skippable(side)).unwrap_or(usize::MAX).min(rest);
+    bytes[*at..*at + skip].fill(0);
+    let step = link.read(side, &bytes[*at..*at + skip.max(*want).min(rest)]);
+    *at += step.consumed;
+    let more = match step.outcome {
+        Outcome::Event(_) => Some(0),
+        Outcome::Need(n) => Some(n).filter(|n| *n <= bytes.len() - *at),
+        _ => None,
+    };
+    *want = more.unwrap_or(0);
+    step.consumed > 0 || more.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use spice_testkit::oracles::link::judge;
+
+    /// So many bytes of a ticket or of SASL data in a row are no accident.
+    const TELLING: usize = 12;
+
+    /// The captures' tickets and SASL data, read here by the protocol's table alone.
+    fn secrets(streams: &[Vec<u8>; 2]) -> Vec<Vec<u8>> {
+        let [client, server] = streams;
+        let word = |bytes: &[u8]| bytes.first_chunk().map(|word| u32::from_le_bytes(*word) as usize);
+        let behind = |bytes: &[u8]| word(bytes.get(12..)?).and_then(|size| bytes.get(16 + size..)).map(<[u8]>::to_vec);
+        let fields = |mut bytes: &[u8], between: usize| {
+            let mut found = Vec::new();
+            while let Some((field, rest)) = word(bytes).and_then(|len| bytes[4..].split_at_checked(len)) {
+                found.push(field.to_vec());
+                bytes = rest.get(between..).unwrap_or_default();
+            }
+            found
         };
+        let Some(said) = behind(client).filter(|_| client.starts_with(b"REDQ")) else { return Vec::new() };
+        if word(&said) != Some(2) {
+            let at = if word(&said) == Some(1) { 4 } else { 0 };
+            return vec![said.iter().skip(at).take(128).copied().collect()];
+        }
+        // The name of the mechanism is no secret, nor is the server's list of them.
+        let told = fields(&said[4..], 0).into_iter().skip(1);
+        let list = behind(server).unwrap_or_default();
+        let answers = word(&list).and_then(|len| list.get(4 + len..)).unwrap_or_default().to_vec();
+        told.chain(fields(&answers, 1)).collect()
+    }
+
+    #[test]
+    fn a_seed_is_judged_as_the_link_that_it_is_named_after() {
+        for capture in captures::all().unwrap() {
+            for (name, streams) in streams(&capture).unwrap() {
+                let seed = without_secrets(&streams);
+                assert_eq!(judge(&seed[0]), judge(&streams[0]), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_seed_or_regression_holds_a_ticket_or_sasl_data() {
+        let mut telling = HashMap::new();
+        for capture in captures::all().unwrap() {
+            for (name, streams) in streams(&capture).unwrap() {
+                let secrets = secrets(&streams);
+                for window in secrets.iter().flat_map(|secret| secret.windows(TELLING)) {
+                    if window.iter().any(|byte| *byte != window[0]) {
+                        telling.insert(window.to_vec(), name.clone());
+                    }
+                }
+            }
+        }
+        assert!(telling.len() > 10_000, "{} windows: the captures have secrets", telling.len());
+        for kind in ["seeds", "regressions"] {
+            for target in ["caps", "capture_file", "link_mess", "link_observer", "link_reply", "websocket"] {
+                let Ok(folder) = fs::read_dir(shell::root().join("fuzz").join(kind).join(target)) else { continue };
+                for file in folder {
+                    let path = file.unwrap().path();
+                    let bytes = fs::read(&path).unwrap();
+                    let found = bytes.windows(TELLING).find_map(|window| telling.get(window));
+                    assert_eq!(found, None, "{} holds what is secret in a link of that name", path.display());
+                }
+            }
+        }
     }
 }
