@@ -63,8 +63,10 @@ impl Reach {
             (_, true) => Carrier::WebSocket,
             _ => Carrier::Plain,
         };
-        let address = resolve(&self.server, self.allow_remote)?;
-        Ok(Target { address, carrier, patience: Duration::from_secs(self.patience.clamp(1, 60)) })
+        let patience = Duration::from_secs(self.patience.clamp(1, 60));
+        let address = first_that_answers(&resolve(&self.server, self.allow_remote)?, patience)
+            .ok_or_else(|| format!("{}: no address", self.server))?;
+        Ok(Target { address, carrier, patience })
     }
 }
 
@@ -77,17 +79,29 @@ pub(crate) struct Target {
     pub(crate) patience: Duration,
 }
 
-/// Finds the address of `HOST:PORT`; only loopback, unless `remote` is allowed.
-fn resolve(server: &str, remote: bool) -> Result<SocketAddr, String> {
-    let mut found = server.to_socket_addrs().map_err(|error| format!("{server}: {error}"))?;
-    let address = found.next().ok_or_else(|| format!("{server}: no address"))?;
-    if !remote && !address.ip().to_canonical().is_loopback() {
+/// Finds the addresses of `HOST:PORT`; only loopback, unless `remote` is allowed.
+fn resolve(server: &str, remote: bool) -> Result<Vec<SocketAddr>, String> {
+    let found = server.to_socket_addrs().map_err(|error| format!("{server}: {error}"))?;
+    let (mut allowed, others): (Vec<_>, Vec<_>) =
+        found.partition(|address| remote || address.ip().to_canonical().is_loopback());
+    if let (true, Some(other)) = (allowed.is_empty(), others.first()) {
         return Err(format!(
             "{server}: {} is not on this machine; --allow-remote sends to it all the same",
-            address.ip()
+            other.ip()
         ));
     }
-    Ok(address)
+    allowed.dedup();
+    Ok(allowed)
+}
+
+/// `localhost` is `::1` and 127.0.0.1, and most servers listen on one of them. Where none answers, the first has to say why.
+fn first_that_answers(addresses: &[SocketAddr], patience: Duration) -> Option<SocketAddr> {
+    let answers = |address: &&SocketAddr| TcpStream::connect_timeout(address, patience).is_ok();
+    match addresses {
+        [] | [_] => addresses.first(),
+        many => many.iter().find(answers).or(many.first()),
+    }
+    .copied()
 }
 
 /// A connection, whatever carries it.
@@ -329,5 +343,27 @@ impl Write for WebSocket {
 
     fn flush(&mut self) -> io::Result<()> {
         self.stream.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    fn the_address_is_one_that_answers() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let here = listener.local_addr().unwrap();
+        let nobody = SocketAddr::from(([127, 0, 0, 1], 1));
+        for (addresses, expected) in [
+            (&[][..], None),
+            (&[nobody], Some(nobody)),
+            (&[nobody, here], Some(here)),
+            (&[nobody, nobody], Some(nobody)),
+        ] {
+            assert_eq!(first_that_answers(addresses, Duration::from_secs(5)), expected);
+        }
+        assert!(resolve("192.0.2.1:5900", false).is_err() && resolve("192.0.2.1:5900", true).is_ok());
     }
 }

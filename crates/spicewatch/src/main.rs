@@ -4,12 +4,17 @@
 
 mod conformance;
 mod dial;
+mod password;
 mod probe;
 mod read;
 mod relay;
 
 use clap::{Parser, error::ErrorKind};
-use std::process::ExitCode;
+use std::{
+    fmt::Display,
+    io::{self, Write},
+    process::ExitCode,
+};
 
 /// Who is connected to which virtual machine, and when.
 ///
@@ -43,8 +48,13 @@ fn refuse(error: &clap::Error) -> ExitCode {
         let said = error.to_string();
         let what = said.lines().take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
         let words: Vec<_> = what.flat_map(str::split_whitespace).collect();
-        eprintln!("spicewatch: {}", words.join(" ").trim_start_matches("error: "));
+        complain(format_args!("spicewatch: {}", words.join(" ").trim_start_matches("error: ")));
         return ExitCode::from(2);
     }
     error.exit()
+}
+
+/// A line to stderr. Nobody may read it, or its disk be full: that is no reason to panic, and the exit code still tells.
+fn complain(line: impl Display) {
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }

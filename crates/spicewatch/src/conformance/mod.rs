@@ -5,7 +5,11 @@ mod cases;
 mod report;
 mod wire;
 
-use crate::dial::{Reach, Target};
+use crate::{
+    complain,
+    dial::{Reach, Target},
+    password::Password,
+};
 use case::{Server, Verdict};
 use clap::ValueEnum;
 use report::Outcome;
@@ -20,19 +24,19 @@ use wire::{Answer, Mess, Wire};
 /// Try what a SPICE server accepts and refuses, and how, against a table of named cases
 ///
 /// Each case is a connection or two of its own. The expectations are those of spice-server 0.15, which QEMU uses; each names its section in docs/PROTOCOL.md.
-/// New sessions are made on the way, so that whoever is connected to the server is disconnected.
+/// New sessions are made on the way, so that whoever is connected to the server is disconnected. Without a password the server has to be one that asks
+/// for none.
 #[derive(clap::Args)]
 #[command(after_help = AFTER, after_long_help = AFTER)]
 pub(crate) struct Args {
     #[command(flatten)]
     reach: Reach,
 
-    /// The password; without it the server has to be one that asks for none
-    #[arg(long)]
-    password: Option<String>,
+    #[command(flatten)]
+    password: Password,
 
     /// The SASL user that the password is for
-    #[arg(long, requires = "password")]
+    #[arg(long, requires = "secret")]
     user: Option<String>,
 
     /// The type of a channel that the server is set up to have in TLS alone, by its number
@@ -67,9 +71,9 @@ and seen) or skipped (then with reason); note, where a case has one, says how ve
 Exit code: 0 if no case failed, 1 if one did, 2 if the server could not be reached.
 
 Examples:
-  spicewatch conformance 127.0.0.1:5930 --password sekrit
-  spicewatch conformance 127.0.0.1:5931 --password sekrit --tls --format junit >conformance.xml
-  spicewatch conformance 127.0.0.1:5931 --tls --user alice --password sekrit --case sasl
+  spicewatch conformance 127.0.0.1:5930 --password-file vm1.password
+  spicewatch conformance 127.0.0.1:5931 --password-file vm1.password --tls --format junit >conformance.xml
+  spicewatch conformance 127.0.0.1:5931 --tls --user alice --password-file alice.password --case sasl
   spicewatch conformance 127.0.0.1:5930 --case ticket --case caps";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -90,7 +94,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
-            eprintln!("spicewatch conformance: {error}");
+            complain(format_args!("spicewatch conformance: {error}"));
             ExitCode::from(2)
         }
     }
@@ -112,14 +116,15 @@ fn conform(args: &Args) -> Result<bool, String> {
         return Ok(true);
     }
     let target = args.reach.target()?;
+    let password = args.password.read()?;
     let Target { address, carrier, .. } = target;
-    eprintln!(
+    complain(format_args!(
         "sends {} cases to {address} ({}): up to three connections each; live sessions end",
         table.len(),
         carrier.name()
-    );
+    ));
     let format = if args.json { Format::Json } else { args.format };
-    let server = survey(target, args).map_err(|error| format!("{address}: {error}"))?;
+    let server = survey(target, args, password).map_err(|error| format!("{address}: {error}"))?;
 
     let mut outcomes = Vec::new();
     for case in table {
@@ -147,7 +152,7 @@ fn say(text: &str) {
 }
 
 /// Finds out what the cases need to know: whether the server wants SASL, and a channel beside main.
-fn survey(target: Target, args: &Args) -> io::Result<Server> {
+fn survey(target: Target, args: &Args, password: Option<String>) -> io::Result<Server> {
     let mut wire = Wire::dial(&target)?;
     wire.send(&Mess::main().bytes())?;
     wire.read_reply()?;
@@ -155,14 +160,15 @@ fn survey(target: Target, args: &Args) -> io::Result<Server> {
     let sasl = has_words && wire.reply.get(194).is_some_and(|word| word & 4 != 0);
     drop(wire);
     let &Args { secured, unsecured, .. } = args;
-    let (password, user) = (args.password.clone(), args.user.clone());
+    let user = args.user.clone();
     let mut server = Server { target, password, user, secured, unsecured, sasl, other: None, cursor: None };
     if sasl {
         return Ok(server);
     }
     let mut main = server.link(&Mess::main(), &server.good())?;
     if main.session.is_none() {
-        eprintln!("no session can be made ({}): cases that need one will fail", Answer::show(&main.seen));
+        let seen = Answer::show(&main.seen);
+        complain(format_args!("no session can be made ({seen}): cases that need one will fail"));
         return Ok(server);
     }
     // ATTACH_CHANNELS; the answer is CHANNELS_LIST: a count, then a type and an id each.

@@ -2,7 +2,11 @@
 
 mod report;
 
-use crate::dial::{Carrier, Line, Reach, Target, TlsFacts};
+use crate::{
+    complain,
+    dial::{Carrier, Line, Reach, Target, TlsFacts},
+    password::Password,
+};
 use clap::ValueEnum;
 use report::{Channel, Report};
 use spice_link::{
@@ -20,16 +24,16 @@ use std::{
 /// Ask a SPICE server what it offers: channels, capabilities, authentication, TLS, WebSocket, its name, its latency
 ///
 /// Without a password it stops before the ticket: which channels the server answers for and what they can is known then, and nobody is disconnected.
-/// With one it opens a session, which ends the session of whoever is connected, and also says the machine's name and UUID and the list of channels.
+/// With one it opens a session, which ends the session of whoever is connected, and also says the machine's name and UUID and the list of channels; a server
+/// that asks for none takes any.
 #[derive(clap::Args)]
 #[command(after_help = AFTER, after_long_help = AFTER)]
 pub(crate) struct Args {
     #[command(flatten)]
     reach: Reach,
 
-    /// Open a session with this password; a server that asks for none takes any
-    #[arg(long)]
-    password: Option<String>,
+    #[command(flatten)]
+    password: Password,
 
     /// What to print
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -45,7 +49,7 @@ Exit code: 0 if the server speaks SPICE, 2 if not, or if it could not be reached
 
 Examples:
   spicewatch probe 127.0.0.1:5930
-  spicewatch probe 127.0.0.1:5931 --tls --password sekrit --json";
+  spicewatch probe 127.0.0.1:5931 --tls --password-file vm1.password --json";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
@@ -71,22 +75,23 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("spicewatch probe: {error}");
+            complain(format_args!("spicewatch probe: {error}"));
             ExitCode::from(2)
         }
     }
 }
 
 fn probe(args: &Args) -> Result<Report, String> {
+    let password = args.password.read()?;
     let target = args.reach.target()?;
     let Target { address, carrier, .. } = target;
-    let session = if args.password.is_some() { "; one session is opened" } else { "" };
-    eprintln!(
+    let session = if password.is_some() { "; one session is opened" } else { "" };
+    complain(format_args!(
         "probing {address} ({}) with up to {} links{session}",
         carrier.name(),
         11 * usize::from(MOST_IDS) + LATENCY_LINKS
-    );
-    ask(&target, args.password.as_deref()).map_err(|error| format!("{address}: {error}"))
+    ));
+    ask(&target, password.as_deref()).map_err(|error| format!("{address}: {error}"))
 }
 
 /// What one link without a ticket shows.

@@ -44,6 +44,7 @@ use tokio::{
     time::timeout,
 };
 
+use crate::complain;
 use config::{Config, LogFormat, VmConfig};
 use gate::Gate;
 use logging::Log;
@@ -113,7 +114,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
         Err(Failure::Wrong(said)) => (said, 2),
         Err(Failure::Unbound(said)) => (said, 3),
     };
-    eprintln!("spicewatch relay: {said}");
+    complain(format_args!("spicewatch relay: {said}"));
     ExitCode::from(code)
 }
 
