@@ -13,6 +13,8 @@
 pub const MAX_CLIENT: usize = 8192;
 /// Bytes of the server that are kept meanwhile: the answer to a WebSocket request, or the greeting of a protocol where the server speaks first.
 pub const MAX_SERVER: usize = 4096;
+/// Bytes that are kept of all connections that were not recognised yet, with the time of each segment. What comes on top is not recognised.
+pub const MAX_BYTES_TOTAL: usize = 64 << 20;
 
 const REQUEST: &[u8] = b"GET ";
 /// `SPICE_MAGIC`

@@ -3,14 +3,11 @@
 use crate::{
     capture::{Config, Counters, Notice, Output},
     packet::Endpoint,
-    recognise::{self, MAX_CLIENT, MAX_SERVER, Verdict},
+    recognise::{self, MAX_BYTES_TOTAL, MAX_CLIENT, MAX_SERVER, Verdict},
     tcp::{Connection, Handler, Interest, Side},
 };
 use spice_events::{Address, FlowId, Input, Timestamp, Tracker};
 use std::{collections::VecDeque, net::SocketAddr};
-
-/// Bytes held of connections that were not recognised yet, in all.
-const MAX_HELD: usize = 64 << 20;
 
 /// What is kept of a connection.
 #[derive(Debug, Default)]
@@ -49,7 +46,7 @@ enum Kind {
 struct Piece {
     at: Timestamp,
     from: Side,
-    len: usize,
+    len: u32,
 }
 
 /// Follows SPICE connections and collects what is to be said of them.
@@ -143,13 +140,13 @@ impl Spice {
             Side::Client => (&mut held.client, MAX_CLIENT),
             Side::Server => (&mut held.server, MAX_SERVER),
         };
-        if bytes.len() + data.len() > max || self.held > MAX_HELD {
+        if bytes.len() + data.len() > max || self.held > MAX_BYTES_TOTAL {
             return Verdict::Other;
         }
         let old = bytes.len();
         bytes.extend_from_slice(data);
-        self.held += data.len();
-        held.pieces.push(Piece { at, from, len: data.len() });
+        self.held += data.len() + size_of::<Piece>();
+        held.pieces.push(Piece { at, from, len: length(data) });
         if from == Side::Client && !held.head_is_whole {
             // Where it is a request, nothing can be said before its end: so it is not looked through again for each segment.
             held.head_is_whole = recognise::ends_head(&held.client[old.saturating_sub(3)..]);
@@ -169,7 +166,7 @@ impl Spice {
                 Side::Client => &mut client,
                 Side::Server => &mut server,
             };
-            let (data, rest) = bytes.split_at(piece.len);
+            let (data, rest) = bytes.split_at(piece.len as usize);
             *bytes = rest;
             if self.tracker.wants(flow) {
                 self.input(piece.at, flow, Input::Bytes { from: piece.from, data });
@@ -180,7 +177,7 @@ impl Spice {
 
     /// It is not, or nobody will ever know.
     fn dismiss(&mut self, held: &Held) {
-        self.held -= held.len();
+        self.held -= held.cost();
         let Connection { client, server, at, from_start } = held.connection;
         if held.expected && !from_start {
             self.notice(Notice::AlreadyOpen { at, client: client.into(), server: server.into() });
@@ -202,9 +199,15 @@ impl Held {
         }
     }
 
-    fn len(&self) -> usize {
-        self.client.len() + self.server.len()
+    /// Memory: the bytes, and when each of them came.
+    fn cost(&self) -> usize {
+        self.client.len() + self.server.len() + self.pieces.len() * size_of::<Piece>()
     }
+}
+
+/// The length of what is held, which [`MAX_CLIENT`] and [`MAX_SERVER`] bound.
+fn length(data: &[u8]) -> u32 {
+    u32::try_from(data.len()).unwrap_or(u32::MAX)
 }
 
 impl Handler for Spice {
@@ -266,7 +269,7 @@ impl Handler for Spice {
                 }
                 Verdict::Spice => {
                     let (flow, interest) = self.replay(held);
-                    self.held -= held.len();
+                    self.held -= held.cost();
                     *state = Follow::Spice(flow);
                     interest
                 }
@@ -299,7 +302,7 @@ impl Handler for Spice {
 
     fn evicted(&mut self, state: &mut Follow) {
         match std::mem::take(state) {
-            Follow::Undecided(held) => self.held -= held.len(),
+            Follow::Undecided(held) => self.held -= held.cost(),
             Follow::Spice(flow) => self.tracker.forget(flow),
             Follow::Nothing => {}
         }
@@ -333,6 +336,21 @@ mod tests {
         }
         let events = std::iter::from_fn(|| spice.poll()).filter(|output| matches!(output, Output::Event(_)));
         assert_eq!(events.count(), 100, "each was told of as connected, and none as disconnected");
+    }
+
+    #[test]
+    fn what_is_held_counts_with_all_that_surrounds_it() {
+        let mut spice = Spice::new(Config::new());
+        let mut state = Follow::default();
+        let end = |port| SocketAddr::from(([127, 0, 0, 1], port)).into();
+        let at = Timestamp { seconds: 0, microseconds: 0 };
+        spice.opened(&mut state, &Connection { client: end(1), server: end(5900), at, from_start: true });
+        for byte in b"GET /".iter().chain(&[b'a'; 1000]) {
+            assert_eq!(spice.bytes(&mut state, at, Side::Client, &[*byte]), Interest::Bytes);
+        }
+        assert!(spice.held >= 1005 * (1 + size_of::<Piece>()), "{}", spice.held);
+        spice.closed(&mut state, at, None);
+        assert_eq!(spice.held, 0);
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub(crate) struct Sessions {
     nameless: HashMap<Ends, Waiting>,
 }
 
-/// An id, and the server that drew it: another server may have drawn the same. Up to spice-server 0.15.0 it surely has, for
+/// An id, and the server that drew it: another server may have drawn the same. Up to spice-server 0.15.0 it mostly has, for
 /// the first session of each, as the generator was not seeded.
 #[derive(Debug)]
 struct Named {
