@@ -1,6 +1,6 @@
 //! Words of the two protocols for libFuzzer, from the constants that the code has.
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use anyhow::Result;
 use spice_link::{
@@ -13,20 +13,32 @@ use crate::{
 };
 
 pub(super) fn write() -> Result<()> {
-    let folder = shell::root().join("fuzz/dictionaries");
-    fs::create_dir_all(&folder)?;
-    for (name, words) in [("link", link()), ("qmp", qmp()?)] {
-        let mut text = "# Made by `cargo xtask fuzz dictionaries`; not for editing.\n".to_owned();
-        for word in words {
-            text.push('"');
-            for byte in word {
-                text.push_str(&escape(byte));
-            }
-            text.push_str("\"\n");
-        }
-        fs::write(folder.join(format!("{name}.dict")), text)?;
+    fs::create_dir_all(folder())?;
+    for (file, text) in made()? {
+        fs::write(folder().join(file), text)?;
     }
     Ok(())
+}
+
+fn folder() -> PathBuf {
+    shell::root().join("fuzz/dictionaries")
+}
+
+/// Each file's name and text.
+fn made() -> Result<[(&'static str, String); 2]> {
+    Ok([("link.dict", text(&link())), ("qmp.dict", text(&qmp()?))])
+}
+
+fn text(words: &BTreeSet<Vec<u8>>) -> String {
+    let mut text = "# Made by `cargo xtask fuzz dictionaries`; not for editing.\n".to_owned();
+    for word in words {
+        text.push('"');
+        for &byte in word {
+            text.push_str(&escape(byte));
+        }
+        text.push_str("\"\n");
+    }
+    text
 }
 
 fn link() -> BTreeSet<Vec<u8>> {
@@ -99,7 +111,6 @@ fn qmp() -> Result<BTreeSet<Vec<u8>>> {
         "[]",
         "{'",
         "\r\n",
-        "\u{ff}",
         "-9223372036854775808",
         "18446744073709551615",
         "1e400",
@@ -118,7 +129,8 @@ fn qmp() -> Result<BTreeSet<Vec<u8>>> {
             Kind::Union { tag, .. } => words.extend([quoted(&tag.name)]),
         }
     }
-    Ok(words.into_iter().map(String::into_bytes).collect())
+    // The byte that starts QEMU's reader anew, which is no text.
+    Ok(words.into_iter().map(String::into_bytes).chain([vec![0xff]]).collect())
 }
 
 fn escape(byte: u8) -> String {
@@ -126,5 +138,23 @@ fn escape(byte: u8) -> String {
         b'"' | b'\\' => format!("\\{}", byte as char),
         0x20..=0x7e => (byte as char).to_string(),
         _ => format!("\\x{byte:02X}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `cargo xtask fuzz dictionaries` is to be run where a constant has changed.
+    #[test]
+    fn the_dictionaries_are_those_of_today_s_constants() {
+        for (file, text) in made().unwrap() {
+            assert!(fs::read_to_string(folder().join(file)).unwrap() == text, "{file} is of yesterday");
+        }
+    }
+
+    #[test]
+    fn the_byte_that_starts_a_reader_anew_is_one_byte() {
+        assert!(text(&qmp().unwrap()).lines().any(|line| line == "\"\\xFF\""));
     }
 }
