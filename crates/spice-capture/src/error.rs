@@ -18,10 +18,10 @@ pub enum Error {
         /// as in the header
         minor: u16,
     },
-    /// The file's header could not be read.
+    /// The file ends within pcap's header of 24 bytes.
     FileHeader {
-        /// bytes from the start of the file
-        offset: u64,
+        /// of the file, in bytes
+        length: u64,
     },
     /// A pcap record that claims more than a capture can hold.
     Record {
@@ -62,7 +62,9 @@ impl fmt::Display for Error {
             Self::Version { major, minor } => {
                 write!(f, "expected pcap version 2, seen {major}.{minor} at offset 4")
             }
-            Self::FileHeader { offset } => write!(f, "expected a pcap header, seen something else at offset {offset}"),
+            Self::FileHeader { length } => {
+                write!(f, "expected a pcap header of 24 bytes, seen the end of the file at offset {length}")
+            }
             Self::Record { offset, captured } => write!(
                 f,
                 "expected a packet of at most {} bytes, seen a length of {captured} at offset {offset}: the file is damaged there",

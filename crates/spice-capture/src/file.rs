@@ -11,9 +11,9 @@
 //! | pcap, "modified" | `A1B2CD34` | 24 bytes + data | u32 seconds, u32 µs |
 //! | pcapng | `0A0D0D0A` | blocks | u64 in units of `if_tsresol`, plus `if_tsoffset` seconds |
 //!
-//! Either byte order is read. The file, section and interface headers are parsed by `pcap-parser`; the packet records, whose fixed fields are all that is
-//! needed, in place: `pcap-parser` collects each packet's options in a `Vec`. Two fields are read here rather than there, because 0.17.0 takes no
-//! power-of-two `if_tsresol` and reads a big-endian `if_tsoffset` as little-endian.
+//! Either byte order is read. The section and interface headers are parsed by `pcap-parser`; pcap's header and the packet records, whose fixed fields are
+//! all that is needed, in place: `pcap-parser` collects each packet's options in a `Vec`, and knows "modified" in little-endian only. Two fields are read
+//! here rather than there, because 0.17.0 takes no power-of-two `if_tsresol` and reads a big-endian `if_tsoffset` as little-endian.
 
 mod pcap;
 mod pcapng;
@@ -202,7 +202,12 @@ impl Reader {
     /// The end of the file: an error where nothing was recognised, and where the last record is incomplete, its place.
     pub fn finish(&self) -> Result<Option<Cut>, Error> {
         if matches!(self.format, Format::Unknown) {
-            return Err(if self.end == 0 { Error::Empty } else { Error::NotACapture { start: start_of(&self.carry) } });
+            let start = start_of(&self.carry);
+            return Err(match self.end {
+                0 => Error::Empty,
+                length if pcap::is_magic(start) => Error::FileHeader { length },
+                _ => Error::NotACapture { start },
+            });
         }
         let cut = !self.carry.is_empty() || self.skip > 0;
         Ok(cut.then_some(Cut { offset: self.record, end: self.end }))
@@ -233,10 +238,8 @@ impl Format {
         if !pcap::is_magic(*magic) {
             return Err(Error::NotACapture { start: start_of(input) });
         }
-        if input.len() < pcap::HEADER {
-            return Ok(Step::Need(pcap::HEADER));
-        }
-        *self = Self::Pcap(pcap::File::parse(input)?);
+        let Some(header) = input.first_chunk() else { return Ok(Step::Need(pcap::HEADER)) };
+        *self = Self::Pcap(pcap::File::parse(header)?);
         Ok(Step::Used { used: pcap::HEADER, skip: 0 })
     }
 }

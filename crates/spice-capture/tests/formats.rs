@@ -34,15 +34,18 @@ fn pcap_of_either_byte_order_and_clock() {
 #[test]
 fn the_modified_pcap_has_longer_records() {
     let (client, server) = ends();
-    let mut file = pcap(false, false, LinkType::ETHERNET, &[]);
-    file[..4].copy_from_slice(&0xa1b2_cd34_u32.to_le_bytes());
-    for frame in ethernet() {
-        let record = pcap(false, false, LinkType::ETHERNET, &[frame]);
-        file.extend(&record[24..40]);
-        file.extend([0; 8]);
-        file.extend(&record[40..]);
+    for big in [false, true] {
+        let mut file = Vec::new();
+        put32(&mut file, big, 0xa1b2_cd34);
+        file.extend(&pcap(big, false, LinkType::ETHERNET, &[])[4..]);
+        for frame in ethernet() {
+            let record = pcap(big, false, LinkType::ETHERNET, &[frame]);
+            file.extend(&record[24..40]);
+            file.extend([0; 8]);
+            file.extend(&record[40..]);
+        }
+        check_conversation(&file, client, server, 0);
     }
-    check_conversation(&file, client, server, 0);
 }
 
 #[test]
@@ -353,6 +356,12 @@ fn what_is_no_capture_says_what_it_is() {
         &Error::NotACapture { start },
         "expected a pcap or pcapng file, seen d4c30000 at offset 0",
     );
+    check_error(
+        &[0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0],
+        0,
+        &Error::FileHeader { length: 8 },
+        "expected a pcap header of 24 bytes, seen the end of the file at offset 8",
+    );
     let start = [0x1f, 0x8b, 8, 0];
     let text = "expected a pcap or pcapng file, seen gzip (1f8b0800 at offset 0); unpack it first: gzip -dc FILE | …";
     check_error(&start, 0, &Error::NotACapture { start }, text);
@@ -369,9 +378,11 @@ fn damage_is_one_error_with_its_offset_after_all_that_came_before() {
     );
     check_error(&file, 2, &Error::Record { offset: sound.len() as u64, captured: u32::MAX }, &text);
 
-    let mut file = sound;
-    file[4] = 3;
-    check_error(&file, 0, &Error::Version { major: 3, minor: 4 }, "expected pcap version 2, seen 3.4 at offset 4");
+    for big in [false, true] {
+        let mut file = pcap(big, false, LinkType::ETHERNET, &ethernet());
+        file[if big { 5 } else { 4 }] = 3;
+        check_error(&file, 0, &Error::Version { major: 3, minor: 4 }, "expected pcap version 2, seen 3.4 at offset 4");
+    }
 
     let mut sound = Vec::new();
     section(&mut sound, false);

@@ -2,7 +2,6 @@
 
 use super::{Enough, HEAD, MAX_CAPTURED, Packet, SMALL, Step, needed, u32_at};
 use crate::{Error, link::LinkType};
-use pcap_parser::PcapHeader;
 use spice_events::Timestamp;
 
 /// magic 4 + version 2 + 2 + zone 4 + accuracy 4 + snaplen 4 + link type 4
@@ -33,22 +32,38 @@ struct Head {
 }
 
 pub(super) fn is_magic(bytes: [u8; 4]) -> bool {
-    // `pcap-parser` knows the modified format in little-endian only.
-    matches!(u32::from_le_bytes(bytes), MICRO | NANO | MODIFIED) || matches!(u32::from_be_bytes(bytes), MICRO | NANO)
+    matches!(u32::from_le_bytes(bytes), MICRO | NANO | MODIFIED) || is_big_endian(bytes)
+}
+
+fn is_big_endian(magic: [u8; 4]) -> bool {
+    matches!(u32::from_be_bytes(magic), MICRO | NANO | MODIFIED)
 }
 
 impl File {
-    /// Reads the header, of which at least [`HEADER`] bytes are there.
-    pub(super) fn parse(input: &[u8]) -> Result<Self, Error> {
-        let (_, header) = pcap_parser::parse_pcap_header(input).map_err(|_| Error::FileHeader { offset: 0 })?;
-        if header.version_major != 2 {
-            return Err(Error::Version { major: header.version_major, minor: header.version_minor });
+    /// Reads the header, whose magic is one of those above.
+    ///
+    /// | offset | bytes | field |
+    /// | ---: | ---: | --- |
+    /// | 0 | 4 | magic |
+    /// | 4 | 2 | major version |
+    /// | 6 | 2 | minor version |
+    /// | 8 | 12 | time zone, accuracy, snaplen: of no use |
+    /// | 20 | 4 | link type in the low 26 bits; above it, the length of a frame check sequence |
+    pub(super) fn parse(header: &[u8; HEADER]) -> Result<Self, Error> {
+        let [a, b, c, d, ..] = *header;
+        let big_endian = is_big_endian([a, b, c, d]);
+        let [magic, version, network] = [0, 4, 20].map(|at| u32_at(header, at, big_endian));
+        // Two fields of 16 bits: read as one of 32, the first is in the high half of a big-endian file, in the low half of another.
+        let (first, second) = ((version >> 16) as u16, (version & 0xffff) as u16);
+        let (major, minor) = if big_endian { (first, second) } else { (second, first) };
+        if major != 2 {
+            return Err(Error::Version { major, minor });
         }
         Ok(Self {
-            big_endian: header.is_bigendian(),
-            nanoseconds: header.is_nanosecond_precision(),
-            record: if header.is_modified_format() { RECORD_MODIFIED } else { RECORD },
-            link: link_type(&header),
+            big_endian,
+            nanoseconds: magic == NANO,
+            record: if magic == MODIFIED { RECORD_MODIFIED } else { RECORD },
+            link: LinkType(network & 0x03ff_ffff),
         })
     }
 
@@ -113,9 +128,4 @@ impl Head {
         let Self { at, captured, wire_len } = self;
         Packet { at, interface: 0, link, data, captured, wire_len: wire_len.max(captured) }
     }
-}
-
-/// The link type is in the low 26 bits; above it, the length of a frame check sequence.
-fn link_type(header: &PcapHeader) -> LinkType {
-    LinkType(header.network.0.cast_unsigned() & 0x03ff_ffff)
 }
