@@ -1,7 +1,11 @@
 #!/bin/bash -eu
+# Licensed under the Apache License, Version 2.0, or under the MIT licence, at your option.
+# The former: http://www.apache.org/licenses/LICENSE-2.0
+
 # Builds every target, with its seeds and its dictionary beside it.
 cd "$SRC/spicewatch/fuzz"
-cargo fuzz build -O
+# Without its second flag the first would take the checks of overflow away.
+cargo fuzz build -O --debug-assertions
 built=${CARGO_TARGET_DIR:-target}/x86_64-unknown-linux-gnu/release
 for source in fuzz_targets/*.rs; do
   target=$(basename "$source" .rs)

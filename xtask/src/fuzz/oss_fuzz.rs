@@ -11,6 +11,9 @@ use spice_testkit::oracles;
 
 use crate::shell;
 
+/// What a program says of a sum that is too large, if it was built to notice.
+const OVERFLOW: &[u8] = b"attempt to add with overflow";
+
 pub(super) fn check() -> Result<()> {
     let scratch = tempfile::tempdir()?;
     let (src, out) = (scratch.path().join("src"), scratch.path().join("out"));
@@ -25,6 +28,8 @@ pub(super) fn check() -> Result<()> {
             let len = fs::metadata(out.join(&file)).with_context(|| format!("{file} was not made"))?.len();
             ensure!(len > 0, "{file} is empty");
         }
+        let program = fs::read(out.join(name))?;
+        ensure!(program.windows(OVERFLOW.len()).any(|bytes| bytes == OVERFLOW), "{name} does not notice overflow");
         let mut target = Command::new(out.join(name));
         target.arg(format!("-dict={}", out.join(format!("{name}.dict")).display())).arg("-runs=0");
         target.arg(shell::root().join("fuzz/seeds").join(name)).stdout(Stdio::null()).stderr(Stdio::null());
@@ -32,4 +37,18 @@ pub(super) fn check() -> Result<()> {
         println!("{name}: program, seeds, dictionary");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// OSS-Fuzz's presubmit check refuses files of these kinds without it.
+    #[test]
+    fn what_goes_to_oss_fuzz_names_its_licence() {
+        for name in ["Dockerfile", "build.sh"] {
+            let text = fs::read_to_string(shell::root().join("fuzz/oss-fuzz").join(name)).unwrap();
+            assert!(text.contains("http://www.apache.org/licenses/LICENSE-2.0"), "{name}");
+        }
+    }
 }
