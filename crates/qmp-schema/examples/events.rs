@@ -33,8 +33,7 @@ fn connect(path: &str) -> io::Result<impl Read + use<>> {
 
     let mut socket = std::os::unix::net::UnixStream::connect(path)?;
     // Before this, QEMU sends no events.
-    let negotiate = Command { execute: "qmp_capabilities".into(), arguments: None, id: None, oob: false };
-    socket.write_all(&negotiate.to_vec())?;
+    socket.write_all(&Command::new("qmp_capabilities").to_vec())?;
     Ok(socket)
 }
 
@@ -48,7 +47,7 @@ fn print(input: impl Read) -> io::Result<()> {
         match message? {
             Ok(Message::Event(message)) => println!("{}", line(&message)),
             Ok(Message::Greeting(greeting)) => eprintln!("QEMU {}", greeting.version.qemu.major),
-            Ok(Message::Error(error)) => eprintln!("{}: {}", error.class, error.desc),
+            Ok(Message::Error(error)) => eprintln!("{error}"),
             Ok(Message::Return(_) | Message::Other(_)) => {}
             // The stream goes on behind what could not be read.
             Err(error) => eprintln!("skipped: {error}"),

@@ -120,3 +120,20 @@ macro_rules! types {
 
 types! { Value Object EventMessage; Timestamp }
 crate::generated::with_all_types! { types }
+
+/// Shows a value as its JSON text, as QEMU writes it.
+macro_rules! display {
+    ($($name:ident)*) => {
+        $(
+            /// As QEMU writes it.
+            impl core::fmt::Display for $name<'_> {
+                fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                    let text = crate::Encode::to_vec(self);
+                    // All that is written is ASCII.
+                    f.write_str(core::str::from_utf8(&text).map_err(|_| core::fmt::Error)?)
+                }
+            }
+        )*
+    };
+}
+pub(crate) use display;

@@ -4,13 +4,14 @@ use alloc::{borrow::Cow, vec::Vec};
 
 use crate::{
     Decode, Encode, Error, ErrorKind, Event, EventInfo,
+    encode::display,
     reader::Reader,
     record::{self, Members, Record},
     room::{Put, Room},
     value::{Object, Value},
 };
 
-/// Wall-clock time of an event, as QMP carries it.
+/// Wall-clock time of an event, as QMP carries it. With the feature `std` it is made [from](From) a `SystemTime`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Timestamp {
     /// Seconds since 1970-01-01 00:00 UTC; −1 where QEMU's clock failed (QEMU 2.1…6.2 only).
@@ -48,7 +49,8 @@ pub struct OtherEvent<'a> {
     pub name: Cow<'a, str>,
     /// Its data, whatever that is.
     pub data: Option<Value<'a>>,
-    /// Why it is here: [`ErrorKind::UnknownEvent`], or what does not fit and where.
+    /// Why it is here: [`ErrorKind::UnknownEvent`], or what does not fit. Its offset counts from the message's first byte, in a
+    /// stream too.
     pub reason: Error,
 }
 
@@ -231,3 +233,5 @@ impl<'a> Record<'a> for Timestamp {
         Self { seconds: members.required(r#", "seconds": "#), microseconds: members.required(r#", "microseconds": "#) }
     }
 }
+
+display! { EventMessage }

@@ -1,6 +1,7 @@
 //! QMP's other messages: the greeting, commands, and the two kinds of reply.
 
 use alloc::{borrow::Cow, string::String, vec::Vec};
+use core::fmt;
 
 use crate::{
     Capability, Decode, Encode, Error, ErrorClass, ErrorKind, EventMessage, VersionInfo,
@@ -136,7 +137,20 @@ impl Greeting<'_> {
     }
 }
 
-impl Command<'_> {
+impl<'a> Command<'a> {
+    /// A command without arguments and without an id. What it has more is set in its fields:
+    ///
+    /// ```
+    /// use qmp_schema::{Command, Encode as _};
+    ///
+    /// let command = Command { id: Some(7.into()), ..Command::new("query-spice") };
+    /// assert_eq!(command.to_vec(), br#"{"execute": "query-spice", "id": 7}"#);
+    /// ```
+    #[must_use]
+    pub fn new(execute: impl Into<Cow<'a, str>>) -> Self {
+        Self { execute: execute.into(), arguments: None, id: None, oob: false }
+    }
+
     /// A copy that borrows nothing.
     #[inline]
     #[must_use]
@@ -375,6 +389,16 @@ impl Encode for ErrorReply<'_> {
     }
 }
 
+/// `CommandNotFound: The command query-spice has not been found`
+impl fmt::Display for ErrorReply<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.class, self.desc)
+    }
+}
+
+/// A failed command is an error to whoever sent it.
+impl core::error::Error for ErrorReply<'_> {}
+
 impl<'a> Decode<'a> for RawJson<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         // `peek` goes past the white space before the value.
@@ -388,6 +412,12 @@ impl<'a> Decode<'a> for RawJson<'a> {
 impl Encode for RawJson<'_> {
     fn write_to(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.0.as_bytes());
+    }
+}
+
+impl fmt::Display for RawJson<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

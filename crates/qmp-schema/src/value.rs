@@ -4,6 +4,7 @@ use alloc::{borrow::Cow, string::String, vec::Vec};
 
 use crate::{
     Decode, Error, ErrorKind, MAX_VALUE_DEPTH,
+    encode::display,
     reader::Reader,
     room::{Put, Room},
     wire,
@@ -91,6 +92,24 @@ impl<'a> Value<'a> {
     #[must_use]
     pub const fn as_object(&self) -> Option<&Object<'a>> {
         if let Self::Object(members) = self { Some(members) } else { None }
+    }
+
+    /// The values, if it is an array.
+    #[must_use]
+    pub fn as_array(&self) -> Option<&[Self]> {
+        if let Self::Array(values) = self { Some(values) } else { None }
+    }
+
+    /// The number, if it is an integer of −2⁶³…2⁶³−1.
+    #[must_use]
+    pub const fn as_i64(&self) -> Option<i64> {
+        if let Self::Int(number) = self { Some(*number) } else { None }
+    }
+
+    /// Whether it is `true`, if it is `true` or `false`.
+    #[must_use]
+    pub const fn as_bool(&self) -> Option<bool> {
+        if let Self::Bool(truth) = self { Some(*truth) } else { None }
     }
 
     /// The text, if it is a string.
@@ -202,8 +221,49 @@ impl From<u64> for Value<'_> {
     }
 }
 
+impl From<i32> for Value<'_> {
+    fn from(value: i32) -> Self {
+        Self::Int(value.into())
+    }
+}
+
+impl From<u32> for Value<'_> {
+    fn from(value: u32) -> Self {
+        Self::Int(value.into())
+    }
+}
+
 impl From<bool> for Value<'_> {
     fn from(value: bool) -> Self {
         Self::Bool(value)
     }
 }
+
+impl From<Vec<Self>> for Value<'_> {
+    fn from(values: Vec<Self>) -> Self {
+        Self::Array(values)
+    }
+}
+
+impl<'a> From<Object<'a>> for Value<'a> {
+    fn from(members: Object<'a>) -> Self {
+        Self::Object(members)
+    }
+}
+
+/// Members in this order.
+///
+/// ```
+/// use qmp_schema::{Command, Encode as _, Object, Value};
+///
+/// let arguments: Object = [("enable", Value::from(vec!["oob".into()]))].into_iter().collect();
+/// let command = Command { arguments: Some(arguments), ..Command::new("qmp_capabilities") };
+/// assert_eq!(command.to_vec(), br#"{"execute": "qmp_capabilities", "arguments": {"enable": ["oob"]}}"#);
+/// ```
+impl<'a, K: Into<Cow<'a, str>>, V: Into<Value<'a>>> FromIterator<(K, V)> for Object<'a> {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(members: I) -> Self {
+        Self(members.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
+    }
+}
+
+display! { Value Object }

@@ -1,8 +1,8 @@
 //! Nothing that is JSON stops the reader; nothing that is not JSON gets past it.
 
 use qmp_schema::{
-    Encode as _, ErrorKind, Event, EventMessage, FullEvent, MAX_DEPTH, MAX_VALUE_DEPTH, Message, NetworkAddressFamily,
-    Object, Timestamp, Value, from_str,
+    Encode as _, ErrorKind, ErrorReply, Event, EventMessage, FullEvent, MAX_DEPTH, MAX_VALUE_DEPTH, Message,
+    NetworkAddressFamily, Object, Timestamp, Value, from_str,
 };
 
 fn read(text: &str) -> EventMessage<'_> {
@@ -19,6 +19,22 @@ fn an_unknown_event_keeps_name_and_data() {
     assert_eq!(event.data.as_ref().unwrap().to_vec(), br#"{"a": [1, null]}"#);
     assert_eq!(message.to_vec(), text.as_bytes());
     assert_eq!(read(r#"{"event": "X"}"#).to_vec(), br#"{"event": "X"}"#);
+}
+
+#[test]
+fn what_is_displayed_is_what_is_written() {
+    let text = r#"{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "\u00C4", "data": {"a": [1, "\u00FC"]}}"#;
+    let message = read(text);
+    assert_eq!(message.to_string(), text);
+    let Event::Other(event) = &message.event else { panic!("{message:?}") };
+    let data = event.data.as_ref().unwrap();
+    assert_eq!(data.to_string(), r#"{"a": [1, "\u00FC"]}"#);
+    let values = data.as_object().and_then(|data| data.get("a")?.as_array()).unwrap();
+    assert_eq!((values[0].as_i64(), values[1].as_i64(), values[1].as_str()), (Some(1), None, Some("ü")));
+
+    let reply: ErrorReply<'_> = from_str(r#"{"error": {"class": "DeviceNotActive", "desc": "no SPICE"}}"#).unwrap();
+    let error: Box<dyn std::error::Error> = Box::new(reply.into_owned());
+    assert_eq!(error.to_string(), "DeviceNotActive: no SPICE");
 }
 
 #[test]
