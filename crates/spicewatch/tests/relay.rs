@@ -138,6 +138,28 @@ fn the_link_stage_has_its_time() {
     relay.log.wait_for("for the link stage", 2);
 }
 
+/// Whoever means "for ever" may write the largest number that a file can hold.
+#[test]
+fn a_time_may_be_longer_than_a_clock_can_say() {
+    let (server, most) = (Server::new(), i64::MAX.to_string());
+    let keys = ["--link-seconds", "--idle-seconds", "--half-closed-seconds", "--connect-seconds", "--drain-seconds"];
+    let relay = server.relay(&keys.map(|key| [key, &*most]).concat());
+    let mut client = connect(&relay);
+    let mut inside = server.accept();
+    // No SPICE: after this the idle time counts, and after its end that of half a connection.
+    client.write_all(b"this is no SPICE, and passes all the same").unwrap();
+    inside.write_all(b"I would not know how to read it").unwrap();
+    relay.log.wait_for("\"kind\":\"unreadable\"", 2);
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read_all(&inside), b"this is no SPICE, and passes all the same");
+    drop(inside);
+    assert_eq!(read_all(&client), b"I would not know how to read it");
+    drop(client);
+    relay.events.wait_for("SPICE_DISCONNECTED", 1);
+    relay.signal("-TERM");
+    assert!(relay.wait().success());
+}
+
 #[test]
 fn the_link_s_time_does_not_run_for_what_can_t_be_read() {
     let server = Server::new();

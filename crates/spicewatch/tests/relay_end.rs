@@ -60,6 +60,17 @@ fn the_drain_has_an_end_and_a_second_signal_cuts_it_short() {
     events.wait_for("SPICE_DISCONNECTED", 1);
 }
 
+/// timeout(1), for one, signals a process and then its group, the process included.
+#[test]
+fn a_signal_that_comes_twice_cuts_nothing_short_where_nobody_is_left() {
+    for _ in 0..10 {
+        let relay = Server::new().relay(&[]);
+        relay.signal("-TERM");
+        relay.signal("-TERM");
+        assert_eq!(relay.wait().code(), Some(0));
+    }
+}
+
 #[test]
 fn kill_9_leaves_the_peers_with_an_end_and_a_stale_socket_that_the_next_one_replaces() {
     let (server, scratch) = (Server::new(), Scratch::new().unwrap());

@@ -13,6 +13,7 @@ use std::{
 };
 
 use relay_lab::Relay;
+use socket2::{Domain, SockAddr, Socket, Type};
 use spice_testkit::lab::{self, Peer, Scratch};
 
 /// Runs it to its end: exit code and what it said.
@@ -45,6 +46,9 @@ fn each_is_one_line_and_nothing_is_bound() {
     let (file_socket, nowhere) = (format!("unix:{junk}"), format!("unix:{missing}/vm.qmp"));
     let taken = format!("unix:{}", file("taken"));
     let _somebody = UnixListener::bind(scratch.join("taken")).unwrap();
+    // Somebody who does not accept, with as many waiting as may.
+    let busy = format!("unix:{}", file("busy"));
+    let _full = full_backlog(&scratch.join("busy"));
     // A stale socket in the place to listen on: binding would replace the file by another.
     let (stale, listen) = (scratch.join("stale"), format!("unix:{}", file("stale")));
     drop(UnixListener::bind(&stale).unwrap());
@@ -70,7 +74,23 @@ fn each_is_one_line_and_nothing_is_bound() {
         (["--config".to_owned(), write("empty.toml", "")], "expected at least one [[vm]]"),
         (["--config".to_owned(), missing.clone()], "missing: No such file or directory"),
     ];
-    for (args, part) in &files {
+    let both =
+        format!("[[vm]]\nlisten = \"127.0.0.1:0\"\nupstream = \"127.0.0.1:1\"\nqmp = \"unix:{}\"\n", file("both"));
+    let twice = write("both.toml", &format!("{both}name = \"one\"\n{both}"));
+    let files = files.into_iter().chain([
+        (config("ca.toml", "ca = \"a.pem\"\n"), "expected upstream-tls with ca, found none"),
+        (config("subject.toml", "host-subject = \"CN=a\"\n"), "expected upstream-tls with host-subject, found none"),
+        (config("dir.toml", "x509-dir = \"/etc\"\n"), "x509-dir is of no use without --tls-listen or --upstream-tls"),
+        (config("auth.toml", "auth = \"none\"\nqemu-qmp = \"/q\"\n"), "expected either auth or qemu-qmp, found both"),
+        (config("one.toml", &format!("qmp = \"{listen}\"\n")), "stale is listened on twice"),
+        (["--config".to_owned(), twice], "both is what vm `one` listens on"),
+        (["--config".to_owned(), write("table.toml", "[vm]\n")], "table.toml:1: expected [[vm]], once for each VM"),
+        (
+            ["--config".to_owned(), write("zero.toml", "max-connections = 0\n")],
+            "zero.toml:1: invalid value: integer `0`",
+        ),
+    ]);
+    for (args, part) in files {
         one_line(&args.each_ref().map(String::as_str), part);
     }
     let base = ["--listen", &listen, "--upstream", "127.0.0.1:1"];
@@ -90,6 +110,20 @@ fn each_is_one_line_and_nothing_is_bound() {
         (&base, &["--qmp", &taken], "somebody listens there already"),
         (&base, &["--listen", &taken], "somebody listens there already"),
         (&base, &["--log", "=loud="], "--log"),
+        (&base, &["--log", "warning"], "expected off, error, warn, info, debug, trace or directives, found `warning`"),
+        (&base, &["--log", ""], "expected off, error, warn, info, debug, trace or directives, found ``"),
+        (&base, &["--max-per-source", "0"], "number would be zero"),
+        (&base, &["--workers", "100000"], "expected at most 1024 workers, found 100000"),
+        (&base[..2], &["--upstream", ":5930"], "expected a host in the upstream, found `*:5930`"),
+        (&base[..2], &["--upstream", "127.0.0.1:0"], "expected a port from 1 to 65535 in the upstream"),
+        (&base[..2], &["--upstream", "spice://127.0.0.1:5930"], "expected HOST:PORT, tcp:HOST:PORT or unix:PATH"),
+        (&base[..2], &["--upstream", &listen], "expected an upstream other than the relay itself"),
+        (
+            &["--listen", ":5999", "--upstream", "127.0.0.1:5999"],
+            &[],
+            "expected an upstream other than the relay itself",
+        ),
+        (&base, &["--qmp", &busy], "somebody listens there already"),
         (&base, &["--x509-dir", &missing, "--cert", &cert, "--key", &key], "cannot be used with"),
         (&base, &["--config", "a"], "'--config <FILE>' cannot be used with one or more of the other"),
         (&tls, &[], "expected a certificate for --tls-listen"),
@@ -114,6 +148,16 @@ fn each_is_one_line_and_nothing_is_bound() {
         assert!(said.contains("Usage: spicewatch relay"), "{said}");
     }
     assert_eq!(fs::metadata(&stale).unwrap().ino(), was, "something was bound");
+}
+
+/// A unix socket whose listener accepts nobody, and who waits for it to.
+fn full_backlog(path: &Path) -> [Socket; 2] {
+    let [listener, waiting] = [0, 1].map(|_| Socket::new(Domain::UNIX, Type::STREAM, None).unwrap());
+    let address = SockAddr::unix(path).unwrap();
+    listener.bind(&address).unwrap();
+    listener.listen(0).unwrap();
+    waiting.connect(&address).unwrap();
+    [listener, waiting]
 }
 
 #[track_caller]

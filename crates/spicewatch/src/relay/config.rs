@@ -3,7 +3,7 @@
 //! A flag `--tls-listen` is the key `tls-listen` of the file. What may be given several times is an array there, or a
 //! single value. Units are in the names; 0 seconds means never.
 
-use std::{fmt, fs, path::Path, path::PathBuf, time::Duration};
+use std::{fmt, fs, num::NonZero, path::Path, path::PathBuf, time::Duration};
 
 use clap::ValueEnum;
 use serde::{Deserializer, de};
@@ -21,12 +21,12 @@ pub(crate) struct Config {
     ///
     /// Each takes two descriptors. The soft limit on descriptors is raised to the hard one at start.
     #[arg(long, value_name = "N")]
-    pub max_connections: Option<usize>,
+    pub max_connections: Option<NonZero<usize>>,
     /// Connections at a time from one address [default: no limit]
     ///
     /// A session of an ordinary client has some ten. Behind a load balancer without PROXY protocol all come from one address.
     #[arg(long, value_name = "N")]
-    pub max_per_source: Option<usize>,
+    pub max_per_source: Option<NonZero<usize>>,
     /// Seconds from accept to the end of the link stage [default: 120]
     ///
     /// spice-server has no such limit: a client that says nothing holds its socket for ever. A real link stage takes
@@ -54,10 +54,10 @@ pub(crate) struct Config {
     ///
     /// A SPICE event has some 280. No client slows the relay or another client.
     #[arg(long, value_name = "N")]
-    pub max_qmp_behind: Option<usize>,
+    pub max_qmp_behind: Option<NonZero<usize>>,
     /// Threads that move bytes [default: one a core]
     #[arg(long, value_name = "N")]
-    pub workers: Option<usize>,
+    pub workers: Option<NonZero<usize>>,
     /// What to log to stderr: a level (error, warn, info, debug), or tracing's filter directives [default: info]
     #[arg(long, value_name = "FILTER")]
     pub log: Option<String>,
@@ -170,7 +170,12 @@ impl Config {
         toml::from_str(&text).map_err(|error| {
             let start = error.span().map_or(0, |span| span.start.min(text.len()));
             let line = text.bytes().take(start).filter(|byte| *byte == b'\n').count() + 1;
-            format!("{}:{line}: {}", path.display(), error.message().replace('\n', " "))
+            let said = match error.message() {
+                // Nothing else has to be one.
+                "invalid type: map, expected a sequence" => "expected [[vm]], once for each VM, found [vm]".to_owned(),
+                said => said.replace('\n', " "),
+            };
+            format!("{}:{line}: {said}", path.display())
         })
     }
 
@@ -184,7 +189,7 @@ impl Config {
     }
 
     pub(crate) fn drain(&self) -> Duration {
-        Duration::from_secs(self.drain_seconds.unwrap_or(10))
+        Duration::from_secs(self.drain_seconds.unwrap_or(10).min(LONGEST))
     }
 }
 
@@ -197,8 +202,12 @@ pub(crate) struct Timing {
     pub connect: Option<Duration>,
 }
 
+/// 136 years, in seconds. A clock that is further ahead can't be set.
+const LONGEST: u64 = u32::MAX as u64;
+
 fn seconds(configured: Option<u64>, default: u64) -> Option<Duration> {
-    Some(configured.unwrap_or(default)).filter(|&seconds| seconds > 0).map(Duration::from_secs)
+    let seconds = configured.unwrap_or(default).min(LONGEST);
+    (seconds > 0).then(|| Duration::from_secs(seconds))
 }
 
 /// `"a"` or `["a", "b"]`.
@@ -244,7 +253,7 @@ mod tests {
              [[vm]]\nlisten = [\"[::1]:1\", \"unix:/a\"]\nupstream = \"h:2\"\nauth = \"sasl\"\nproxy-from = [\"10.0.0.0/8\"]\n",
         )
         .unwrap();
-        assert_eq!(config.max_connections, Some(5));
+        assert_eq!(config.max_connections, NonZero::new(5));
         assert_eq!(config.vm[1].listen.len(), 2);
         assert_eq!(config.vm[1].auth, Some(AuthName::Sasl));
         assert_eq!(config.timing().link, Some(Duration::from_secs(120)));
@@ -315,6 +324,8 @@ mod tests {
             ("[[vm]]\nauth = \"kerberos\"\n", "relay.toml:2: unknown variant `kerberos`"),
             ("idle-seconds = -1\n", "relay.toml:1: invalid value: integer `-1`"),
             ("[[vm]\n", "relay.toml:1: "),
+            ("\n[vm]\nlisten = \":1\"\n", "relay.toml:2: expected [[vm]], once for each VM, found [vm]"),
+            ("max-connections = 0\n", "relay.toml:1: invalid value: integer `0`, expected a nonzero usize"),
         ] {
             let seen = read(text).unwrap_err();
             assert!(seen.starts_with(error), "{seen}");

@@ -8,6 +8,7 @@ use std::{
 };
 
 use serde_derive::Deserialize;
+use socket2::{Domain, SockAddr, Socket, Type};
 
 /// A path in `sun_path` has 108 bytes, the last of which is NUL.
 const MAX_UNIX_PATH: usize = 107;
@@ -32,6 +33,11 @@ impl Endpoint {
             }
             Self::Tcp(host, port) => (host.as_str(), *port).to_socket_addrs().map(Iterator::collect),
         }
+    }
+
+    /// Whether it is for the system to pick the port.
+    pub(crate) fn is_any_port(&self) -> bool {
+        matches!(self, Self::Tcp(_, 0))
     }
 
     /// The host of a TCP address.
@@ -59,6 +65,9 @@ impl FromStr for Endpoint {
         let host = match host.strip_prefix('[').map(|rest| rest.strip_suffix(']')) {
             Some(Some(v6)) => v6,
             Some(None) => return Err(format!("expected `]` in `{text}`")),
+            None if host.contains('/') => {
+                return Err(format!("expected HOST:PORT, tcp:HOST:PORT or unix:PATH, found `{text}`"));
+            }
             None if host.contains(':') => return Err(format!("expected brackets around the IPv6 address of `{text}`")),
             None if host.is_empty() => "*",
             None => host,
@@ -107,12 +116,20 @@ pub(crate) fn check_socket_path(path: &Path) -> Result<(), String> {
     if !there.file_type().is_socket() {
         return Err(format!("{}: expected nothing or a stale socket, found a file", path.display()));
     }
-    match std::os::unix::net::UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(format!("{}: {error}", path.display())),
-        Ok(_) => Err(format!("{}: somebody listens there already", path.display())),
+    match knock(path).map_err(|error| (error.kind(), error)) {
+        Err((io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound, _)) => Ok(()),
+        // Who has a full backlog listens, too.
+        Ok(()) | Err((io::ErrorKind::WouldBlock, _)) => {
+            Err(format!("{}: somebody listens there already", path.display()))
+        }
+        Err((_, error)) => Err(format!("{}: {error}", path.display())),
     }
+}
+
+/// Connects and leaves, without waiting for somebody who does not accept.
+fn knock(path: &Path) -> io::Result<()> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
+    socket.connect(&SockAddr::unix(path)?)
 }
 
 #[cfg(test)]
@@ -132,7 +149,9 @@ mod tests {
             assert_eq!(text.parse::<Endpoint>().unwrap().to_string(), shown);
         }
         let long = format!("unix:{}", "x".repeat(108));
-        for text in ["5900", "localhost", "::1:5900", "[::1:5900", "a:65536", "a:-1", "a:", "unix:", &long] {
+        for text in
+            ["5900", "localhost", "::1:5900", "[::1:5900", "a:65536", "a:-1", "a:", "spice://a:5900", "unix:", &long]
+        {
             assert!(text.parse::<Endpoint>().is_err(), "{text}");
         }
     }

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter, util::SubscriberInitExt};
+use tracing_subscriber::{EnvFilter, filter::LevelFilter, fmt::MakeWriter, util::SubscriberInitExt};
 
 use super::{config::LogFormat, lines::Lines};
 
@@ -42,6 +42,11 @@ impl Log {
 
 /// Starts the log with this filter: a level, or tracing's directives.
 pub(super) fn start(filter: &str, format: LogFormat) -> Result<Log, String> {
+    // A word that is no level names a target to tracing, so that a slip of the pen would silence everything.
+    let is_word = filter.chars().all(|char| char.is_ascii_alphanumeric() || "_-".contains(char));
+    if is_word && (filter.is_empty() || filter.parse::<LevelFilter>().is_err()) {
+        return Err(format!("--log: expected off, error, warn, info, debug, trace or directives, found `{filter}`"));
+    }
     let filter = EnvFilter::try_new(filter).map_err(|error| format!("--log {filter}: {error}"))?;
     let unsaid = Arc::new(AtomicU64::new(0));
     let missing = Arc::clone(&unsaid);

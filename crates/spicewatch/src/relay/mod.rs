@@ -13,6 +13,7 @@
 //! so that whatever a QMP client does, the other does not feel it. Ending the first ends every connection, and tells the
 //! tracker of each.
 
+mod check;
 mod config;
 mod connection;
 mod endpoint;
@@ -132,24 +133,17 @@ fn relay(args: Args) -> Result<(), Failure> {
 }
 
 fn serve(config: &Config, log: &Log) -> Result<(), Failure> {
-    if config.vm.is_empty() {
-        return Err(Failure::Wrong("expected at least one [[vm]] in the configuration, found none".into()));
-    }
-    let mut plans = Vec::new();
-    for (index, vm) in config.vm.iter().enumerate() {
-        let plan = Plan::check(vm.clone()).map_err(|error| match (&vm.name, config.vm.len()) {
-            (_, 1) => Failure::Wrong(error),
-            (Some(name), _) => Failure::Wrong(format!("vm `{name}`: {error}")),
-            (None, _) => Failure::Wrong(format!("vm number {}: {error}", index + 1)),
-        })?;
-        plans.push(plan);
-    }
-    let most = max_connections(config);
+    check::whole(config).map_err(Failure::Wrong)?;
+    let plan = |(index, vm): (usize, &VmConfig)| {
+        Plan::check(vm.clone()).map_err(|error| Failure::Wrong(check::called(config, index) + &error))
+    };
+    let plans = config.vm.iter().enumerate().map(plan).collect::<Result<Vec<_>, _>>()?;
+    let workers = config.workers.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZero::get);
+    let most = max_connections(config, workers);
 
     let broken = |error: io::Error| Failure::Broken(error.to_string());
     let control =
         Builder::new_multi_thread().worker_threads(1).thread_name("control").enable_all().build().map_err(broken)?;
-    let workers = config.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get)).max(1);
     let data = Builder::new_multi_thread()
         .worker_threads(workers)
         .thread_name("relay")
@@ -163,7 +157,7 @@ fn serve(config: &Config, log: &Log) -> Result<(), Failure> {
         plans.into_iter().map(Plan::bind).collect::<Result<Vec<_>, _>>().map_err(Failure::Unbound)?
     };
 
-    let gate = Gate::new(most, config.max_per_source);
+    let gate = Gate::new(most, config.max_per_source.map(NonZero::get));
     let status = Status { gate: Arc::clone(&gate), log: log.clone(), data: data.handle().clone() };
     let mut vms = Vec::new();
     let outcome = control.block_on(async {
@@ -220,6 +214,8 @@ async fn drain(signals: &mut Signals, gate: &Gate, vms: &mut [RunningVm], patien
         }
     };
     tokio::select! {
+        // Where nobody is left, nothing is cut short: some send the signal twice, timeout(1) for one.
+        biased;
         emptied = timeout(patience, gate.empty()) => {
             if emptied.is_err() {
                 tracing::warn!(connections = gate.open(), "time is up; live connections are ended");
@@ -259,18 +255,22 @@ fn last_words(control: &Runtime, vms: Vec<RunningVm>, stdout: Option<&Stdout>) {
 }
 
 /// Takes as many descriptors as the system allows; how many connections there may be then.
-fn max_connections(config: &Config) -> usize {
+fn max_connections(config: &Config, workers: usize) -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::debug!(%error, "can't raise the limit on descriptors");
     }
-    // Two sockets each; some room for listeners, QMP clients and pipes.
-    let room = limit.maximum.map_or(u64::MAX, |most| most.saturating_sub(256) / 2);
-    let room = usize::try_from(room).unwrap_or(usize::MAX).max(1);
+    // Each thread has a descriptor of its own for each listener; some room for QMP clients and pipes.
+    let listeners = config.vm.iter().map(|vm| (vm.listen.len() + vm.tls_listen.len()) * (workers + 1) + vm.qmp.len());
+    let own = listeners.sum::<usize>() + 256;
+    let most = limit.maximum.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
+    // Two sockets each.
+    let room = (most.saturating_sub(own) / 2).max(1);
     match config.max_connections {
         None => MAX_CONNECTIONS.min(room),
         Some(most) => {
+            let most = most.get();
             if most > room {
                 tracing::warn!(
                     most,

@@ -15,6 +15,7 @@ use tokio::{runtime::Handle, sync::Notify, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
 
 use super::{
+    check,
     config::{AuthName, Config, VmConfig},
     connection::{Way, serve},
     endpoint::{Endpoint, check_socket_path},
@@ -69,10 +70,7 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn check(config: VmConfig) -> Result<Self, String> {
-        let upstream = config.upstream.clone().ok_or("expected an upstream (--upstream ADDR), found none")?;
-        if config.listen.is_empty() && config.tls_listen.is_empty() {
-            return Err("expected something to listen on (--listen ADDR or --tls-listen ADDR), found nothing".into());
-        }
+        let upstream = check::vm(&config)?;
         for endpoint in config.listen.iter().chain(&config.tls_listen).chain(&config.qmp) {
             match endpoint {
                 Endpoint::Unix(path) => check_socket_path(path)?,
@@ -82,9 +80,6 @@ impl Plan {
             }
         }
         let identity = identity(&config)?;
-        if identity.is_some() && config.tls_listen.is_empty() && !config.upstream_tls {
-            return Err("a certificate is of no use without --tls-listen".into());
-        }
         let acceptor = identity.as_ref().map(Identity::acceptor).transpose()?;
         let connector = config.upstream_tls.then(|| connector(&config, &upstream)).transpose()?;
         Ok(Self { config, upstream, identity, acceptor, connector })
@@ -205,7 +200,7 @@ impl BoundVm {
         } else {
             let mut server = Server::builder(qmp::service(&tracker, &facts, status.clone()));
             if let Some(bytes) = config.max_qmp_behind {
-                server = server.max_behind(bytes);
+                server = server.max_behind(bytes.get());
             }
             let server = server.build();
             for listener in qmp {
