@@ -59,7 +59,7 @@ impl Config {
 }
 
 /// What a capture has to say, in the order in which it became known.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// One of QEMU's events.
     Event(Emitted),

@@ -13,3 +13,5 @@ pub mod tcp;
 pub use capture::{Capture, Config, Counters, Notice, Output};
 pub use dual_stack::{DualStack, dual_stack_ports};
 pub use error::Error;
+/// Whose types stand in this crate's: events, anomalies, addresses, times.
+pub use spice_events;

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// An address and a port, small and quickly compared: the table of connections holds two for each.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Endpoint {
     /// The address as a number, of IPv4 its low 32 bits.
     high: u64,
@@ -120,7 +120,7 @@ impl Flags {
 const MAX_PACKET: usize = 1 << 20;
 
 /// A TCP segment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment<'a> {
     /// When its packet was captured.
     pub at: Timestamp,

@@ -18,6 +18,46 @@
 //! Once the handler wants no more bytes ([`Interest`]), a segment costs a look-up and a few comparisons, and its payload is not touched.
 //!
 //! Checksums are not verified: packets captured on the sending machine carry none yet.
+//!
+//! ```
+//! use spice_capture::{packet::{Endpoint, Flags, Segment}, spice_events::Timestamp, tcp::*};
+//! use std::{collections::BTreeMap, net::SocketAddr};
+//!
+//! /// How many bytes went to and from each server port, whatever they say.
+//! struct Volumes(BTreeMap<u16, u64>);
+//!
+//! impl Handler for Volumes {
+//!     type State = u16; // kept for each connection: its server's port
+//!     fn opened(&mut self, port: &mut u16, connection: &Connection) -> Interest {
+//!         *port = connection.server.port();
+//!         Interest::Bytes
+//!     }
+//!     fn bytes(&mut self, port: &mut u16, _: Timestamp, _: Side, data: &[u8]) -> Interest {
+//!         *self.0.entry(*port).or_default() += data.len() as u64;
+//!         Interest::Bytes
+//!     }
+//!     fn gap(&mut self, port: &mut u16, _: Timestamp, _: Side, len: u64) -> Interest {
+//!         *self.0.entry(*port).or_default() += len;
+//!         Interest::Bytes
+//!     }
+//!     fn closed(&mut self, _: &mut u16, _: Timestamp, _: Option<Side>) {}
+//! }
+//!
+//! let end = |port| Endpoint::from(SocketAddr::from(([127, 0, 0, 1], port)));
+//! let (client, server, at) = (end(40000), end(5900), Timestamp { seconds: 0, microseconds: 0 });
+//! let (mut tcp, mut volumes) = (Reassembler::default(), Volumes(BTreeMap::new()));
+//! // From a file, each is `Segment::parse(packet.at, packet.link, packet.data, packet.wire_len)`.
+//! for (from, to, seq, ack, flags, payload) in [
+//!     (client, server, 0, 0, Flags::SYN, &b""[..]),
+//!     (server, client, 0, 1, Flags::SYN.and(Flags::ACK), b""),
+//!     (client, server, 1, 1, Flags::ACK, b"REDQ"),
+//!     (client, server, 1, 1, Flags::ACK, b"REDQ"), // sent twice
+//! ] {
+//!     tcp.segment(&Segment { at, from, to, seq, ack, flags, payload, missing: 0 }, &mut volumes);
+//! }
+//! tcp.finish(&mut volumes);
+//! assert_eq!(volumes.0, BTreeMap::from([(5900, 4)]));
+//! ```
 
 mod flow;
 mod pending;
@@ -57,7 +97,7 @@ pub const MAX_FLOWS: u32 = 1 << 20;
 const WINDOW: u32 = 1 << 30;
 
 /// A connection, as it is opened.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connection {
     /// Who connected.
     pub client: Endpoint,

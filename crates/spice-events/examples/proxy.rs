@@ -9,10 +9,10 @@ use std::{
     net::{Shutdown, TcpListener, TcpStream},
     sync::Mutex,
     thread,
-    time::{SystemTime, UNIX_EPOCH},
+    time::SystemTime,
 };
 
-use spice_events::{Address, Config, FlowId, Input, Output, Side, Timestamp, Tracker};
+use spice_events::{Address, Config, FlowId, Input, Output, Side, Tracker};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
@@ -79,18 +79,11 @@ struct Watch(Mutex<Tracker>);
 
 impl Watch {
     fn tell(&self, flow: FlowId, input: Input<'_>) {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
-        let at = Timestamp { seconds, microseconds: i64::from(since.subsec_micros()) };
         let Ok(mut tracker) = self.0.lock() else { return };
-        tracker.handle(at, flow, input);
+        tracker.handle(SystemTime::now().into(), flow, input);
         while let Some(output) = tracker.poll() {
             match output {
-                Output::Event(event) => {
-                    let mut line = Vec::new();
-                    event.write_to(&mut line);
-                    println!("{}", String::from_utf8_lossy(&line));
-                }
+                Output::Event(event) => println!("{event}"),
                 Output::Anomaly(anomaly) => eprintln!("{anomaly}"),
             }
         }

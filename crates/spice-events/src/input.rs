@@ -8,7 +8,7 @@ use spice_link::Side;
 pub struct FlowId(pub u64);
 
 /// What happened to a connection.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input<'a> {
     /// The server's side accepted it. Comes first, and needs no byte: it is the moment of `SPICE_CONNECTED`.
     Opened {

@@ -11,6 +11,6 @@ mod tracker;
 pub use config::{Auth, Config};
 pub use input::{Address, Family, FlowId, Input};
 pub use output::{Anomaly, AnomalyKind, Channel, Connection, Emitted, EventKind, Output};
-pub use qmp_schema::Timestamp;
-pub use spice_link::Side;
+pub use qmp_schema::{self, Timestamp};
+pub use spice_link::{self, Side};
 pub use tracker::Tracker;

@@ -9,7 +9,7 @@ use spice_link::{Answer, ChannelType, LinkErrorCode, RefusalForm, Side};
 use crate::{Address, Auth, FlowId};
 
 /// What the tracker has to say, in the order in which it became known.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// One of QEMU's events.
     Event(Emitted),
@@ -18,7 +18,7 @@ pub enum Output {
 }
 
 /// What never changes in a connection's life. Shared by all that is said of it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Connection {
     /// The local end of the accepted socket.
     pub server: Address,
@@ -29,7 +29,7 @@ pub struct Connection {
 }
 
 /// A channel whose link stage succeeded: what QEMU's `SPICE_INITIALIZED` adds to the two addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Channel {
     /// The session's id: the wire's 32 bits as the signed number that QMP shows. 0 where it never became known.
     pub connection_id: i32,
@@ -41,8 +41,8 @@ pub struct Channel {
     pub auth: Auth,
 }
 
-/// One of QEMU's three events about a connection.
-#[derive(Clone, Debug)]
+/// One of QEMU's three events about a connection. Shows itself as QEMU writes it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Emitted {
     /// When it happened.
     pub at: Timestamp,
@@ -55,7 +55,7 @@ pub struct Emitted {
 }
 
 /// Which of QEMU's three events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EventKind {
     /// `SPICE_CONNECTED`
     Connected,
@@ -66,7 +66,7 @@ pub enum EventKind {
 }
 
 impl Emitted {
-    /// The event as QMP has it. Borrows the connection's strings.
+    /// The event as QMP has it, without its time. Borrows the connection's strings.
     pub fn event(&self) -> Event<'_> {
         let Connection { server, client, .. } = &*self.connection;
         match self.kind {
@@ -88,9 +88,20 @@ impl Emitted {
         }
     }
 
+    /// The event with its time, as one message of QMP. Borrows the connection's strings.
+    pub fn message(&self) -> EventMessage<'_> {
+        EventMessage { timestamp: Some(self.at), event: self.event() }
+    }
+
     /// Appends the event as QEMU writes it, without a line end.
     pub fn write_to(&self, out: &mut Vec<u8>) {
-        EventMessage { timestamp: Some(self.at), event: self.event() }.write_to(out);
+        self.message().write_to(out);
+    }
+}
+
+impl fmt::Display for Emitted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.message().fmt(f)
     }
 }
 
@@ -114,7 +125,7 @@ fn basic(address: &Address) -> SpiceBasicInfo<'_> {
 }
 
 /// Something that a peer did which SPICE does not foresee, or that could not be read, or had to be inferred.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Anomaly {
     /// When it was seen.
     pub at: Timestamp,
