@@ -1,6 +1,6 @@
 //! The link stage's messages, held against a second reading of spice-server's checks that shares no code with spice-link.
 
-use spice_link::{Answer, BufferTooSmall, Caps, Error, LinkErrorCode, LinkMess, LinkReply, MAX_CAPS_WORDS, Parsed};
+use spice_link::{Answer, BufferTooSmall, Caps, Error, LinkErrorCode, LinkMess, LinkReply, Parsed};
 
 /// What spice-server makes of a client's first bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,40 +17,66 @@ pub enum Verdict {
 /// Reads a client's first bytes as spice-server does: magic after four bytes, then version and size with sixteen, then counts
 /// and range once all is there. All sums in 64 bits.
 pub fn judge(input: &[u8]) -> Verdict {
-    let refused = |error: Error, answer| Verdict::Refused { error, answer: Some(answer) };
-    let frame = Answer::Frame;
-    let word = |at: usize| input.get(at..at + 4).map_or(0, |b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-    let [m0, m1, m2, m3, ..] = *input else { return Verdict::Need };
+    match lists(input, 18, 4096) {
+        None => Verdict::Need,
+        Some(Ok(Lists { common, channel, len })) => Verdict::Accepted { common, channel, len },
+        Some(Err(error)) => {
+            let answer = match error {
+                Error::Magic { .. } => Answer::Frame(LinkErrorCode(2)),
+                Error::Version { major: 0 } => Answer::SilentClose,
+                Error::Version { .. } => Answer::Frame(LinkErrorCode(4)),
+                _ => Answer::Frame(LinkErrorCode(3)),
+            };
+            Verdict::Refused { error, answer: Some(answer) }
+        }
+    }
+}
+
+/// Both capability lists of a message or a reply, and how long the whole is.
+struct Lists {
+    common: Vec<u32>,
+    channel: Vec<u32>,
+    len: usize,
+}
+
+/// Reads what a message and a reply have in common: a header, a fixed part of `fixed` bytes that ends in two counts and an offset,
+/// and the words. `None`: it is not all there.
+fn lists(input: &[u8], fixed: u32, max: u32) -> Option<Result<Lists, Error>> {
+    let [m0, m1, m2, m3, ..] = *input else { return None };
     if [m0, m1, m2, m3] != *b"REDQ" {
-        return refused(Error::Magic { seen: [m0, m1, m2, m3] }, frame(LinkErrorCode(2)));
+        return Some(Err(Error::Magic { seen: [m0, m1, m2, m3] }));
     }
     if input.len() < 16 {
-        return Verdict::Need;
+        return None;
     }
-    let (major, size) = (word(4), word(12));
+    let (major, size) = (word(input, 4), word(input, 12));
     if major != 2 {
-        let answer = if major == 0 { Answer::SilentClose } else { frame(LinkErrorCode(4)) };
-        return refused(Error::Version { major }, answer);
+        return Some(Err(Error::Version { major }));
     }
-    if !(18..=4096).contains(&size) {
-        return refused(Error::Size { seen: size, min: 18, max: 4096 }, frame(LinkErrorCode(3)));
+    if !(fixed..=max).contains(&size) {
+        return Some(Err(Error::Size { seen: size, min: fixed, max }));
     }
     let len = 16 + size as usize;
     if input.len() < len {
-        return Verdict::Need;
+        return None;
     }
-    let (common, channel, offset) = (word(22), word(26), word(30));
+    let counts = 16 + fixed as usize - 12;
+    let (common, channel, offset) = (word(input, counts), word(input, counts + 4), word(input, counts + 8));
     if common > 1024 || channel > 1024 {
-        return refused(Error::CapsCount { common, channel }, frame(LinkErrorCode(3)));
+        return Some(Err(Error::CapsCount { common, channel }));
     }
     let words = common + channel;
-    if words > 0 && (offset < 18 || u64::from(offset) + 4 * u64::from(words) > u64::from(size)) {
-        return refused(Error::CapsRange { offset, words, size }, frame(LinkErrorCode(3)));
+    if words > 0 && (offset < fixed || u64::from(offset) + 4 * u64::from(words) > u64::from(size)) {
+        return Some(Err(Error::CapsRange { offset, words, size }));
     }
     let list = |first: u32, count: u32| {
-        (first..first + count).map(|index| word(16 + (offset as usize) + 4 * (index as usize))).collect()
+        (first..first + count).map(|index| word(input, 16 + (offset as usize) + 4 * (index as usize))).collect()
     };
-    Verdict::Accepted { common: list(0, common), channel: list(common, channel), len }
+    Some(Ok(Lists { common: list(0, common), channel: list(common, channel), len }))
+}
+
+fn word(input: &[u8], at: usize) -> u32 {
+    input.get(at..at + 4).map_or(0, |b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
 }
 
 /// A client's first bytes: `LinkMess::parse` says what [`judge`] says, of them and of every prefix; what it accepts survives the
@@ -99,52 +125,52 @@ fn round_trip(mess: &LinkMess<'_>) {
     assert_eq!(mess.encode(&mut out[..len - 1]), Err(BufferTooSmall { need: len }));
 }
 
-/// A server's first bytes: what `LinkReply::parse` accepts lies where it says and survives the wire; what it refuses, it
-/// refuses for a reason that is in the bytes.
+/// A server's first bytes: `LinkReply::parse` says what a second reading says, of them and of what is cut short; what it accepts
+/// survives the wire.
 pub fn link_reply(input: &[u8]) {
-    match LinkReply::parse(input) {
-        Ok(Parsed::Need(n)) => {
+    let found = LinkReply::parse(input);
+    let (reply, consumed) = match (lists(input, LinkReply::MIN_SIZE, LinkReply::MAX_SIZE), found) {
+        (None, Ok(Parsed::Need(n))) => {
             assert!(n > input.len() && n <= LinkReply::MAX_LEN, "needs {n} bytes and has {}", input.len());
+            return;
         }
-        Ok(Parsed::Complete(reply, consumed)) => {
-            assert!(consumed <= input.len() && consumed <= LinkReply::MAX_LEN);
-            assert_eq!(input[..4], *b"REDQ");
+        (Some(Err(expected)), Err(error)) => return assert_eq!(error, expected),
+        (Some(Ok(Lists { common, channel, len })), Ok(Parsed::Complete(reply, consumed))) => {
+            assert_eq!((reply.error.0, consumed), (word(input, 16), len));
             assert_eq!(reply.pub_key[..], input[20..182]);
-            let words = reply.common_caps.len() + reply.channel_caps.len();
-            assert!(consumed >= LinkReply::refusal(LinkErrorCode::OK).len() + if words == 0 { 0 } else { 4 * words });
-            let mut out = vec![0; reply.encoded_len()];
-            let len = reply.encode(&mut out).unwrap_or_else(|error| panic!("{reply:?}: {error}"));
-            if words == 0 || reply.error == LinkErrorCode::OK {
-                assert_eq!(LinkReply::parse(&out[..len]), Ok(Parsed::Complete(reply, len)));
-            }
-            for cut in [0, 3, 4, 15, 16, 193, consumed - 1] {
-                assert!(matches!(LinkReply::parse(&input[..cut.min(consumed - 1)]), Ok(Parsed::Need(_))), "{cut}");
-            }
+            assert!(reply.common_caps.words().eq(common) && reply.channel_caps.words().eq(channel), "{reply:?}");
+            (reply, consumed)
         }
-        Err(Error::Magic { seen }) => assert_ne!(seen, *b"REDQ"),
-        Err(Error::Version { major }) => assert_ne!(major, 2),
-        Err(Error::Size { seen, min, max }) => assert!(!(min..=max).contains(&seen)),
-        Err(Error::CapsCount { common, channel }) => assert!(common.max(channel) > MAX_CAPS_WORDS),
-        Err(Error::CapsRange { offset, words, size }) => {
-            assert!(offset < LinkReply::MIN_SIZE || u64::from(offset) + 4 * u64::from(words) > u64::from(size));
-        }
-        Err(error) => panic!("a reply can't be refused for this: {error}"),
+        (expected, found) => panic!("{found:?}, not {:?}", expected.map(|read| read.map(|lists| lists.len))),
+    };
+    let mut out = vec![0; reply.encoded_len()];
+    let len = reply.encode(&mut out).unwrap_or_else(|error| panic!("{reply:?}: {error}"));
+    // A refusal's offset is written as zero, where spice-server has no words.
+    let words = reply.common_caps.len() + reply.channel_caps.len();
+    if words == 0 || reply.error == LinkErrorCode::OK {
+        assert_eq!(LinkReply::parse(&out[..len]), Ok(Parsed::Complete(reply, len)));
+    }
+    for cut in [0, 3, 4, 15, 16, 193, consumed - 1] {
+        assert!(matches!(LinkReply::parse(&input[..cut.min(consumed - 1)]), Ok(Parsed::Need(_))), "{cut}");
     }
 }
 
-/// Any bytes as a capability list: the set's views agree with each other.
+/// Any bytes as a capability list: the set's views are those of the words and bits that lie there.
 pub fn caps(input: &[u8]) {
     let caps = Caps::from_le_bytes(input);
-    assert_eq!(caps.len(), input.len() / 4);
-    assert_eq!(caps.is_empty(), input.len() < 4);
-    let words: Vec<_> = caps.words().collect();
+    let words: Vec<u32> = input.chunks_exact(4).map(|bytes| word(bytes, 0)).collect();
+    assert_eq!((caps.len(), caps.is_empty()), (words.len(), words.is_empty()));
+    assert_eq!(caps.as_le_bytes(), &input[..4 * words.len()]);
+    assert!(caps.words().eq(words.iter().copied()));
     assert!((0..words.len()).all(|index| caps.word(index) == words[index]));
     assert_eq!(caps.word(words.len()), 0);
-    let bits: Vec<_> = caps.bits().collect();
-    assert!(bits.windows(2).all(|two| two[0] < two[1]), "ascending: {bits:?}");
-    let ones: u32 = words.iter().map(|word| word.count_ones()).sum();
-    assert_eq!(u32::try_from(bits.len()), Ok(ones));
-    assert!(bits.iter().all(|&bit| caps.contains(bit)));
+    let mut bits = caps.bits();
+    for (bit, index) in (0u32..).zip(0..words.len() * 32) {
+        let is_set = words[index / 32] & 1 << (index % 32) != 0;
+        assert_eq!(caps.contains(bit), is_set, "{bit}");
+        assert!(!is_set || bits.next() == Some(bit), "{bit}");
+    }
+    assert_eq!(bits.next(), None);
     let beyond = u32::try_from(words.len() * 32).unwrap_or(u32::MAX);
     assert!(!caps.contains(beyond) && !caps.contains(u32::MAX));
 }

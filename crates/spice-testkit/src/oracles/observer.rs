@@ -6,6 +6,7 @@ use spice_link::{LinkObserver, Side};
 use crate::{
     facts::{Fact, Seen, Watcher},
     generate::{Arbitrary, Conversation, Delivery},
+    oracles::link::{Verdict, judge},
 };
 
 /// What an observer says of two streams that arrive like this.
@@ -78,13 +79,24 @@ pub fn outcome(choices: &[u8]) -> Option<String> {
 }
 
 /// Bytes of the wire: a u16 (little-endian) with the length of the client's stream, that stream, the server's stream. Told whole,
-/// byte by byte, and the server's first.
+/// byte by byte, and the server's first; and of the client's message what [`judge`] says of it.
 pub fn link_observer(input: &[u8]) {
     let Some((len, rest)) = input.split_first_chunk() else { return };
     let len = usize::from(u16::from_le_bytes(*len)).min(rest.len());
     let (client, server) = rest.split_at(len);
     let lens = [client.len(), server.len()];
     let whole = watch(client, server, &Delivery::whole(Side::Client, lens));
+    let first = whole.of(Side::Client).into_iter().find(|fact| !matches!(fact, Fact::Linked { .. }));
+    match (judge(client), first) {
+        (Verdict::Need, None) => {}
+        (Verdict::Refused { error: expected, .. }, Some(Fact::Unreadable { error, .. })) => assert_eq!(*error, expected),
+        (Verdict::Accepted { common, channel, .. }, Some(mess)) => {
+            let [i0, i1, i2, i3, channel_type, channel_id] = client[16..22] else { unreachable!("18 bytes at least") };
+            let connection_id = u32::from_le_bytes([i0, i1, i2, i3]);
+            assert_eq!(*mess, Fact::Mess { connection_id, channel_type, channel_id, common, channel });
+        }
+        (expected, found) => panic!("{found:?}, not {expected:?}"),
+    }
     for delivery in [
         Delivery::whole(Side::Server, lens),
         Delivery::cut(Side::Client, lens, 1),
