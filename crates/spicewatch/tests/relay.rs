@@ -18,6 +18,7 @@ use relay_lab::{
     compare::names,
     eventually,
 };
+use socket2::{Domain, SockAddr, Socket, Type};
 use spice_testkit::lab::Scratch;
 
 /// Bytes without a pattern, the same for the same seed (xorshift).
@@ -214,6 +215,49 @@ fn proxy_protocol_in_and_out() {
     let mut seen = [0; 15];
     server.accept().read_exact(&mut seen).unwrap();
     assert_eq!(&seen, b"PROXY UNKNOWN\r\n");
+}
+
+/// Behind a balancer all connections come from one address, and still each client has its own limit.
+#[test]
+fn who_a_proxy_header_names_is_who_counts() {
+    let server = Server::new();
+    let relay = server.relay(&["--proxy-from", "127.0.0.1", "--max-per-source", "2"]);
+    let from = |host: u8| {
+        let mut client = connect(&relay);
+        write!(client, "PROXY TCP4 192.0.2.{host} 198.51.100.1 4321 5900\r\n").unwrap();
+        client
+    };
+    let mut clients = Vec::new();
+    for host in [1, 2, 1, 2] {
+        clients.push((from(host), server.accept()));
+    }
+    assert_eq!(read_all(&from(1)), b"", "the third of one client");
+    relay.log.wait_for("\"source\":\"192.0.2.1\"", 1);
+    clients.push((from(3), server.accept()));
+    // A health check of the balancer's is no news.
+    drop(connect(&relay));
+    relay.log.wait_for("left without a byte", 1);
+    assert_eq!(relay.log.count("no PROXY header"), 0);
+}
+
+/// A server that accepts late: on a unix socket, unlike on TCP, the kernel does not wait for it.
+#[test]
+fn a_full_backlog_is_waited_for() {
+    let scratch = Scratch::new().unwrap();
+    let (path, socket) = (scratch.join("server"), Socket::new(Domain::UNIX, Type::STREAM, None).unwrap());
+    socket.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+    socket.listen(0).unwrap();
+    let listener = std::os::unix::net::UnixListener::from(socket);
+    let relay = Relay::start(&["--listen", "127.0.0.1:0", "--upstream", &format!("unix:{}", path.display())]);
+    let clients = [connect(&relay), connect(&relay), connect(&relay)];
+    relay.events.wait_for("SPICE_CONNECTED", 3);
+    thread::sleep(Duration::from_millis(200));
+    for _ in &clients {
+        listener.accept().unwrap().0.write_all(b"welcome").unwrap();
+    }
+    for client in &clients {
+        assert_eq!(read_all(client), b"welcome");
+    }
 }
 
 #[test]

@@ -1,12 +1,18 @@
 //! One connection's life: accepted, told, connected on, pumped, over.
 
-use std::{fmt, io, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use spice_events::{Address, Side};
 use tokio::{
     io::AsyncWriteExt,
-    net::{TcpStream, UnixStream},
-    time::{Instant, timeout, timeout_at},
+    net::{TcpStream, UnixStream, lookup_host},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -23,6 +29,9 @@ use super::{
     watch::{Flow, Watch},
 };
 
+/// Between tries to connect to a unix socket whose backlog is full.
+const AGAIN: Duration = Duration::from_millis(20);
+
 /// All that a connection of one VM needs to know.
 #[derive(Debug)]
 pub(super) struct Way {
@@ -34,11 +43,20 @@ pub(super) struct Way {
     pub(super) timing: Timing,
 }
 
+impl Way {
+    /// Whether connections from there begin with a PROXY header.
+    pub(super) fn expects_proxy(&self, source: Option<IpAddr>) -> bool {
+        self.proxy_from.iter().any(|network| network.contains(source))
+    }
+}
+
 /// Serves a connection until it is over. Dropping the future ends it at once; the tracker is told in any case.
-pub(super) async fn serve(way: Arc<Way>, accepted: Accepted, tls: Option<TlsAcceptor>, pass: Pass) {
+pub(super) async fn serve(way: Arc<Way>, accepted: Accepted, tls: Option<TlsAcceptor>, mut pass: Pass) {
     let deadline = way.timing.link.map(|limit| Instant::now() + limit);
     // Boxed: what it takes to set up a connection is freed when that is done.
-    let Some((client, upstream, flow)) = Box::pin(set_up(&way, accepted, tls, deadline)).await else { return };
+    let Some((client, upstream, flow)) = Box::pin(set_up(&way, accepted, tls, &mut pass, deadline)).await else {
+        return;
+    };
     let mut pump = Pump::new(client, upstream, flow, deadline, way.timing);
     drop(way);
     let end = (&mut pump).await;
@@ -60,19 +78,28 @@ async fn set_up(
     way: &Way,
     mut accepted: Accepted,
     tls: Option<TlsAcceptor>,
+    pass: &mut Pass,
     deadline: Option<Instant>,
 ) -> Option<(Leg, Leg, Flow)> {
     let (server, mut client) = accepted.addresses();
     let mut ends = accepted.ends;
-    if way.proxy_from.iter().any(|network| network.contains(accepted.source())) {
+    if way.expects_proxy(accepted.source()) {
         match before(deadline, proxy_protocol::read(&mut accepted.raw)).await {
             Ok(Some(original)) => {
+                if !pass.count(original.ip()) {
+                    return None;
+                }
                 client = Address::from(original);
                 ends = ends.map(|(local, _)| (local, original));
             }
             Ok(None) => {}
             Err(error) => {
-                tracing::warn!(source = %Shown(&client), %error, "closed: no PROXY header");
+                let source = Shown(&client);
+                if error.kind() == io::ErrorKind::ConnectionAborted {
+                    tracing::debug!(vm = way.watch.vm(), %source, "left without a byte");
+                } else {
+                    tracing::warn!(vm = way.watch.vm(), %source, %error, "closed: no PROXY header");
+                }
                 return None;
             }
         }
@@ -102,15 +129,13 @@ async fn set_up(
 }
 
 /// The upstream's leg, TLS and PROXY header included.
-async fn connect_on(
-    way: &Way,
-    ends: Option<(std::net::SocketAddr, std::net::SocketAddr)>,
-    flow: &Flow,
-    client: &str,
-) -> io::Result<Leg> {
+async fn connect_on(way: &Way, ends: Option<(SocketAddr, SocketAddr)>, flow: &Flow, client: &str) -> io::Result<Leg> {
     let mut raw = match way.upstream.address() {
-        Endpoint::Tcp(host, port) => Raw::Tcp(TcpStream::connect((host.as_str(), *port)).await?),
-        Endpoint::Unix(path) => Raw::Unix(UnixStream::connect(path).await?),
+        Endpoint::Tcp(host, port) => {
+            let addresses: Vec<_> = lookup_host((host.as_str(), *port)).await?.collect();
+            Raw::Tcp(connect_tcp(&addresses, way.timing.connect).await?)
+        }
+        Endpoint::Unix(path) => Raw::Unix(connect_unix(path).await?),
     };
     raw.tune();
     way.upstream.is_up();
@@ -136,6 +161,33 @@ async fn connect_on(
     }
 }
 
+/// Connects to the first of a host's addresses that answers. Each has its share of the time that is left, lest one that
+/// says nothing takes it all.
+async fn connect_tcp(addresses: &[SocketAddr], limit: Option<Duration>) -> io::Result<TcpStream> {
+    let deadline = limit.map(|limit| Instant::now() + limit);
+    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for (index, address) in addresses.iter().enumerate() {
+        let left = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
+        let share = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()) / left);
+        match timed(share, TcpStream::connect(address)).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) if addresses.len() == 1 => failed = error,
+            Err(error) => failed = io::Error::new(error.kind(), format!("{address}: {error}")),
+        }
+    }
+    Err(failed)
+}
+
+/// Connects to a unix socket. Where as many wait as may, TCP would try again; here that is ours to do.
+async fn connect_unix(path: &Path) -> io::Result<UnixStream> {
+    loop {
+        match UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(AGAIN).await,
+            connected => return connected,
+        }
+    }
+}
+
 async fn before<T>(deadline: Option<Instant>, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     match deadline {
         None => work.await,
@@ -157,5 +209,36 @@ impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Address { host, port, .. } = self.0;
         if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream as StdStream};
+
+    /// A listener that answers no more: its backlog is full.
+    fn silent() -> (TcpListener, Vec<StdStream>) {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        socket.listen(0).unwrap();
+        let listener = TcpListener::from(socket);
+        let address = listener.local_addr().unwrap();
+        let waiting = std::iter::from_fn(|| StdStream::connect_timeout(&address, Duration::from_millis(300)).ok());
+        let waiting = waiting.take(100).collect();
+        (listener, waiting)
+    }
+
+    #[tokio::test]
+    async fn an_address_that_says_nothing_leaves_time_for_the_others() {
+        let ((silent, _waiting), answering) = (silent(), TcpListener::bind("127.0.0.1:0").unwrap());
+        let addresses = [&silent, &answering].map(|listener| listener.local_addr().unwrap());
+        let start = Instant::now();
+        let stream = connect_tcp(&addresses, Some(Duration::from_secs(4))).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), addresses[1]);
+        assert!(start.elapsed() >= Duration::from_secs(1), "the first was silent");
+        let error = connect_tcp(&addresses[..1], Some(Duration::from_millis(100))).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(connect_tcp(&[], None).await.is_err());
     }
 }

@@ -42,26 +42,18 @@ impl Gate {
         })
     }
 
-    /// Lets a connection in, unless there are too many. A unix socket's client has no source.
+    /// Lets a connection in, unless there are too many. Without a source it counts for none: a unix socket's client has
+    /// none, and one that a PROXY header will name is not known yet.
     pub(super) fn enter(self: &Arc<Self>, source: Option<IpAddr>) -> Option<Pass> {
-        let source = source.map(|ip| ip.to_canonical()).filter(|_| self.per_source.is_some());
         if self.open.fetch_add(1, Ordering::Relaxed) >= self.most {
             self.open.fetch_sub(1, Ordering::Relaxed);
-            self.refuse("max-connections", self.most, source);
+            self.refuse("max-connections", self.most, source.map(|ip| ip.to_canonical()));
             return None;
         }
-        // From here on the pass gives back what was taken, but for the source's count.
+        // From here on the pass gives back what was taken.
         let mut pass = Pass { gate: Arc::clone(self), source: None };
-        if let (Some((most, sources)), Some(ip)) = (&self.per_source, source) {
-            let mut sources = sources.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = sources.entry(ip).or_default();
-            if *count >= *most {
-                drop(sources);
-                self.refuse("max-per-source", *most, source);
-                return None;
-            }
-            *count += 1;
-            pass.source = Some(ip);
+        if source.is_some_and(|source| !pass.count(source)) {
+            return None;
         }
         let refused = self.refusing.swap(0, Ordering::Relaxed);
         if refused > 0 {
@@ -101,6 +93,25 @@ impl Gate {
     }
 }
 
+impl Pass {
+    /// Counts the connection for its source. `false`: that one has as many as it may.
+    pub(super) fn count(&mut self, source: IpAddr) -> bool {
+        let Some((most, sources)) = &self.gate.per_source else { return true };
+        let source = source.to_canonical();
+        {
+            let mut sources = sources.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = sources.entry(source).or_default();
+            if *count < *most {
+                *count += 1;
+                self.source = Some(source);
+                return true;
+            }
+        }
+        self.gate.refuse("max-per-source", *most, Some(source));
+        false
+    }
+}
+
 impl Drop for Pass {
     fn drop(&mut self) {
         if let (Some((_, sources)), Some(ip)) = (&self.gate.per_source, self.source) {
@@ -129,11 +140,19 @@ mod tests {
         let first = gate.enter(a).unwrap();
         let _second = gate.enter(a).unwrap();
         assert!(gate.enter(a).is_none(), "two of one source");
-        let _third = gate.enter(b).unwrap();
+        let third = gate.enter(b).unwrap();
         assert!(gate.enter(b).is_none(), "three in all");
         assert_eq!((gate.open(), gate.refused()), (3, 2));
         drop(first);
-        assert!(gate.enter(Some("::ffff:1.1.1.1".parse().unwrap())).is_some());
+        let _mapped = gate.enter(Some("::ffff:1.1.1.1".parse().unwrap())).unwrap();
+        assert_eq!(gate.open(), 3);
+        drop(third);
+        let mut named_later = gate.enter(None).unwrap();
+        assert!(named_later.count([2, 2, 2, 2].into()));
+        drop(named_later);
+        let mut named_later = gate.enter(None).unwrap();
+        assert!(!named_later.count([1, 1, 1, 1].into()), "two of one source, whoever says so");
+        drop(named_later);
         assert_eq!(gate.open(), 2);
     }
 }

@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::io::Errno;
 use socket2::{Domain, Socket, Type};
 use spice_events::{Address, Family};
 
@@ -57,22 +58,50 @@ pub(super) fn bind(endpoint: &Endpoint) -> Result<Vec<Bound>, String> {
             let file = std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
             Ok(vec![Bound { socket: Kind::Unix(listener, file), address: endpoint.clone(), failing: Arc::default() }])
         }
-        Endpoint::Tcp(host, _) => {
-            let addresses = endpoint.resolve().map_err(failed)?;
-            if host == "*" {
-                // The first takes both families; the second is for machines without IPv6.
-                let mut result = Err(String::new());
-                for address in addresses {
-                    result = bind_tcp(address).map(|bound| vec![bound]).map_err(failed);
-                    if result.is_ok() || !address.is_ipv6() {
-                        break;
-                    }
-                }
-                return result;
-            }
-            addresses.into_iter().map(|address| bind_tcp(address).map_err(failed)).collect()
+        Endpoint::Tcp(..) => bind_each(endpoint, bind_tcp).map_err(failed),
+    }
+}
+
+/// Binds the addresses of a host; of `*` the first that can be, as it takes both families, and the second is for machines
+/// without IPv6. Of a name that stands for several, those count that this machine has: `localhost` is `::1` too, which is
+/// not there where IPv6 is off.
+pub(super) fn bind_each<T>(endpoint: &Endpoint, bind: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<Vec<T>> {
+    let addresses = endpoint.resolve()?;
+    let one_does = endpoint.host() == Some("*");
+    bind_those_here(endpoint, &addresses, one_does, bind)
+}
+
+fn bind_those_here<T>(
+    endpoint: &Endpoint,
+    addresses: &[SocketAddr],
+    one_does: bool,
+    bind: impl Fn(SocketAddr) -> io::Result<T>,
+) -> io::Result<Vec<T>> {
+    let (mut bound, mut absent) = (Vec::new(), Vec::new());
+    for &address in addresses {
+        match bind(address) {
+            Ok(one) => bound.push(one),
+            Err(error) if is_absent(&error) => absent.push((address, error)),
+            Err(error) => return Err(error),
+        }
+        if one_does && !bound.is_empty() {
+            return Ok(bound);
         }
     }
+    if !bound.is_empty() {
+        for (address, error) in absent {
+            tracing::warn!(%endpoint, %address, %error, "not listened on, as this machine does not have it");
+        }
+        return Ok(bound);
+    }
+    let error = absent.pop().map(|(_, error)| error);
+    Err(error.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the host has no address")))
+}
+
+/// Whether this machine has no such address, or no such family.
+fn is_absent(error: &io::Error) -> bool {
+    let absent = [Errno::ADDRNOTAVAIL, Errno::AFNOSUPPORT];
+    absent.into_iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 fn bind_tcp(address: SocketAddr) -> io::Result<Bound> {
@@ -258,6 +287,20 @@ pub(super) async fn accept(Acceptor { socket, address, failing }: Acceptor, take
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_several_addresses_those_count_that_are_here() {
+        let endpoint: Endpoint = "name:0".parse().unwrap();
+        // The first is for documentation.
+        let [absent, here] = [[192, 0, 2, 99], [127, 0, 0, 1]].map(|ip| SocketAddr::from((ip, 0)));
+        let bind = |addresses: &[SocketAddr]| bind_those_here(&endpoint, addresses, false, bind_tcp);
+        let bound = bind(&[absent, here]).unwrap();
+        assert_eq!(bound.len(), 1);
+        assert_eq!(bind(&[absent]).unwrap_err().kind(), io::ErrorKind::AddrNotAvailable);
+        let Endpoint::Tcp(_, taken) = bound[0].address else { panic!("{bound:?}") };
+        let taken = SocketAddr::from(([127, 0, 0, 1], taken));
+        assert_eq!(bind(&[here, taken]).unwrap_err().kind(), io::ErrorKind::AddrInUse, "one that is here and can't be");
+    }
 
     #[test]
     fn failing_ends_with_an_accept_that_began_after_it() {

@@ -74,9 +74,14 @@ const MAX_V1: usize = 107;
 const MAX_V2: usize = 4096;
 
 /// Reads a header and nothing after it. `None`: the sender speaks for itself, or says no address.
+///
+/// Who leaves without a byte, as health checks do, is an error of the kind [`ConnectionAborted`](io::ErrorKind).
 pub(crate) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<SocketAddr>> {
     let mut start = [0; 12];
-    stream.read_exact(&mut start).await?;
+    let Ok(1..) = stream.read(&mut start[..1]).await else {
+        return Err(io::ErrorKind::ConnectionAborted.into());
+    };
+    stream.read_exact(&mut start[1..]).await?;
     if start == *SIGNATURE {
         return read_v2(stream).await;
     }
@@ -236,8 +241,10 @@ mod tests {
             b"PROXY",
             long.as_bytes(),
         ] {
-            assert!(read_all(bytes).is_err(), "{}", bytes.escape_ascii());
+            let error = read_all(bytes).unwrap_err();
+            assert_ne!(error.kind(), io::ErrorKind::ConnectionAborted, "{}", bytes.escape_ascii());
         }
+        assert_eq!(read_all(b"").unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
         // LOCAL: a health check of the proxy's own. And extensions are read past.
         assert_eq!(read_all(b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\x03abc!").unwrap(), (None, b"!".to_vec()));
     }

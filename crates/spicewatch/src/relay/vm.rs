@@ -1,14 +1,14 @@
 //! One VM of the configuration: checked, then bound, then served.
 
 use std::{
-    fmt,
+    fmt, io,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-use qmp_server::{Listener, Server};
+use qmp_server::{BindError, Listener, Server};
 use rustls::pki_types::ServerName;
 use spice_events::Auth;
 use tokio::{runtime::Handle, sync::Notify, task::JoinHandle};
@@ -107,14 +107,22 @@ impl Plan {
             let failed = |error: &dyn fmt::Display| format!("can't serve QMP on {endpoint}: {error}");
             match endpoint {
                 Endpoint::Unix(path) => qmp.push(Listener::unix(path).map_err(|error| failed(&error))?),
-                Endpoint::Tcp(..) => {
-                    for address in endpoint.resolve().map_err(|error| failed(&error))?.into_iter().take(1) {
-                        qmp.push(Listener::tcp(address).map_err(|error| failed(&error))?);
-                    }
-                }
+                Endpoint::Tcp(..) => qmp.extend(
+                    listen::bind_each(endpoint, |address| Listener::tcp(address).map_err(system))
+                        .map_err(|error| failed(&error))?,
+                ),
             }
         }
         Ok(BoundVm { plan: self, plain, tls, qmp })
+    }
+}
+
+/// What the system said.
+fn system(error: BindError) -> io::Error {
+    match error {
+        BindError::InUse { .. } => io::ErrorKind::AddrInUse.into(),
+        BindError::Io { source, .. } => source,
+        error => io::Error::other(error),
     }
 }
 
@@ -232,7 +240,9 @@ impl BoundVm {
                 let socket = bound.acceptor().map_err(|error| format!("can't listen on {}: {error}", bound.address))?;
                 let (way, gate, acceptor) = (Arc::clone(&way), Arc::clone(&status.gate), acceptor.clone());
                 accepting.push(status.data.spawn(listen::accept(socket, move |accepted| {
-                    if let Some(pass) = gate.enter(accepted.source()) {
+                    // Who counts is the client, not the balancer in between.
+                    let source = accepted.source().filter(|_| !way.expects_proxy(accepted.source()));
+                    if let Some(pass) = gate.enter(source) {
                         tokio::spawn(serve(Arc::clone(&way), accepted, acceptor.clone(), pass));
                     }
                 })));

@@ -40,6 +40,11 @@ impl Watch {
         Arc::new(Mutex::new(Tracker::new(config)))
     }
 
+    /// What the log calls the VM.
+    pub(super) fn vm(&self) -> &str {
+        &self.vm
+    }
+
     /// Where its events go.
     pub(super) fn sink(&self) -> &Sink {
         &self.sink
