@@ -2,7 +2,8 @@
 
 use arbitrary::{Result, Unstructured};
 use spice_link::{
-    AcceptTurn, Accepting, Answer, Caps, ChannelType, Closing, Connecting, LinkAcceptor, LinkConnector, LinkMess, Side,
+    AcceptTurn, Accepting, Answer, Caps, ChannelType, Closing, Connecting, HeaderKind, LinkAcceptor, LinkConnector,
+    LinkMess, Side,
 };
 
 use super::link::{Verdict, judge};
@@ -111,15 +112,45 @@ fn run(play: &Play) -> Story {
     Story { server: outcomes.0, client: outcomes.1, sent, watcher }
 }
 
-/// Choices of a server, a client and the cuts between them: both ends agree on how it went, in any cut.
+/// Whether the client is to be let in, told from who both ends are and what is asked.
+fn belongs(play: &Play) -> bool {
+    let Play { server, user, mess, .. } = play;
+    let asked = (mess.channel_type, mess.channel_id);
+    let is_main = mess.channel_type == 1;
+    let is_there = is_main || server.channels.iter().any(|(kind, id, _)| (*kind, *id) == asked);
+    let in_plain = !server.secured.contains(&mess.channel_type);
+    let usual = if server.sasl.is_some() && user.sasl.is_some() { 2 } else { 1 };
+    // Without the capability to select a mechanism the client sends a ticket.
+    let mechanism = if common(mess) & 1 == 0 { 1 } else { user.mechanism.unwrap_or(usual) };
+    let is_known = match (mechanism, &server.sasl, &user.sasl) {
+        (1, None, _) => user.ticket == 1,
+        (2, Some(theirs), Some(ours)) => {
+            ours.verdict == 0 && theirs.list.split(|byte| *byte == b',').any(|name| name == ours.name)
+        }
+        _ => false,
+    };
+    let joins = is_main || server.session.as_ref().is_some_and(|(id, _)| *id == mess.connection_id);
+    in_plain && is_there && is_known && joins
+}
+
+fn common(mess: &Mess) -> u32 {
+    mess.common.first().copied().unwrap_or(0)
+}
+
+/// Choices of a server, a client and the cuts between them: both ends agree on how it went, in any cut, and let in is who belongs.
 pub fn acceptor_vs_connector(choices: &[u8]) {
     let Ok(play) = draw(&mut Unstructured::new(choices)) else { return };
     let story = run(&play);
     let whole = run(&Play { cuts: Vec::new(), ..play.clone() });
     assert_eq!((story.server, story.client, &story.sent), (whole.server, whole.client, &whole.sent), "{play:?}");
+    let is_in = matches!(story.server, Accepting::Linked(_) | Accepting::Close(Closing::Duplicate));
+    assert_eq!(is_in, belongs(&play), "{:?}: {play:?}", story.server);
     match (story.server, story.client) {
         (Accepting::Linked(link), Connecting::Linked { header, session_id }) => {
             assert_eq!(link.header, header);
+            assert_eq!(header, if common(&play.mess) & 8 == 0 { HeaderKind::Full } else { HeaderKind::Mini });
+            let is_fresh = play.mess.channel_type == 1 && play.mess.connection_id == 0;
+            assert_eq!(link.session_id, is_fresh.then_some(play.server.next_id));
             let hidden = play.server.sasl.as_ref().is_some_and(|exchange| exchange.layer);
             assert!(session_id == link.session_id || hidden, "{session_id:?} {link:?}");
         }
@@ -152,6 +183,11 @@ pub fn observer_vs_endpoints(choices: &[u8]) {
             let asked = link.asked;
             assert!(facts.iter().any(|fact| matches!(fact, Fact::Mess { connection_id, channel_type, channel_id, .. }
                 if (*connection_id, *channel_type, *channel_id) == (asked.connection_id, asked.channel_type.0, asked.channel_id))));
+            let mess = &play.mess;
+            assert_eq!(
+                (asked.connection_id, asked.channel_type.0, asked.channel_id),
+                (mess.connection_id, mess.channel_type, mess.channel_id)
+            );
         }
         Accepting::Close(Closing::Duplicate) => assert!(linked.is_some() || hidden),
         Accepting::Close(why) => {
