@@ -37,7 +37,7 @@ impl<'a> LinkReply<'a> {
         + 4 // num_common_caps
         + 4 // num_channel_caps
         + 4; // caps_offset
-    /// The largest `size` that is read, in bytes: two lists of [`MAX_CAPS_WORDS`]. A bound of ours; spice-server sends 178 to 190.
+    /// The largest `size` that is read, in bytes: two lists of [`MAX_CAPS_WORDS`]. A bound of ours; spice-server 0.15 sends 178, 182 or 186.
     pub const MAX_SIZE: u32 = Self::MIN_SIZE + 2 * 4 * MAX_CAPS_WORDS;
     /// The longest whole reply, header included, in bytes: what a reader must be able to hold.
     pub const MAX_LEN: usize = LinkHeader::LEN + Self::MAX_SIZE as usize;

@@ -4,6 +4,7 @@ use super::{LinkHost, Linked, SEAL_ROOM};
 use crate::{AuthMechanism, BufferTooSmall, ChannelType, Error, LinkErrorCode, LinkReply};
 
 /// How far one call came.
+#[must_use = "it says what is to be done with the bytes"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AcceptTurn {
     /// How many bytes from the start of the unread ones are done with.

@@ -67,6 +67,7 @@ enum State {
 }
 
 /// How far one call came.
+#[must_use = "it says what is to be done with the bytes"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectTurn {
     /// How many bytes from the start of the unread ones are done with.

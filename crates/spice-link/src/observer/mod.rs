@@ -81,6 +81,7 @@ struct Offered {
 }
 
 /// How far one call came.
+#[must_use = "it says what is to be done with the bytes"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step<'a> {
     /// How many bytes from the start of the unread ones are done with.
