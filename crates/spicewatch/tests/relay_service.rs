@@ -137,8 +137,9 @@ fn a_log_that_nobody_reads_holds_up_nothing() {
     eventually("it listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
     let _first = accept(&server);
     let events = Qmp::connect(&socket);
-    // Three lines and more a connection, 100 bytes and more each: a pipe holds 65536 bytes, the queue so many lines.
-    let rounds = 2500;
+    // Two lines and more a connection, 100 bytes and more each: a pipe holds 65536 bytes, the queue 4096 lines, the
+    // writer's hand 1000.
+    let rounds = 4000;
     for _ in 0..rounds {
         let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
         drop((accept(&server), client));
@@ -156,4 +157,35 @@ fn a_log_that_nobody_reads_holds_up_nothing() {
     assert!(kill.success());
     assert!(child.wait().unwrap().success());
     assert!(!fs::exists(&socket).unwrap());
+}
+
+/// Whoever connects and leaves in a loop gets some lines of the log, and a count.
+#[test]
+fn a_flood_does_not_fill_the_log() {
+    const FLOOD: usize = 300;
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (upstream, scratch) = (server.local_addr().unwrap().to_string(), Scratch::new().unwrap());
+    let socket = scratch.join("vm.qmp");
+    let relay = Relay::run(Relay::command().args(["--log-format", "json", "--listen", "127.0.0.1:0"]).args([
+        "--upstream",
+        &upstream,
+        "--qmp",
+        &format!("unix:{}", socket.display()),
+    ]));
+    let (qmp, start) = (Qmp::connect(&socket), Instant::now());
+    for _ in 0..FLOOD {
+        let client = connect(&relay);
+        drop((accept(&server), client));
+    }
+    qmp.lines.wait_for("SPICE_DISCONNECTED", FLOOD);
+    relay.log.wait_for("\"message\":\"more lines like the one before are left out for now\",\"seconds\":10", 1);
+    let status = qmp.execute("__org.spicewatch_query-relay");
+    let log = relay.log.clone();
+    relay.signal("-TERM");
+    assert!(relay.wait().success());
+    log.wait_for_end();
+    let written = log.count("\"kind\":\"unlinked\"");
+    let most = 100 * (2 + start.elapsed().as_secs() / 10);
+    assert!((100..=most).contains(&(written as u64)), "{written}");
+    assert!(!status.contains("\"log-lines-lost\": 0"), "{status}");
 }

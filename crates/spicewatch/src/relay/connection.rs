@@ -24,6 +24,7 @@ use super::{
     listen::Accepted,
     proxy_protocol::{self, Network},
     pump::{End, Pump},
+    seldom::PEER,
     tls::Connector,
     vm::Upstream,
     watch::{Flow, Watch},
@@ -66,7 +67,7 @@ pub(super) async fn serve(way: Arc<Way>, accepted: Accepted, tls: Option<TlsAcce
         End::Closed => tracing::debug!(vm, flow, from_client, from_server, "closed"),
         End::Broken(side, error) => tracing::debug!(vm, flow, from_client, from_server, %side, %error, "broken"),
         End::TimedOut(what, limit) => {
-            tracing::info!(vm, flow, from_client, from_server, "closed after waiting {limit:?} for {what}");
+            tracing::info!(target: PEER, vm, flow, from_client, from_server, "closed after waiting {limit:?} for {what}");
         }
     }
     drop(pump);
@@ -98,7 +99,7 @@ async fn set_up(
                 if error.kind() == io::ErrorKind::ConnectionAborted {
                     tracing::debug!(vm = way.watch.vm(), %source, "left without a byte");
                 } else {
-                    tracing::warn!(vm = way.watch.vm(), %source, %error, "closed: no PROXY header");
+                    tracing::warn!(target: PEER, vm = way.watch.vm(), %source, %error, "closed: no PROXY header");
                 }
                 return None;
             }
@@ -111,7 +112,7 @@ async fn set_up(
         Some(acceptor) => match before(deadline, acceptor.accept(accepted.raw)).await {
             Ok(stream) => Leg::Accepted(Box::new(stream)),
             Err(error) => {
-                tracing::info!(vm = flow.vm(), flow = flow.id(), client = shown, %error, "TLS handshake failed");
+                tracing::info!(target: PEER, vm = flow.vm(), flow = flow.id(), client = shown, %error, "TLS handshake failed");
                 flow.closed(Some(Side::Client));
                 return None;
             }
@@ -120,7 +121,7 @@ async fn set_up(
     match timed(way.timing.connect, connect_on(way, ends, &flow, &shown)).await {
         Ok(upstream) => Some((client, upstream, flow)),
         Err(error) => {
-            tracing::warn!(vm = flow.vm(), flow = flow.id(), client = shown, upstream = %way.upstream, %error, "can't reach the upstream");
+            tracing::warn!(target: PEER, vm = flow.vm(), flow = flow.id(), client = shown, upstream = %way.upstream, %error, "can't reach the upstream");
             way.upstream.is_down();
             flow.closed(Some(Side::Server));
             None

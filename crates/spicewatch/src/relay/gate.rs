@@ -11,6 +11,8 @@ use std::{
 
 use tokio::sync::Notify;
 
+use super::seldom::PEER;
+
 /// Counts the connections of the whole process, and those of each source where that is limited.
 #[derive(Debug)]
 pub(super) struct Gate {
@@ -57,7 +59,7 @@ impl Gate {
         }
         let refused = self.refusing.swap(0, Ordering::Relaxed);
         if refused > 0 {
-            tracing::info!(refused, "connections are let in again");
+            tracing::info!(target: PEER, refused, "connections are let in again");
         }
         Some(pass)
     }
@@ -88,7 +90,7 @@ impl Gate {
         self.refused.fetch_add(1, Ordering::Relaxed);
         if self.refusing.fetch_add(1, Ordering::Relaxed) == 0 {
             let source = source.map(|ip| ip.to_string());
-            tracing::warn!(limit, most, source, "too many connections; new ones are closed at once");
+            tracing::warn!(target: PEER, limit, most, source, "too many connections; new ones are closed at once");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Lines for somebody who may read slowly, or not at all: a thread of their own writes them, from a queue with an end.
 
 use std::{
-    io,
+    io::{self, Write},
     sync::{
         Arc, Condvar, Mutex, PoisonError,
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
@@ -12,6 +12,9 @@ use std::{
 
 /// Lines that are written in one go where so many wait.
 const TOGETHER: usize = 1000;
+
+/// Between tries to write to a stream that would block.
+const AGAIN: Duration = Duration::from_millis(10);
 
 /// The queue's end for those who have something to say. Saying it never waits.
 #[derive(Clone, Debug)]
@@ -69,6 +72,23 @@ impl Lines {
         let done = self.done.0.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = self.done.1.wait_timeout_while(done, patience, |done| !*done);
     }
+}
+
+/// Writes all that can be written: how much that was, and why not more.
+///
+/// A stream that somebody else has made non-blocking, as a terminal can be, is waited for.
+pub(super) fn write_all(out: &mut impl Write, bytes: &[u8]) -> (usize, Option<io::Error>) {
+    let mut written = 0;
+    while written < bytes.len() {
+        match out.write(&bytes[written..]) {
+            Ok(0) => return (written, Some(io::ErrorKind::WriteZero.into())),
+            Ok(len) => written += len,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(AGAIN),
+            Err(error) => return (written, Some(error)),
+        }
+    }
+    (written, None)
 }
 
 fn serve(queue: &Receiver<Vec<u8>>, mut write: impl FnMut(&[u8]) -> io::Result<()>) {

@@ -29,6 +29,7 @@ mod proxy_protocol;
 mod pump;
 mod qemu;
 mod qmp;
+mod seldom;
 mod service_manager;
 mod status;
 mod stdout;

@@ -1,11 +1,11 @@
 //! Events on stdout, one a line, for whoever names no QMP socket.
 
 use std::{
-    io::{self, Write},
+    io::{self, Write as _},
     time::Duration,
 };
 
-use super::lines::{Lines, Refused};
+use super::lines::{Lines, Refused, write_all};
 
 /// Events that wait for a slow reader; some 300 bytes each.
 const QUEUE: usize = 100_000;
@@ -18,11 +18,14 @@ impl Stdout {
     pub(super) fn start() -> io::Result<Self> {
         let lines = Lines::start("stdout", QUEUE, |lines| {
             let mut stdout = io::stdout().lock();
-            let written = stdout.write_all(lines).and_then(|()| stdout.flush());
-            if let Err(error) = &written {
-                tracing::error!(%error, "stdout is gone; no more events are written to it");
+            let (_, error) = write_all(&mut stdout, lines);
+            match error.map_or_else(|| stdout.flush(), Err) {
+                Ok(()) => Ok(()),
+                Err(error) => {
+                    tracing::error!(%error, "stdout does not take the events; none is written any more, as none must be missing in between; start again for more");
+                    Err(error)
+                }
             }
-            written
         })?;
         Ok(Self(lines))
     }
@@ -31,7 +34,10 @@ impl Stdout {
     pub(super) fn send(&self, mut line: Vec<u8>) {
         line.push(b'\n');
         if self.0.send(line) == Err(Refused::Full) {
-            tracing::error!(queued = QUEUE, "stdout's reader is too far behind; no more events are written to it");
+            tracing::error!(
+                queued = QUEUE,
+                "stdout's reader is too far behind; no event is written any more, as none must be missing in between; start again for more"
+            );
             self.0.close();
         }
     }

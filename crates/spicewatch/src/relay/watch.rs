@@ -11,7 +11,7 @@ use std::{
 use qmp_server::Server;
 use spice_events::{Address, Anomaly, AnomalyKind, Auth, Config, FlowId, Input, Output, Side, Timestamp, Tracker};
 
-use super::stdout::Stdout;
+use super::{seldom::PEER, stdout::Stdout};
 
 /// Where a VM's events go.
 #[derive(Debug)]
@@ -95,9 +95,9 @@ fn log(vm: &str, anomaly: &Anomaly) {
     let name = kind.name();
     match kind {
         AnomalyKind::Inferred | AnomalyKind::IdLearned | AnomalyKind::MigrationTarget | AnomalyKind::Unlinked => {
-            tracing::info!(vm, flow = flow.0, kind = name, "{anomaly}");
+            tracing::info!(target: PEER, vm, flow = flow.0, kind = name, "{anomaly}");
         }
-        _ => tracing::warn!(vm, flow = flow.0, kind = name, "{anomaly}"),
+        _ => tracing::warn!(target: PEER, vm, flow = flow.0, kind = name, "{anomaly}"),
     }
 }
 
