@@ -89,7 +89,9 @@ pub fn link_observer(input: &[u8]) {
     let first = whole.of(Side::Client).into_iter().find(|fact| !matches!(fact, Fact::Linked { .. }));
     match (judge(client), first) {
         (Verdict::Need, None) => {}
-        (Verdict::Refused { error: expected, .. }, Some(Fact::Unreadable { error, .. })) => assert_eq!(*error, expected),
+        (Verdict::Refused { error: expected, .. }, Some(Fact::Unreadable { error, .. })) => {
+            assert_eq!(*error, expected);
+        }
         (Verdict::Accepted { common, channel, .. }, Some(mess)) => {
             let [i0, i1, i2, i3, channel_type, channel_id] = client[16..22] else { unreachable!("18 bytes at least") };
             let connection_id = u32::from_le_bytes([i0, i1, i2, i3]);
