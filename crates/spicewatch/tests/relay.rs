@@ -321,6 +321,24 @@ fn a_qmp_client_that_never_reads_slows_nothing() {
     drop(deaf);
 }
 
+/// Over TCP anybody may be a QMP client: nobody's half a message is kept whole.
+#[test]
+fn a_qmp_client_is_not_kept_for_ever_what_it_says() {
+    let (server, scratch) = (Server::new(), Scratch::new().unwrap());
+    let socket = scratch.join("vm.qmp");
+    let relay = server.relay(&["--qmp", &format!("unix:{}", socket.display())]);
+    let (before, mut client) = (relay.memory(), std::os::unix::net::UnixStream::connect(&socket).unwrap());
+    client.write_all(b"{\"execute\": \"").unwrap();
+    client.write_all(&vec![b'a'; 40_000_000]).unwrap();
+    let said = relay_lab::Lines::follow(client.try_clone().unwrap());
+    said.wait_for("JSON token size limit exceeded", 1);
+    let kept = relay.memory().saturating_sub(before);
+    assert!(kept < 10_000_000, "{kept} bytes");
+    // It is read past, and goes on.
+    client.write_all(b"\"}\n{\"execute\": \"qmp_capabilities\"}\n").unwrap();
+    said.wait_for("{\"return\": {}}", 1);
+}
+
 #[test]
 fn many_vms_in_one_process() {
     let (one, two, scratch) = (Server::new(), Server::new(), Scratch::new().unwrap());

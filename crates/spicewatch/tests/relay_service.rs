@@ -8,7 +8,8 @@ use std::{
     fs,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    os::unix::net::UnixDatagram,
+    os::unix::net::{UnixDatagram, UnixListener},
+    path::PathBuf,
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -106,6 +107,7 @@ fn a_service_manager_is_told() {
     assert_eq!(first, "RELOADING=1");
     assert!(clock.strip_prefix("MONOTONIC_USEC=").unwrap().parse::<u64>().unwrap() > 0);
     assert_eq!(hear(), "READY=1");
+    relay.log.wait_for("SIGHUP: there are no certificates to read again", 1);
     relay.signal("-TERM");
     assert_eq!(hear(), "STOPPING=1");
     assert_eq!(relay.wait().code(), Some(0));
@@ -188,4 +190,23 @@ fn a_flood_does_not_fill_the_log() {
     let most = 100 * (2 + start.elapsed().as_secs() / 10);
     assert!((100..=most).contains(&(written as u64)), "{written}");
     assert!(!status.contains("\"log-lines-lost\": 0"), "{status}");
+}
+
+/// QEMU serves one client a QMP socket: where libvirt is on each of them already, nobody answers.
+#[test]
+fn qemus_that_do_not_answer_are_waited_for_together() {
+    const VMS: usize = 4;
+    let scratch = Scratch::new().unwrap();
+    let sockets: Vec<_> = (0..VMS).map(|number| scratch.join(&format!("{number}.qmp"))).collect();
+    let _busy: Vec<_> = sockets.iter().map(|path| UnixListener::bind(path).unwrap()).collect();
+    let vm = |path: &PathBuf| {
+        format!("[[vm]]\nlisten = \"127.0.0.1:0\"\nupstream = \"127.0.0.1:1\"\nqemu-qmp = \"{}\"\n", path.display())
+    };
+    let config = format!("log-format = \"json\"\n{}", sockets.iter().map(vm).collect::<String>());
+    fs::write(scratch.join("relay.toml"), config).unwrap();
+    let start = Instant::now();
+    let relay = Relay::start_with(&scratch.join("relay.toml"));
+    // Each is waited for 5 seconds.
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    relay.log.wait_for("can't ask QEMU for now", VMS);
 }

@@ -235,3 +235,41 @@ fn sighup_shows_the_new_certificate_and_drops_nobody() {
     inside.read_exact(&mut seen).unwrap();
     assert_eq!(&seen, b"still here\n");
 }
+
+#[test]
+fn sighup_trusts_the_new_authority() {
+    let Some(pki) = Pki::new() else { return };
+    pki.authority("other");
+    pki.certificate("v3", "/CN=127.0.0.1", "ca", "subjectAltName=IP:127.0.0.1\n", 30);
+    let (_server, port) = s_server(&pki, "v3", "");
+    let (upstream, trusted) = (format!("127.0.0.1:{port}"), pki.path("trusted.pem"));
+    let trust = |name: &str| fs::copy(pki.path(name), &trusted).unwrap();
+    trust("other.pem");
+    let relay = Relay::start(&["--listen", "127.0.0.1:0", "--upstream", &upstream, "--upstream-tls", "--ca", &trusted]);
+    let answer = || {
+        let mut client = TcpStream::connect(relay.address()).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.write_all(b"drawer\n").unwrap();
+        let mut line = String::new();
+        let _ = BufReader::new(client).read_line(&mut line);
+        line
+    };
+    assert_eq!(answer(), "", "signed by another");
+    trust("ca.pem");
+    relay.signal("-HUP");
+    relay.log.wait_for("read the upstream's CA again", 1);
+    assert_eq!(answer(), "reward\n");
+    fs::write(&trusted, "half a certificate").unwrap();
+    relay.signal("-HUP");
+    relay.log.wait_for("the old CA of the upstream stays in use", 1);
+    assert_eq!(answer(), "reward\n");
+}
+
+#[test]
+fn a_certificate_whose_time_is_over_is_said() {
+    let Some(pki) = Pki::new() else { return };
+    pki.certificate("over", "/CN=127.0.0.1", "ca", "subjectAltName=IP:127.0.0.1\n", -1);
+    let (cert, key) = (pki.path("over.pem"), pki.path("over-key.pem"));
+    let args = ["--tls-listen", "127.0.0.1:0", "--upstream", "127.0.0.1:1", "--cert", &cert, "--key", &key];
+    Relay::start(&args).log.wait_for("the certificate is not valid now", 1);
+}

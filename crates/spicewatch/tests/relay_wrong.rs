@@ -27,74 +27,100 @@ fn openssl(folder: &Path, line: &str) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-#[test]
-fn each_is_one_line_and_nothing_is_bound() {
-    if !lab::have(&[Peer::Openssl]) {
-        return;
-    }
-    let scratch = Scratch::new().unwrap();
-    let file = |name: &str| scratch.join(name).display().to_string();
-    let write = |name: &str, text: &str| {
-        fs::write(scratch.join(name), text).unwrap();
-        file(name)
-    };
-    openssl(scratch.path(), "req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=a -keyout a.key -out a.pem");
-    openssl(scratch.path(), "genrsa -out b.key 2048");
-    openssl(scratch.path(), "genrsa -out short.key 1024");
-    let (cert, key, other_key, short_key) = (file("a.pem"), file("a.key"), file("b.key"), file("short.key"));
-    let (junk, missing) = (write("junk.pem", "no pem"), file("missing"));
-    let (file_socket, nowhere) = (format!("unix:{junk}"), format!("unix:{missing}/vm.qmp"));
-    let taken = format!("unix:{}", file("taken"));
-    let _somebody = UnixListener::bind(scratch.join("taken")).unwrap();
-    // Somebody who does not accept, with as many waiting as may.
-    let busy = format!("unix:{}", file("busy"));
-    let _full = full_backlog(&scratch.join("busy"));
-    // A stale socket in the place to listen on: binding would replace the file by another.
-    let (stale, listen) = (scratch.join("stale"), format!("unix:{}", file("stale")));
-    drop(UnixListener::bind(&stale).unwrap());
-    let was = fs::metadata(&stale).unwrap().ino();
+/// A folder with a stale socket in the place to listen on: binding would replace the file by another.
+struct Place {
+    scratch: Scratch,
+    listen: String,
+    stale: u64,
+}
 
-    let config = |name: &str, more: &str| {
-        let text = format!("[[vm]]\nlisten = \"{listen}\"\nupstream = \"127.0.0.1:1\"\n{more}");
-        ["--config".to_owned(), write(name, &text)]
-    };
-    let files = [
-        (config("key.toml", "listen-tls = \":1\"\n"), "key.toml:4: unknown field `listen-tls`, expected one of"),
+impl Place {
+    fn new() -> Self {
+        let scratch = Scratch::new().unwrap();
+        let path = scratch.join("stale");
+        drop(UnixListener::bind(&path).unwrap());
+        Self { stale: fs::metadata(&path).unwrap().ino(), listen: format!("unix:{}", path.display()), scratch }
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.scratch.join(name).display().to_string()
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        fs::write(self.scratch.join(name), text).unwrap();
+        self.file(name)
+    }
+
+    /// A VM that is sound, and more of it from line 4 on.
+    fn config(&self, name: &str, more: &str) -> String {
+        let Self { listen, .. } = self;
+        self.write(name, &format!("[[vm]]\nlisten = \"{listen}\"\nupstream = \"127.0.0.1:1\"\n{more}"))
+    }
+
+    #[track_caller]
+    fn is_as_it_was(&self) {
+        assert_eq!(fs::metadata(self.scratch.join("stale")).unwrap().ino(), self.stale, "something was bound");
+    }
+}
+
+#[test]
+fn files_that_are_wrong() {
+    let place = Place::new();
+    let one = format!("qmp = \"unix:{}\"\n", place.file("both"));
+    let two = format!("{one}name = \"one\"\n[[vm]]\nlisten = \":0\"\nupstream = \"127.0.0.1:1\"\n{one}");
+    let twice = format!("qmp = \"{}\"\n", place.listen);
+    for (file, part) in [
+        (place.config("key.toml", "listen-tls = \":1\"\n"), "key.toml:4: unknown field `listen-tls`, expected one of"),
         (
-            config("type.toml", "tls-listen = 5901\n"),
+            place.config("type.toml", "tls-listen = 5901\n"),
             "type.toml:4: invalid type: integer `5901`, expected a string or an array",
         ),
         (
-            config("address.toml", "qmp = \"/run/vm.qmp\"\n"),
+            place.config("address.toml", "qmp = \"/run/vm.qmp\"\n"),
             "address.toml:4: expected HOST:PORT, tcp:HOST:PORT or unix:PATH",
         ),
-        (config("syntax.toml", "qmp = unix\n"), "syntax.toml:4: "),
-        (config("twice.toml", "upstream = \"a:1\"\n"), "twice.toml:4: duplicate key"),
-        (config("top.toml", "max-connections = 5\n"), "top.toml:4: unknown field `max-connections`"),
-        (["--config".to_owned(), write("empty.toml", "")], "expected at least one [[vm]]"),
-        (["--config".to_owned(), missing.clone()], "missing: No such file or directory"),
-    ];
-    let both =
-        format!("[[vm]]\nlisten = \"127.0.0.1:0\"\nupstream = \"127.0.0.1:1\"\nqmp = \"unix:{}\"\n", file("both"));
-    let twice = write("both.toml", &format!("{both}name = \"one\"\n{both}"));
-    let files = files.into_iter().chain([
-        (config("ca.toml", "ca = \"a.pem\"\n"), "expected upstream-tls with ca, found none"),
-        (config("subject.toml", "host-subject = \"CN=a\"\n"), "expected upstream-tls with host-subject, found none"),
-        (config("dir.toml", "x509-dir = \"/etc\"\n"), "x509-dir is of no use without --tls-listen or --upstream-tls"),
-        (config("auth.toml", "auth = \"none\"\nqemu-qmp = \"/q\"\n"), "expected either auth or qemu-qmp, found both"),
-        (config("one.toml", &format!("qmp = \"{listen}\"\n")), "stale is listened on twice"),
-        (["--config".to_owned(), twice], "both is what vm `one` listens on"),
-        (["--config".to_owned(), write("table.toml", "[vm]\n")], "table.toml:1: expected [[vm]], once for each VM"),
+        (place.config("syntax.toml", "qmp = unix\n"), "syntax.toml:4: "),
+        (place.config("twice.toml", "upstream = \"a:1\"\n"), "twice.toml:4: duplicate key"),
+        (place.config("top.toml", "max-connections = 5\n"), "top.toml:4: unknown field `max-connections`"),
+        (place.config("ca.toml", "ca = \"a.pem\"\n"), "expected upstream-tls with ca, found none"),
         (
-            ["--config".to_owned(), write("zero.toml", "max-connections = 0\n")],
-            "zero.toml:1: invalid value: integer `0`",
+            place.config("subject.toml", "host-subject = \"CN=a\"\n"),
+            "expected upstream-tls with host-subject, found none",
         ),
-    ]);
-    for (args, part) in files {
-        one_line(&args.each_ref().map(String::as_str), part);
+        (
+            place.config("dir.toml", "x509-dir = \"/etc\"\n"),
+            "x509-dir is of no use without --tls-listen or --upstream-tls",
+        ),
+        (
+            place.config("auth.toml", "auth = \"none\"\nqemu-qmp = \"/q\"\n"),
+            "expected either auth or qemu-qmp, found both",
+        ),
+        (place.config("one.toml", &twice), "stale is listened on twice"),
+        (place.config("two.toml", &two), "vm number 2: unix:"),
+        (place.config("two.toml", &two), "both is what vm `one` listens on"),
+        (place.write("table.toml", "[vm]\n"), "table.toml:1: expected [[vm]], once for each VM"),
+        (place.write("zero.toml", "max-connections = 0\n"), "zero.toml:1: invalid value: integer `0`"),
+        (place.write("empty.toml", ""), "expected at least one [[vm]]"),
+        (place.file("missing"), "missing: No such file or directory"),
+    ] {
+        one_line(&["--config", &file], part);
     }
-    let base = ["--listen", &listen, "--upstream", "127.0.0.1:1"];
-    let tls = ["--listen", &listen, "--tls-listen", "127.0.0.1:0", "--upstream", "127.0.0.1:1"];
+    place.is_as_it_was();
+}
+
+#[test]
+fn flags_that_are_wrong() {
+    let place = Place::new();
+    let (missing, file_socket) = (place.file("missing"), format!("unix:{}", place.write("file", "no socket")));
+    let (nowhere, taken, busy) = (
+        format!("unix:{missing}/vm.qmp"),
+        format!("unix:{}", place.file("taken")),
+        format!("unix:{}", place.file("busy")),
+    );
+    let _somebody = UnixListener::bind(place.scratch.join("taken")).unwrap();
+    // Somebody who does not accept, with as many waiting as may.
+    let _full = full_backlog(&place.scratch.join("busy"));
+    let base = ["--listen", &place.listen, "--upstream", "127.0.0.1:1"];
     for (base, more, part) in [
         (&base[..2], &[][..], "expected an upstream"),
         (&base[2..], &[], "expected something to listen on"),
@@ -117,27 +143,14 @@ fn each_is_one_line_and_nothing_is_bound() {
         (&base[..2], &["--upstream", ":5930"], "expected a host in the upstream, found `*:5930`"),
         (&base[..2], &["--upstream", "127.0.0.1:0"], "expected a port from 1 to 65535 in the upstream"),
         (&base[..2], &["--upstream", "spice://127.0.0.1:5930"], "expected HOST:PORT, tcp:HOST:PORT or unix:PATH"),
-        (&base[..2], &["--upstream", &listen], "expected an upstream other than the relay itself"),
+        (&base[..2], &["--upstream", &place.listen], "expected an upstream other than the relay itself"),
         (
             &["--listen", ":5999", "--upstream", "127.0.0.1:5999"],
             &[],
             "expected an upstream other than the relay itself",
         ),
         (&base, &["--qmp", &busy], "somebody listens there already"),
-        (&base, &["--x509-dir", &missing, "--cert", &cert, "--key", &key], "cannot be used with"),
         (&base, &["--config", "a"], "'--config <FILE>' cannot be used with one or more of the other"),
-        (&tls, &[], "expected a certificate for --tls-listen"),
-        (&tls, &["--cert", &junk, "--key", &key], "junk.pem: expected a certificate in PEM, found none"),
-        (&tls, &["--cert", &missing, "--key", &key], "missing: "),
-        (&tls, &["--cert", &cert, "--key", &junk], "junk.pem: "),
-        (&tls, &["--cert", &cert, "--key", &other_key], "b.key: the key is not that of the certificate"),
-        (&tls, &["--cert", &cert, "--key", &short_key], "short.key: expected a key of RSA (2048 bits or more)"),
-        (&tls, &["--x509-dir", &missing], "server-cert.pem: "),
-        (&base, &["--cert", &cert, "--key", &key], "a certificate is of no use without --tls-listen"),
-        (&base, &["--upstream-tls"], "expected a CA for --upstream-tls"),
-        (&base, &["--upstream-tls", "--ca", &junk], "expected a certificate in PEM"),
-        (&base, &["--upstream-tls", "--ca", &cert, "--host-subject", "me"], "expected NAME=VALUE"),
-        (&base, &["--upstream-tls", "--ca", &cert, "--upstream-name", "a b"], "expected a host's name or address"),
     ] {
         one_line(&[base, more].concat(), part);
     }
@@ -147,7 +160,48 @@ fn each_is_one_line_and_nothing_is_bound() {
         assert_eq!(code, Some(2), "{args:?}");
         assert!(said.contains("Usage: spicewatch relay"), "{said}");
     }
-    assert_eq!(fs::metadata(&stale).unwrap().ino(), was, "something was bound");
+    place.is_as_it_was();
+}
+
+#[test]
+fn certificates_and_keys_that_are_wrong() {
+    if !lab::have(&[Peer::Openssl]) {
+        return;
+    }
+    let place = Place::new();
+    let folder = place.scratch.path();
+    openssl(folder, "req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=a -keyout a.key -out a.pem");
+    openssl(folder, "genrsa -out b.key 2048");
+    openssl(folder, "genrsa -out short.key 1024");
+    openssl(folder, "genrsa -aes128 -passout pass:secret -out locked.key 2048");
+    let [cert, key, other_key, short_key, locked_key, missing] =
+        ["a.pem", "a.key", "b.key", "short.key", "locked.key", "missing"].map(|name| place.file(name));
+    let junk = place.write("junk.pem", "no pem");
+    let base = ["--listen", &place.listen, "--upstream", "127.0.0.1:1"];
+    let tls = ["--listen", &place.listen, "--tls-listen", "127.0.0.1:0", "--upstream", "127.0.0.1:1"];
+    for (base, more, part) in [
+        (&base[..], &["--x509-dir", &missing, "--cert", &cert, "--key", &key][..], "cannot be used with"),
+        (&tls, &[], "expected a certificate for --tls-listen"),
+        (&tls, &["--cert", &junk, "--key", &key], "junk.pem: expected a certificate in PEM, found none"),
+        (&tls, &["--cert", &missing, "--key", &key], "missing: "),
+        (&tls, &["--cert", &cert, "--key", &junk], "junk.pem: "),
+        (&tls, &["--cert", &cert, "--key", &other_key], "b.key: the key is not that of the certificate"),
+        (&tls, &["--cert", &cert, "--key", &short_key], "short.key: expected a key of RSA (2048 bits or more)"),
+        (
+            &tls,
+            &["--cert", &cert, "--key", &locked_key],
+            "expected a private key in PEM, without a password, found none",
+        ),
+        (&tls, &["--x509-dir", &missing], "server-cert.pem: "),
+        (&base, &["--cert", &cert, "--key", &key], "a certificate is of no use without --tls-listen"),
+        (&base, &["--upstream-tls"], "expected a CA for --upstream-tls"),
+        (&base, &["--upstream-tls", "--ca", &junk], "expected a certificate in PEM"),
+        (&base, &["--upstream-tls", "--ca", &cert, "--host-subject", "me"], "expected NAME=VALUE"),
+        (&base, &["--upstream-tls", "--ca", &cert, "--upstream-name", "a b"], "expected a host's name or address"),
+    ] {
+        one_line(&[base, more].concat(), part);
+    }
+    place.is_as_it_was();
 }
 
 /// A unix socket whose listener accepts nobody, and who waits for it to.

@@ -38,7 +38,7 @@ const AGAIN: Duration = Duration::from_millis(20);
 pub(super) struct Way {
     pub(super) watch: Arc<Watch>,
     pub(super) upstream: Upstream,
-    pub(super) connector: Option<Connector>,
+    pub(super) connector: Option<Arc<Connector>>,
     pub(super) proxy_from: Vec<Network>,
     pub(super) send_proxy: Option<ProxyVersion>,
     pub(super) timing: Timing,

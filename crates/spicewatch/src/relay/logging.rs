@@ -123,7 +123,8 @@ impl<W: Write> Out<W> {
         }
         if error.is_some() {
             self.lost.unsaid.fetch_add(unsaid, Ordering::Relaxed);
-            self.lost.add(text[written.clamp(start, end)..end].iter().filter(|byte| **byte == b'\n').count() as u64);
+            let unwritten = &text[written.clamp(start, end)..end];
+            self.lost.add(unwritten.split_inclusive(|byte| *byte == b'\n').count() as u64);
         }
     }
 }

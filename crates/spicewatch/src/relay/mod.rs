@@ -52,7 +52,7 @@ use gate::Gate;
 use logging::Log;
 use status::Status;
 use stdout::Stdout;
-use tls::Identity;
+use tls::{Connector, Identity};
 use vm::{Plan, RunningVm};
 use watch::Sink;
 
@@ -151,7 +151,7 @@ fn serve(config: &Config, log: &Log) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(broken)?;
-    let identities: Vec<_> = plans.iter().filter_map(|plan| plan.identity.clone()).collect();
+    let files = Files::of(&plans);
     let stdout = plans.iter().any(Plan::wants_stdout).then(Stdout::start).transpose().map_err(broken)?;
     let bound = {
         let _inside = control.enter();
@@ -163,12 +163,14 @@ fn serve(config: &Config, log: &Log) -> Result<(), Failure> {
     let mut vms = Vec::new();
     let outcome = control.block_on(async {
         let mut signals = Signals::new().map_err(broken)?;
-        for vm in bound {
-            vms.push(vm.start(config, &status, stdout.as_ref(), workers).await.map_err(Failure::Broken)?);
+        let asking: Vec<_> = bound.iter().map(|vm| tokio::spawn(vm.ask())).collect();
+        for (vm, asked) in bound.into_iter().zip(asking) {
+            let known = asked.await.ok().flatten();
+            vms.push(vm.start(config, &status, stdout.as_ref(), workers, known).map_err(Failure::Broken)?);
         }
         tracing::info!(vms = vms.len(), max_connections = most, "ready");
         service_manager::notify("READY=1");
-        serve_until_signal(&mut signals, &identities).await;
+        serve_until_signal(&mut signals, &files).await;
         service_manager::notify("STOPPING=1");
         drain(&mut signals, &gate, &mut vms, config.drain()).await
     });
@@ -179,8 +181,43 @@ fn serve(config: &Config, log: &Log) -> Result<(), Failure> {
     outcome
 }
 
+/// What SIGHUP reads again.
+struct Files {
+    identities: Vec<Arc<Identity>>,
+    connectors: Vec<Arc<Connector>>,
+}
+
+impl Files {
+    fn of(plans: &[Plan]) -> Self {
+        Self {
+            identities: plans.iter().filter_map(|plan| plan.identity.clone()).collect(),
+            connectors: plans.iter().filter_map(|plan| plan.connector.clone()).collect(),
+        }
+    }
+
+    fn reload(&self) {
+        if self.identities.is_empty() && self.connectors.is_empty() {
+            tracing::info!("SIGHUP: there are no certificates to read again; all else is read at start only");
+        }
+        for identity in &self.identities {
+            match identity.reload() {
+                Ok(()) => {
+                    tracing::info!(file = %identity.cert().display(), "read the certificate and its key again");
+                }
+                Err(error) => tracing::error!(error, "the old certificate stays in use"),
+            }
+        }
+        for connector in &self.connectors {
+            match connector.reload() {
+                Ok(()) => tracing::info!(file = %connector.ca().display(), "read the upstream's CA again"),
+                Err(error) => tracing::error!(error, "the old CA of the upstream stays in use"),
+            }
+        }
+    }
+}
+
 /// Reads certificates again at each SIGHUP; returns at the first signal that asks to end.
-async fn serve_until_signal(signals: &mut Signals, identities: &[Arc<Identity>]) {
+async fn serve_until_signal(signals: &mut Signals, files: &Files) {
     loop {
         let kind = signals.next().await;
         if kind != SignalKind::hangup() {
@@ -188,12 +225,7 @@ async fn serve_until_signal(signals: &mut Signals, identities: &[Arc<Identity>])
             return;
         }
         service_manager::reloading();
-        for identity in identities {
-            match identity.reload() {
-                Ok(()) => tracing::info!("read the certificate and its key again"),
-                Err(error) => tracing::error!(error, "the old certificate stays in use"),
-            }
-        }
+        files.reload();
         service_manager::notify("READY=1");
     }
 }

@@ -8,12 +8,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use qmp_schema::{Encode, SpiceInfo, SpiceQueryMouseMode};
 use qmp_server::{
-    Command, Reply, Service, Version,
+    Command, Limits, Reply, Service, Version,
     schema::{Struct, Type},
 };
 use spice_events::{Auth, Tracker};
 
 use super::{status::Status, watch::lock};
+
+/// What a client may make us keep of a message, in bytes and in tokens; QEMU keeps 64 MiB. No command here takes as much as a
+/// hundredth, and over TCP anybody may connect, so often as there are places.
+const MAX_MESSAGE: (usize, usize) = (64 << 10, 8 << 10);
 
 /// What is said of a VM that no byte shows.
 #[derive(Clone, Debug, Default)]
@@ -58,7 +62,10 @@ pub(super) fn service(tracker: &Arc<Mutex<Tracker>>, facts: &Arc<Mutex<Facts>>, 
     let ends = || Struct::new().required("server", basic()).required("client", basic());
     let initialized =
         Struct::new().required("server", basic().optional("auth", Type::Str)).required("client", channel());
+    let mut limits = Limits::default();
+    (limits.token_bytes, limits.tokens) = MAX_MESSAGE;
     Service::builder(version)
+        .limits(limits)
         .command(Command::new("query-spice", move |_| Ok(query_spice(&tracker, &facts))).returns(info))
         .command(status.command())
         .event("SPICE_CONNECTED", ends())

@@ -65,7 +65,7 @@ pub(super) struct Plan {
     upstream: Endpoint,
     pub(super) identity: Option<Arc<Identity>>,
     acceptor: Option<TlsAcceptor>,
-    connector: Option<Connector>,
+    pub(super) connector: Option<Arc<Connector>>,
 }
 
 impl Plan {
@@ -113,7 +113,8 @@ impl Plan {
                 ),
             }
         }
-        Ok(BoundVm { plan: self, plain, tls, qmp })
+        let facts = Arc::new(Mutex::new(self.facts(&plain, &tls)));
+        Ok(BoundVm { plan: self, plain, tls, qmp, facts })
     }
 }
 
@@ -144,7 +145,7 @@ fn identity(config: &VmConfig) -> Result<Option<Arc<Identity>>, String> {
     }
 }
 
-fn connector(config: &VmConfig, upstream: &Endpoint) -> Result<Connector, String> {
+fn connector(config: &VmConfig, upstream: &Endpoint) -> Result<Arc<Connector>, String> {
     let from_dir = config.x509_dir.as_ref().map(|dir| dir.join("ca-cert.pem"));
     let ca = config.ca.clone().or(from_dir).ok_or("expected a CA for --upstream-tls (--ca FILE), found none")?;
     let name = config.upstream_name.as_deref().or(upstream.host());
@@ -159,7 +160,7 @@ fn connector(config: &VmConfig, upstream: &Endpoint) -> Result<Connector, String
             return Err("expected --upstream-name or --host-subject for TLS over a unix socket, found neither".into());
         }
     };
-    Connector::load(&ca, expected)
+    Connector::load(ca, expected)
 }
 
 fn server_name(name: &str) -> Result<ServerName<'static>, String> {
@@ -172,6 +173,7 @@ pub(super) struct BoundVm {
     plain: Vec<Bound>,
     tls: Vec<Bound>,
     qmp: Vec<Listener>,
+    facts: Arc<Mutex<Facts>>,
 }
 
 /// A VM that is served.
@@ -185,22 +187,25 @@ pub(super) struct RunningVm {
 }
 
 impl BoundVm {
-    /// Starts all that serves it: connections on the runtime that moves bytes, the rest on the current runtime.
-    pub(super) async fn start(
+    /// Asks QEMU, where it is to be asked. Apart from [`start`](Self::start), so that those who don't answer are waited for together.
+    pub(super) fn ask(&self) -> impl Future<Output = Option<Auth>> + Send + 'static {
+        let (qemu, facts) = (self.plan.qemu(), Arc::clone(&self.facts));
+        async move { qemu?.ask(&facts).await.inspect_err(|error| tracing::debug!("{error:#}")).ok() }
+    }
+
+    /// Starts all that serves it: connections on the runtime that moves bytes, the rest on the current runtime. `known` is what
+    /// QEMU said.
+    pub(super) fn start(
         self,
         config: &Config,
         status: &Status,
         stdout: Option<&Stdout>,
         workers: usize,
+        known: Option<Auth>,
     ) -> Result<RunningVm, String> {
-        let Self { plan, plain, tls, qmp } = self;
+        let Self { plan, plain, tls, qmp, facts } = self;
         let vm: Arc<str> = plan.name().into();
-        let facts = Arc::new(Mutex::new(plan.facts(&plain, &tls)));
-        let qemu = plan.config.qemu_qmp.clone().map(|path| Qemu { path });
-        let known = match &qemu {
-            None => None,
-            Some(qemu) => qemu.ask(&facts).await.inspect_err(|error| tracing::debug!("{error:#}")).ok(),
-        };
+        let qemu = plan.qemu();
         let auth = known.or(plan.config.auth.map(auth));
         let tracker = Watch::tracker(auth);
         let sink = if let Some(stdout) = stdout.filter(|_| qmp.is_empty()) {
@@ -253,6 +258,10 @@ impl BoundVm {
 }
 
 impl Plan {
+    fn qemu(&self) -> Option<Qemu> {
+        self.config.qemu_qmp.clone().map(|path| Qemu { path })
+    }
+
     /// What `query-spice` says of the listeners: as configured where it was, and the port that was bound.
     fn facts(&self, plain: &[Bound], tls: &[Bound]) -> Facts {
         let port = |bound: &[Bound]| {

@@ -35,16 +35,14 @@ pub(super) fn verify_v1(
     authorities: &[CertificateDer<'_>],
     now: UnixTime,
 ) -> Result<(), Error> {
-    let now = i64::try_from(now.as_secs()).ok().and_then(|now| ASN1Time::from_timestamp(now).ok());
-    let now = now.ok_or(CertificateError::BadEncoding)?;
-    valid(certificate, now)?;
+    valid_at(certificate, now)?;
     let mut error = CertificateError::UnknownIssuer.into();
     for authority in authorities {
         let authority = parse(authority)?;
         if authority.subject().as_raw() != certificate.issuer().as_raw() {
             continue;
         }
-        match is_authority(&authority).and_then(|()| valid(&authority, now)) {
+        match is_authority(&authority).and_then(|()| valid_at(&authority, now)) {
             Err(reason) => error = reason,
             Ok(()) if certificate.verify_signature(Some(authority.public_key())).is_ok() => return Ok(()),
             Ok(()) => error = CertificateError::BadSignature.into(),
@@ -53,7 +51,10 @@ pub(super) fn verify_v1(
     Err(error)
 }
 
-fn valid(certificate: &X509Certificate<'_>, now: ASN1Time) -> Result<(), Error> {
+/// Whether a certificate is valid at this time.
+pub(super) fn valid_at(certificate: &X509Certificate<'_>, now: UnixTime) -> Result<(), Error> {
+    let now = i64::try_from(now.as_secs()).ok().and_then(|now| ASN1Time::from_timestamp(now).ok());
+    let now = now.ok_or(CertificateError::BadEncoding)?;
     if now < certificate.validity().not_before {
         return Err(CertificateError::NotValidYet.into());
     }

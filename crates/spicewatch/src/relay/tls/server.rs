@@ -8,7 +8,10 @@ use std::{
 use rustls::{
     ServerConfig,
     crypto::ring,
-    pki_types::{PrivateKeyDer, pem::PemObject},
+    pki_types::{
+        PrivateKeyDer, UnixTime,
+        pem::{self, PemObject},
+    },
     server::{ClientHello, NoServerSessionStorage, ResolvesServerCert},
     sign::CertifiedKey,
 };
@@ -38,6 +41,11 @@ impl Identity {
         Ok(())
     }
 
+    /// The certificate's file.
+    pub(crate) fn cert(&self) -> &Path {
+        &self.cert
+    }
+
     /// What ends TLS with it, whatever is loaded by then.
     pub(crate) fn acceptor(self: &Arc<Self>) -> Result<TlsAcceptor, String> {
         let mut config = ServerConfig::builder_with_provider(ring::default_provider().into())
@@ -60,7 +68,12 @@ impl ResolvesServerCert for Identity {
 
 fn load(cert: &Path, key: &Path) -> Result<CertifiedKey, String> {
     let chain = certificates(cert)?;
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| format!("{}: {error}", key.display()))?;
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| match error {
+        pem::Error::NoItemsFound => {
+            format!("{}: expected a private key in PEM, without a password, found none", key.display())
+        }
+        error => format!("{}: {error}", key.display()),
+    })?;
     let signer = ring::sign::any_supported_type(&private).map_err(|_| {
         format!("{}: expected a key of RSA (2048 bits or more), ECDSA (P-256, P-384) or Ed25519", key.display())
     })?;
@@ -68,6 +81,9 @@ fn load(cert: &Path, key: &Path) -> Result<CertifiedKey, String> {
     let leaf = certificate::parse(&chain[0]).map_err(in_cert)?;
     certificate::belongs(&leaf, signer.public_key().as_deref())
         .map_err(|_| format!("{}: the key is not that of the certificate {}", key.display(), cert.display()))?;
+    if let Err(error) = certificate::valid_at(&leaf, UnixTime::now()) {
+        tracing::warn!(file = %cert.display(), %error, from = %leaf.validity().not_before, to = %leaf.validity().not_after, "the certificate is not valid now: most clients will refuse it");
+    }
     if certificate::is_v1(&leaf) {
         tracing::warn!(file = %cert.display(), "the certificate is X.509 version 1; it is shown to clients as it is");
     }

@@ -1,6 +1,12 @@
 //! TLS to the upstream: who it has to be.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
@@ -32,48 +38,66 @@ pub(crate) enum Expected {
     Subject(Box<str>, ServerName<'static>),
 }
 
-/// What connects to the upstream with TLS.
-#[derive(Clone)]
+/// What connects to the upstream with TLS. The CA's certificates can be read again while it is in use.
 pub(crate) struct Connector {
-    connector: TlsConnector,
+    ca: PathBuf,
     name: ServerName<'static>,
+    subject: Option<Subject>,
+    current: RwLock<TlsConnector>,
 }
 
 impl std::fmt::Debug for Connector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connector").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Connector").field("ca", &self.ca).field("name", &self.name).finish_non_exhaustive()
     }
 }
 
 impl Connector {
     /// Trusts the certificates of this file, and nothing else.
-    pub(crate) fn load(ca: &Path, expected: Expected) -> Result<Self, String> {
-        let authorities = certificates(ca)?;
-        let mut roots = RootCertStore::empty();
-        for authority in &authorities {
-            roots.add(authority.clone()).map_err(|error| format!("{}: {error}", ca.display()))?;
-        }
-        let provider = Arc::new(ring::default_provider());
-        let supported = provider.signature_verification_algorithms;
+    pub(crate) fn load(ca: PathBuf, expected: Expected) -> Result<Arc<Self>, String> {
         let (name, subject) = match expected {
             Expected::Name(name) => (name, None),
             Expected::Subject(text, name) => (name, Some(Subject::parse(&text)?)),
         };
-        let verifier = Verifier { roots, supported, authorities, subject };
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_no_client_auth();
-        // As spice-server keeps no sessions, there is nothing to resume.
-        config.resumption = Resumption::disabled();
-        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
+        let current = RwLock::new(load(&ca, subject.clone())?);
+        Ok(Arc::new(Self { ca, name, subject, current }))
     }
 
-    pub(crate) fn connector(&self) -> (&TlsConnector, ServerName<'static>) {
-        (&self.connector, self.name.clone())
+    /// Reads the file again. What can't be used is left aside, and what was read before stays.
+    pub(crate) fn reload(&self) -> Result<(), String> {
+        let new = load(&self.ca, self.subject.clone())?;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = new;
+        Ok(())
     }
+
+    /// The file.
+    pub(crate) fn ca(&self) -> &Path {
+        &self.ca
+    }
+
+    pub(crate) fn connector(&self) -> (TlsConnector, ServerName<'static>) {
+        (self.current.read().unwrap_or_else(PoisonError::into_inner).clone(), self.name.clone())
+    }
+}
+
+fn load(ca: &Path, subject: Option<Subject>) -> Result<TlsConnector, String> {
+    let authorities = certificates(ca)?;
+    let mut roots = RootCertStore::empty();
+    for authority in &authorities {
+        roots.add(authority.clone()).map_err(|error| format!("{}: {error}", ca.display()))?;
+    }
+    let provider = Arc::new(ring::default_provider());
+    let supported = provider.signature_verification_algorithms;
+    let verifier = Verifier { roots, supported, authorities, subject, said_v1: AtomicBool::new(false) };
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    // As spice-server keeps no sessions, there is nothing to resume.
+    config.resumption = Resumption::disabled();
+    Ok(TlsConnector::from(Arc::new(config)))
 }
 
 /// webpki's checks, with a way for what it can't: version 1, and a subject in place of a name.
@@ -83,6 +107,8 @@ struct Verifier {
     supported: WebPkiSupportedAlgorithms,
     authorities: Vec<CertificateDer<'static>>,
     subject: Option<Subject>,
+    /// Once is enough: each channel is a connection.
+    said_v1: AtomicBool,
 }
 
 impl Verifier {
@@ -96,7 +122,9 @@ impl Verifier {
         let certificate = certificate::parse(leaf)?;
         if certificate::is_v1(&certificate) {
             certificate::verify_v1(&certificate, &self.authorities, now)?;
-            tracing::info!(subject = %certificate.subject(), "the upstream's certificate is X.509 version 1; a named CA signed it");
+            if !self.said_v1.swap(true, Ordering::Relaxed) {
+                tracing::info!(subject = %certificate.subject(), "the upstream's certificate is X.509 version 1; a named CA signed it");
+            }
             return Ok(());
         }
         let leaf = ParsedCertificate::try_from(leaf)?;
