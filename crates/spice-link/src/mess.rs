@@ -83,6 +83,7 @@ impl<'a> LinkMess<'a> {
     }
 
     /// Writes header and message, the lists right behind the fixed part, and returns how many bytes that took.
+    /// Lists that are longer than a server takes are written all the same.
     pub fn encode(&self, out: &mut [u8]) -> Result<usize, BufferTooSmall> {
         let need = self.encoded_len();
         let out = out.get_mut(..need).ok_or(BufferTooSmall { need })?;

@@ -1,6 +1,9 @@
 //! The server's half of a WebSocket upgrade, as spice-server does it on a port that speaks plain SPICE.
 
-use crate::websocket::{MAX_HEAD, REQUEST_MAGIC};
+use crate::{
+    BufferTooSmall,
+    websocket::{MAX_HEAD, REQUEST_MAGIC},
+};
 
 /// An upgrade request that spice-server accepts. Where the first four bytes of a client are not `REDQ`, it reads once, up to
 /// [`MAX_HEAD`] bytes in all, and takes them for a request if they are one from end to end; else it answers
@@ -41,25 +44,28 @@ impl<'a> Upgrade<'a> {
         Some(Self { key: header(request, b"\nSec-WebSocket-Key:")?, protocol: protocol.is_some() })
     }
 
-    /// Writes the response and returns its length; `None` where there is no room.
-    pub fn respond(&self, out: &mut [u8]) -> Option<usize> {
+    /// Writes the response and returns its length.
+    pub fn respond(&self, out: &mut [u8]) -> Result<usize, BufferTooSmall> {
         let mut sha = Sha1::new();
         sha.update(self.key);
         sha.update(GUID);
         let accept = base64(sha.finish());
         let protocol: &[u8] = if self.protocol { b"Sec-WebSocket-Protocol: binary\r\n" } else { b"" };
-        let parts: [&[u8]; 4] = [
+        let parts: [&[u8]; 5] = [
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
             &accept,
             b"\r\n",
             protocol,
+            b"\r\n",
         ];
-        let mut at = 0;
-        for part in parts.into_iter().chain([&b"\r\n"[..]]) {
-            out.get_mut(at..at + part.len())?.copy_from_slice(part);
-            at += part.len();
+        let need = parts.iter().map(|part| part.len()).sum();
+        let mut out = out.get_mut(..need).ok_or(BufferTooSmall { need })?;
+        for part in parts {
+            let (here, rest) = out.split_at_mut(part.len());
+            here.copy_from_slice(part);
+            out = rest;
         }
-        Some(at)
+        Ok(need)
     }
 }
 
