@@ -53,7 +53,7 @@ pub fn seal(
     rng: &mut impl CryptoRngCore,
     pub_key: &[u8; LinkReply::PUB_KEY_LEN],
     password: &[u8],
-) -> Result<[u8; TICKET_LEN as usize], TicketError> {
+) -> Result<[u8; TICKET_LEN], TicketError> {
     let mut plain = Vec::with_capacity(password.len() + 1);
     plain.extend_from_slice(password);
     plain.push(0);
@@ -65,7 +65,7 @@ pub fn seal_bytes(
     rng: &mut impl CryptoRngCore,
     pub_key: &[u8; LinkReply::PUB_KEY_LEN],
     plain: &[u8],
-) -> Result<[u8; TICKET_LEN as usize], TicketError> {
+) -> Result<[u8; TICKET_LEN], TicketError> {
     let key = RsaPublicKey::from_public_key_der(pub_key).map_err(|_| TicketError::Key)?;
     let sealed = key.encrypt(rng, Oaep::new::<Sha1>(), plain).map_err(|_| TicketError::TooLong)?;
     sealed.try_into().map_err(|_| TicketError::Key)
@@ -81,7 +81,7 @@ pub struct TicketKey {
 impl TicketKey {
     /// Makes a key. Some milliseconds of work.
     pub fn generate(rng: &mut impl CryptoRngCore) -> Result<Self, TicketError> {
-        let key = RsaPrivateKey::new(rng, TICKET_LEN as usize * 8).map_err(|_| TicketError::Random)?;
+        let key = RsaPrivateKey::new(rng, TICKET_LEN * 8).map_err(|_| TicketError::Random)?;
         let der = key.to_public_key().to_public_key_der().map_err(|_| TicketError::Random)?;
         let public = der.as_bytes().try_into().map_err(|_| TicketError::Random)?;
         Ok(Self { key, public })
@@ -93,13 +93,13 @@ impl TicketKey {
     }
 
     /// What is in a ticket; `None` where it was not made for this key.
-    pub fn open(&self, rng: &mut impl CryptoRngCore, ticket: &[u8; TICKET_LEN as usize]) -> Option<Vec<u8>> {
+    pub fn open(&self, rng: &mut impl CryptoRngCore, ticket: &[u8; TICKET_LEN]) -> Option<Vec<u8>> {
         self.key.decrypt_blinded(rng, Oaep::new::<Sha1>(), ticket).ok()
     }
 
     /// Whether the ticket holds this password. Compared as spice-server compares them, up to the first NUL; an empty password
     /// lets nobody in.
-    pub fn matches(&self, rng: &mut impl CryptoRngCore, ticket: &[u8; TICKET_LEN as usize], password: &[u8]) -> bool {
+    pub fn matches(&self, rng: &mut impl CryptoRngCore, ticket: &[u8; TICKET_LEN], password: &[u8]) -> bool {
         let Some(plain) = self.open(rng, ticket) else { return false };
         let (seen, password) = (until_nul(&plain), until_nul(password));
         // In a time that hangs on the lengths alone.

@@ -33,7 +33,7 @@ pub trait LinkHost {
     }
 
     /// Whether the ticket is good.
-    fn ticket(&mut self, ticket: &[u8; TICKET_LEN as usize]) -> bool;
+    fn ticket(&mut self, ticket: &[u8; TICKET_LEN]) -> bool;
 
     /// The list of SASL mechanisms, with commas at both ends as spice-server sends it since 0.14.1. `None`: built without SASL.
     /// spice-server offers its list even where SASL is off.

@@ -172,7 +172,7 @@ impl LinkAcceptor {
     }
 
     fn ticket(&mut self, host: &mut impl LinkHost, unread: &[u8], out: &mut Writer<'_>) -> Progress {
-        let Some(ticket) = unread.first_chunk() else { return Err(Accepting::Need(TICKET_LEN as usize)) };
+        let Some(ticket) = unread.first_chunk() else { return Err(Accepting::Need(TICKET_LEN)) };
         out.room(4)?;
         if host.ticket(ticket) {
             self.state = State::Join;

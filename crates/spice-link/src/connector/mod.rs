@@ -190,7 +190,7 @@ impl LinkConnector {
         if reply.error != LinkErrorCode::OK {
             return Err(Connecting::Refused { code: reply.error, form: RefusalForm::Reply });
         }
-        let need = 4 + TICKET_LEN as usize;
+        let need = 4 + TICKET_LEN;
         if out.len() < need {
             return Err(Connecting::Room(need));
         }
@@ -205,7 +205,7 @@ impl LinkConnector {
         }
         self.state = match mechanism {
             AuthMechanism::SPICE => {
-                let mut ticket = [0; TICKET_LEN as usize];
+                let mut ticket = [0; TICKET_LEN];
                 if !user.ticket(reply.pub_key, &mut ticket) {
                     return Err(Connecting::GaveUp);
                 }

@@ -19,7 +19,7 @@ pub trait LinkUser {
 
     /// Encrypts the password for a server's key; `false` gives the link up. A server that asks for no password still wants a
     /// ticket, of whatever password.
-    fn ticket(&mut self, pub_key: &[u8; LinkReply::PUB_KEY_LEN], ticket: &mut [u8; TICKET_LEN as usize]) -> bool;
+    fn ticket(&mut self, pub_key: &[u8; LinkReply::PUB_KEY_LEN], ticket: &mut [u8; TICKET_LEN]) -> bool;
 
     /// The mechanism to take of the server's list (which has commas at both ends since spice-server 0.14.1), written to the start
     /// of `name`, and its length; `None` gives the link up.

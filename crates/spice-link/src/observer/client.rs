@@ -3,8 +3,9 @@
 use super::{Asked, Cursor, Evidence, LinkEvent, LinkObserver, Outcome, Step};
 use crate::{AuthMechanism, ChannelType, Error, LinkMess, Parsed, Side, caps::common, sasl};
 
-/// `SPICE_TICKET_KEY_PAIR_LENGTH` / 8: an RSA-1024 block.
-pub const TICKET_LEN: u32 = 128;
+/// A ticket in bytes, `SPICE_TICKET_KEY_PAIR_LENGTH` / 8: an RSA-1024 block.
+pub const TICKET_LEN: usize = TICKET as usize;
+const TICKET: u32 = 128;
 
 #[derive(Clone, Debug)]
 pub(super) enum State {
@@ -137,7 +138,7 @@ impl LinkObserver {
     fn authenticate(&mut self, mechanism: AuthMechanism) -> State {
         self.shared.mechanism = Some(mechanism);
         match mechanism {
-            AuthMechanism::SPICE => State::Ticket(TICKET_LEN),
+            AuthMechanism::SPICE => State::Ticket(TICKET),
             AuthMechanism::SASL => State::SaslNameLength,
             // The server refuses it; whatever the client sends on top is not read by anyone.
             _ => State::Done,
