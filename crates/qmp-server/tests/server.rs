@@ -329,6 +329,8 @@ async fn shutdown_without_clients_is_at_once() {
 
 #[tokio::test]
 async fn who_finds_no_place_waits_for_one() {
+    let warnings = Warnings::default();
+    let _logging = tracing::subscriber::set_default(warnings.clone());
     let lab = Lab::new(Server::builder(service()).max_clients(2).build());
     let (a, _b) = (lab.connect().await, lab.connect().await);
     let mut third = UnixStream::connect(lab.folder.path().join("qmp")).await.unwrap();
@@ -337,6 +339,8 @@ async fn who_finds_no_place_waits_for_one() {
     drop(a);
     tokio::time::timeout(PATIENCE, third.read_exact(&mut byte)).await.unwrap().unwrap();
     assert_eq!(byte, *b"{");
+    let said = warnings.0.lock().unwrap().clone();
+    assert!(matches!(&said[..], [one] if one.contains("as many clients as there may be")), "once: {said:?}");
 }
 
 #[tokio::test]

@@ -273,3 +273,26 @@ fn a_certificate_whose_time_is_over_is_said() {
     let args = ["--tls-listen", "127.0.0.1:0", "--upstream", "127.0.0.1:1", "--cert", &cert, "--key", &key];
     Relay::start(&args).log.wait_for("the certificate is not valid now", 1);
 }
+
+/// A plain client at the TLS port, and TLS to a plain upstream: the log says that, and not that bytes are corrupt.
+#[test]
+fn two_ports_mixed_up() {
+    let Some(pki) = Pki::new() else { return };
+    pki.certificate("v3", "/CN=127.0.0.1", "ca", "subjectAltName=IP:127.0.0.1\n", 30);
+    let (cert, key, ca) = (pki.path("v3.pem"), pki.path("v3-key.pem"), pki.path("ca.pem"));
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let upstream = server.local_addr().unwrap().to_string();
+    let said = "\"error\":\"expected TLS, found something else\"";
+
+    let args = ["--tls-listen", "127.0.0.1:0", "--upstream", &upstream, "--cert", &cert, "--key", &key];
+    let relay = Relay::start(&args);
+    let mut client = TcpStream::connect(relay.address()).unwrap();
+    client.write_all(b"REDQ\x02\0\0\0\x02\0\0\0\x12\0\0\0").unwrap();
+    relay.log.wait_for(said, 1);
+
+    let relay = Relay::start(&["--listen", "127.0.0.1:0", "--upstream", &upstream, "--upstream-tls", "--ca", &ca]);
+    let _client = TcpStream::connect(relay.address()).unwrap();
+    let mut inside = server.accept().unwrap().0;
+    inside.write_all(b"REDQ\x02\0\0\0\x02\0\0\0\xba\0\0\0").unwrap();
+    relay.log.wait_for(said, 1);
+}

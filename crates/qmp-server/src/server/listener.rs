@@ -3,14 +3,19 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use super::{Inner, Server};
 
 /// How long a listener rests after an accept that failed, for want of descriptors for example.
 const REST: Duration = Duration::from_millis(100);
+/// How often it is said that there is no place, at most.
+const SAID_EVERY: Duration = Duration::from_secs(10);
 
 /// A socket that is bound and doesn't serve yet: see [`Server::listen`].
 #[derive(Debug)]
@@ -131,9 +136,10 @@ impl Listener {
     }
 
     async fn accept_all(&self, server: &Server, address: &str) {
-        let mut failing = false;
+        let (mut failing, mut said_full) = (false, None);
         loop {
-            if let Err(error) = self.accept(server, &server.inner).await {
+            let place = server.inner.place(address, &mut said_full).await;
+            if let Err(error) = self.accept(server, place).await {
                 if !failing {
                     tracing::warn!(listener = address, "accept failed, trying on: {error}");
                 }
@@ -145,9 +151,8 @@ impl Listener {
         }
     }
 
-    async fn accept(&self, server: &Server, inner: &Inner) -> io::Result<()> {
-        // The place first: who finds none waits in the backlog.
-        let place = inner.places.clone().acquire_owned().await.ok();
+    /// The place comes first: who finds none waits in the backlog.
+    async fn accept(&self, server: &Server, place: Option<OwnedSemaphorePermit>) -> io::Result<()> {
         match &self.kind {
             Kind::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
@@ -162,6 +167,25 @@ impl Listener {
             }
         }
         Ok(())
+    }
+}
+
+impl Inner {
+    /// A place for a client, sooner or later. Where that is later, it is said, as who waits gets no greeting.
+    async fn place(&self, address: &str, said: &mut Option<Instant>) -> Option<OwnedSemaphorePermit> {
+        if let Ok(place) = self.places.clone().try_acquire_owned() {
+            return Some(place);
+        }
+        if said.is_none_or(|said| said.elapsed() >= SAID_EVERY) {
+            *said = Some(Instant::now());
+            let clients = self.connected.load(Ordering::Relaxed);
+            tracing::warn!(
+                listener = address,
+                clients,
+                "as many clients as there may be; others wait until one leaves"
+            );
+        }
+        self.places.clone().acquire_owned().await.ok()
     }
 }
 

@@ -1,7 +1,7 @@
 //! What can be configured: one set of types for the flags and for the file.
 //!
 //! A flag `--tls-listen` is the key `tls-listen` of the file. What may be given several times is an array there, or a
-//! single value. Units are in the names; 0 seconds means never.
+//! single value. Units are in the names; 0 seconds means never, and no time at all for the drain.
 
 use std::{fmt, fs, num::NonZero, path::Path, path::PathBuf, time::Duration};
 
@@ -24,7 +24,8 @@ pub(crate) struct Config {
     pub max_connections: Option<NonZero<usize>>,
     /// Connections at a time from one address [default: no limit]
     ///
-    /// A session of an ordinary client has some ten. Behind a load balancer without PROXY protocol all come from one address.
+    /// A session of an ordinary client has some ten. Behind a load balancer, the address is the client's where --proxy-from
+    /// expects a PROXY header, and else the balancer's for all.
     #[arg(long, value_name = "N")]
     pub max_per_source: Option<NonZero<usize>>,
     /// Seconds from accept to the end of the link stage [default: 120]
@@ -47,7 +48,8 @@ pub(crate) struct Config {
     /// Seconds to connect to the upstream [default: 10]
     #[arg(long, value_name = "N")]
     pub connect_seconds: Option<u64>,
-    /// Seconds that live connections get after SIGTERM or SIGINT; a second signal ends at once [default: 10]
+    /// Seconds that live connections get after SIGTERM or SIGINT; 0 is none; a second signal ends at once
+    /// [default: 10]
     #[arg(long, value_name = "N")]
     pub drain_seconds: Option<u64>,
     /// Bytes of events that a QMP client may be behind before it is disconnected [default: 16777216]
@@ -99,7 +101,7 @@ pub(crate) struct VmConfig {
     /// Speak TLS to the SPICE server
     #[arg(long)]
     pub upstream_tls: bool,
-    /// Certificates that the SPICE server's has to be signed by (PEM)
+    /// Certificates that the SPICE server's has to be signed by (PEM; read again on SIGHUP)
     #[arg(long, value_name = "FILE", requires = "upstream_tls")]
     pub ca: Option<PathBuf>,
     /// The name that the SPICE server's certificate has to bear [default: the upstream's host]

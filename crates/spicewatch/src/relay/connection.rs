@@ -25,7 +25,7 @@ use super::{
     proxy_protocol::{self, Network},
     pump::{End, Pump},
     seldom::PEER,
-    tls::Connector,
+    tls::{Connector, plainly},
     vm::Upstream,
     watch::{Flow, Watch},
 };
@@ -112,6 +112,7 @@ async fn set_up(
         Some(acceptor) => match before(deadline, acceptor.accept(accepted.raw)).await {
             Ok(stream) => Leg::Accepted(Box::new(stream)),
             Err(error) => {
+                let error = plainly(error);
                 tracing::info!(target: PEER, vm = flow.vm(), flow = flow.id(), client = shown, %error, "TLS handshake failed");
                 flow.closed(Some(Side::Client));
                 return None;
@@ -157,7 +158,7 @@ async fn connect_on(way: &Way, ends: Option<(SocketAddr, SocketAddr)>, flow: &Fl
         None => Ok(Leg::Plain(raw)),
         Some(connector) => {
             let (connector, name) = connector.connector();
-            Ok(Leg::Connected(Box::new(connector.connect(name, raw).await?)))
+            Ok(Leg::Connected(Box::new(connector.connect(name, raw).await.map_err(plainly)?)))
         }
     }
 }

@@ -117,7 +117,11 @@ fn bind_tcp(address: SocketAddr) -> io::Result<Bound> {
     socket.listen(BACKLOG)?;
     let listener = TcpListener::from(socket);
     let local = listener.local_addr()?;
-    let address = Endpoint::Tcp(local.ip().to_string(), local.port());
+    let host = match local {
+        SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
+        local => local.ip().to_string(),
+    };
+    let address = Endpoint::Tcp(host, local.port());
     Ok(Bound { socket: Kind::Tcp(listener), address, failing: Arc::default() })
 }
 

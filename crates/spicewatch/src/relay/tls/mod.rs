@@ -13,12 +13,26 @@ mod certificate;
 mod server;
 mod upstream;
 
-use std::path::Path;
+use std::{io, path::Path};
 
-use rustls::pki_types::{CertificateDer, pem::PemObject};
+use rustls::{
+    Error, InvalidMessage,
+    pki_types::{CertificateDer, pem::PemObject},
+};
 
 pub(super) use server::Identity;
 pub(super) use upstream::{Connector, Expected};
+
+/// What a handshake failed for, in words for whoever has mixed up two ports.
+pub(super) fn plainly(error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    match inner {
+        Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+            io::Error::new(error.kind(), "expected TLS, found something else")
+        }
+        _ => error,
+    }
+}
 
 /// Every certificate of a PEM file; at least one.
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
