@@ -74,13 +74,16 @@ fn line(output: Output, states: &mut HashMap<FlowId, Told>) -> String {
     }
 }
 
+/// No segment of [`tcp_reassembly`] begins more than this behind the first byte.
+const PLACES: u32 = 0x7ff;
 /// Initial sequence numbers of client and server: one wraps soon.
 const ISN: [u32; 2] = [u32::MAX - 500, 1_000_000];
 
 /// Bytes as choices: segments of one connection, each true to what its side sends at that place, in any order, as often as
 /// they like, or never.
 ///
-/// A byte that is passed on is the one that was sent there; what is kept is bounded, and nothing is kept at the end.
+/// A byte that is passed on is the one that was sent there; what is said to be lost, or where a direction stops, was never handed in;
+/// what is kept is bounded, and nothing is kept at the end.
 /// Six bytes make a segment: side and flags, place (2), acknowledgement (2), length and what of it was captured. A SYN always
 /// comes with its ACK: so where a connection's start was seen, the place of each byte is known.
 pub fn tcp_reassembly(choices: &[u8]) {
@@ -110,8 +113,8 @@ fn replay(choices: &[u8]) -> Reader {
         let side = usize::from(kind >> 7);
         let is_syn = Flags::from_bits(kind).has(Flags::SYN);
         let flags = Flags::from_bits(if is_syn { kind | 0x10 } else { kind });
-        let place = if is_syn { 0 } else { 1 + u32::from(u16::from_le_bytes([place_low, place_high]) & 0x7ff) };
-        let ack = if is_syn { 1 } else { 1 + u32::from(u16::from_le_bytes([ack_low, ack_high]) & 0x7ff) };
+        let place = if is_syn { 0 } else { 1 + (u32::from(u16::from_le_bytes([place_low, place_high])) & PLACES) };
+        let ack = if is_syn { 1 } else { 1 + (u32::from(u16::from_le_bytes([ack_low, ack_high])) & PLACES) };
         let seq = ISN[side].wrapping_add(place);
         let payload = &mut sent[side][..usize::from(if is_syn { 0 } else { length & 0x7f })];
         for (byte, seq) in payload.iter_mut().zip(0..) {
@@ -120,6 +123,10 @@ fn replay(choices: &[u8]) -> Reader {
         // Up to 700 ms pass before each packet; so patience ends now and then.
         now += i64::from(kind & 0x60) * 7292;
         let captured = if length & 0x80 == 0 { payload.len() } else { payload.len() / 2 };
+        if flags.has_any(Flags::RST.and(Flags::SYN)) && reader.open.is_none() {
+            // What came before may have been another connection's.
+            reader.handed.iter_mut().for_each(|handed| handed.places.clear());
+        }
         tcp.segment(
             &Segment {
                 at: Timestamp { seconds: now / 1_000_000, microseconds: now % 1_000_000 },
@@ -133,9 +140,12 @@ fn replay(choices: &[u8]) -> Reader {
             },
             &mut reader,
         );
+        // What others have waited for too long is given up before a segment is looked at.
+        reader.handed[side].add(place, [captured, payload.len()], flags);
         assert!(tcp.kept() <= MAX_BYTES_TOTAL && tcp.flows() <= 1);
     }
     tcp.finish(&mut reader);
+    reader.nothing_is_kept_back();
     reader
 }
 
@@ -148,6 +158,33 @@ fn byte_at(seq: u32) -> u8 {
     seq.wrapping_mul(0x9e37_79b1).to_be_bytes()[0]
 }
 
+/// What was handed in of one end.
+#[derive(Default)]
+struct Handed {
+    /// By place: nothing, or whether every segment with this byte has it. What one lacks is told as lost with it, whatever another has.
+    places: Vec<Option<bool>>,
+    /// A FIN or an RST was: what is behind it need not be passed on.
+    is_cut_off: bool,
+}
+
+impl Handed {
+    /// A segment at this place, of so many bytes captured and sent. Without an ACK, or with an RST, it has none that a receiver takes.
+    fn add(&mut self, place: u32, [captured, len]: [usize; 2], flags: Flags) {
+        self.is_cut_off |= flags.has_any(Flags::FIN.and(Flags::RST));
+        if flags.has(Flags::ACK) && !flags.has(Flags::RST) {
+            let from = place as usize;
+            self.places.resize(self.places.len().max(from + len), None);
+            for (index, slot) in self.places[from..from + len].iter_mut().enumerate() {
+                *slot = Some(index < captured && slot.unwrap_or(true));
+            }
+        }
+    }
+
+    fn has(&self, place: u32) -> bool {
+        !self.is_cut_off && self.places.get(place as usize) == Some(&Some(true))
+    }
+}
+
 /// Compares what it is told with what was sent.
 #[allow(clippy::struct_excessive_bools, reason = "what was seen, each on its own, for a name")]
 #[derive(Default)]
@@ -156,6 +193,9 @@ struct Reader {
     #[allow(clippy::option_option, reason = "open, and known: two questions")]
     open: Option<Option<[u32; 2]>>,
     last: Option<Timestamp>,
+    /// What was handed in of each end, whichever is the client, which the second is where this says so.
+    handed: [Handed; 2],
+    swapped: bool,
     from_start: bool,
     bytes: bool,
     gap: bool,
@@ -165,6 +205,20 @@ struct Reader {
 }
 
 impl Reader {
+    /// Whether the byte with this sequence number was handed in. Of a second connection of the same ends that is not known.
+    fn has(&self, from: Side, seq: u32) -> bool {
+        let end = usize::from((from == Side::Server) != self.swapped);
+        !self.again && self.handed[end].has(seq.wrapping_sub(ISN[end]))
+    }
+
+    /// Where a direction stops, nothing was handed in that lies behind it.
+    fn nothing_is_kept_back(&self) {
+        for (from, next) in [Side::Client, Side::Server].into_iter().zip(self.open.flatten().into_iter().flatten()) {
+            let kept = (0..=PLACES).map(|ahead| next.wrapping_add(ahead)).find(|seq| self.has(from, *seq));
+            assert_eq!(kept, None, "{from}: a byte was there and is not passed on, from {next} on");
+        }
+    }
+
     fn at(&mut self, at: Timestamp) {
         assert!(self.last.is_none_or(|last| last <= at), "time goes backwards within a connection");
         self.last = Some(at);
@@ -187,6 +241,7 @@ impl Handler for Reader {
         let next = if connection.client == end(50_000) { [ISN[0], ISN[1]] } else { [ISN[1], ISN[0]] };
         self.open = Some(connection.from_start.then(|| next.map(|isn| isn.wrapping_add(1))));
         self.last = Some(connection.at);
+        self.swapped = connection.client != end(50_000);
         self.from_start |= connection.from_start;
         self.again |= self.closed;
         Interest::Bytes
@@ -207,12 +262,18 @@ impl Handler for Reader {
     fn gap(&mut self, (): &mut (), at: Timestamp, from: Side, len: u64) -> Interest {
         self.at(at);
         self.gap = true;
-        self.advance(from, u32::try_from(len).expect("a gap is within the window"));
+        let len = u32::try_from(len).expect("a gap is within the window");
+        if let Some(seq) = self.advance(from, len) {
+            for seq in (0..len).map(|i| seq.wrapping_add(i)) {
+                assert!(!self.has(from, seq), "{from}: the byte at {seq} was there, and is said to be lost");
+            }
+        }
         Interest::Bytes
     }
 
     fn closed(&mut self, (): &mut (), at: Timestamp, _: Option<Side>) {
         self.at(at);
+        self.nothing_is_kept_back();
         self.closed = true;
         assert!(self.open.take().is_some(), "closed without being open");
     }
