@@ -29,6 +29,10 @@ fn a_file_is_as_good_as_a_flag() {
         fs::write(scratch.join(name), text).unwrap();
         scratch.join(name).display().to_string()
     };
+    let long = file("long", &"x".repeat(100));
+    let output = run(&["probe", &address, "--password-file", &long], "");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && said.contains("expected a password of at most 85 bytes"), "{said}");
     let (bare, ended, wrong) = (file("bare", PASSWORD), file("ended", "sekrit\n"), file("wrong", "other\n"));
     for (flag, input, refused) in [
         (["--password", PASSWORD], "", false),

@@ -184,6 +184,7 @@ fn of_the_server() {
     relay.log.wait_for("can't reach the upstream", 1);
     server.vm = Server::vm(server.port, server.tls_port, &server.pki);
     a_session_works(&relay);
+    relay.log.wait_for("the upstream is back", 1);
     let log = relay.log.clone();
     relay.signal("-TERM");
     assert_eq!(relay.wait().code(), Some(0));

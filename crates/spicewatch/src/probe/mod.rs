@@ -13,7 +13,7 @@ use spice_link::{
     AuthMechanism, CapsBuf, ChannelType, Connecting, DataHeader, HeaderKind, LinkConnector, LinkErrorCode, LinkMess,
     LinkReply, LinkUser, Parsed, RefusalForm,
     caps::{self, common, main as main_caps},
-    ticket::{self, rand_core::OsRng},
+    ticket::{self, TicketError, rand_core::OsRng},
 };
 use std::{
     io::{self, Read, Write},
@@ -225,6 +225,8 @@ fn latency(target: &Target) -> io::Result<Option<[f64; 2]>> {
 
 struct User<'a> {
     password: &'a str,
+    /// Why there was no ticket.
+    failed: Option<TicketError>,
 }
 
 impl LinkUser for User<'_> {
@@ -233,14 +235,15 @@ impl LinkUser for User<'_> {
     }
 
     fn ticket(&mut self, pub_key: &[u8; LinkReply::PUB_KEY_LEN], ticket: &mut [u8; 128]) -> bool {
-        ticket::seal(&mut OsRng, pub_key, self.password.as_bytes()).map(|sealed| *ticket = sealed).is_ok()
+        let sealed = ticket::seal(&mut OsRng, pub_key, self.password.as_bytes());
+        sealed.map(|sealed| *ticket = sealed).map_err(|error| self.failed = Some(error)).is_ok()
     }
 }
 
 /// Opens a session and takes what the server says by itself, and the list of channels.
 fn session(target: &Target, password: &str) -> io::Result<report::Session> {
     let mut line = target.dial()?;
-    let (mut link, mut user) = (LinkConnector::new(), User { password });
+    let (mut link, mut user) = (LinkConnector::new(), User { password, failed: None });
     let (mut unread, mut buffer, mut out) = (Vec::new(), [0; 4096], [0; LinkConnector::ROOM]);
     let len = start(&mut link, ChannelType::MAIN, 0, &mut out)?;
     line.write_all(&out[..len])?;
@@ -264,7 +267,10 @@ fn session(target: &Target, password: &str) -> io::Result<report::Session> {
                 let place = if form == RefusalForm::Result { "in the result" } else { "in a reply" };
                 return Ok(report::Session { refused: Some(format!("{code}, {place}")), ..session });
             }
-            other => return Err(io::Error::other(format!("no session: {other:?}"))),
+            other => {
+                let why = user.failed.map_or_else(|| format!("{other:?}"), |error| error.to_string());
+                return Err(io::Error::other(format!("no session: {why}")));
+            }
         }
     };
     attach(&mut line, header, &mut unread, &mut session)?;

@@ -2,7 +2,7 @@
 //!
 //! Flags are held to some of it by clap already; a file is held to it here alone.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::{
     config::{Config, VmConfig},
@@ -90,10 +90,13 @@ pub(super) fn vm(config: &VmConfig) -> Result<Endpoint, String> {
 
 /// Whether whoever connects to the upstream would be accepted by this listener: each connection would make another.
 ///
-/// Of the names for this machine, those that need no list of its interfaces are known.
+/// Of the names for this machine, those are known that need neither a list of its interfaces nor a name server, which may
+/// be long in answering.
 fn is_itself(upstream: &Endpoint, listen: &Endpoint) -> bool {
     match (upstream, listen) {
-        (Endpoint::Tcp(_, there), Endpoint::Tcp(_, here)) if there == here => {
+        (Endpoint::Tcp(host, there), Endpoint::Tcp(_, here))
+            if there == here && (host == "localhost" || host.parse::<IpAddr>().is_ok()) =>
+        {
             let (Ok(there), Ok(here)) = (upstream.resolve(), listen.resolve()) else { return false };
             let taken = |address: &SocketAddr| {
                 let local = address.ip().is_loopback() || address.ip().is_unspecified();
@@ -121,6 +124,7 @@ mod tests {
             ("127.0.0.1:5900", ":5900"),
             ("[::1]:5900", "[::]:5900"),
             ("0.0.0.0:5900", "0.0.0.0:5900"),
+            ("localhost:5900", ":5900"),
             ("unix:/run/vm", "unix:/run//vm"),
         ] {
             assert!(itself(upstream, listen), "{upstream} {listen}");

@@ -120,7 +120,10 @@ async fn set_up(
         },
     };
     match timed(way.timing.connect, connect_on(way, ends, &flow, &shown)).await {
-        Ok(upstream) => Some((client, upstream, flow)),
+        Ok(upstream) => {
+            way.upstream.is_up(flow.vm());
+            Some((client, upstream, flow))
+        }
         Err(error) => {
             tracing::warn!(target: PEER, vm = flow.vm(), flow = flow.id(), client = shown, upstream = %way.upstream, %error, "can't reach the upstream");
             way.upstream.is_down();
@@ -140,7 +143,6 @@ async fn connect_on(way: &Way, ends: Option<(SocketAddr, SocketAddr)>, flow: &Fl
         Endpoint::Unix(path) => Raw::Unix(connect_unix(path).await?),
     };
     raw.tune();
-    way.upstream.is_up();
     // The address is a system call that only the log wants.
     if let Raw::Tcp(stream) = &raw
         && tracing::enabled!(tracing::Level::DEBUG)

@@ -168,7 +168,8 @@ fn serve(config: &Config, log: &Log) -> Result<(), Failure> {
             let known = asked.await.ok().flatten();
             vms.push(vm.start(config, &status, stdout.as_ref(), workers, known).map_err(Failure::Broken)?);
         }
-        tracing::info!(vms = vms.len(), max_connections = most, "ready");
+        let version = env!("CARGO_PKG_VERSION");
+        tracing::info!(vms = vms.len(), max_connections = most, version, "ready");
         service_manager::notify("READY=1");
         serve_until_signal(&mut signals, &files).await;
         service_manager::notify("STOPPING=1");

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use qmp_schema::{Encode, Object, SpiceInfo, Value};
 use qmp_server::Version;
 use spice_events::Auth;
@@ -37,7 +37,10 @@ impl Qemu {
     /// Connects, asks, leaves, so that QEMU's one place on that socket is free again.
     pub(super) async fn ask(&self, facts: &Mutex<Facts>) -> Result<Auth> {
         let answers = timeout(PATIENCE, self.conversation());
-        let (version, info) = answers.await.context("no answer")??;
+        let Ok(answers) = answers.await else {
+            bail!("no answer in {PATIENCE:?}; QEMU serves one client a QMP socket, and another may be there");
+        };
+        let (version, info) = answers?;
         let info: SpiceInfo<'_> = qmp_schema::from_slice(&info)?;
         ensure!(info.enabled, "its SPICE server is not enabled");
         let auth = match info.auth.as_deref() {

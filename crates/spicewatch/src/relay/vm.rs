@@ -22,6 +22,7 @@ use super::{
     listen::{self, Bound},
     qemu::Qemu,
     qmp::{self, Facts},
+    seldom::PEER,
     status::Status,
     stdout::Stdout,
     tls::{Connector, Expected, Identity},
@@ -46,8 +47,9 @@ impl Upstream {
         self.down.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn is_up(&self) {
+    pub(super) fn is_up(&self, vm: &str) {
         if self.down.load(Ordering::Relaxed) && self.down.swap(false, Ordering::Relaxed) {
+            tracing::info!(target: PEER, vm, upstream = %self.address, "the upstream is back");
             self.back.notify_one();
         }
     }
