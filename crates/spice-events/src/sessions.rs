@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Ordering,
-    collections::{BTreeMap, HashMap, btree_map::Entry},
+    collections::{BTreeMap, HashMap, btree_map, hash_map},
     sync::Arc,
 };
 
@@ -11,48 +11,39 @@ use crate::{Connection, FlowId};
 /// Main channels, with and without a known id.
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
-    /// How many live main channels have each known id.
-    named: BTreeMap<Named, u32>,
+    /// Those whose id is known, by it: one of each id.
+    named: HashMap<i32, Server>,
+    /// How many more have it, by server. Another one may have drawn the same: up to spice-server 0.15.0 it mostly has, for the
+    /// first session of each, as the generator was not seeded. And a client may claim any id.
+    more: BTreeMap<(i32, Server), u32>,
     /// Main channels without an id, by who is connected to what, each in the order in which they came up.
     nameless: HashMap<Ends, Waiting>,
 }
 
-/// An id, and the server that drew it: another server may have drawn the same. Up to spice-server 0.15.0 it mostly has, for
-/// the first session of each, as the generator was not seeded.
+/// A server, as one of its connections knows it.
 #[derive(Debug)]
-struct Named {
-    connection_id: i32,
-    /// Any connection to that server.
-    connection: Arc<Connection>,
-}
+struct Server(Arc<Connection>);
 
-impl Named {
-    fn new(connection: &Arc<Connection>, connection_id: i32) -> Self {
-        Self { connection_id, connection: Arc::clone(connection) }
-    }
-}
-
-impl Ord for Named {
+impl Ord for Server {
     fn cmp(&self, other: &Self) -> Ordering {
-        let (ours, theirs) = (&self.connection.server, &other.connection.server);
-        let servers = || ours.host.cmp(&theirs.host).then_with(|| ours.port.cmp(&theirs.port));
-        self.connection_id.cmp(&other.connection_id).then_with(servers)
+        let [ours, theirs] = [self, other].map(|Self(connection)| &connection.server);
+        ours.host.cmp(&theirs.host).then_with(|| ours.port.cmp(&theirs.port))
     }
 }
 
-impl PartialOrd for Named {
+impl PartialOrd for Server {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Named {
+impl PartialEq for Server {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl Eq for Named {}
+impl Eq for Server {}
 
 /// Main channels that wait for an id with the same ends, by their turn. Any of them may end first, and is not looked for among the others.
 #[derive(Debug, Default)]
@@ -75,17 +66,32 @@ impl Ends {
 impl Sessions {
     /// A main channel with a known id is up.
     pub(crate) fn add(&mut self, connection: &Arc<Connection>, connection_id: i32) {
-        *self.named.entry(Named::new(connection, connection_id)).or_default() += 1;
+        let server = Server(Arc::clone(connection));
+        match self.named.entry(connection_id) {
+            hash_map::Entry::Vacant(place) => {
+                place.insert(server);
+            }
+            hash_map::Entry::Occupied(_) => *self.more.entry((connection_id, server)).or_default() += 1,
+        }
     }
 
     /// A main channel with a known id is gone.
     pub(crate) fn remove(&mut self, connection: &Arc<Connection>, connection_id: i32) {
-        if let Entry::Occupied(mut count) = self.named.entry(Named::new(connection, connection_id)) {
+        let server = Server(Arc::clone(connection));
+        if self.named.get(&connection_id) == Some(&server) {
+            self.named.remove(&connection_id);
+        } else if let btree_map::Entry::Occupied(mut count) = self.more.entry((connection_id, server)) {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
                 count.remove();
             }
         }
+    }
+
+    /// Whether a main channel of this server is known to have the id.
+    fn has(&self, connection: &Arc<Connection>, connection_id: i32) -> bool {
+        let server = Server(Arc::clone(connection));
+        self.named.get(&connection_id) == Some(&server) || self.more.contains_key(&(connection_id, server))
     }
 
     /// A main channel is up whose id is not known. Returns its turn, by which it is forgotten.
@@ -112,7 +118,7 @@ impl Sessions {
     /// same ends, as a server has one session at a time and a new one ends the old; and only if no main channel of the server is
     /// known to have the id.
     pub(crate) fn name(&mut self, connection: &Arc<Connection>, connection_id: i32) -> Option<FlowId> {
-        if self.nameless.is_empty() || self.named.contains_key(&Named::new(connection, connection_id)) {
+        if self.nameless.is_empty() || self.has(connection, connection_id) {
             return None;
         }
         let (&turn, &main) = self.nameless.get(&Ends::of(connection))?.flows.last_key_value()?;

@@ -253,14 +253,31 @@ fn the_id_goes_to_the_newest_of_the_main_channels_that_still_wait_for_one() {
 #[test]
 fn sessions_of_two_servers_may_have_the_same_id() {
     let mut lab = Lab::new(Config::new());
-    for (port, main, inputs) in [(5900, 1, 2), (5910, 3, 4)] {
-        lab.port = port;
-        sasl(&mut lab, main, 0, ChannelType::MAIN);
-        lab.server(main, &frame(20)).server(main, &frame(54)).said();
-        sasl(&mut lab, inputs, 1_804_289_383, ChannelType::INPUTS);
-        lab.server(inputs, &frame(20)).client(inputs, &frame(24));
-        let learned = format!("{main} INITIALIZED 1804289383 1/0 sasl");
-        assert!(lab.said().contains(&learned), "{learned}");
+    // Twice, as nothing of the first time may be left.
+    for _ in 0..2 {
+        for (port, main, inputs) in [(5900, 1, 2), (5910, 3, 4), (5920, 5, 6)] {
+            lab.port = port;
+            sasl(&mut lab, main, 0, ChannelType::MAIN);
+            lab.server(main, &frame(20)).server(main, &frame(54)).said();
+            sasl(&mut lab, inputs, 1_804_289_383, ChannelType::INPUTS);
+            lab.server(inputs, &frame(20)).client(inputs, &frame(24));
+            let learned = format!("{main} INITIALIZED 1804289383 1/0 sasl");
+            assert!(lab.said().contains(&learned), "{learned}");
+        }
+        // A channel of a session that is known gives its id to no other one of its server.
+        for (port, main, cursor) in [(5900, 7, 8), (5910, 9, 10)] {
+            lab.port = port;
+            sasl(&mut lab, main, 0, ChannelType::MAIN);
+            lab.server(main, &frame(20)).server(main, &frame(54)).said();
+            sasl(&mut lab, cursor, 1_804_289_383, ChannelType::CURSOR);
+            lab.server(cursor, &frame(20)).client(cursor, &frame(24));
+            let cursor = cursor.to_string();
+            assert!(lab.said().iter().all(|line| line.starts_with(&cursor)));
+        }
+        for flow in 1..=10 {
+            lab.close(flow, Side::Client);
+        }
+        lab.said();
     }
 }
 
