@@ -53,8 +53,15 @@ impl FromStr for Network {
         let (ip, bits) = text.split_once('/').map_or((text, None), |(ip, bits)| (ip, Some(bits)));
         let ip: IpAddr = ip.parse().map_err(|_| wrong())?;
         let most = if ip.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Ok(most), |bits| bits.parse().map_err(|_| wrong()))?;
-        if bits > most { Err(wrong()) } else { Ok(Self::Ip(ip, bits)) }
+        let bits: u8 = bits.map_or(Ok(most), |bits| bits.parse().map_err(|_| wrong()))?;
+        if bits > most {
+            return Err(wrong());
+        }
+        // As events show an IPv4 source of a dual-stack socket: 96 bits of it say no more than that.
+        match ip.to_canonical() {
+            v4 @ IpAddr::V4(_) if ip.is_ipv6() && bits >= 96 => Ok(Self::Ip(v4, bits - 96)),
+            _ => Ok(Self::Ip(ip, bits)),
+        }
     }
 }
 
@@ -255,6 +262,8 @@ mod tests {
         assert!(has("10.0.0.0/8", "10.255.0.1") && !has("10.0.0.0/8", "11.0.0.1"));
         assert!(has("0.0.0.0/0", "11.0.0.1") && has("11.0.0.1", "::ffff:11.0.0.1") && !has("0.0.0.0/0", "::1"));
         assert!(has("2001:db8::/32", "2001:db8:1::") && has("unix", "") && !has("::/0", ""));
+        assert!(has("::ffff:11.0.0.1", "11.0.0.1") && has("::ffff:11.0.0.1", "::ffff:11.0.0.1"));
+        assert!(has("::ffff:10.0.0.0/104", "10.1.2.3") && !has("::ffff:10.0.0.0/104", "11.0.0.1"));
         for text in ["", "10.0.0.0/33", "::/129", "host", "10.0.0.0/x"] {
             assert!(text.parse::<Network>().is_err(), "{text}");
         }
