@@ -11,7 +11,8 @@ use crate::{
 ///
 /// On a QMP socket QEMU ends each message with CR LF; that is the caller's to add.
 pub trait Encode {
-    /// Appends the value to `out`. Nothing is allocated but by `out`'s growth.
+    /// Appends the value to `out`. Nothing is allocated but by `out`'s growth, unless it is a [`FullEvent`](crate::FullEvent) with
+    /// unknown members.
     fn write_to(&self, out: &mut Vec<u8>);
 
     /// The value's bytes.
