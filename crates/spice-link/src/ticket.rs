@@ -21,7 +21,7 @@ pub use rsa::rand_core;
 
 use crate::{LinkReply, TICKET_LEN};
 
-/// The longest password, in bytes (`SPICE_MAX_PASSWORD_LENGTH`).
+/// The longest password that a server can be given, in bytes (`SPICE_MAX_PASSWORD_LENGTH`).
 pub const MAX_PASSWORD: usize = 60;
 
 /// Why there is no ticket.
@@ -49,6 +49,8 @@ impl core::fmt::Display for TicketError {
 impl core::error::Error for TicketError {}
 
 /// The ticket for this password: what spice-gtk sends, the password and a NUL, encrypted.
+///
+/// Passwords longer than [`MAX_PASSWORD`], which no server can have, are encrypted too, up to 85 bytes.
 pub fn seal(
     rng: &mut impl CryptoRngCore,
     pub_key: &[u8; LinkReply::PUB_KEY_LEN],
