@@ -238,6 +238,16 @@ fn who_a_proxy_header_names_is_who_counts() {
     drop(connect(&relay));
     relay.log.wait_for("left without a byte", 1);
     assert_eq!(relay.log.count("no PROXY header"), 0);
+    // Neither is one that says that it speaks for itself: no event, and no connection to the server.
+    let told = relay.events.all().len();
+    for local in [&b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"[..], b"PROXY UNKNOWN\r\n"] {
+        connect(&relay).write_all(local).unwrap();
+    }
+    relay.log.wait_for("left without a byte after its PROXY header", 2);
+    assert_eq!(relay.events.all().len(), told);
+    let mut itself = connect(&relay);
+    itself.write_all(b"PROXY UNKNOWN\r\nREDQ").unwrap();
+    server.accept().read_exact(&mut [0; 4]).unwrap();
 }
 
 /// A server that accepts late: on a unix socket, unlike on TCP, the kernel does not wait for it.

@@ -58,7 +58,7 @@ fn out_of_descriptors_it_waits_and_goes_on() {
     relay.log.wait_for("leaves room for fewer connections", 1);
     let live = || {
         let mut client = connect(&relay);
-        client.write_all(b"PROXY UNKNOWN\r\n").unwrap();
+        client.write_all(b"PROXY TCP4 192.0.2.1 198.51.100.1 4321 5900\r\n").unwrap();
         (client, accept(&server))
     };
     let (mut client, mut inside) = live();

@@ -93,7 +93,12 @@ async fn set_up(
                 client = Address::from(original);
                 ends = ends.map(|(local, _)| (local, original));
             }
-            Ok(None) => {}
+            // A health check of the proxy's own says the same as a client without an address, but for the first byte.
+            Ok(None) if before(deadline, accepted.raw.has_byte()).await.unwrap_or(false) => {}
+            Ok(None) => {
+                tracing::debug!(vm = way.watch.vm(), source = %Shown(&client), "left without a byte after its PROXY header");
+                return None;
+            }
             Err(error) => {
                 let source = Shown(&client);
                 if error.kind() == io::ErrorKind::ConnectionAborted {

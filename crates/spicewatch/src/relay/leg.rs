@@ -1,6 +1,7 @@
 //! One side of a connection: a socket, with or without TLS on it.
 
 use std::{
+    future::poll_fn,
     io::{self, Write},
     os::fd::{AsFd, BorrowedFd},
     pin::Pin,
@@ -8,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::net::{RecvFlags, recv};
 use socket2::{SockRef, Socket, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
@@ -58,6 +60,22 @@ impl Raw {
             Self::Tcp(stream) => stream.poll_write_ready(cx),
             Self::Unix(stream) => stream.poll_write_ready(cx),
         }
+    }
+
+    /// Waits for a byte, and leaves it there; `false` if the end comes first.
+    pub(super) async fn has_byte(&self) -> io::Result<bool> {
+        poll_fn(|cx| {
+            loop {
+                ready!(self.poll_read_ready(cx))?;
+                let mut byte = [0];
+                let peek = || Ok(recv(self, &mut byte, RecvFlags::PEEK)?.0);
+                match self.try_io(Interest::READABLE, peek) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    peeked => return Poll::Ready(peeked.map(|len| len > 0)),
+                }
+            }
+        })
+        .await
     }
 
     /// Runs a system call on the socket; where it would block, the socket counts as not ready from then on.
