@@ -298,9 +298,11 @@ fn without_secrets(streams: &[Vec<u8>; 2]) -> [Vec<u8>; 2] {
     let (mut link, mut at, mut want) = (LinkObserver::new(), [0; 2], [0; 2]);
     // The client goes first, and the server only where the client waits, as on the wire: the server's words read by themselves lead to
     // the link's result, behind which an observer has no use for what the client said before it.
-    while [Side::Client, Side::Server].into_iter().enumerate().any(|(index, side)| {
-        one_step(&mut link, side, &mut clean[index], &mut at[index], &mut want[index])
-    }) {}
+    while [Side::Client, Side::Server]
+        .into_iter()
+        .enumerate()
+        .any(|(index, side)| one_step(&mut link, side, &mut clean[index], &mut at[index], &mut want[index]))
+    {}
     for (bytes, at) in clean.iter_mut().zip(at) {
         bytes.truncate((at + 40).min(MAX_STREAM));
     }
