@@ -149,7 +149,7 @@ pub enum Skipped {
     NotTcp,
     /// A piece of an IP packet. Pieces are not put together.
     Fragment,
-    /// So little was captured that the TCP header is incomplete.
+    /// So little was captured that the TCP header is incomplete, its options aside.
     Truncated,
     /// The headers contradict each other or the length on the wire: no receiver would take it.
     Malformed,
@@ -241,14 +241,14 @@ impl<'a> Segment<'a> {
         length: usize,
         ends: impl Fn(u16, u16) -> (Endpoint, Endpoint),
     ) -> Result<Self, Skipped> {
-        let cut = || short(segment.len(), length);
-        let header = segment.first_chunk::<20>().ok_or_else(cut)?;
+        let header = segment.first_chunk::<20>().ok_or_else(|| short(segment.len(), length))?;
         // length 4 bits, in words of four bytes + reserved 4 bits
         let head = usize::from(header[12] >> 4) * 4;
-        if head < header.len() {
-            return Err(cut());
+        if head < header.len() || head > length {
+            return Err(Skipped::Malformed);
         }
-        let payload = segment.get(head..).ok_or_else(cut)?;
+        // Options tell nothing that is needed here. A snaplen that was made for headers without them cuts them off each SYN.
+        let payload = segment.get(head..).unwrap_or_default();
         let (from, to) = ends(be16(header, 0), be16(header, 2));
         Ok(Self {
             at,
@@ -258,7 +258,7 @@ impl<'a> Segment<'a> {
             ack: be32(header, 8),
             flags: Flags::from_bits(header[13]),
             payload,
-            missing: u32::try_from(length - segment.len()).unwrap_or(u32::MAX),
+            missing: u32::try_from(length - head - payload.len()).unwrap_or(u32::MAX),
         })
     }
 }

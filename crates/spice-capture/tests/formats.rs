@@ -240,6 +240,26 @@ fn packets_cut_by_the_snaplen_keep_the_connection() {
     assert!(odd.iter().any(|odd| odd.contains("snaplen")), "{odd:?}");
 }
 
+/// 68 bytes were tcpdump's default for long: Ethernet, IPv4 and TCP without options, and a little more. A SYN has more options than that.
+#[test]
+fn options_that_the_snaplen_cut_are_not_missed() {
+    let (client, server) = ends();
+    let wrap = |from, to, tcp: &[u8]| {
+        let options = if tcp[13] & SYN == 0 { 3 } else { 5 };
+        let (header, payload) = tcp.split_at(20);
+        let mut tcp = [header, &[1; 20][..4 * options], payload].concat();
+        tcp[12] += u8::try_from(options).unwrap() << 4;
+        frame(LinkType::ETHERNET, &ip(from, to, &tcp))
+    };
+    for snaplen in [54, 60, 68] {
+        let mut frames = conversation(client, server, wrap);
+        for frame in &mut frames {
+            frame.data.truncate(snaplen);
+        }
+        check_conversation(&pcap(false, false, LinkType::ETHERNET, &frames), client, server, 0);
+    }
+}
+
 #[test]
 fn packets_that_no_receiver_would_take_are_counted() {
     let (client, server) = ends();
@@ -248,11 +268,15 @@ fn packets_that_no_receiver_would_take_are_counted() {
     longer_than_its_frame[3] = 200;
     let mut shorter_than_its_header = ip(client, server, &segment(client, server, ACK, 143, 901, b"x"));
     shorter_than_its_header[3] = 10;
-    for packet in [longer_than_its_frame, shorter_than_its_header] {
+    // All of it is shorter than the options that it says to have.
+    let mut shorter_than_its_options = segment(client, server, ACK, 143, 901, b"x");
+    shorter_than_its_options[12] = 15 << 4;
+    let shorter_than_its_options = ip(client, server, &shorter_than_its_options);
+    for packet in [longer_than_its_frame, shorter_than_its_header, shorter_than_its_options] {
         frames.push(Frame::new(2_000_000_000_000, frame(LinkType::ETHERNET, &packet)));
     }
     let (events, _, counters) = read_with(Config::new().port(5930), &pcap(false, false, LinkType::ETHERNET, &frames));
-    assert_eq!((events.len(), counters.malformed), (2, 2));
+    assert_eq!((events.len(), counters.malformed), (2, 3));
 }
 
 #[test]
