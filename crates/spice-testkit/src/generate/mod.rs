@@ -1,9 +1,9 @@
 //! Generators: wire units, whole conversations, and how they are cut and interleaved; valid, and nearly valid.
 //!
 //! Every type here implements [`Arbitrary`]: it is made from a string of bytes, its *choices*. One generator so serves three
-//! drivers. A fuzzer hands in its own bytes; proptest draws and shrinks them ([`strategy`]); a seed makes them in order
-//! ([`Choices`]). Choices that run out are zeros, and zero is always the plain, valid choice, so that shrinking the bytes makes
-//! a case plainer.
+//! drivers. A fuzzer hands in its own bytes; proptest draws and shrinks them (`strategy`, with the feature `proptest`); a seed makes
+//! them in order ([`Choices`]). Choices that run out are zeros, and zero is always the plain, valid choice, so that shrinking the
+//! bytes makes a case plainer.
 //!
 //! ```
 //! use spice_testkit::generate::{self, Mess};
@@ -35,6 +35,7 @@ pub use segments::{Segment, Segments};
 pub use websocket::{Frame, Frames};
 
 pub use arbitrary::{Arbitrary, Error, Unstructured};
+#[cfg(feature = "proptest")]
 use proptest::strategy::Strategy;
 
 /// The value that these choices make. A generator of this crate never refuses its choices; one of somebody else's that does
@@ -44,6 +45,7 @@ pub fn from_choices<T: for<'a> Arbitrary<'a> + Default>(choices: &[u8]) -> T {
 }
 
 /// The proptest strategy of any type here, from at most `choices` bytes. It shrinks towards the plain value.
+#[cfg(feature = "proptest")]
 pub fn strategy<T>(choices: usize) -> impl Strategy<Value = T>
 where
     T: for<'a> Arbitrary<'a> + Default + std::fmt::Debug,
@@ -52,6 +54,7 @@ where
 }
 
 /// The proptest strategy of choices themselves, for an oracle that takes bytes.
+#[cfg(feature = "proptest")]
 pub fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(proptest::num::u8::ANY, 0..=most)
 }
