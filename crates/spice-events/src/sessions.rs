@@ -6,7 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use crate::{Connection, FlowId};
+use qmp_schema::Timestamp;
+use spice_link::ChannelType;
+
+use crate::{Channel, Connection, FlowId};
 
 /// Main channels, with and without a known id.
 #[derive(Debug, Default)]
@@ -18,7 +21,12 @@ pub(crate) struct Sessions {
     more: BTreeMap<(i32, Server), u32>,
     /// Main channels without an id, by who is connected to what, each in the order in which they came up.
     nameless: HashMap<Ends, Waiting>,
+    /// Other channels that came up with an id of which no main channel is known, likewise: when, and the id.
+    unclaimed: HashMap<Ends, BTreeMap<u64, (Timestamp, i32)>>,
 }
+
+/// How many of the newest unclaimed channels are looked at for a main channel's id: more than a session has.
+const NEWEST: usize = 64;
 
 /// A server, as one of its connections knows it.
 #[derive(Debug)]
@@ -64,36 +72,6 @@ impl Ends {
 }
 
 impl Sessions {
-    /// A main channel with a known id is up.
-    pub(crate) fn add(&mut self, connection: &Arc<Connection>, connection_id: i32) {
-        let server = Server(Arc::clone(connection));
-        match self.named.entry(connection_id) {
-            hash_map::Entry::Vacant(place) => {
-                place.insert(server);
-            }
-            hash_map::Entry::Occupied(_) => *self.more.entry((connection_id, server)).or_default() += 1,
-        }
-    }
-
-    /// A main channel with a known id is gone.
-    pub(crate) fn remove(&mut self, connection: &Arc<Connection>, connection_id: i32) {
-        let server = Server(Arc::clone(connection));
-        if self.named.get(&connection_id) == Some(&server) {
-            self.named.remove(&connection_id);
-        } else if let btree_map::Entry::Occupied(mut count) = self.more.entry((connection_id, server)) {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
-        }
-    }
-
-    /// Whether a main channel of this server is known to have the id.
-    fn has(&self, connection: &Arc<Connection>, connection_id: i32) -> bool {
-        let server = Server(Arc::clone(connection));
-        self.named.get(&connection_id) == Some(&server) || self.more.contains_key(&(connection_id, server))
-    }
-
     /// A main channel is up whose id is not known. Returns its turn, by which it is forgotten.
     pub(crate) fn wait(&mut self, connection: &Connection, flow: FlowId) -> u64 {
         let waiting = self.nameless.entry(Ends::of(connection)).or_default();
@@ -114,15 +92,118 @@ impl Sessions {
         }
     }
 
-    /// Another channel with this id is up: the main channel that it must belong to. It is the newest one that waits with the
-    /// same ends, as a server has one session at a time and a new one ends the old; and only if no main channel of the server is
-    /// known to have the id.
-    pub(crate) fn name(&mut self, connection: &Arc<Connection>, connection_id: i32) -> Option<FlowId> {
-        if self.nameless.is_empty() || self.has(connection, connection_id) {
+    /// A channel with a known id is up, since then and in this turn. Returns the main channel that it gives its id to: the newest one
+    /// that waits with the same ends, as a server has one session at a time and a new one ends the old; and only if no main channel
+    /// of the server is known to have the id.
+    pub(crate) fn join(
+        &mut self,
+        connection: &Arc<Connection>,
+        channel: Channel,
+        since: Timestamp,
+        turn: u64,
+    ) -> Option<FlowId> {
+        let connection_id = channel.connection_id;
+        if channel.channel_type == ChannelType::MAIN {
+            self.add(connection, connection_id);
             return None;
         }
-        let (&turn, &main) = self.nameless.get(&Ends::of(connection))?.flows.last_key_value()?;
-        self.forget(connection, turn);
-        Some(main)
+        if self.has(connection, connection_id) {
+            return None;
+        }
+        let ends = Ends::of(connection);
+        let waiting = self.nameless.get(&ends).and_then(|waiting| waiting.flows.last_key_value());
+        if let Some((&turn, &main)) = waiting {
+            self.forget(connection, turn);
+            return Some(main);
+        }
+        self.unclaimed.entry(ends).or_default().insert(turn, (since, connection_id));
+        None
+    }
+
+    /// A channel that joined in this turn is gone.
+    pub(crate) fn leave(&mut self, connection: &Arc<Connection>, channel: Channel, turn: u64) {
+        if channel.channel_type == ChannelType::MAIN {
+            self.remove(connection, channel.connection_id);
+        } else if !self.unclaimed.is_empty()
+            && let hash_map::Entry::Occupied(mut channels) = self.unclaimed.entry(Ends::of(connection))
+        {
+            channels.get_mut().remove(&turn);
+            if channels.get().is_empty() {
+                channels.remove();
+            }
+        }
+    }
+
+    /// The id of a main channel that is up since then, where it turns out late that it can't be read: that of the first channel with
+    /// the same ends that came up after it and that no main channel has claimed.
+    pub(crate) fn claim(&self, connection: &Arc<Connection>, since: Timestamp) -> Option<i32> {
+        if self.unclaimed.is_empty() {
+            return None;
+        }
+        let newest = self.unclaimed.get(&Ends::of(connection))?.values().rev().take(NEWEST);
+        let after = newest.filter(|(at, id)| *at >= since && !self.has(connection, *id));
+        after.reduce(|_, earlier| earlier).map(|(_, id)| *id)
+    }
+
+    /// A main channel with a known id is up.
+    fn add(&mut self, connection: &Arc<Connection>, connection_id: i32) {
+        let server = Server(Arc::clone(connection));
+        match self.named.entry(connection_id) {
+            hash_map::Entry::Vacant(place) => {
+                place.insert(server);
+            }
+            hash_map::Entry::Occupied(_) => *self.more.entry((connection_id, server)).or_default() += 1,
+        }
+    }
+
+    /// A main channel with a known id is gone.
+    fn remove(&mut self, connection: &Arc<Connection>, connection_id: i32) {
+        let server = Server(Arc::clone(connection));
+        if self.named.get(&connection_id) == Some(&server) {
+            self.named.remove(&connection_id);
+        } else if let btree_map::Entry::Occupied(mut count) = self.more.entry((connection_id, server)) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+
+    /// Whether a main channel of this server is known to have the id.
+    fn has(&self, connection: &Arc<Connection>, connection_id: i32) -> bool {
+        let server = Server(Arc::clone(connection));
+        self.named.get(&connection_id) == Some(&server) || self.more.contains_key(&(connection_id, server))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Address, Auth};
+
+    #[test]
+    fn nothing_is_left_of_channels_that_are_gone() {
+        let connection = |port: &str| {
+            let client = Address { port: port.into(), ..Address::unix("") };
+            Arc::new(Connection { server: Address::unix(port), client, tls: false })
+        };
+        let channel =
+            |channel_type, connection_id| Channel { connection_id, channel_type, channel_id: 0, auth: Auth::Spice };
+        let (main, other) = (channel(ChannelType::MAIN, 1), channel(ChannelType::INPUTS, 2));
+        let at = Timestamp { seconds: 0, microseconds: 0 };
+        let mut sessions = Sessions::default();
+        let joined: Vec<_> = ["a", "b", "a", "b"].into_iter().flat_map(|port| [(port, main), (port, other)]).collect();
+        for (turn, &(port, channel)) in (0..).zip(&joined) {
+            assert_eq!(sessions.join(&connection(port), channel, at, turn), None);
+        }
+        assert_eq!(sessions.claim(&connection("b"), at), Some(2));
+        let turn = sessions.wait(&connection("c"), FlowId(9));
+        for (turn, &(port, channel)) in (0..).zip(&joined) {
+            sessions.leave(&connection(port), channel, turn);
+        }
+        assert_eq!(sessions.claim(&connection("b"), at), None);
+        sessions.forget(&connection("c"), turn);
+        let Sessions { named, more, nameless, unclaimed } = sessions;
+        assert!(named.is_empty() && more.is_empty() && nameless.is_empty() && unclaimed.is_empty());
     }
 }

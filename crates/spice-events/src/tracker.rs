@@ -142,11 +142,9 @@ impl Tracker {
     pub fn forget(&mut self, flow: FlowId) {
         let Some(Flow { connection, state }) = self.flows.remove(&flow) else { return };
         match state {
-            State::Live { channel, .. } if channel.channel_type == ChannelType::MAIN => {
-                self.sessions.remove(&connection, channel.connection_id);
-            }
+            State::Live { channel, order } => self.sessions.leave(&connection, channel, order),
             State::Nameless { turn, .. } => self.sessions.forget(&connection, turn),
-            _ => {}
+            State::Linking(_) | State::Mute { .. } => {}
         }
     }
 
@@ -241,8 +239,13 @@ impl Tracker {
             }
             self.initialize(at, since, flow, channel);
         } else if is_over {
-            let turn = self.sessions.wait(connection, flow);
-            *state = State::Nameless { channel, since, turn };
+            if let Some(connection_id) = self.sessions.claim(connection, since) {
+                self.odd(at, flow, None, AnomalyKind::IdLearned);
+                self.initialize(at, since, flow, Channel { connection_id, ..channel });
+            } else {
+                let turn = self.sessions.wait(connection, flow);
+                *state = State::Nameless { channel, since, turn };
+            }
         }
     }
 
@@ -250,9 +253,7 @@ impl Tracker {
     fn initialize(&mut self, at: Timestamp, since: Timestamp, flow: FlowId, channel: Channel) {
         let Some(Flow { connection, .. }) = self.flows.get(&flow) else { return };
         let connection = Arc::clone(connection);
-        if channel.channel_type == ChannelType::MAIN {
-            self.sessions.add(&connection, channel.connection_id);
-        } else if let Some(main) = self.sessions.name(&connection, channel.connection_id) {
+        if let Some(main) = self.sessions.join(&connection, channel, since, self.initialized) {
             self.name(at, main, channel.connection_id);
         }
         if let Some(Flow { state, .. }) = self.flows.get_mut(&flow) {
@@ -293,14 +294,12 @@ impl Tracker {
                 self.sessions.forget(&connection, turn);
                 self.initialize_last(at, since, flow, channel);
             }
-            State::Live { channel, .. } if channel.channel_type == ChannelType::MAIN => {
-                self.sessions.remove(&connection, channel.connection_id);
-            }
+            State::Live { channel, order } => self.sessions.leave(&connection, *channel, *order),
             State::Mute { leaked: true } => {
                 self.flows.remove(&flow);
                 return;
             }
-            State::Live { .. } | State::Mute { leaked: false } => {}
+            State::Mute { leaked: false } => {}
         }
         self.flows.remove(&flow);
         self.emit(at, flow, connection, EventKind::Disconnected);
@@ -312,10 +311,8 @@ impl Tracker {
             self.odd(at, flow, None, AnomalyKind::IdUnknown);
         }
         self.initialize(at, since, flow, channel);
-        if let Some(Flow { connection, .. }) = self.flows.get(&flow)
-            && channel.channel_type == ChannelType::MAIN
-        {
-            self.sessions.remove(connection, channel.connection_id);
+        if let Some(Flow { connection, state: State::Live { channel, order } }) = self.flows.get(&flow) {
+            self.sessions.leave(connection, *channel, *order);
         }
     }
 

@@ -249,6 +249,29 @@ fn the_id_goes_to_the_newest_of_the_main_channels_that_still_wait_for_one() {
     );
 }
 
+/// A capture notices late that it has lost something: the other channels are up by then.
+#[test]
+fn an_id_that_is_lost_is_learned_from_channels_that_came_up_meanwhile() {
+    let mut lab = Lab::new(Config::new());
+    // Of a session whose main channel was never seen.
+    link(&mut lab, 1, 6, ChannelType::CURSOR, 0, LinkErrorCode::OK);
+    link(&mut lab, 2, 0, ChannelType::MAIN, 0, LinkErrorCode::OK);
+    link(&mut lab, 3, 7, ChannelType::INPUTS, 0, LinkErrorCode::OK);
+    link(&mut lab, 4, 7, ChannelType::CURSOR, 0, LinkErrorCode::OK);
+    lab.said();
+    lab.input(2, Input::Gap { from: Side::Server, len: 38 });
+    assert_eq!(lab.said(), ["2 lost", "2 id-learned", "2 INITIALIZED 7 1/0 spice"]);
+
+    // The channels of that session are not there for the next one, nor are those that are gone.
+    link(&mut lab, 5, 0, ChannelType::MAIN, 0, LinkErrorCode::OK);
+    link(&mut lab, 6, 8, ChannelType::INPUTS, 0, LinkErrorCode::OK);
+    lab.close(6, Side::Server).said();
+    lab.input(5, Input::Gap { from: Side::Server, len: 38 });
+    assert_eq!(lab.said(), ["5 lost"]);
+    lab.close(5, Side::Client);
+    assert_eq!(lab.said(), ["5 id-unknown", "5 INITIALIZED 0 1/0 spice", "5 DISCONNECTED"]);
+}
+
 /// spice-server draws the id with an unseeded `rand` up to 0.15.0: the first session of every VM then has the same.
 #[test]
 fn sessions_of_two_servers_may_have_the_same_id() {
