@@ -18,11 +18,19 @@ use super::seldom::PEER;
 pub(super) struct Gate {
     most: usize,
     open: AtomicUsize,
-    per_source: Option<(usize, Mutex<HashMap<IpAddr, usize>>)>,
-    /// Connections refused since the last one that was let in, and in all.
+    per_source: Option<(usize, Mutex<HashMap<IpAddr, Source>>)>,
+    /// Connections refused because of `most` since the last one that was let in; and for any reason, in all.
     refusing: AtomicUsize,
     refused: AtomicUsize,
     emptied: Notify,
+}
+
+/// An address that has connections.
+#[derive(Debug, Default)]
+struct Source {
+    open: usize,
+    /// Connections refused since the last one that was let in.
+    refusing: usize,
 }
 
 /// A connection's place, given back on drop.
@@ -49,17 +57,16 @@ impl Gate {
     pub(super) fn enter(self: &Arc<Self>, source: Option<IpAddr>) -> Option<Pass> {
         if self.open.fetch_add(1, Ordering::Relaxed) >= self.most {
             self.open.fetch_sub(1, Ordering::Relaxed);
-            self.refuse("max-connections", self.most, source.map(|ip| ip.to_canonical()));
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            let is_news = self.refusing.fetch_add(1, Ordering::Relaxed) == 0;
+            say_refused(is_news, "max-connections", self.most, source);
             return None;
         }
+        say_let_in(self.refusing.swap(0, Ordering::Relaxed), None);
         // From here on the pass gives back what was taken.
         let mut pass = Pass { gate: Arc::clone(self), source: None };
         if source.is_some_and(|source| !pass.count(source)) {
             return None;
-        }
-        let refused = self.refusing.swap(0, Ordering::Relaxed);
-        if refused > 0 {
-            tracing::info!(target: PEER, refused, "connections are let in again");
         }
         Some(pass)
     }
@@ -84,14 +91,20 @@ impl Gate {
             emptied.await;
         }
     }
+}
 
-    /// Says so once, not for each of a flood.
-    fn refuse(&self, limit: &'static str, most: usize, source: Option<IpAddr>) {
-        self.refused.fetch_add(1, Ordering::Relaxed);
-        if self.refusing.fetch_add(1, Ordering::Relaxed) == 0 {
-            let source = source.map(|ip| ip.to_string());
-            tracing::warn!(target: PEER, limit, most, source, "too many connections; new ones are closed at once");
-        }
+/// Once, not for each of a flood.
+fn say_refused(is_news: bool, limit: &'static str, most: usize, source: Option<IpAddr>) {
+    if is_news {
+        let source = source.map(|ip| ip.to_canonical().to_string());
+        tracing::warn!(target: PEER, limit, most, source, "too many connections; new ones are closed at once");
+    }
+}
+
+fn say_let_in(refused: usize, source: Option<IpAddr>) {
+    if refused > 0 {
+        let source = source.map(|ip| ip.to_string());
+        tracing::info!(target: PEER, refused, source, "connections are let in again");
     }
 }
 
@@ -100,17 +113,25 @@ impl Pass {
     pub(super) fn count(&mut self, source: IpAddr) -> bool {
         let Some((most, sources)) = &self.gate.per_source else { return true };
         let source = source.to_canonical();
-        {
-            let mut sources = sources.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = sources.entry(source).or_default();
-            if *count < *most {
-                *count += 1;
-                self.source = Some(source);
-                return true;
-            }
+        let mut sources = sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = sources.entry(source).or_default();
+        let is_let_in = entry.open < *most;
+        let refused = if is_let_in {
+            entry.open += 1;
+            std::mem::take(&mut entry.refusing)
+        } else {
+            entry.refusing += 1;
+            entry.refusing
+        };
+        drop(sources);
+        if is_let_in {
+            self.source = Some(source);
+            say_let_in(refused, Some(source));
+        } else {
+            self.gate.refused.fetch_add(1, Ordering::Relaxed);
+            say_refused(refused == 1, "max-per-source", *most, Some(source));
         }
-        self.gate.refuse("max-per-source", *most, Some(source));
-        false
+        is_let_in
     }
 }
 
@@ -118,9 +139,9 @@ impl Drop for Pass {
     fn drop(&mut self) {
         if let (Some((_, sources)), Some(ip)) = (&self.gate.per_source, self.source) {
             let mut sources = sources.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(count) = sources.get_mut(&ip) {
-                *count -= 1;
-                if *count == 0 {
+            if let Some(source) = sources.get_mut(&ip) {
+                source.open -= 1;
+                if source.open == 0 {
                     sources.remove(&ip);
                 }
             }
