@@ -82,6 +82,16 @@ pub enum Notice {
         /// The server.
         server: SocketAddr,
     },
+    /// A client's first bytes are not in the capture (lost, or cut by the snaplen), so that nobody can tell whether it spoke SPICE. Said at
+    /// the first; see [`Counters::unrecognised`]. What is sent to a port that [`Config::ports`] names is SPICE without them.
+    Unrecognised {
+        /// When the connection was opened.
+        at: Timestamp,
+        /// The client.
+        client: SocketAddr,
+        /// The server.
+        server: SocketAddr,
+    },
     /// IP fragments are not put together. Said at the first; see [`Counters::fragments`].
     Fragments {
         /// When it was captured.
@@ -112,6 +122,12 @@ impl fmt::Display for Notice {
         match self {
             Self::AlreadyOpen { client, server, .. } => {
                 write!(f, "{client} -> {server}: already open when the capture began; no events for it")
+            }
+            Self::Unrecognised { client, server, .. } => {
+                write!(
+                    f,
+                    "{client} -> {server}: the client's first bytes are not in the capture; whether it is SPICE can only be said by naming its port"
+                )
             }
             Self::Fragments { .. } => f.write_str("IP fragments are dropped: bytes that they carry count as lost"),
             Self::ShortPackets { .. } => {
@@ -144,6 +160,8 @@ pub struct Counters {
     pub events: u64,
     /// Anomalies and notices.
     pub anomalies: u64,
+    /// Connections whose first bytes are missing, so that they can't be recognised.
+    pub unrecognised: u64,
     /// IP fragments, which are dropped.
     pub fragments: u64,
     /// Packets too short for a TCP header (snaplen).

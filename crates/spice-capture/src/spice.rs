@@ -60,6 +60,7 @@ pub(crate) struct Spice {
     outputs: VecDeque<Output>,
     events: u64,
     anomalies: u64,
+    unrecognised: u64,
     evicted: bool,
 }
 
@@ -73,6 +74,7 @@ impl Spice {
             outputs: VecDeque::new(),
             events: 0,
             anomalies: 0,
+            unrecognised: 0,
             evicted: false,
         }
     }
@@ -88,7 +90,8 @@ impl Spice {
 
     /// Fills in what is counted here.
     pub(crate) fn count(&self, counters: Counters) -> Counters {
-        Counters { connections: self.last, events: self.events, anomalies: self.anomalies, ..counters }
+        let Self { last: connections, events, anomalies, unrecognised, .. } = *self;
+        Counters { connections, events, anomalies, unrecognised, ..counters }
     }
 
     fn recognises(&self) -> bool {
@@ -286,6 +289,13 @@ impl Handler for Spice {
             }
             // What is missing might be what would have told.
             Follow::Undecided(held) => {
+                let Connection { client, server, at, from_start } = held.connection;
+                if from == Side::Client && from_start {
+                    self.unrecognised += 1;
+                    if self.unrecognised == 1 {
+                        self.notice(Notice::Unrecognised { at, client: client.into(), server: server.into() });
+                    }
+                }
                 self.dismiss(held);
                 Interest::Nothing
             }

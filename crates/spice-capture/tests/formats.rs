@@ -256,7 +256,12 @@ fn options_that_the_snaplen_cut_are_not_missed() {
         for frame in &mut frames {
             frame.data.truncate(snaplen);
         }
-        check_conversation(&pcap(false, false, LinkType::ETHERNET, &frames), client, server, 0);
+        let file = pcap(false, false, LinkType::ETHERNET, &frames);
+        check_conversation(&file, client, server, 0);
+        // Without its port there is nothing to recognise it by, and that is said.
+        let (events, odd, counters) = read_with(Config::new(), &file);
+        assert_eq!((events.len(), counters.unrecognised), (0, 1));
+        assert!(odd[0].ends_with("by naming its port"), "{odd:?}");
     }
 }
 
