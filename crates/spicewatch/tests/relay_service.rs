@@ -187,6 +187,7 @@ fn a_flood_does_not_fill_the_log() {
     assert!(relay.wait().success());
     log.wait_for_end();
     let written = log.count("\"kind\":\"unlinked\"");
+    assert!(log.count("\"left_out\":") >= 1, "how many is said");
     let most = 100 * (2 + start.elapsed().as_secs() / 10);
     assert!((100..=most).contains(&(written as u64)), "{written}");
     assert!(!status.contains("\"log-lines-lost\": 0"), "{status}");

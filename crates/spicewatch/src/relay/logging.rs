@@ -65,7 +65,15 @@ impl Log {
 
     /// Waits until what was queued is written, but not longer than this.
     pub(super) fn finish(&self, patience: Duration) {
+        // As if all time were over: what is left out by now is said.
+        self.say_left_out(self.seldom.ask(None, Instant::now() + WITHIN).left_out);
         self.lines.finish(patience);
+    }
+
+    fn say_left_out(&self, lines: u64) {
+        if lines > 0 {
+            self.send(note(self.format, "lines were left out, as there were too many of a kind", "left_out", lines));
+        }
     }
 
     fn send(&self, line: Vec<u8>) {
@@ -168,18 +176,18 @@ pub(super) struct Line<'a> {
 /// One call is one line: tracing formats each before it writes it.
 impl Write for Line<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let (Log { format, lost, .. }, Verdict { left_out, written, last }) = (self.log, self.verdict);
-        if left_out > 0 {
-            self.log.send(note(*format, "lines were left out, as there were too many of a kind", "left_out", left_out));
-        }
+        let (log, Verdict { left_out, written, last }) = (self.log, self.verdict);
+        log.say_left_out(left_out);
         if written {
-            self.log.send(line.to_vec());
+            let mut text = line.to_vec();
+            if last {
+                // In one piece, as other threads have lines too.
+                let message = "more lines like the one before are left out for now";
+                text.extend(note(log.format, message, "seconds", WITHIN.as_secs()));
+            }
+            log.send(text);
         } else {
-            lost.all.fetch_add(1, Ordering::Relaxed);
-        }
-        if last {
-            let message = "more lines like the one before are left out for now";
-            self.log.send(note(*format, message, "seconds", WITHIN.as_secs()));
+            log.lost.all.fetch_add(1, Ordering::Relaxed);
         }
         Ok(line.len())
     }
