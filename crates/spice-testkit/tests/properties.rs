@@ -1,10 +1,10 @@
 //! The parsers and state machines under generated input: each oracle over what proptest draws.
 
-use std::convert::Infallible;
+use std::{collections::BTreeSet, convert::Infallible};
 
 use proptest::prelude::*;
 use spice_testkit::{
-    generate::{self, Mess, Reply, Unstructured},
+    generate::{self, Frames, Mess, Reply, Unstructured},
     oracles::{endpoints, link, observer, tracker, websocket},
 };
 
@@ -106,6 +106,45 @@ fn generated_messages_reach_every_check() {
     for name in ["need", "accepted", "Magic", "Version", "Size", "CapsCount", "CapsRange"] {
         assert!(seen.get(name).is_some_and(|count| *count > 40), "{name}: {seen:?}");
     }
+}
+
+/// The same for replies and for frames: each field is wrong at times, each opcode and each way to write a length is there.
+#[test]
+fn generated_replies_and_frames_leave_nothing_as_it_is() {
+    let mut choices = generate::Choices::new(3);
+    let (mut buffer, mut seen) = (Vec::new(), BTreeSet::new());
+    for _ in 0..20_000 {
+        choices.fill(&mut buffer, 300);
+        let (reply, plain): (Reply, Reply) = (generate::from_choices(&buffer), Reply::default());
+        let is_bent = [
+            ("major", reply.major != plain.major),
+            ("minor", reply.minor != plain.minor),
+            ("size", reply.size.is_some()),
+            ("error", reply.error > 10),
+            ("first count", reply.counts.is_some_and(|counts| counts[0] > 1024)),
+            ("second count", reply.counts.is_some_and(|counts| counts[1] > 1024)),
+            ("offset", reply.caps_offset.is_some()),
+        ];
+        seen.extend(is_bent.iter().filter(|(_, is_bent)| *is_bent).map(|(what, _)| (*what).to_owned()));
+        seen.extend((0..4).filter(|at| reply.magic[*at] != plain.magic[*at]).map(|at| format!("magic {at}")));
+        let frames: Frames = generate::from_choices(&buffer);
+        for frame in &frames.0 {
+            seen.insert(format!("opcode {}", frame.opcode));
+            seen.insert(
+                format!("length by {}", frame.bytes()[1] & 0x7f).replace("by 126", "of 2").replace("by 127", "of 8"),
+            );
+            if frame.payload.len() > 65_535 {
+                seen.insert("a long payload".to_owned());
+            }
+        }
+    }
+    let magics = (0..4).map(|at| format!("magic {at}"));
+    let opcodes = (0..16).map(|opcode| format!("opcode {opcode}"));
+    let fields = ["major", "minor", "size", "error", "first count", "second count", "offset"].map(str::to_owned);
+    let lengths = ["length by 0", "length by 125", "length of 2", "length of 8", "a long payload"].map(str::to_owned);
+    let missing: Vec<_> =
+        magics.chain(opcodes).chain(fields).chain(lengths).filter(|what| !seen.contains(what)).collect();
+    assert!(missing.is_empty(), "never made: {missing:?}");
 }
 
 /// The same for conversations: each end that a link stage can have.

@@ -1,7 +1,10 @@
 //! The QMP server's session under any bytes, and under bytes that look like QMP.
 
 use proptest::prelude::*;
-use spice_testkit::oracles::qmp_server::qmp_server_session;
+use spice_testkit::{
+    generate::{self, QmpInput},
+    oracles::qmp_server::qmp_server_session,
+};
 
 /// Pieces that a conversation is made of, good and bad.
 const PIECES: &[&[u8]] = &[
@@ -117,6 +120,12 @@ proptest! {
     #[test]
     fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
         qmp_server_session(&bytes);
+    }
+
+    #[test]
+    fn generated_qmp(choices in prop::collection::vec(any::<u8>(), 0..400)) {
+        let input: QmpInput = generate::from_choices(&choices);
+        qmp_server_session(input.bytes());
     }
 
     #[test]

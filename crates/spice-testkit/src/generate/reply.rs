@@ -88,13 +88,23 @@ impl<'a> Arbitrary<'a> for Reply {
         }
         if rarely(u, 3)? {
             let truth = 178 + word(reply.gap.len());
-            match u.int_in_range(0..=5)? {
+            let counts = [word(reply.common.len()), word(reply.channel.len())];
+            match u.int_in_range(0..=7)? {
                 0 => reply.size = Some(near(u, truth, &[0, 178, 8370, u32::MAX])?),
-                1 => reply.counts = Some([near(u, 1, &[0, 1024, 1 << 30, u32::MAX])?, 0]),
-                2 => reply.counts = Some([0, near(u, 1, &[0, 1024, 1 << 30, u32::MAX])?]),
+                n @ 1..=2 => {
+                    let mut counts = counts;
+                    let count = &mut counts[n - 1];
+                    *count = near(u, *count, &[0, 1024, 1 << 30, u32::MAX])?;
+                    reply.counts = Some(counts);
+                }
                 3 => reply.caps_offset = Some(near(u, truth, &[0, 178, 182, 186, u32::MAX - 3])?),
                 4 => reply.major = near(u, 2, &[0])?,
-                _ => reply.magic[3] = u.arbitrary()?,
+                5 => reply.minor = u.arbitrary()?,
+                6 => reply.error = u.arbitrary()?,
+                _ => {
+                    let at = u.int_in_range(0..=3)?;
+                    reply.magic[at] = u.arbitrary()?;
+                }
             }
         }
         Ok(reply)

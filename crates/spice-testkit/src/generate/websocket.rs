@@ -86,6 +86,17 @@ impl<'a> Arbitrary<'a> for Frames {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         let (client, len) = (u.arbitrary()?, u.int_in_range(0..=300)?);
         let stream: Vec<u8> = (0..len).map(|at: u32| at.to_le_bytes()[0]).collect();
-        Self::carry(u, &stream, client)
+        let mut frames = Self::carry(u, &stream, client)?;
+        for frame in &mut frames.0 {
+            // Text is data, too; what is not data, of any kind, is passed over.
+            if rarely(u, 4)? {
+                frame.opcode = if frame.opcode <= 2 { u.int_in_range(0..=2)? } else { u.int_in_range(3..=15)? };
+            }
+            if rarely(u, 64)? {
+                // Shorter lengths have no room for it.
+                frame.payload.resize(*u.choose(&[65_535, 65_536])?, 0xee);
+            }
+        }
+        Ok(frames)
     }
 }
