@@ -18,6 +18,9 @@ use crate::{
 /// After each [`handle`](Self::handle), drain [`poll`](Self::poll). There is no clock, socket, task or randomness inside:
 /// the same inputs give the same outputs.
 ///
+/// It has the connections that were opened and not closed or [forgotten](Self::forget) since, as many as the caller wants, and what
+/// was not polled yet.
+///
 /// Per connection, `SPICE_CONNECTED`, `SPICE_INITIALIZED` and `SPICE_DISCONNECTED` come in this order, each at most
 /// once, and each `SPICE_CONNECTED` of a connection that was closed has its `SPICE_DISCONNECTED`. The one exception is
 /// QEMU's own: a client without AUTH_SELECTION at a server with SASL leaves a socket that spice-server never closes
