@@ -6,13 +6,19 @@ mod relay_lab;
 
 use std::{
     fs,
+    io::ErrorKind,
     net::TcpListener,
-    os::unix::{fs::MetadataExt, net::UnixListener},
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt},
+        net::UnixListener,
+        process::CommandExt,
+    },
     path::Path,
     process::{Command, Stdio},
 };
 
 use relay_lab::Relay;
+use rustix::process::geteuid;
 use socket2::{Domain, SockAddr, Socket, Type};
 use spice_testkit::lab::{self, Peer, Scratch};
 
@@ -202,6 +208,31 @@ fn certificates_and_keys_that_are_wrong() {
         one_line(&[base, more].concat(), part);
     }
     place.is_as_it_was();
+}
+
+/// Root may write anywhere, so that the relay is somebody else's then.
+#[test]
+fn a_folder_that_may_not_be_written_to_is_not_called_missing() {
+    let place = Place::new();
+    let folder = place.scratch.join("locked");
+    fs::create_dir(&folder).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o500)).unwrap();
+    let qmp = format!("unix:{}/vm.qmp", folder.display());
+    let mut command = Relay::command();
+    command.args(["--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:1", "--qmp", &qmp]).current_dir("/");
+    if geteuid().is_root() {
+        command.uid(65534).gid(65534);
+    }
+    match command.output() {
+        // The program itself may be where only root gets.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
+        output => {
+            let output = output.unwrap();
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+            assert!(said.contains("locked: Permission denied"), "{said}");
+        }
+    }
 }
 
 /// A unix socket whose listener accepts nobody, and who waits for it to.

@@ -14,7 +14,7 @@ use super::{Inner, Server};
 
 /// How long a listener rests after an accept that failed, for want of descriptors for example.
 const REST: Duration = Duration::from_millis(100);
-/// How often it is said that there is no place, at most.
+/// How often it is said that accepts fail, or that there is no place, at most.
 const SAID_EVERY: Duration = Duration::from_secs(10);
 
 /// A socket that is bound and doesn't serve yet: see [`Server::listen`].
@@ -136,17 +136,14 @@ impl Listener {
     }
 
     async fn accept_all(&self, server: &Server, address: &str) {
-        let (mut failing, mut said_full) = (false, None);
+        let (mut said_failing, mut said_full) = (None, None);
         loop {
             let place = server.inner.place(address, &mut said_full).await;
             if let Err(error) = self.accept(server, place).await {
-                if !failing {
+                if is_news(&mut said_failing) {
                     tracing::warn!(listener = address, "accept failed, trying on: {error}");
                 }
-                failing = true;
                 tokio::time::sleep(REST).await;
-            } else {
-                failing = false;
             }
         }
     }
@@ -170,14 +167,22 @@ impl Listener {
     }
 }
 
+/// Whether it is time to say something again that may be so many times a second; then it is noted as said.
+fn is_news(said: &mut Option<Instant>) -> bool {
+    let is_news = said.is_none_or(|said| said.elapsed() >= SAID_EVERY);
+    if is_news {
+        *said = Some(Instant::now());
+    }
+    is_news
+}
+
 impl Inner {
     /// A place for a client, sooner or later. Where that is later, it is said, as who waits gets no greeting.
     async fn place(&self, address: &str, said: &mut Option<Instant>) -> Option<OwnedSemaphorePermit> {
         if let Ok(place) = self.places.clone().try_acquire_owned() {
             return Some(place);
         }
-        if said.is_none_or(|said| said.elapsed() >= SAID_EVERY) {
-            *said = Some(Instant::now());
+        if is_news(said) {
             let clients = self.connected.load(Ordering::Relaxed);
             tracing::warn!(
                 listener = address,

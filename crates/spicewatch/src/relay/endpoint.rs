@@ -7,6 +7,7 @@ use std::{
     str::FromStr,
 };
 
+use rustix::fs::{Access, access};
 use serde_derive::Deserialize;
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -102,16 +103,23 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// Whether a socket can be made here: its folder exists, and nothing else than a socket that nobody listens on is in its place.
+/// Whether a socket can be made here: its folder is there and ours to write to, and nothing else than a socket that nobody listens on is in its place.
 pub(crate) fn check_socket_path(path: &Path) -> Result<(), String> {
     use std::os::unix::fs::FileTypeExt;
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    if !folder.is_dir() {
-        return Err(format!("{}: there is no folder {}", path.display(), folder.display()));
+    let in_folder = |what: &dyn fmt::Display| format!("{}: the folder {}: {what}", path.display(), folder.display());
+    match std::fs::metadata(folder) {
+        Ok(there) if there.is_dir() => {}
+        Ok(_) => return Err(in_folder(&"expected a folder, found a file")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(format!("{}: there is no folder {}", path.display(), folder.display()));
+        }
+        Err(error) => return Err(in_folder(&error)),
     }
+    access(folder, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| in_folder(&io::Error::from(error)))?;
     let Ok(there) = std::fs::symlink_metadata(path) else { return Ok(()) };
     if !there.file_type().is_socket() {
         return Err(format!("{}: expected nothing or a stale socket, found a file", path.display()));
