@@ -191,68 +191,6 @@ fn a_connection_that_one_side_has_ended_does_not_last_for_ever() {
     relay.events.wait_for("SPICE_DISCONNECTED", 1);
 }
 
-#[test]
-fn proxy_protocol_in_and_out() {
-    let server = Server::new();
-    let outer = server.relay(&["--proxy-from", "127.0.0.0/8", "--send-proxy", "v2"]);
-    let mut client = connect(&outer);
-    client.write_all(b"PROXY TCP4 192.0.2.7 198.51.100.1 4321 5900\r\nREDQ").unwrap();
-    let mut inside = server.accept();
-    let mut head = [0; 28 + 4];
-    inside.read_exact(&mut head).unwrap();
-    assert_eq!(&head[..16], b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c");
-    assert_eq!(&head[16..20], [192, 0, 2, 7]);
-    assert_eq!(&head[24..26], 4321u16.to_be_bytes());
-    assert_eq!(&head[28..], b"REDQ");
-    outer.events.wait_for("\"client\": {\"port\": \"4321\", \"family\": \"ipv4\", \"host\": \"192.0.2.7\"}", 1);
-    // From these sources it must be there.
-    let mut other = connect(&outer);
-    other.write_all(b"REDQ\x02\0\0\0\x02\0\0\0").unwrap();
-    assert_eq!(other.read(&mut [0]).unwrap_or(0), 0);
-    outer.log.wait_for("no PROXY header", 1);
-    assert_eq!(outer.events.all().len(), 1);
-    // From others it is bytes as any.
-    let relay = server.relay(&["--proxy-from", "192.0.2.0/24"]);
-    connect(&relay).write_all(b"PROXY UNKNOWN\r\n").unwrap();
-    let mut seen = [0; 15];
-    server.accept().read_exact(&mut seen).unwrap();
-    assert_eq!(&seen, b"PROXY UNKNOWN\r\n");
-}
-
-/// Behind a balancer all connections come from one address, and still each client has its own limit.
-#[test]
-fn who_a_proxy_header_names_is_who_counts() {
-    let server = Server::new();
-    let relay = server.relay(&["--proxy-from", "127.0.0.1", "--max-per-source", "2"]);
-    let from = |host: u8| {
-        let mut client = connect(&relay);
-        write!(client, "PROXY TCP4 192.0.2.{host} 198.51.100.1 4321 5900\r\n").unwrap();
-        client
-    };
-    let mut clients = Vec::new();
-    for host in [1, 2, 1, 2] {
-        clients.push((from(host), server.accept()));
-    }
-    assert_eq!(read_all(&from(1)), b"", "the third of one client");
-    relay.log.wait_for("\"source\":\"192.0.2.1\"", 1);
-    clients.push((from(3), server.accept()));
-    assert_eq!(relay.log.count("let in again"), 0, "not those of the one that has too many");
-    // A health check of the balancer's is no news.
-    drop(connect(&relay));
-    relay.log.wait_for("left without a byte", 1);
-    assert_eq!(relay.log.count("no PROXY header"), 0);
-    // Neither is one that says that it speaks for itself: no event, and no connection to the server.
-    for local in [&b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"[..], b"PROXY UNKNOWN\r\n"] {
-        connect(&relay).write_all(local).unwrap();
-    }
-    relay.log.wait_for("left without a byte after its PROXY header", 2);
-    let mut itself = connect(&relay);
-    itself.write_all(b"PROXY UNKNOWN\r\nREDQ").unwrap();
-    server.accept().read_exact(&mut [0; 4]).unwrap();
-    relay.events.wait_for("SPICE_CONNECTED", clients.len() + 1);
-    assert_eq!(relay.events.count("SPICE_CONNECTED"), clients.len() + 1);
-}
-
 /// A server that accepts late: on a unix socket, unlike on TCP, the kernel does not wait for it.
 #[test]
 fn a_full_backlog_is_waited_for() {

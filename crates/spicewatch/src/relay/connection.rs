@@ -86,12 +86,13 @@ async fn set_up(
     let mut ends = accepted.ends;
     if way.expects_proxy(accepted.source()) {
         match before(deadline, proxy_protocol::read(&mut accepted.raw)).await {
-            Ok(Some(original)) => {
+            Ok(Some((original, destination))) => {
                 if !pass.count(original.ip()) {
                     return None;
                 }
                 client = Address::from(original);
-                ends = ends.map(|(local, _)| (local, original));
+                // A unix socket has no address to name; what the header says is as good.
+                ends = Some((ends.map_or(destination, |(local, _)| local), original));
             }
             // A health check of the proxy's own says the same as a client without an address, but for the first byte.
             Ok(None) if before(deadline, accepted.raw.has_byte()).await.unwrap_or(false) => {}

@@ -80,10 +80,13 @@ const MAX_V1: usize = 107;
 /// The most that version 2 may announce and we read past: two unix addresses take 216 bytes, the rest is for extensions.
 const MAX_V2: usize = 4096;
 
+/// Where a connection came from at first, and where it went to then.
+pub(crate) type Ends = (SocketAddr, SocketAddr);
+
 /// Reads a header and nothing after it. `None`: the sender speaks for itself, or says no address.
 ///
 /// Who leaves without a byte, as health checks do, is an error of the kind [`ConnectionAborted`](io::ErrorKind).
-pub(crate) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<SocketAddr>> {
+pub(crate) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<Ends>> {
     let mut start = [0; 12];
     let Ok(1..) = stream.read(&mut start[..1]).await else {
         return Err(io::ErrorKind::ConnectionAborted.into());
@@ -110,7 +113,7 @@ pub(crate) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Opt
 }
 
 #[expect(clippy::option_option, reason = "no header, and one without an address")]
-fn parse_v1(line: &str) -> Option<Option<SocketAddr>> {
+fn parse_v1(line: &str) -> Option<Option<Ends>> {
     let mut words = line.trim_end_matches("\r\n").split(' ').skip(1);
     let family = words.next()?;
     if family == "UNKNOWN" {
@@ -119,16 +122,17 @@ fn parse_v1(line: &str) -> Option<Option<SocketAddr>> {
     let source: IpAddr = words.next()?.parse().ok()?;
     let destination: IpAddr = words.next()?.parse().ok()?;
     let port = words.next()?.parse().ok()?;
-    let _destination_port: u16 = words.next()?.parse().ok()?;
+    let destination_port = words.next()?.parse().ok()?;
     let fits = match family {
         "TCP4" => source.is_ipv4() && destination.is_ipv4(),
         "TCP6" => source.is_ipv6() && destination.is_ipv6(),
         _ => false,
     };
-    (fits && words.next().is_none()).then_some(Some(SocketAddr::new(source, port)))
+    let ends = (SocketAddr::new(source, port), SocketAddr::new(destination, destination_port));
+    (fits && words.next().is_none()).then_some(Some(ends))
 }
 
-async fn read_v2<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<SocketAddr>> {
+async fn read_v2<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<Ends>> {
     let mut head = [0; 4];
     stream.read_exact(&mut head).await?;
     let [version_command, family, len @ ..] = head;
@@ -140,13 +144,18 @@ async fn read_v2<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<Sock
     stream.read_exact(&mut body).await?;
     match (version_command, family >> 4) {
         (0x21, 1) if len >= 12 => {
-            let ip = Ipv4Addr::new(body[0], body[1], body[2], body[3]);
-            Ok(Some((ip, u16::from_be_bytes([body[8], body[9]])).into()))
+            let ip = |at: usize| Ipv4Addr::new(body[at], body[at + 1], body[at + 2], body[at + 3]);
+            let port = |at: usize| u16::from_be_bytes([body[at], body[at + 1]]);
+            Ok(Some(((ip(0), port(8)).into(), (ip(4), port(10)).into())))
         }
         (0x21, 2) if len >= 36 => {
-            let mut ip = [0; 16];
-            ip.copy_from_slice(&body[..16]);
-            Ok(Some((Ipv6Addr::from(ip), u16::from_be_bytes([body[32], body[33]])).into()))
+            let ip = |at: usize| {
+                let mut ip = [0; 16];
+                ip.copy_from_slice(&body[at..at + 16]);
+                Ipv6Addr::from(ip)
+            };
+            let port = |at: usize| u16::from_be_bytes([body[at], body[at + 1]]);
+            Ok(Some(((ip(0), port(32)).into(), (ip(16), port(34)).into())))
         }
         (0x21, 1 | 2) => Err(wrong("expected the addresses of a PROXY header, found too few bytes")),
         // LOCAL, or a family that has no port.
@@ -160,7 +169,7 @@ fn wrong(what: &'static str) -> io::Error {
 }
 
 /// The header for a connection from `source` to `destination`; without both, one that says no address.
-pub(crate) fn write(version: ProxyVersion, ends: Option<(SocketAddr, SocketAddr)>) -> Vec<u8> {
+pub(crate) fn write(version: ProxyVersion, ends: Option<Ends>) -> Vec<u8> {
     // Both addresses must be of one family; an IPv4 client of a dual-stack listener is shown as mapped.
     let ends = ends.map(|(source, destination)| match (source.ip().to_canonical(), destination.ip().to_canonical()) {
         (IpAddr::V4(s), IpAddr::V4(d)) => {
@@ -212,9 +221,9 @@ fn v6(ip: IpAddr) -> Ipv6Addr {
 mod tests {
     use super::*;
 
-    fn read_all(mut bytes: &[u8]) -> io::Result<(Option<SocketAddr>, Vec<u8>)> {
+    fn read_all(mut bytes: &[u8]) -> io::Result<(Option<Ends>, Vec<u8>)> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(read(&mut bytes)).map(|address| (address, bytes.to_vec()))
+        runtime.block_on(read(&mut bytes)).map(|ends| (ends, bytes.to_vec()))
     }
 
     #[test]
@@ -223,8 +232,7 @@ mod tests {
         let v6 = ("[2001:db8::1]:1000".parse().unwrap(), "[2001:db8::2]:5900".parse().unwrap());
         let mapped = ("[::ffff:192.0.2.1]:1000".parse().unwrap(), "[::ffff:198.51.100.2]:5900".parse().unwrap());
         for version in [ProxyVersion::V1, ProxyVersion::V2] {
-            for (ends, expected) in
-                [(Some(v4), Some(v4.0)), (Some(v6), Some(v6.0)), (Some(mapped), Some(v4.0)), (None, None)]
+            for (ends, expected) in [(Some(v4), Some(v4)), (Some(v6), Some(v6)), (Some(mapped), Some(v4)), (None, None)]
             {
                 let mut bytes = write(version, ends);
                 bytes.extend(b"REDQ");
