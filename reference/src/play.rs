@@ -409,15 +409,11 @@ impl Stage<'_> {
             let Output::Event(event) = output else { continue };
             let (number, fields) = match event.kind {
                 EventKind::Connected => (1, [0; 4]),
-                EventKind::Initialized(channel) => (
-                    2,
-                    [
-                        channel.connection_id.into(),
-                        channel.channel_type.0.into(),
-                        channel.channel_id.into(),
-                        event.connection.tls.into(),
-                    ],
-                ),
+                EventKind::Initialized(channel) => {
+                    // As QMP shows it.
+                    let shown = channel.info(&event.connection);
+                    (2, [shown.connection_id, shown.channel_type, shown.channel_id, shown.tls.into()])
+                }
                 EventKind::Disconnected => (3, [0; 4]),
             };
             self.tracked.push((usize::try_from(event.flow.0).unwrap_or(usize::MAX), number, fields));
