@@ -1,6 +1,6 @@
 //! Captures and TCP: any file is read without harm, and a byte that is passed on is the byte that was sent in its place.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::Range};
 
 use spice_capture::{
     Capture, Config, Output,
@@ -124,9 +124,10 @@ fn replay(choices: &[u8]) -> Reader {
         now += i64::from(kind & 0x60) * 7292;
         let captured = if length & 0x80 == 0 { payload.len() } else { payload.len() / 2 };
         if flags.has_any(Flags::RST.and(Flags::SYN)) && reader.open.is_none() {
-            // What came before may have been another connection's.
-            reader.handed.iter_mut().for_each(|handed| handed.places.clear());
+            reader.handed.iter_mut().for_each(Handed::doubt);
         }
+        let from = place as usize;
+        reader.handed[side].lacks(from + captured..from + payload.len());
         tcp.segment(
             &Segment {
                 at: Timestamp { seconds: now / 1_000_000, microseconds: now % 1_000_000 },
@@ -141,7 +142,7 @@ fn replay(choices: &[u8]) -> Reader {
             &mut reader,
         );
         // What others have waited for too long is given up before a segment is looked at.
-        reader.handed[side].add(place, [captured, payload.len()], flags);
+        reader.handed[side].has_come(from..from + captured, flags);
         assert!(tcp.kept() <= MAX_BYTES_TOTAL && tcp.flows() <= 1);
     }
     tcp.finish(&mut reader);
@@ -168,16 +169,29 @@ struct Handed {
 }
 
 impl Handed {
-    /// A segment at this place, of so many bytes captured and sent. Without an ACK, or with an RST, it has none that a receiver takes.
-    fn add(&mut self, place: u32, [captured, len]: [usize; 2], flags: Flags) {
+    /// A segment that is to come lacks what lies in these places.
+    fn lacks(&mut self, places: Range<usize>) {
+        self.at(places).fill(Some(false));
+    }
+
+    /// A segment has come with what lies in these places. Without an ACK, or with an RST, it has nothing that a receiver has to take.
+    fn has_come(&mut self, places: Range<usize>, flags: Flags) {
         self.is_cut_off |= flags.has_any(Flags::FIN.and(Flags::RST));
         if flags.has(Flags::ACK) && !flags.has(Flags::RST) {
-            let from = place as usize;
-            self.places.resize(self.places.len().max(from + len), None);
-            for (index, slot) in self.places[from..from + len].iter_mut().enumerate() {
-                *slot = Some(index < captured && slot.unwrap_or(true));
+            for slot in self.at(places) {
+                slot.get_or_insert(true);
             }
         }
+    }
+
+    /// What has come may be another connection's.
+    fn doubt(&mut self) {
+        self.places.iter_mut().filter(|slot| **slot == Some(true)).for_each(|slot| *slot = None);
+    }
+
+    fn at(&mut self, places: Range<usize>) -> &mut [Option<bool>] {
+        self.places.resize(self.places.len().max(places.end), None);
+        &mut self.places[places]
     }
 
     fn has(&self, place: u32) -> bool {
