@@ -1,6 +1,7 @@
 //! The fuzz folder on stable: its seeds and what it has found, through the oracles; and that it says what it has.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -39,6 +40,9 @@ fn seeds_and_regressions_keep_every_promise() -> io::Result<()> {
     for oracle in oracles::ALL {
         let inputs = inputs(&folder, oracle)?;
         assert!(!inputs.is_empty(), "{}: no seeds", oracle.name);
+        // They come into one folder where others fuzz (oss-fuzz/build.sh).
+        let names: BTreeSet<_> = inputs.iter().filter_map(|(path, _)| path.file_name()).collect();
+        assert_eq!(names.len(), inputs.len(), "{}: a seed and a regression of one name", oracle.name);
         for (path, input) in inputs {
             let whole = std::panic::catch_unwind(|| (oracle.run)(&input));
             assert!(whole.is_ok(), "{}", path.display());
