@@ -179,6 +179,7 @@ mod tests {
             ("[2001:db8:0:0:1:0:0:1]:5", "2001:db8::1:0:0:1", "5"),
             ("[2001:db8:0:1:1:1:1:1]:5", "2001:db8:0:1:1:1:1:1", "5"),
             ("[64:ff9b::102:304]:5", "64:ff9b::102:304", "5"),
+            ("[fe80::1%3]:5", "fe80::1%3", "5"),
         ] {
             let address = Address::from(address.parse::<SocketAddr>().unwrap());
             assert_eq!((&*address.host, &*address.port), (host, port));

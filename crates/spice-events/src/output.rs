@@ -268,3 +268,65 @@ impl fmt::Display for Ends<'_> {
         if self.0.host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: Timestamp = Timestamp { seconds: 7, microseconds: 8 };
+
+    fn connection(server: Address, client: Address) -> Arc<Connection> {
+        Arc::new(Connection { server, client, tls: false })
+    }
+
+    #[test]
+    fn an_event_shows_itself_as_its_line() {
+        let server = Address::from((std::net::Ipv6Addr::LOCALHOST.into(), 5900));
+        let connection = connection(server, Address::unknown());
+        let emitted = Emitted { at: AT, flow: FlowId(1), connection, kind: EventKind::Connected };
+        let line = concat!(
+            r#"{"timestamp": {"seconds": 7, "microseconds": 8}, "event": "SPICE_CONNECTED", "data": "#,
+            r#"{"server": {"port": "5900", "family": "ipv6", "host": "::1"}, "#,
+            r#""client": {"port": "", "family": "unknown", "host": ""}}}"#,
+        );
+        let mut written = Vec::new();
+        emitted.write_to(&mut written);
+        assert_eq!((emitted.to_string().as_str(), &*written), (line, line.as_bytes()));
+        assert_eq!(emitted.message(), EventMessage { timestamp: Some(AT), event: emitted.event() });
+    }
+
+    #[test]
+    fn an_anomaly_says_where_and_what() {
+        let server = Address::from((std::net::Ipv6Addr::LOCALHOST.into(), 5900));
+        let connection = connection(server, Address::unix("/run/\u{1b}[2J"));
+        let anomaly =
+            |place, kind| Anomaly { at: AT, flow: FlowId(1), connection: Arc::clone(&connection), place, kind };
+        let code = LinkErrorCode::PERMISSION_DENIED;
+        for (place, kind, text) in [
+            (
+                Some((Side::Client, 3)),
+                AnomalyKind::Unreadable(spice_link::Error::Magic { seen: *b"GET " }),
+                "client byte 3: expected the magic \"REDQ\", found \"GET \" (spice-server answers 2, invalid magic)",
+            ),
+            (
+                Some((Side::Server, 9)),
+                AnomalyKind::Lost { len: 5 },
+                "server byte 9: 5 bytes were lost in the link stage",
+            ),
+            (
+                None,
+                AnomalyKind::Refused { code, form: RefusalForm::Sasl },
+                "the server refused the link at the end of the sasl exchange: 7, permission denied",
+            ),
+            (
+                None,
+                AnomalyKind::Refused { code, form: RefusalForm::SecondReply },
+                "the server refused the link in a second reply: 7, permission denied",
+            ),
+            (None, AnomalyKind::Unlinked, "closed in the link stage without a reason on the wire"),
+        ] {
+            let expected = format!("localhost:/run/\\u{{1b}}[2J -> [::1]:5900: {text}");
+            assert_eq!(anomaly(place, kind).to_string(), expected);
+        }
+    }
+}
