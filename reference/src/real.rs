@@ -248,22 +248,12 @@ impl Connection {
     /// What the server has sent by now.
     pub(crate) fn receive(&mut self) -> io::Result<Vec<u8>> {
         let (mut out, mut buffer) = (Vec::new(), [0; 4096]);
-        if self.tls.is_some() {
+        while self.tls.is_some() {
             self.pump()?;
-        }
-        if let Some(tls) = &mut self.tls {
-            loop {
-                match tls.reader().read(&mut buffer) {
-                    Ok(0) => self.ended = true,
-                    Ok(n) => {
-                        out.extend(&buffer[..n]);
-                        continue;
-                    }
-                    // The server closes without TLS's own word for it.
-                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.ended = true,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(error) => return Err(error),
-                }
+            let before = out.len();
+            self.take_plain(&mut out, &mut buffer)?;
+            // TLS takes no more in than it has room for; a session over TCP begins with 256 000 bytes, to measure the line.
+            if out.len() == before {
                 return Ok(out);
             }
         }
@@ -277,6 +267,25 @@ impl Connection {
             }
         }
         Ok(out)
+    }
+
+    /// Takes what TLS has opened.
+    fn take_plain(&mut self, out: &mut Vec<u8>, buffer: &mut [u8]) -> io::Result<()> {
+        let Some(tls) = &mut self.tls else { return Ok(()) };
+        loop {
+            match tls.reader().read(buffer) {
+                Ok(0) => self.ended = true,
+                Ok(n) => {
+                    out.extend(&buffer[..n]);
+                    continue;
+                }
+                // The server closes without TLS's own word for it.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.ended = true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+            return Ok(());
+        }
     }
 
     /// Whether the server has ended the connection, and all that it sent was received.
