@@ -2,6 +2,7 @@
 
 mod input;
 
+use crate::complain;
 use clap::ValueEnum;
 use input::Input;
 use spice_capture::{Capture, Config, Counters, DualStack, Output};
@@ -224,7 +225,7 @@ impl Report {
         self.anomalies += 1;
         if self.anomalies <= self.max_anomalies {
             self.clear_progress();
-            complain(&format_args!("{anomaly}"));
+            complain(format_args!("spicewatch: {anomaly}"));
         }
     }
 
@@ -254,26 +255,21 @@ impl Report {
 
     fn summary(&self, counters: &Counters, elapsed: Duration) {
         if self.anomalies > self.max_anomalies {
-            complain(&format_args!(
-                "{} more anomalies; --anomalies N prints more",
+            complain(format_args!(
+                "spicewatch: {} more anomalies; --anomalies N prints more",
                 self.anomalies - self.max_anomalies
             ));
         }
         let Counters { packets, connections, events, anomalies, bytes, .. } = counters;
-        complain(&format_args!(
-            "{packets} packets, {connections} connections, {events} events, {anomalies} anomalies, {bytes} bytes in {:.3} s",
+        complain(format_args!(
+            "spicewatch: {packets} packets, {connections} connections, {events} events, {anomalies} anomalies, {bytes} bytes in {:.3} s",
             elapsed.as_secs_f64()
         ));
     }
 }
 
-/// Standard error may be closed: there is nobody left to tell.
-fn complain(what: &dyn Display) {
-    let _ = writeln!(io::stderr(), "spicewatch: {what}");
-}
-
 fn fail(name: &str, error: &dyn Display) -> ExitCode {
-    complain(&format_args!("{name}: {error}"));
+    complain(format_args!("spicewatch: {name}: {error}"));
     ExitCode::from(2)
 }
 
@@ -282,6 +278,6 @@ fn output_failed(error: &io::Error) -> ExitCode {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return ExitCode::SUCCESS;
     }
-    complain(&format_args!("standard output: {error}"));
+    complain(format_args!("spicewatch: standard output: {error}"));
     ExitCode::FAILURE
 }
