@@ -5,11 +5,11 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64, atomic::Ordering},
-    time::{SystemTime, UNIX_EPOCH},
+    time::SystemTime,
 };
 
 use qmp_server::Server;
-use spice_events::{Address, Anomaly, AnomalyKind, Auth, Config, FlowId, Input, Output, Side, Timestamp, Tracker};
+use spice_events::{Address, Anomaly, AnomalyKind, Auth, Config, FlowId, Input, Output, Side, Tracker};
 
 use super::{seldom::PEER, stdout::Stdout};
 
@@ -60,8 +60,7 @@ impl Watch {
         let mut anomalies = Vec::new();
         let mut tracker = lock(&self.tracker);
         // Under the lock, so that no event is older than the one before it.
-        let at = now();
-        tracker.handle(at, flow, input);
+        tracker.handle(SystemTime::now().into(), flow, input);
         while let Some(output) = tracker.poll() {
             match output {
                 Output::Event(event) => {
@@ -98,15 +97,6 @@ fn log(vm: &str, anomaly: &Anomaly) {
             tracing::info!(target: PEER, vm, flow = flow.0, kind = name, "{anomaly}");
         }
         _ => tracing::warn!(target: PEER, vm, flow = flow.0, kind = name, "{anomaly}"),
-    }
-}
-
-/// The wall clock, as QEMU stamps its events.
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp {
-        seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
-        microseconds: i64::from(since.subsec_micros()),
     }
 }
 
