@@ -52,10 +52,11 @@ impl File {
     pub(super) fn parse(header: &[u8; HEADER]) -> Result<Self, Error> {
         let [a, b, c, d, ..] = *header;
         let big_endian = is_big_endian([a, b, c, d]);
-        let [magic, version, network] = [0, 4, 20].map(|at| u32_at(header, at, big_endian));
-        // Two fields of 16 bits: read as one of 32, the first is in the high half of a big-endian file, in the low half of another.
-        let (first, second) = ((version >> 16) as u16, (version & 0xffff) as u16);
-        let (major, minor) = if big_endian { (first, second) } else { (second, first) };
+        let [magic, network] = [0, 20].map(|at| u32_at(header, at, big_endian));
+        let [major, minor] = [4, 6].map(|at| {
+            let bytes = [header[at], header[at + 1]];
+            if big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) }
+        });
         if major != 2 {
             return Err(Error::Version { major, minor });
         }

@@ -142,10 +142,10 @@ async fn read_v2<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<Ends
     }
     let mut body = vec![0; len];
     stream.read_exact(&mut body).await?;
+    let port = |at: usize| u16::from_be_bytes([body[at], body[at + 1]]);
     match (version_command, family >> 4) {
         (0x21, 1) if len >= 12 => {
             let ip = |at: usize| Ipv4Addr::new(body[at], body[at + 1], body[at + 2], body[at + 3]);
-            let port = |at: usize| u16::from_be_bytes([body[at], body[at + 1]]);
             Ok(Some(((ip(0), port(8)).into(), (ip(4), port(10)).into())))
         }
         (0x21, 2) if len >= 36 => {
@@ -154,7 +154,6 @@ async fn read_v2<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<Ends
                 ip.copy_from_slice(&body[at..at + 16]);
                 Ipv6Addr::from(ip)
             };
-            let port = |at: usize| u16::from_be_bytes([body[at], body[at + 1]]);
             Ok(Some(((ip(0), port(32)).into(), (ip(16), port(34)).into())))
         }
         (0x21, 1 | 2) => Err(wrong("expected the addresses of a PROXY header, found too few bytes")),
