@@ -330,11 +330,7 @@ fn outputs(file: &[u8], chunk: usize) -> Vec<String> {
 
 fn show(output: Output) -> String {
     match output {
-        Output::Event(event) => {
-            let mut line = Vec::new();
-            event.write_to(&mut line);
-            String::from_utf8(line).unwrap()
-        }
+        Output::Event(event) => event.to_string(),
         Output::Anomaly(anomaly) => anomaly.to_string(),
         Output::Notice(notice) => notice.to_string(),
     }

@@ -70,11 +70,7 @@ impl Lab {
         self.tracker.handle(Timestamp { seconds: 0, microseconds: self.now }, FlowId(flow), input);
         while let Some(output) = self.tracker.poll() {
             self.said.push(match output {
-                Output::Event(event) => {
-                    let mut line = Vec::new();
-                    event.write_to(&mut line);
-                    String::from_utf8(line).unwrap()
-                }
+                Output::Event(event) => event.to_string(),
                 Output::Anomaly(anomaly) => format!("{} {}", anomaly.flow.0, anomaly.kind.name()),
             });
         }

@@ -199,11 +199,7 @@ pub fn read_with(config: Config, file: &[u8]) -> (Vec<String>, Vec<String>, Coun
     let (mut events, mut odd) = (Vec::new(), Vec::new());
     let counters = Capture::new(config)
         .read(file, |output| match output {
-            Output::Event(event) => {
-                let mut line = Vec::new();
-                event.write_to(&mut line);
-                events.push(String::from_utf8(line).unwrap());
-            }
+            Output::Event(event) => events.push(event.to_string()),
             Output::Anomaly(anomaly) => odd.push(anomaly.to_string()),
             Output::Notice(notice) => odd.push(notice.to_string()),
         })

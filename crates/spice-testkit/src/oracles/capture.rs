@@ -65,9 +65,7 @@ fn line(output: Output, states: &mut HashMap<FlowId, Told>) -> String {
             let before = states.insert(event.flow, now);
             assert!(before.is_none() == (now == Told::Connected), "CONNECTED comes first, and once");
             assert!(before.is_none_or(|before| before < now), "each event at most once, in order");
-            let mut line = Vec::new();
-            event.write_to(&mut line);
-            String::from_utf8(line).expect("QEMU's lines are ASCII")
+            event.to_string()
         }
         Output::Anomaly(anomaly) => anomaly.to_string(),
         Output::Notice(notice) => notice.to_string(),

@@ -72,10 +72,8 @@ impl Lives {
 
     fn event(&mut self, now: Timestamp, op: &Op, event: &Emitted) {
         let flow = event.flow.0;
-        let mut line = Vec::new();
-        event.write_to(&mut line);
-        assert!(line.is_ascii() && line.ends_with(b"}"), "{}", line.escape_ascii());
-        let line = String::from_utf8_lossy(&line);
+        let line = event.to_string();
+        assert!(line.is_ascii() && line.ends_with('}'), "{}", line.escape_debug());
         let ends = line.split_once("\"client\": ").unwrap_or_default();
         assert!(ends.0.contains(&format!("\"port\": \"{SERVER_PORT}\"")), "{line}");
         assert!(ends.1.contains(&format!("\"port\": \"{flow}\"")), "{line}");
