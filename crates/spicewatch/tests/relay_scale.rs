@@ -24,7 +24,7 @@ const LINKED: usize = 4500;
 const STALLED: usize = 500;
 /// Rounds at most, and three at least: an allocator keeps what it needed at most, in steps of a megabyte or two, and then no more.
 const ROUNDS: usize = 10;
-/// Bytes that a round may leave when it has settled: 200 for each connection would never pass.
+/// Bytes that a round may leave when it has settled: 210 for each connection would never pass.
 const KEPT: usize = 1 << 20;
 
 /// Descriptors and bytes with all connections, bytes after them, the slowest byte and back, and how long linking took.
