@@ -13,7 +13,6 @@ use spice_testkit::{
     lab::{
         self, Client, Peer, Pki, SaslUser, Vm,
         battery::{ACCEPTED, Case, NO_SELECTION, REFUSED, SASL},
-        scenarios,
     },
 };
 
@@ -77,7 +76,6 @@ fn a_real_client_opens_every_channel() {
     let vm = Vm::boot(&format!("port={port},addr=127.0.0.1,disable-ticketing=on")).unwrap();
     let client = Client::start(&["--port", &port.to_string()]).unwrap();
     vm.events().wait_for("SPICE_INITIALIZED", lab::CHANNELS).unwrap();
-    std::thread::sleep(scenarios::MOMENT);
     let channels = vm.events().execute(r#"{"execute": "query-spice"}"#).unwrap();
     assert_eq!(channels.matches("\"channel-type\"").count(), lab::CHANNELS, "{channels}");
     assert!(client.leave().unwrap().success());

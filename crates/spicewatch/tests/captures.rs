@@ -133,7 +133,6 @@ fn a_live_capture_is_read_while_it_happens() {
     let client = lab::Client::start(&["--port", &port.to_string(), "--password", PASSWORD]).unwrap();
     let mut printed = next(2 * lab::CHANNELS);
     vm.events().wait_for("SPICE_INITIALIZED", lab::CHANNELS).unwrap();
-    thread::sleep(scenarios::MOMENT);
     client.leave().unwrap();
     printed.extend(next(lab::CHANNELS));
     vm.events().wait_for_quiet().unwrap();

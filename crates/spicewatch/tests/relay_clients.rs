@@ -8,8 +8,6 @@ use std::{
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    thread,
-    time::Duration,
 };
 
 use relay_lab::{Lines, Relay};
@@ -91,7 +89,6 @@ fn qemu_s_library_and_shell_listen_to_a_session() {
     heard.wait_for("SPICE_INITIALIZED", CHANNELS);
     writeln!(&typed, "query-spice").unwrap();
     shown.wait_for("\"connection-id\"", 1);
-    thread::sleep(Duration::from_millis(300));
     assert!(client.leave().unwrap().success());
     vm.events().wait_for_quiet().unwrap();
     heard.wait_for("\"channels\": []", 1);

@@ -10,6 +10,7 @@ use std::{
     os::unix::net::UnixStream,
     path::Path,
     process::Command,
+    time::Duration,
 };
 
 use relay_lab::{
@@ -23,6 +24,7 @@ use spice_testkit::{
     lab::{
         self, CHANNELS, Client, Peer, Pki, Scratch, Vm,
         link::{Mess, Wire, seal},
+        scenarios,
     },
 };
 
@@ -115,8 +117,9 @@ impl Server {
         Relay::start(&[&base[..], more].concat())
     }
 
-    fn signal(&self, signal: &str) {
-        let kill = Command::new("kill").args([signal, &self.vm.id().to_string()]).status().unwrap();
+    /// From now on it answers nothing.
+    fn stop(&self) {
+        let kill = Command::new("kill").args(["-STOP", &self.vm.id().to_string()]).status().unwrap();
         assert!(kill.success());
     }
 }
@@ -146,7 +149,6 @@ fn a_session_works(relay: &Relay) {
     let port = relay.address().port().to_string();
     let client = Client::start(&["--port", &port, "--password", PASSWORD]).unwrap();
     relay.events.wait_for("SPICE_INITIALIZED", before + CHANNELS);
-    std::thread::sleep(std::time::Duration::from_millis(300));
     assert!(client.leave().unwrap().success());
 }
 
@@ -165,7 +167,7 @@ fn of_the_server() {
         .collect();
     // A new session ended the one before it; that one has had its end.
     relay.events.wait_for("SPICE_INITIALIZED", 2);
-    server.signal("-KILL");
+    server.vm.kill().unwrap();
     for (stage, stream) in &clients {
         if *stage != Stage::HalfATlsHello {
             drained(stream);
@@ -194,20 +196,20 @@ fn of_the_server() {
 /// A server that is stopped takes connections, and nothing more; then it is killed.
 #[test]
 fn of_a_server_that_does_not_answer_any_more() {
-    let Some(server) = Server::boot() else { return };
+    let Some(mut server) = Server::boot() else { return };
     let upstream = format!("127.0.0.1:{}", server.tls_port);
     let ca = server.pki.ca().display().to_string();
     let plain = server.relay(&[]);
     let tls = Relay::start(&["--listen", "127.0.0.1:0", "--upstream", &upstream, "--upstream-tls", "--ca", &ca]);
     let open = [plain.descriptors(), tls.descriptors()];
-    server.signal("-STOP");
+    server.stop();
     let before_tls = connect(&tls, Stage::Accepted);
     (&before_tls).write_all(&Mess::new(0, 1, 0).bytes()).unwrap();
     let no_reply = connect(&plain, Stage::MessSent);
     Stage::MessSent.reach(&no_reply).unwrap();
     tls.log.wait_for("connected to the upstream", 1);
     plain.log.wait_for("connected to the upstream", 1);
-    server.signal("-KILL");
+    server.vm.kill().unwrap();
     for (relay, client, open) in [(&tls, &before_tls, open[1]), (&plain, &no_reply, open[0])] {
         assert_eq!(drained(client), 0);
         relay.events.wait_for("SPICE_DISCONNECTED", 1);
@@ -227,13 +229,16 @@ fn of_a_client() {
         let mut client = Process::start(listener(&relay, stage));
         stage.reach(&mut client).unwrap();
         relay.events.wait_for("SPICE_CONNECTED", number);
+        if stage != Stage::HalfATlsHello {
+            relay.log.wait_for("connected to the upstream", number);
+        }
         if stage.names().len() == 3 {
             // Told of when MAIN_INIT came, which this client may not have read.
             let linked = names(&relay.events.all()).iter().filter(|names| names.len() == 3).count();
             relay.events.wait_for("SPICE_INITIALIZED", linked + 1);
         }
         // What it sent has arrived; killing it any earlier is another stage.
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(50));
         client.0.kill().unwrap();
         relay.events.wait_for("SPICE_DISCONNECTED", number);
         assert_eq!(names(&relay.events.all()).pop().unwrap(), stage.names(), "{stage:?}");
@@ -250,9 +255,12 @@ fn of_a_client() {
     // At the relay it ends there; the others were connected on.
     assert_eq!(relay.ports().len(), Stage::ALL.len() - 1);
     relay.log.wait_for("TLS handshake failed", 1);
-    let ended =
-        relay.log.all().iter().filter(|line| line.contains("\"closed\"") || line.contains("\"broken\"")).count();
-    assert_eq!(ended, Stage::ALL.len() - 1, "each is one line in the log: {:#?}", relay.log.all());
+    let ended = |line: &&String| line.contains("\"closed\"") || line.contains("\"broken\"");
+    relay
+        .log
+        .wait("line for each end", |lines| (lines.iter().filter(ended).count() >= Stage::ALL.len() - 1).then_some(()));
+    let all = relay.log.all();
+    assert_eq!(all.iter().filter(ended).count(), Stage::ALL.len() - 1, "each is one line in the log: {all:#?}");
     a_session_works(&relay);
 }
 
@@ -265,7 +273,12 @@ fn of_a_client_beside_qemu_s_own_word() {
         let mut client = Process::start(listener(&relay, stage));
         stage.reach(&mut client).unwrap();
         server.vm.events().wait_for("SPICE_CONNECTED", number).unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(300));
+        if stage.names().len() == 3 {
+            let linked = names(&server.vm.events().lines()).iter().filter(|names| names.len() == 3).count();
+            server.vm.events().wait_for("SPICE_INITIALIZED", linked + 1).unwrap();
+        }
+        // What it sent has arrived; killing it any earlier is another stage.
+        std::thread::sleep(scenarios::MOMENT);
         client.0.kill().unwrap();
         server.vm.events().wait_for("SPICE_DISCONNECTED", number).unwrap();
     }
@@ -333,7 +346,6 @@ fn of_the_relay() {
     let client = Client::start(&["--unix", &unix_path.display().to_string(), "--password", PASSWORD]).unwrap();
     qmp.lines.wait_for("SPICE_INITIALIZED", CHANNELS);
     server.vm.events().wait_for("SPICE_INITIALIZED", before + CHANNELS).unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(300));
     assert!(client.leave().unwrap().success());
     qmp.lines.wait_for("SPICE_DISCONNECTED", CHANNELS);
     relay.signal("-TERM");

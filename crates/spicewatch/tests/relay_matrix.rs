@@ -14,7 +14,6 @@ use std::{
     io,
     path::PathBuf,
     process::{Child, Command, Stdio},
-    thread,
 };
 
 use relay_lab::{
@@ -26,7 +25,7 @@ use relay_lab::{
 use spice_testkit::{
     captures::{PASSWORD, USER},
     events::EventLine,
-    lab::{self, CHANNELS, Client, Peer, Pki, SaslUser, Scratch, Vm, scenarios},
+    lab::{self, CHANNELS, Client, Peer, Pki, SaslUser, Scratch, Vm},
 };
 
 /// Of a longer socket path QEMU shows nothing: `getnameinfo` has no room for it (`NI_MAXSERV`, 32 bytes with the NUL).
@@ -200,7 +199,6 @@ impl Servers {
             relay.events.wait_for("SPICE_DISCONNECTED", 1);
         } else {
             relay.events.wait_for("SPICE_INITIALIZED", CHANNELS);
-            thread::sleep(scenarios::MOMENT);
         }
         let status = client.leave().unwrap();
         assert_eq!(status.success(), !refused, "{auth:?}, {tls:?}, {net:?}: the client says {status}");
@@ -323,7 +321,6 @@ fn the_bytes_inside_tls() {
         let outside = Tap::start("127.0.0.1:0", &format!("127.0.0.1:{into}"));
         let client = Client::start(&["--port", outside.port(), "--password", PASSWORD]).unwrap();
         relay.events.wait_for("SPICE_INITIALIZED", CHANNELS);
-        thread::sleep(scenarios::MOMENT);
         assert!(client.leave().unwrap().success());
         relay.events.wait_for("SPICE_DISCONNECTED", CHANNELS);
         eventually(&cell, || outside.talks().iter().chain(&inside.talks()).all(|talk| talk.over));

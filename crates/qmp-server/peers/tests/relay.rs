@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use qapi::futures::QmpStreamTokio;
 use qapi::qmp::{self, Event, NetworkAddressFamily};
-use spice_testkit::lab::{self, CHANNELS, Client, Peer, Process, Scratch, Vm, scenarios};
+use spice_testkit::lab::{self, CHANNELS, Client, Peer, Process, Scratch, Vm};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{sleep, timeout};
 
@@ -93,7 +93,6 @@ async fn qapi_hears_of_a_session_through_the_relay() {
     listed.sort_unstable();
     assert_eq!(listed, initialized);
 
-    sleep(scenarios::MOMENT).await;
     assert!(client.leave().unwrap().success());
     let mut over = 0;
     while over < CHANNELS {

@@ -32,7 +32,8 @@ impl Client {
         Ok(Self { process: Process::spawn(&mut command)?, _scratch: scratch })
     }
 
-    /// Disconnects in good order and waits for the end. Succeeds when every channel that was offered had opened.
+    /// Disconnects in good order, [`MOMENT`](super::scenarios::MOMENT) after its last channel has opened or failed, and waits
+    /// for the end. Succeeds when every channel that was offered had opened.
     pub fn leave(mut self) -> io::Result<ExitStatus> {
         drop(self.process.child().stdin.take());
         self.process.wait()

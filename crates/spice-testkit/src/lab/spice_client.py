@@ -1,9 +1,11 @@
-"""spice-gtk's session without a window: opens every channel that the server offers, stays until stdin ends, and leaves.
+"""spice-gtk's session without a window: opens every channel that the server offers, stays until stdin ends, and leaves when
+the last channel has opened or failed a moment ago: spice-server 0.15.1 crashes where a display leaves before it is served.
 
 One line on stdout for each channel event: TYPE ID EVENT [REASON]. Exit code 0 when all that was offered opened.
 """
 import argparse
 import sys
+import time
 
 import gi
 
@@ -34,7 +36,10 @@ for option, value in options.items():
     if value is not None:
         session.set_property(PROPERTIES[option], value.split(",") if option == "secure_channels" else value)
 
+PATIENCE = 30  # seconds for a channel to open or fail
 seen = {}  # (type, id) -> did it open?
+MOMENT = 0.3  # seconds for a server to read the first message of a channel that has opened
+heard = {}  # (type, id) -> when it opened, failed or closed
 loop = GLib.MainLoop()
 
 
@@ -45,6 +50,7 @@ def name_of(channel):
 def tell(channel, event):
     kind = event.value_nick
     seen[name_of(channel)] |= kind == "opened"
+    heard[name_of(channel)] = time.monotonic()
     error = channel.get_error()
     print(*name_of(channel), kind, *([error.message] if error else []), flush=True)
 
@@ -57,8 +63,17 @@ def adopt(_session, channel):
 
 
 def leave(*_unused):
-    SpiceClientGLib.Session.disconnect(session)
-    GLib.timeout_add(200, loop.quit)  # the channels close from the main loop
+    go_when_settled(time.monotonic() + PATIENCE)
+    return False
+
+
+def go_when_settled(deadline):
+    now = time.monotonic()
+    if now < deadline and (len(heard) < len(seen) or now < max(heard.values(), default=0) + MOMENT):
+        GLib.timeout_add(10, go_when_settled, deadline)
+    else:
+        SpiceClientGLib.Session.disconnect(session)
+        GLib.timeout_add(200, loop.quit)  # the channels close from the main loop
     return False
 
 

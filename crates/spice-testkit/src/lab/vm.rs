@@ -140,4 +140,9 @@ impl Vm {
         self.process.wait()?;
         self.events.wait_for_end()
     }
+
+    /// Kills it as `kill -9` does, a stopped one too. Nobody listens on its ports any more when this returns.
+    pub fn kill(&mut self) -> io::Result<()> {
+        self.process.kill()
+    }
 }
