@@ -46,9 +46,16 @@ impl Stage<'_> {
         let link = &self.links[index];
         let seen = link.watcher.seen();
         let linked = matches!(link.ours.outcome, Accepting::Linked(_) | Accepting::Close(Closing::Duplicate));
-        let refused = seen.facts.iter().any(|(_, fact)| matches!(fact, Fact::Refused { .. }));
-        if linked != seen.linked() || linked && refused {
+        let refused = seen.facts.iter().find_map(|(_, fact)| match fact {
+            Fact::Refused { code, .. } => Some(code.0),
+            _ => None,
+        });
+        if linked != seen.linked() || linked && refused.is_some() {
             return differ("observer", format!("linked: {linked}, seen: {:?}", seen.facts));
+        }
+        let code = refusal(&link.said);
+        if !link.in_sasl && !link.sasl_done && refused != code {
+            return differ("observer", format!("refused: {code:?}, seen: {:?}", seen.facts));
         }
         Ok(())
     }
@@ -95,6 +102,19 @@ impl Stage<'_> {
         }
         Ok(())
     }
+}
+
+/// The code with which a server has refused, outside a SASL exchange: in its reply, in a second one, or as its result.
+fn refusal(said: &[u8]) -> Option<u32> {
+    let word = |at: usize| Some(u32::from_le_bytes(*said.get(at..)?.first_chunk()?));
+    let in_reply = word(16)?;
+    let behind = 16 + word(12)? as usize;
+    let code = match in_reply {
+        0 if said.get(behind..)?.starts_with(b"REDQ") => word(behind + 16)?,
+        0 => word(behind)?,
+        code => code,
+    };
+    (code != 0).then_some(code)
 }
 
 /// The key is each server's own; that it is there, or is zeros, is not.
