@@ -1,4 +1,7 @@
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+};
 
 use qmp_schema::NetworkAddressFamily;
 use spice_link::Side;
@@ -77,6 +80,14 @@ impl Address {
     /// The peer was gone before the socket could be asked. QEMU shows uninitialised memory here; we show nothing.
     pub fn unknown() -> Self {
         Self { host: "".into(), port: "".into(), family: Family::Unknown }
+    }
+}
+
+impl fmt::Display for Address {
+    /// `host:port`, with brackets where the host has colons. A path can come from a peer: what would upset a terminal is escaped.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (host, port) = (self.host.escape_debug(), self.port.escape_debug());
+        if self.host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
     }
 }
 

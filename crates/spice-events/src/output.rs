@@ -249,23 +249,11 @@ impl fmt::Display for AnomalyKind {
 impl fmt::Display for Anomaly {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Connection { client, server, .. } = &*self.connection;
-        write!(f, "{} -> {}: ", Ends(client), Ends(server))?;
+        write!(f, "{client} -> {server}: ")?;
         if let Some((side, offset)) = self.place {
             write!(f, "{side} byte {offset}: ")?;
         }
         self.kind.fmt(f)
-    }
-}
-
-/// `host:port`, with brackets where the host has colons.
-struct Ends<'a>(&'a Address);
-
-impl fmt::Display for Ends<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Address { host, port, .. } = self.0;
-        // Paths and hosts can come from a peer: what would upset a terminal is escaped.
-        let (host, port) = (host.escape_debug(), port.escape_debug());
-        if self.0.host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
     }
 }
 

@@ -1,7 +1,7 @@
 //! One connection's life: accepted, told, connected on, pumped, over.
 
 use std::{
-    fmt, io,
+    io,
     net::{IpAddr, SocketAddr},
     path::Path,
     sync::Arc,
@@ -97,21 +97,20 @@ async fn set_up(
             // A health check of the proxy's own says the same as a client without an address, but for the first byte.
             Ok(None) if before(deadline, accepted.raw.has_byte()).await.unwrap_or(false) => {}
             Ok(None) => {
-                tracing::debug!(vm = way.watch.vm(), source = %Shown(&client), "left without a byte after its PROXY header");
+                tracing::debug!(vm = way.watch.vm(), source = %client, "left without a byte after its PROXY header");
                 return None;
             }
             Err(error) => {
-                let source = Shown(&client);
                 if error.kind() == io::ErrorKind::ConnectionAborted {
-                    tracing::debug!(vm = way.watch.vm(), %source, "left without a byte");
+                    tracing::debug!(vm = way.watch.vm(), source = %client, "left without a byte");
                 } else {
-                    tracing::warn!(target: PEER, vm = way.watch.vm(), %source, %error, "closed: no PROXY header");
+                    tracing::warn!(target: PEER, vm = way.watch.vm(), source = %client, %error, "closed: no PROXY header");
                 }
                 return None;
             }
         }
     }
-    let shown = Shown(&client).to_string();
+    let shown = client.to_string();
     let mut flow = Flow::opened(&way.watch, server, client, tls.is_some());
     let client = match tls {
         None => Leg::Plain(accepted.raw),
@@ -209,16 +208,6 @@ async fn timed<T>(limit: Option<Duration>, work: impl Future<Output = io::Result
     match limit {
         None => work.await,
         Some(limit) => timeout(limit, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
-    }
-}
-
-/// An address for the log.
-struct Shown<'a>(&'a Address);
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Address { host, port, .. } = self.0;
-        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
     }
 }
 
