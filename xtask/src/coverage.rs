@@ -36,8 +36,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let folder = tempfile::tempdir()?;
     // It builds with flags of its own: in the folder of everything else it would make all of that be built again.
     // ptrace, as its other engine needs LLVM's tools of exactly the compiler's version.
-    let mut cargo = shell::cargo(&["tarpaulin", "--engine", "ptrace", "--skip-clean", "--out", "Json", "--output-dir"]);
-    cargo.arg(folder.path()).arg("--target-dir").arg(shell::target().join("coverage"));
+    // One of the tests builds its examples; on a busy machine that takes longer than the minute that a test has by default.
+    let mut cargo = shell::cargo(&["tarpaulin", "--engine", "ptrace", "--skip-clean", "--timeout", "900"]);
+    cargo
+        .args(["--out", "Json", "--output-dir"])
+        .arg(folder.path())
+        .arg("--target-dir")
+        .arg(shell::target().join("coverage"));
     for name in CRATES {
         cargo.args(["-p", name, "--include-files", &format!("crates/{name}/src/*")]);
     }

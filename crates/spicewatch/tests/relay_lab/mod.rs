@@ -174,6 +174,12 @@ impl Relay {
         self.log.all().iter().filter_map(connected).collect()
     }
 
+    /// How many connections the log says to have ended, of those that were connected on.
+    pub fn ended(&self) -> usize {
+        let ended = |line: &&String| line.contains("\"closed\"") || line.contains("\"broken\"");
+        self.log.all().iter().filter(ended).count()
+    }
+
     pub fn signal(&self, signal: &str) {
         let kill = Command::new("kill").args([signal, &self.id().to_string()]).status().unwrap();
         assert!(kill.success());
