@@ -46,6 +46,9 @@ impl State {
     }
 }
 
+/// A command that changes nothing. When it is answered, QEMU is done with what it was at before.
+pub(super) const IDLE: &str = r#"{"execute": "query-name"}"#;
+
 impl EventLog {
     /// Negotiates on a fresh QMP connection and records from there.
     pub fn record(stream: UnixStream) -> io::Result<Self> {
@@ -76,8 +79,10 @@ impl EventLog {
         self.wait_until(&format!("{wanted} {name}"), |state| (count(state, name) >= wanted).then_some(()))
     }
 
-    /// Waits until every connection that was accepted so far has ended.
+    /// Waits until every connection that was made so far has ended. QEMU is asked something first: one that it has yet to
+    /// accept would not be seen.
     pub fn wait_for_quiet(&self) -> io::Result<()> {
+        self.execute(IDLE)?;
         self.wait_until("the last SPICE_DISCONNECTED", |state| {
             (count(state, "SPICE_CONNECTED") == count(state, "SPICE_DISCONNECTED")).then_some(())
         })

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    events::EventLog,
+    events::{EventLog, IDLE},
     process::{Process, Scratch, eventually, output},
 };
 
@@ -131,7 +131,7 @@ impl Vm {
 
     /// Returns when QEMU is done with what it does right after its last event: closing that socket, for example.
     pub fn settle(&self) -> io::Result<()> {
-        self.events.execute(r#"{"execute": "query-name"}"#).map(drop)
+        self.events.execute(IDLE).map(drop)
     }
 
     /// Tells QEMU to quit and waits until it has: live channels get no `SPICE_DISCONNECTED`.
