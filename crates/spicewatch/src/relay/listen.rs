@@ -1,7 +1,6 @@
 //! Sockets that clients connect to.
 
 use std::{
-    future::poll_fn,
     io,
     net::{IpAddr, SocketAddr, TcpListener},
     os::{
@@ -28,6 +27,8 @@ const BACKLOG: i32 = 4096;
 const BREAK: Duration = Duration::from_millis(100);
 /// How often that is said, at most.
 const SAID_EVERY: Duration = Duration::from_secs(10);
+/// How long no accept may have failed before that is said to be over: between failures a single descriptor may come free.
+const RECOVERED: Duration = Duration::from_secs(1);
 
 /// A bound socket.
 #[derive(Debug)]
@@ -140,7 +141,7 @@ struct Failing(Mutex<Failures>);
 
 #[derive(Debug, Default)]
 struct Failures {
-    count: u64,
+    last: Option<Instant>,
     said: bool,
     last_said: Option<Instant>,
 }
@@ -150,28 +151,22 @@ impl Failing {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many have failed.
-    fn count(&self) -> u64 {
-        self.state().count
-    }
-
     /// One has failed. Whether that is to be said.
-    fn failed(&self) -> bool {
+    fn failed(&self, now: Instant) -> bool {
         let mut state = self.state();
-        state.count += 1;
-        if state.said || state.last_said.is_some_and(|last| last.elapsed() < SAID_EVERY) {
+        state.last = Some(now);
+        if state.said || state.last_said.is_some_and(|last| now.duration_since(last) < SAID_EVERY) {
             return false;
         }
-        (state.said, state.last_said) = (true, Some(Instant::now()));
+        (state.said, state.last_said) = (true, Some(now));
         true
     }
 
-    /// One was accepted that began when so many had failed. Whether it had been said that they fail.
-    ///
-    /// Another task may have failed since: then this one got the last descriptor, and no news.
-    fn succeeded(&self, count: u64) -> bool {
+    /// One was accepted. Whether that is to be said: that they fail was, and none has for a while. Until then it may be that
+    /// this one got the last descriptor.
+    fn succeeded(&self, now: Instant) -> bool {
         let mut state = self.state();
-        state.count == count && std::mem::take(&mut state.said)
+        state.last.is_none_or(|last| now.duration_since(last) >= RECOVERED) && std::mem::take(&mut state.said)
     }
 }
 
@@ -250,27 +245,23 @@ pub(super) async fn accept(Acceptor { socket, address, failing }: Acceptor, take
         Err(error) => return tracing::error!(%address, %error, "can't accept"),
     };
     loop {
-        let mut failed_before = 0;
-        let accepted = poll_fn(|cx| {
-            failed_before = failing.count();
-            match &listener {
-                Listener::Tcp(listener) => listener.poll_accept(cx).map_ok(|(stream, peer)| {
-                    let ends = stream.local_addr().ok().map(|local| (local, peer));
-                    Accepted { raw: Raw::Tcp(stream), ends, paths: Default::default() }
-                }),
-                Listener::Unix(listener) => listener.poll_accept(cx).map_ok(|(stream, peer)| {
-                    let local = stream.local_addr().ok();
-                    let path = |address: Option<&tokio::net::unix::SocketAddr>| {
-                        address.and_then(|address| address.as_pathname()).map(PathBuf::from).unwrap_or_default()
-                    };
-                    let paths = (path(local.as_ref()), path(Some(&peer)));
-                    Accepted { raw: Raw::Unix(stream), ends: None, paths }
-                }),
-            }
-        });
-        match accepted.await {
+        let accepted = match &listener {
+            Listener::Tcp(listener) => listener.accept().await.map(|(stream, peer)| {
+                let ends = stream.local_addr().ok().map(|local| (local, peer));
+                Accepted { raw: Raw::Tcp(stream), ends, paths: Default::default() }
+            }),
+            Listener::Unix(listener) => listener.accept().await.map(|(stream, peer)| {
+                let local = stream.local_addr().ok();
+                let path = |address: Option<&tokio::net::unix::SocketAddr>| {
+                    address.and_then(|address| address.as_pathname()).map(PathBuf::from).unwrap_or_default()
+                };
+                let paths = (path(local.as_ref()), path(Some(&peer)));
+                Accepted { raw: Raw::Unix(stream), ends: None, paths }
+            }),
+        };
+        match accepted {
             Ok(accepted) => {
-                if failing.succeeded(failed_before) {
+                if failing.succeeded(Instant::now()) {
                     tracing::info!(%address, "accepting again");
                 }
                 take(accepted);
@@ -279,7 +270,7 @@ pub(super) async fn accept(Acceptor { socket, address, failing }: Acceptor, take
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             // Out of descriptors or memory: it passes when connections end.
             Err(error) => {
-                if failing.failed() {
+                if failing.failed(Instant::now()) {
                     tracing::error!(%address, %error, "can't accept for now; trying again");
                 }
                 tokio::time::sleep(BREAK).await;
@@ -307,14 +298,17 @@ mod tests {
     }
 
     #[test]
-    fn failing_ends_with_an_accept_that_began_after_it() {
-        let failing = Failing::default();
-        let before = failing.count();
-        assert!(failing.failed());
-        assert!(!failing.failed(), "once is enough");
-        assert!(!failing.succeeded(before), "it took the last descriptor");
-        assert!(failing.succeeded(failing.count()));
-        assert!(!failing.succeeded(failing.count()), "nothing had been said since");
-        assert!(!failing.failed(), "too soon to be said again");
+    fn failing_is_over_when_none_has_failed_for_a_while() {
+        let (failing, start) = (Failing::default(), Instant::now());
+        assert!(!failing.succeeded(start), "nothing had been said");
+        assert!(failing.failed(start));
+        assert!(!failing.failed(start), "once is enough");
+        assert!(!failing.succeeded(start + RECOVERED / 2), "it took the last descriptor");
+        assert!(!failing.failed(start + RECOVERED / 2));
+        assert!(!failing.succeeded(start + RECOVERED));
+        assert!(failing.succeeded(start + RECOVERED * 2));
+        assert!(!failing.succeeded(start + RECOVERED * 2), "once is enough");
+        assert!(!failing.failed(start + RECOVERED * 2), "too soon to be said again");
+        assert!(failing.failed(start + SAID_EVERY));
     }
 }
