@@ -8,7 +8,7 @@ use std::{
     process::{Command, Stdio},
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -24,7 +24,7 @@ use crate::{setup, shell};
 
 /// How long a whole session stays, so that there is something to see, and QEMU is done with setting it up.
 const STAY: Duration = Duration::from_millis(500);
-/// What a screenshot may take.
+/// How long to wait for a relay that starts, and for the last line of its log.
 const PATIENCE: Duration = Duration::from_secs(20);
 const COLUMN: usize = 70;
 /// How often there is a look at what came. The relay's log, which tells whose port is whose, comes by another way.
@@ -69,8 +69,16 @@ pub(crate) fn run() -> Result<()> {
         },
     )?;
 
-    let [theirs, ours] = sides.map(EventLog::lines);
-    let (theirs, ours) = (stories(&theirs, &relay.ports()), stories(&ours, &Ports::new()));
+    let told = || {
+        let [theirs, ours] = sides.map(EventLog::lines);
+        (stories(&theirs, &relay.ports()), stories(&ours, &Ports::new()))
+    };
+    let (start, mut both) = (Instant::now(), told());
+    while both.0 != both.1 && start.elapsed() < PATIENCE {
+        thread::sleep(GLANCE);
+        both = told();
+    }
+    let (theirs, ours) = both;
     println!("\nThe picture that a client got through the relay: {}", screenshot.canonicalize()?.display());
     let events: usize = ours.iter().map(|story| story.1.len()).sum();
     if ours != theirs {
