@@ -13,6 +13,8 @@ gi.require_version("SpiceClientGLib", "2.0")
 from gi.repository import GLib, SpiceClientGLib  # noqa: E402
 
 MAIN = 1
+PATIENCE = 30  # seconds for a channel to open or fail
+MOMENT = 0.3  # seconds for a server to read the first message of a channel that has opened
 # option of this script -> property of SpiceSession
 PROPERTIES = {
     "host": "host",
@@ -36,9 +38,7 @@ for option, value in options.items():
     if value is not None:
         session.set_property(PROPERTIES[option], value.split(",") if option == "secure_channels" else value)
 
-PATIENCE = 30  # seconds for a channel to open or fail
 seen = {}  # (type, id) -> did it open?
-MOMENT = 0.3  # seconds for a server to read the first message of a channel that has opened
 heard = {}  # (type, id) -> when it opened, failed or closed
 loop = GLib.MainLoop()
 
