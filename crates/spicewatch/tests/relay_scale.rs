@@ -27,9 +27,6 @@ const ROUNDS: usize = 10;
 /// Bytes that a round may leave when it has settled: 210 for each connection would never pass.
 const KEPT: usize = 1 << 20;
 
-/// A byte and back takes milliseconds; this long only where one connection's work holds up another's.
-const STALL: Duration = Duration::from_secs(3);
-
 /// Descriptors and bytes with all connections, bytes after them, the slowest byte and back, and how long linking took.
 type Round = ((usize, usize), usize, Duration, Duration);
 
@@ -152,7 +149,7 @@ fn five_thousand_at_once_and_nothing_is_left_when_they_go() {
         let full = (relay.descriptors(), relay.memory());
         assert!(full.0 >= 2 * (LINKED + STALLED + CHANNELS));
         assert_eq!(status(&qmp[0], "connections"), LINKED + STALLED + CHANNELS + 1);
-        assert!(slowest < STALL, "a byte and back took {slowest:?} meanwhile");
+        assert!(slowest < Duration::from_secs(1), "a byte and back took {slowest:?} meanwhile");
         assert_eq!(qmp[1].execute("query-spice").matches("connection-id").count(), LINKED + 1);
         assert_eq!(qmp[0].execute("query-spice").matches("connection-id").count(), CHANNELS);
         drop((stalled, linked));
