@@ -74,10 +74,9 @@ impl Comparison<'_> {
             }
         }
         // The log is written by a thread of its own.
-        let named = |ports: &[(String, String)], port: &str| ports.iter().any(|(_, local)| self.seen_as(local) == port);
-        eventually(case, || {
-            let ports = self.relay.ports();
-            ports.is_empty() || theirs.iter().all(|story| named(&ports, &story.0))
+        eventually(&format!("{case}: the relay's log has the ports that QEMU names"), || {
+            let seen: Vec<_> = self.relay.ports().iter().map(|(_, local)| self.seen_as(local)).collect();
+            seen.is_empty() || theirs.iter().all(|story| seen.contains(&story.0))
         });
         let ports = self.relay.ports();
         if ports.is_empty() {

@@ -102,6 +102,12 @@ pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
+/// Sends a process a signal, `-STOP` for example.
+pub fn signal(process: u32, name: &str) {
+    let kill = Command::new("kill").args([name, &process.to_string()]).status().unwrap();
+    assert!(kill.success());
+}
+
 /// `spicewatch relay`, killed on drop.
 #[derive(Debug)]
 pub struct Relay {
@@ -180,9 +186,8 @@ impl Relay {
         self.log.all().iter().filter(ended).count()
     }
 
-    pub fn signal(&self, signal: &str) {
-        let kill = Command::new("kill").args([signal, &self.id().to_string()]).status().unwrap();
-        assert!(kill.success());
+    pub fn signal(&self, name: &str) {
+        signal(self.id(), name);
     }
 
     /// Waits until it has ended.
