@@ -5,7 +5,10 @@ use std::{
     process::{Command, ExitStatus, Stdio},
 };
 
-use super::process::{Process, Scratch};
+use super::{
+    process::{Process, Scratch},
+    scenarios::MOMENT,
+};
 
 /// How many channels a [`Client`] opens on a [`Vm`](super::Vm).
 pub const CHANNELS: usize = 11;
@@ -28,12 +31,18 @@ impl Client {
         let script = scratch.join("spice_client.py");
         fs::write(&script, include_str!("spice_client.py"))?;
         let mut command = Command::new(PYTHON);
-        command.arg(script).args(args).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .arg(script)
+            .args(["--moment", &MOMENT.as_secs_f64().to_string()])
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         Ok(Self { process: Process::spawn(&mut command)?, _scratch: scratch })
     }
 
-    /// Disconnects in good order, [`MOMENT`](super::scenarios::MOMENT) after its last channel has opened or failed, and waits
-    /// for the end. Succeeds when every channel that was offered had opened.
+    /// Disconnects in good order, [`MOMENT`] after its last channel has opened or failed, and waits for the end. Succeeds when
+    /// every channel that was offered had opened.
     pub fn leave(mut self) -> io::Result<ExitStatus> {
         drop(self.process.child().stdin.take());
         self.process.wait()

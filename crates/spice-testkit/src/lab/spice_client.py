@@ -14,7 +14,6 @@ from gi.repository import GLib, SpiceClientGLib  # noqa: E402
 
 MAIN = 1
 PATIENCE = 30  # seconds for a channel to open or fail
-MOMENT = 0.3  # seconds for a server to read the first message of a channel that has opened
 # option of this script -> property of SpiceSession
 PROPERTIES = {
     "host": "host",
@@ -30,7 +29,9 @@ PROPERTIES = {
 parser = argparse.ArgumentParser(description=__doc__)
 for option in PROPERTIES:
     parser.add_argument("--" + option.replace("_", "-"))
+parser.add_argument("--moment", type=float, required=True, help="seconds to stay when the last channel has opened or failed")
 options = vars(parser.parse_args())
+moment = options.pop("moment")
 options["host"] = options["host"] or "127.0.0.1"
 
 session = SpiceClientGLib.Session()
@@ -69,7 +70,7 @@ def leave(*_unused):
 
 def go_when_settled(deadline):
     now = time.monotonic()
-    if now < deadline and (len(heard) < len(seen) or now < max(heard.values(), default=0) + MOMENT):
+    if now < deadline and (len(heard) < len(seen) or now < max(heard.values(), default=0) + moment):
         GLib.timeout_add(10, go_when_settled, deadline)
     else:
         SpiceClientGLib.Session.disconnect(session)
