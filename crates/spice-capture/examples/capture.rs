@@ -1,6 +1,7 @@
-//! The events of a capture, one a line: `cargo run --example capture -- FILE [PORT ...]`
+//! Prints the events of a capture, one in each line: `cargo run --example capture -- FILE [PORT ...]`
 //!
-//! With ports, all that is sent to them is taken for SPICE; without, connections are recognised by their first bytes.
+//! Every connection to one of the ports counts as SPICE. Without ports, connections are recognised by their first bytes.
+//! `examples/main-channel.pcap` is a file to try it with.
 
 use spice_capture::{Capture, Config, Output};
 use std::{error::Error, fs::File, io::Write};
@@ -23,8 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             written = out.write_all(&line);
         }
         Output::Event(_) => {}
-        Output::Anomaly(anomaly) => eprintln!("{anomaly}"),
-        Output::Notice(notice) => eprintln!("{notice}"),
+        other => eprintln!("{other}"),
     })?;
     written?;
     eprintln!("{} packets, {} connections, {} events", counters.packets, counters.connections, counters.events);

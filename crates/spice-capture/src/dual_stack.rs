@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_capture_has_no_ports() {
+    fn a_file_that_is_no_capture_has_no_ports() {
         assert_eq!(dual_stack_ports(b"neither pcap nor pcapng"), [0; 0]);
     }
 }

@@ -1,7 +1,7 @@
 use std::fmt;
 
 /// Why a file can't be read as a capture, or not any further.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Error {
     /// There was no byte.

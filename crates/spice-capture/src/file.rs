@@ -51,10 +51,10 @@ impl Packet<'_> {
     }
 }
 
-/// What a look at the first bytes of a packet came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether the first bytes of a packet are enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Enough {
-    /// They told everything: the rest may be left out.
+    /// They are: the rest of the packet may be skipped.
     Yes,
     /// The packet is needed whole.
     No,
@@ -66,7 +66,7 @@ const HEAD: usize = 512;
 const SMALL: u32 = 4096;
 
 /// Where a file ended in the middle of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cut {
     /// The record's first byte, counted from the start of the file.
     pub offset: u64,
@@ -98,9 +98,9 @@ enum Format {
     PcapNg(pcapng::Section),
 }
 
-/// What a look at the start of a record came to.
+/// Result of a look at the start of a record.
 enum Step {
-    /// So many bytes of the record are needed, more than there were.
+    /// This number of bytes of the record is needed, more than there were.
     Need(usize),
     /// The record, or as much of it as matters, took `used` bytes; `skip` more are of no interest.
     Used { used: usize, skip: u64 },

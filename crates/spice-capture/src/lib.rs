@@ -1,17 +1,25 @@
 #![doc = include_str!("../README.md")]
 
 mod capture;
+mod config;
+mod counters;
 mod dual_stack;
 mod error;
 pub mod file;
 pub mod link;
+mod notice;
+mod output;
 pub mod packet;
 pub mod recognise;
 mod spice;
 pub mod tcp;
 
-pub use capture::{Capture, Config, Counters, Notice, Output};
+pub use capture::Capture;
+pub use config::Config;
+pub use counters::Counters;
 pub use dual_stack::{DualStack, dual_stack_ports};
 pub use error::Error;
-/// Whose types stand in this crate's: events, anomalies, addresses, times.
+pub use notice::Notice;
+pub use output::Output;
+/// The crate whose types are part of this API: events, anomalies, addresses, times.
 pub use spice_events;

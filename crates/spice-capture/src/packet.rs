@@ -1,4 +1,4 @@
-//! From a captured frame to a TCP segment, borrowed and checked.
+//! Turns a captured frame into a TCP segment, borrowed and checked.
 
 use crate::link::LinkType;
 use etherparse::{IpNumber, Ipv6ExtensionsSlice, Ipv6HeaderSlice};
@@ -81,7 +81,7 @@ impl fmt::Debug for Endpoint {
 }
 
 /// The control bits of a TCP header that matter here.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Flags(u8);
 
 impl Flags {
@@ -120,7 +120,7 @@ impl Flags {
 const MAX_PACKET: usize = 1 << 20;
 
 /// A TCP segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Segment<'a> {
     /// When its packet was captured.
     pub at: Timestamp,
@@ -141,7 +141,8 @@ pub struct Segment<'a> {
 }
 
 /// Why a packet is not a TCP segment that can be followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Skipped {
     /// ARP, IPX, …
     NotIp,
@@ -155,6 +156,19 @@ pub enum Skipped {
     Malformed,
     /// The link type is not one of those in [`LinkType`].
     UnknownLink,
+}
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotIp => "not an IP packet",
+            Self::NotTcp => "not a TCP segment",
+            Self::Fragment => "a fragment of an IP packet",
+            Self::Truncated => "cut within its headers",
+            Self::Malformed => "headers that contradict each other",
+            Self::UnknownLink => "a link type that is not read",
+        })
+    }
 }
 
 impl<'a> Segment<'a> {

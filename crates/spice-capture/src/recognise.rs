@@ -6,8 +6,8 @@
 //! | `GET ` … CR LF CR LF with `Sec-WebSocket-Key`, then frames whose payload begins with `REDQ` | SPICE over WebSocket (spice-server 0.14.3 and later) |
 //! | anything else | not SPICE |
 //!
-//! Where a connection's start was not seen, who is client is a guess, and the server's reply begins with `REDQ` as well: there the whole header must be that
-//! of a client ([`is_client_header`]).
+//! If a connection's start was not captured, the client is a guess, and the server's reply begins with `REDQ` too: then the whole header must be that of a client
+//! ([`is_client_header`]).
 
 /// Bytes of the client that are kept until it is clear what it speaks: spice-server reads a WebSocket request of up to 4095 bytes; the rest is for frames.
 pub const MAX_CLIENT: usize = 8192;
@@ -26,8 +26,8 @@ const MESS_MIN: u32 = 18;
 /// … and less than that of a link reply, which has a public key: forty capability words, where real clients send two or three.
 const REPLY_MIN: u32 = 178;
 
-/// What the first bytes say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What the first bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
     /// SPICE, plain or over WebSocket.
     Spice,
@@ -45,7 +45,7 @@ pub fn judge(client: &[u8]) -> Verdict {
     }
 }
 
-/// Judges them where it is not certain that they are the first, nor the client's.
+/// Judges bytes that may not be the first of their connection, nor the client's.
 pub fn judge_midstream(client: &[u8]) -> Verdict {
     match starts_with(client, MAGIC) {
         Verdict::Spice if client.len() < HEADER => Verdict::More,

@@ -1,7 +1,7 @@
-//! What TCP tells, handed to the tracker; and before that, whether a connection is SPICE at all.
+//! Decides whether a connection is SPICE, and hands its bytes to the tracker.
 
 use crate::{
-    capture::{Config, Counters, Notice, Output},
+    Config, Counters, Notice, Output,
     packet::Endpoint,
     recognise::{self, MAX_BYTES_TOTAL, MAX_CLIENT, MAX_SERVER, Verdict},
     tcp::{Connection, Handler, Interest, Side},
@@ -21,7 +21,7 @@ pub(crate) enum Follow {
     Spice(FlowId),
 }
 
-/// A connection that may be SPICE, and all that happened to it.
+/// A connection that may be SPICE, and everything that happened to it.
 #[derive(Debug)]
 pub(crate) struct Held {
     connection: Connection,
@@ -49,7 +49,7 @@ struct Piece {
     len: u32,
 }
 
-/// Follows SPICE connections and collects what is to be said of them.
+/// Follows SPICE connections and collects the outputs about them.
 #[derive(Debug)]
 pub(crate) struct Spice {
     config: Config,
@@ -160,7 +160,7 @@ impl Spice {
         held.judge(from, &[])
     }
 
-    /// It is SPICE: all that was held happens now, at its own time.
+    /// It is SPICE: hands over all that was held, with its own times.
     fn replay(&mut self, held: &Held) -> (FlowId, Interest) {
         let flow = self.open(&held.connection, held.kind);
         let (mut client, mut server) = (&held.client[..], &held.server[..]);
@@ -178,7 +178,7 @@ impl Spice {
         (flow, self.interest(flow))
     }
 
-    /// It is not, or nobody will ever know.
+    /// It is not SPICE, or there will never be enough bytes to know.
     fn dismiss(&mut self, held: &Held) {
         self.held -= held.cost();
         let Connection { client, server, at, from_start } = held.connection;
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_counts_with_all_that_surrounds_it() {
+    fn held_bytes_count_with_their_overhead() {
         let mut spice = Spice::new(Config::new());
         let mut state = Follow::default();
         let end = |port| SocketAddr::from(([127, 0, 0, 1], port)).into();
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_reassembler_forgets_the_tracker_forgets() {
+    fn the_tracker_forgets_connections_that_the_reassembler_evicts() {
         let mut spice = Spice::new(Config::new().port(5900));
         let mut tcp = Reassembler::new(10);
         let end = |port| SocketAddr::from(([127, 0, 0, 1], port)).into();

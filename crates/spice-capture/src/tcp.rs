@@ -1,11 +1,11 @@
 //! TCP reassembly: segments of every connection in, each direction's bytes in order out.
 //!
-//! The reader of a capture stands beside the network, so this differs from a TCP stack: nothing can be asked for again, packets may be missing, come twice
-//! (`tcpdump -i any` on a bridge) or change places, and a connection may have begun before the capture did. What is decided here, and when:
+//! A capture differs from what a TCP stack sees: nothing can be requested again; packets may be missing, come twice (`tcpdump -i any` on a bridge) or change
+//! places; and a connection may have begun before the capture did. What is decided here, and when:
 //!
 //! | question | answer |
 //! | --- | --- |
-//! | when is a connection open? | When the handshake completes: at the client's first ACK or data after SYN and SYN-ACK. A SYN that is refused or not answered opens nothing. |
+//! | when is a connection open? | When the handshake completes: at the client's first ACK or data after SYN and SYN-ACK. A SYN that is refused or gets no answer opens nothing. |
 //! | and one whose SYN is not in the capture? | It is kept back for [`PATIENCE`], [`ORPHAN_CHUNKS`] segments or [`ORPHAN_BYTES`], in case its SYN was captured late; then [`Handler::opened`] says `from_start: false`. |
 //! | when are bytes lost? | When the receiver has acknowledged them and they still are not there [`PATIENCE`] later; when [`MAX_CHUNKS`] or [`MAX_BYTES`] wait behind them; at the end of the connection or of the capture. |
 //! | whose bytes count where segments overlap? | Those that came first. |
@@ -59,6 +59,7 @@
 //! assert_eq!(volumes.0, BTreeMap::from([(5900, 4)]));
 //! ```
 
+mod context;
 mod flow;
 mod pending;
 mod rules;
@@ -67,17 +68,18 @@ mod table;
 mod timers;
 
 use crate::packet::{Endpoint, Flags, Segment};
+use context::Context;
 use flow::{Flow, Stage};
 pub use spice_events::Side;
 use spice_events::Timestamp;
-use std::fmt;
+use std::{fmt, time::Duration};
 use table::Table;
 use timers::{Clock, Timers};
 
-/// How long the reader waits for bytes that were captured late: 1 s of packet time.
-pub const PATIENCE: u64 = 1_000_000;
-/// How long a closed connection is remembered: 120 s of packet time, twice Linux's TIME-WAIT.
-pub const TIME_WAIT: u64 = 120_000_000;
+/// How long the reader waits for bytes that were captured late, in packet time.
+pub const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a closed connection is remembered, in packet time: twice Linux's TIME-WAIT.
+pub const TIME_WAIT: Duration = Duration::from_secs(120);
 /// Early segments that are kept for one direction of a connection.
 pub const MAX_CHUNKS: usize = 256;
 /// Early bytes that are kept for one direction of a connection: sixteen of loopback's 64 KiB segments.
@@ -96,43 +98,44 @@ pub const MAX_FLOWS: u32 = 1 << 20;
 /// The largest TCP window (RFC 7323: 2^30). What is farther ahead belongs to no live connection.
 const WINDOW: u32 = 1 << 30;
 
-/// A connection, as it is opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A connection that was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Connection {
-    /// Who connected.
+    /// The end that connected.
     pub client: Endpoint,
-    /// Who accepted.
+    /// The end that accepted.
     pub server: Endpoint,
     /// When: the packet that completed the handshake, or the first that was seen.
     pub at: Timestamp,
-    /// The handshake was seen. Otherwise who is client was guessed: by [`Handler::listens`], or it is who first sent anything.
+    /// The handshake was captured. Otherwise the client was guessed: by [`Handler::listens`], or it is the end that sent the first byte.
     pub from_start: bool,
 }
 
-/// What a handler still wants to hear of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a handler still wants to know about a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Interest {
     /// Bytes, gaps and the end.
     Bytes,
-    /// The end alone. Nothing is kept for it any more.
+    /// The end only. Early bytes are no longer kept.
     End,
-    /// Nothing; the connection is remembered, lest its later segments be taken for a new one.
+    /// Nothing. The connection is remembered, so that its later segments do not count as a new one.
     Nothing,
 }
 
-/// Who is told of connections.
+/// Receives what happens to connections.
 ///
 /// `at` never goes backwards within a connection.
 pub trait Handler {
-    /// What the handler keeps for each connection.
+    /// State that the handler keeps for each connection.
     type State: Default;
 
-    /// Whether connections between these two ports are of interest at all; if not, they cost nothing.
+    /// Whether connections between these two ports are of interest. If not, nothing is kept for them.
     fn admits(&self, _ports: [u16; 2]) -> bool {
         true
     }
 
-    /// Whether this is a server's port: tells who is client where the handshake was not seen.
+    /// Whether this is a server's port. It decides which end is the client where the handshake was not captured.
     fn listens(&self, _port: u16) -> bool {
         false
     }
@@ -146,7 +149,8 @@ pub trait Handler {
     /// The next `len` bytes of one direction are not in the capture.
     fn gap(&mut self, state: &mut Self::State, at: Timestamp, from: Side, len: u64) -> Interest;
 
-    /// The server's side of the connection is gone. `by`: who ended it first; `None`: its end was not seen, but its 4-tuple is in use again.
+    /// The server's side of the connection is gone. `by` is the side that ended it first; `None` means that its end was not captured, but its 4-tuple is
+    /// in use again.
     fn closed(&mut self, state: &mut Self::State, at: Timestamp, by: Option<Side>);
 
     /// An open connection is forgotten, because there are more than [`MAX_FLOWS`].
@@ -159,7 +163,7 @@ pub struct Reassembler<S> {
     shared: Shared,
 }
 
-/// What the rules need beside the connection that they are about.
+/// What the rules need besides their connection.
 struct Shared {
     clock: Clock,
     /// Connections with something to decide: a hole, a doubtful RST, no SYN.
@@ -186,7 +190,7 @@ impl<S: Default> Reassembler<S> {
         }
     }
 
-    /// Takes one segment, and tells the handler what follows from it.
+    /// Takes one segment, and calls the handler with what follows from it.
     pub fn segment<H: Handler<State = S>>(&mut self, segment: &Segment<'_>, handler: &mut H) {
         self.shared.clock.advance(segment.at);
         self.expire(handler);
@@ -204,12 +208,12 @@ impl<S: Default> Reassembler<S> {
         }
         let token = self.flows.token(index);
         let flow = self.flows.at(index);
-        let mut ctx = rules::Context { shared: &mut self.shared, handler, token };
+        let mut ctx = Context { shared: &mut self.shared, handler, token };
         flow.segment(direction, segment, &mut ctx);
         self.retire(index);
     }
 
-    /// Whether the segment's payload will be looked at. If not, it may be given with `payload` cut short and as much more `missing`.
+    /// Whether the segment's payload is needed. If not, the caller may cut `payload` and add the difference to `missing`.
     pub fn wants_payload<H: Handler<State = S>>(&mut self, segment: &Segment<'_>, handler: &H) -> bool {
         if !handler.admits([segment.from.port(), segment.to.port()]) {
             return false;
@@ -225,11 +229,11 @@ impl<S: Default> Reassembler<S> {
         }
     }
 
-    /// The capture ends: what was waited for is lost, and what follows from that is told.
+    /// Takes the end of the capture: missing bytes count as lost, and the handler is called with what follows from that.
     pub fn finish<H: Handler<State = S>>(&mut self, handler: &mut H) {
         for index in self.flows.indices() {
             let token = self.flows.token(index);
-            let mut ctx = rules::Context { shared: &mut self.shared, handler, token };
+            let mut ctx = Context { shared: &mut self.shared, handler, token };
             self.flows.at(index).finish(&mut ctx);
         }
     }
@@ -239,7 +243,7 @@ impl<S: Default> Reassembler<S> {
         self.flows.len()
     }
 
-    /// Bytes that are kept because others before them are missing.
+    /// Number of bytes that are kept because others before them are missing.
     pub fn kept(&self) -> usize {
         self.shared.kept
     }
@@ -256,13 +260,13 @@ impl<S: Default> Reassembler<S> {
         self.flows.insert(key, Flow::new(key))
     }
 
-    /// Lets timers run out; a few at a time, so that no packet can cost much.
+    /// Handles expired timers; a few at a time, so that no packet can cost much.
     fn expire<H: Handler<State = S>>(&mut self, handler: &mut H) {
         let now = self.shared.clock.now();
         for _ in 0..4 {
             let Some(token) = self.shared.patience.pop(now) else { break };
             if let Some(flow) = self.flows.live(token) {
-                let mut ctx = rules::Context { shared: &mut self.shared, handler, token };
+                let mut ctx = Context { shared: &mut self.shared, handler, token };
                 flow.out_of_patience(&mut ctx);
                 self.retire(token.index);
             }
@@ -283,7 +287,7 @@ impl<S: Default> Reassembler<S> {
         self.flows.remove(index);
     }
 
-    /// A connection that turned out to be none is forgotten at once, one that closed after [`TIME_WAIT`].
+    /// Forgets a connection that never opened at once, and a closed one after [`TIME_WAIT`].
     fn retire(&mut self, index: u32) {
         let flow = self.flows.at(index);
         match flow.stage {
@@ -292,7 +296,7 @@ impl<S: Default> Reassembler<S> {
                 flow.lingers = true;
                 flow.queued = false;
                 self.flows.renew(index);
-                let deadline = self.shared.clock.now() + TIME_WAIT;
+                let deadline = self.shared.clock.after(TIME_WAIT);
                 self.shared.linger.push(deadline, self.flows.token(index));
             }
             _ => {}

@@ -32,7 +32,7 @@ fn pcap_of_either_byte_order_and_clock() {
 }
 
 #[test]
-fn the_modified_pcap_has_longer_records() {
+fn modified_pcap_is_read() {
     let (client, server) = ends();
     for big in [false, true] {
         let mut file = Vec::new();
@@ -89,7 +89,7 @@ fn sections_may_change_the_byte_order_and_interfaces_the_link_type() {
         section(&mut file, big);
         interface(&mut file, big, LinkType(147), None, None);
         interface(&mut file, big, LinkType::ETHERNET, None, None);
-        block(&mut file, big, 0xbad, b"a block that nobody knows");
+        block(&mut file, big, 0xbad, b"a block of an unknown type");
         interface(&mut file, big, LinkType::RAW, Some(9), None);
         enhanced(&mut file, big, 1, ethernet()[i].at / 1000, &ethernet()[i]);
         if let Some(frame) = raw.get(i + 1) {
@@ -212,7 +212,7 @@ fn ipv6_extension_headers() {
 }
 
 #[test]
-fn fragments_are_dropped_and_said_to_be_once() {
+fn fragments_have_one_notice() {
     let (client, server) = ends();
     let mut frames = ethernet();
     for fragment in [0x2000, 0x2010, 0x0020] {
@@ -242,7 +242,7 @@ fn packets_cut_by_the_snaplen_keep_the_connection() {
 
 /// 68 bytes were tcpdump's default for long: Ethernet, IPv4 and TCP without options, and a little more. A SYN has more options than that.
 #[test]
-fn options_that_the_snaplen_cut_are_not_missed() {
+fn tcp_options_cut_by_the_snaplen_are_not_needed() {
     let (client, server) = ends();
     let wrap = |from, to, tcp: &[u8]| {
         let options = if tcp[13] & SYN == 0 { 3 } else { 5 };
@@ -258,7 +258,7 @@ fn options_that_the_snaplen_cut_are_not_missed() {
         }
         let file = pcap(false, false, LinkType::ETHERNET, &frames);
         check_conversation(&file, client, server, 0);
-        // Without its port there is nothing to recognise it by, and that is said.
+        // Without its port the connection can't be recognised, and a notice says so.
         let (events, odd, counters) = read_with(Config::new(), &file);
         assert_eq!((events.len(), counters.unrecognised), (0, 1));
         assert!(odd[0].ends_with("by naming its port"), "{odd:?}");
@@ -266,7 +266,7 @@ fn options_that_the_snaplen_cut_are_not_missed() {
 }
 
 #[test]
-fn packets_that_no_receiver_would_take_are_counted() {
+fn malformed_packets_are_counted() {
     let (client, server) = ends();
     let mut frames = ethernet();
     let mut longer_than_its_frame = ip(client, server, &segment(client, server, ACK, 143, 901, b"x"));
@@ -285,7 +285,7 @@ fn packets_that_no_receiver_would_take_are_counted() {
 }
 
 #[test]
-fn an_unknown_link_type_is_said_to_be_once() {
+fn an_unknown_link_type_has_one_notice() {
     let (events, odd, counters) = read_with(Config::new(), &pcap(false, false, LinkType(147), &ethernet()));
     assert_eq!((events.len(), counters.unknown_link), (0, 5));
     assert_eq!(odd, ["interface 0 has link type 147, which is not read: its packets are skipped"]);
@@ -321,19 +321,11 @@ fn outputs(file: &[u8], chunk: usize) -> Vec<String> {
     let mut said = Vec::new();
     for chunk in file.chunks(chunk.min(file.len())) {
         capture.push(chunk).unwrap();
-        said.extend(std::iter::from_fn(|| capture.poll()).map(show));
+        said.extend(std::iter::from_fn(|| capture.poll()).map(|output| output.to_string()));
     }
     capture.finish().unwrap();
-    said.extend(std::iter::from_fn(|| capture.poll()).map(show));
+    said.extend(std::iter::from_fn(|| capture.poll()).map(|output| output.to_string()));
     said
-}
-
-fn show(output: Output) -> String {
-    match output {
-        Output::Event(event) => event.to_string(),
-        Output::Anomaly(anomaly) => anomaly.to_string(),
-        Output::Notice(notice) => notice.to_string(),
-    }
 }
 
 #[test]
@@ -365,7 +357,7 @@ fn check_error(file: &[u8], events: usize, expected: &Error, text: &str) {
 }
 
 #[test]
-fn what_is_no_capture_says_what_it_is() {
+fn a_file_that_is_no_capture_is_named_in_the_error() {
     check_error(b"", 0, &Error::Empty, "expected a pcap or pcapng file, seen an empty one");
     let start = *b"%PDF";
     check_error(
@@ -393,7 +385,7 @@ fn what_is_no_capture_says_what_it_is() {
 }
 
 #[test]
-fn damage_is_one_error_with_its_offset_after_all_that_came_before() {
+fn damage_gives_the_events_before_it_and_one_error_with_its_offset() {
     let sound = pcap(false, false, LinkType::ETHERNET, &ethernet());
     let mut file = sound.clone();
     file.extend([0xff; 100]);

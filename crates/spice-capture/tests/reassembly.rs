@@ -87,7 +87,7 @@ struct Packet {
     missing: u32,
 }
 
-/// A whole connection, as it would be captured if nothing went wrong: handshake, both streams cut at `cuts` and interleaved, FIN of both.
+/// A whole connection without loss: handshake, both streams cut at `cuts` and interleaved, FIN of both.
 #[derive(Clone, Debug)]
 struct Conversation {
     isn: [u32; 2],
@@ -224,7 +224,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_lost_leaves_gaps_that_add_up(
+    fn lost_packets_leave_gaps_that_add_up(
         conversation in conversation(),
         lost in prop::collection::vec(any::<bool>(), 1..30),
         cut in prop::collection::vec(prop::option::of(0_usize..60), 1..30),
@@ -306,7 +306,7 @@ fn orders(packets: &[Packet]) -> Vec<Vec<Packet>> {
 }
 
 #[test]
-fn an_empty_connection_opens_and_closes_in_whatever_order_it_was_captured() {
+fn an_empty_connection_opens_and_closes_in_any_order_of_capture() {
     let conversation = Conversation::new([7, u32::MAX], [Vec::new(), Vec::new()], &[]);
     let orders = orders(&conversation.packets);
     assert_eq!(orders.len(), 720);

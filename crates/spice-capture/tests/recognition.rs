@@ -47,7 +47,7 @@ fn capture(talks: &[Talk<'_>], cut: usize) -> Vec<u8> {
     pcap(false, false, LinkType::RAW, &frames)
 }
 
-/// How many events there are, and what else is said; if nothing, the connection was at least not open before.
+/// Checks the number of events and the other output. An empty `odd` means that the connection was not open before the capture.
 #[track_caller]
 fn check(config: &Config, talk: Talk<'_>, events: usize, odd: &str) {
     let talk = [talk];
@@ -78,7 +78,7 @@ fn a_link_header_is_spice_on_any_port() {
 }
 
 #[test]
-fn so_it_is_over_web_socket() {
+fn a_link_header_over_web_socket_is_spice() {
     let frame = [&[0x82, u8::try_from(LINK.len()).unwrap()][..], LINK].concat();
     check(&Config::new(), from_start(&[(true, REQUEST), (false, UPGRADE), (true, &frame)]), 2, "");
     check(&Config::new(), from_start(&[(true, REQUEST), (false, UPGRADE), (true, b"\x82\x05hello")]), 0, "");
@@ -86,7 +86,7 @@ fn so_it_is_over_web_socket() {
 }
 
 #[test]
-fn what_is_connected_to_a_named_port_is_spice_and_nothing_else_is() {
+fn every_connection_to_a_named_port_is_spice_and_no_other_is() {
     let config = Config::new().port(5930);
     check(&config, from_start(&[]), 2, "");
     check(&config, from_start(&[(true, b"\x16\x03\x01\x02\0\x01")]), 2, "magic");
@@ -113,7 +113,7 @@ fn a_connection_without_syn_that_begins_with_a_link_header_is_followed() {
 }
 
 #[test]
-fn one_that_does_not_was_open_before() {
+fn a_connection_without_syn_and_without_link_header_was_open_before() {
     let reply = [b"REDQ\x02\0\0\0\x02\0\0\0\xba\0\0\0", &[0; 186][..]].concat();
     check(&Config::new().port(5930), midstream(&[(true, b"\x03\0\x0c\0\0\0pong")]), 0, "already open");
     check(&Config::new().port(5930), midstream(&[(false, &reply), (true, &[1; 128])]), 0, "already open");

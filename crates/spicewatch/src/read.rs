@@ -214,8 +214,7 @@ impl Report {
                         self.flush()?;
                     }
                 }
-                Output::Anomaly(anomaly) => self.anomaly(&anomaly),
-                Output::Notice(notice) => self.anomaly(&notice),
+                other => self.anomaly(&other),
             }
         }
         Ok(())

@@ -28,7 +28,7 @@ pub(super) enum Stage {
     Orphan,
     /// The handler knows it.
     Open,
-    /// Nobody wants to know.
+    /// The handler is not interested.
     Ignored,
     /// Over; late packets may come.
     Closed,
@@ -166,7 +166,7 @@ impl<S: Default> Flow<S> {
         }
     }
 
-    /// Whether a segment of no known connection is to be remembered.
+    /// Whether a segment of an unknown connection begins one.
     pub(super) fn worth_opening(segment: &Segment<'_>) -> bool {
         !segment.flags.has(Flags::RST)
     }

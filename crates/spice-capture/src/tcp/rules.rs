@@ -1,21 +1,13 @@
 //! The rules: what each segment means to its connection.
 
 use super::{
-    Connection, Handler, Interest, ORPHAN_BYTES, ORPHAN_CHUNKS, PATIENCE, RESET_AHEAD, Shared, Side, WINDOW,
+    Connection, Handler, Interest, ORPHAN_BYTES, ORPHAN_CHUNKS, PATIENCE, RESET_AHEAD, Side, WINDOW,
+    context::{Context, Piece},
     flow::{Direction, Flow, Reset, Retry, Stage, UNKNOWN},
     pending::{distance, length},
-    stream::Piece,
-    timers::Token,
 };
 use crate::packet::{Flags, Segment};
 use spice_events::Timestamp;
-
-/// What a rule may touch beside its connection.
-pub(super) struct Context<'a, H> {
-    pub(super) shared: &'a mut Shared,
-    pub(super) handler: &'a mut H,
-    pub(super) token: Token,
-}
 
 impl<S: Default> Flow<S> {
     /// Deals with a segment that neither begins nor ends anything, of a connection of which only the end is of interest. Whether it was
@@ -352,7 +344,7 @@ impl<S: Default> Flow<S> {
         near(server.isn, theirs)
     }
 
-    /// An orphan is taken for a connection that began before the capture, unless it is not even clear who is who.
+    /// An orphan counts as a connection that began before the capture, unless the client can't be told from the server.
     fn adopt<H: Handler<State = S>>(&mut self, ctx: &mut Context<'_, H>) {
         let listens = [self.key.low, self.key.high].map(|end| ctx.handler.listens(end.port()));
         match listens {
@@ -478,7 +470,7 @@ impl<S: Default> Flow<S> {
     fn enrol<H>(&mut self, ctx: &mut Context<'_, H>) {
         if !self.queued {
             self.queued = true;
-            ctx.shared.patience.push(ctx.shared.clock.now() + PATIENCE, ctx.token);
+            ctx.shared.patience.push(ctx.shared.clock.after(PATIENCE), ctx.token);
         }
     }
 }

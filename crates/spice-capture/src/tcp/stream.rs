@@ -2,20 +2,11 @@
 
 use super::{
     Handler, Interest, MAX_BYTES, MAX_BYTES_TOTAL, MAX_CHUNKS, RESET_AHEAD, WINDOW,
+    context::{Context, Piece},
     flow::{Flow, Stage},
     pending::{Pending, distance, length},
-    rules::Context,
 };
 use spice_events::Timestamp;
-
-/// A segment's bytes and their place.
-#[derive(Clone, Copy)]
-pub(super) struct Piece<'a> {
-    pub(super) at: Timestamp,
-    pub(super) seq: u32,
-    pub(super) data: &'a [u8],
-    pub(super) missing: u32,
-}
 
 impl<S: Default> Flow<S> {
     /// Takes a segment's bytes of an open connection.

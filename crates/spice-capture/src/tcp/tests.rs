@@ -173,14 +173,14 @@ fn the_first_data_opens_where_the_ack_was_lost() {
 }
 
 #[test]
-fn the_syn_ack_tells_who_is_who() {
+fn the_syn_ack_shows_which_end_is_the_client() {
     let mut wire = Wire::new();
     wire.packet(Server, Flags::SYN.and(Flags::ACK), 0, 1, "", 0).client(1, 1, "");
     wire.hears("opened 40000>5930 @1");
 }
 
 #[test]
-fn what_is_refused_or_unanswered_opens_nothing() {
+fn refused_or_unanswered_syn_opens_nothing() {
     let mut wire = Wire::new();
     wire.packet(Client, Flags::SYN, 0, 0, "", 0);
     wire.packet(Client, Flags::SYN, 0, 0, "", 0);
@@ -200,7 +200,7 @@ fn retransmissions_and_overlaps_are_passed_on_once() {
 }
 
 #[test]
-fn what_comes_early_waits_for_what_is_missing() {
+fn early_bytes_wait_for_missing_ones() {
     let mut wire = Wire::new();
     wire.handshake().hears("opened 40000>5930 @2");
     wire.client(4, 1, "d").client(6, 1, "fg").client(5, 1, "ef").hears("");
@@ -209,7 +209,7 @@ fn what_comes_early_waits_for_what_is_missing() {
 }
 
 #[test]
-fn what_was_acknowledged_and_does_not_come_is_lost() {
+fn acknowledged_bytes_that_never_come_are_lost() {
     let mut wire = Wire::new();
     wire.handshake().hears("opened 40000>5930 @2");
     wire.client(4, 1, "d").hears("");
@@ -218,14 +218,14 @@ fn what_was_acknowledged_and_does_not_come_is_lost() {
 }
 
 #[test]
-fn what_was_not_acknowledged_is_waited_for() {
+fn unacknowledged_bytes_are_awaited() {
     let mut wire = Wire::new();
     wire.handshake().client(4, 1, "d").idle(60).hears("opened 40000>5930 @2");
     wire.client(1, 1, "abc").hears("C abc @605; C d @605");
 }
 
 #[test]
-fn at_the_end_of_the_capture_what_is_missing_is_lost() {
+fn missing_bytes_are_lost_at_the_end_of_the_capture() {
     let mut wire = Wire::new();
     wire.handshake()
         .client(4, 1, "d")
@@ -234,7 +234,7 @@ fn at_the_end_of_the_capture_what_is_missing_is_lost() {
 }
 
 #[test]
-fn when_too_much_waits_the_first_hole_is_lost() {
+fn the_first_hole_is_lost_when_too_many_bytes_wait() {
     let mut wire = Wire::new();
     wire.handshake();
     for i in 0..=u32::try_from(MAX_CHUNKS).unwrap() {
@@ -293,7 +293,7 @@ fn a_valid_reset_closes() {
 }
 
 #[test]
-fn a_reset_out_of_the_window_is_not_heeded() {
+fn a_reset_outside_the_window_is_ignored() {
     let mut wire = Wire::new();
     wire.handshake().client(1, 1, "ab").server(1, 3, "").hears("opened 40000>5930 @2; C ab @3");
     wire.rst(Client, 1).rst(Client, 3_000_000).rst(Server, 0).rst(Server, 0u32.wrapping_sub(9)).idle(9).hears("");
@@ -301,7 +301,7 @@ fn a_reset_out_of_the_window_is_not_heeded() {
 }
 
 #[test]
-fn a_reset_slightly_ahead_waits_to_be_borne_out_or_contradicted() {
+fn a_reset_slightly_ahead_waits_to_be_confirmed_or_contradicted() {
     let mut wire = Wire::new();
     wire.handshake().rst(Client, 3).hears("opened 40000>5930 @2");
     wire.client(1, 1, "ab").hears("C ab @4; closed by C @4");
@@ -331,7 +331,7 @@ fn a_four_tuple_can_be_used_again() {
 }
 
 #[test]
-fn even_if_the_end_of_the_first_connection_was_not_seen() {
+fn a_four_tuple_is_used_again_although_its_end_was_not_captured() {
     let mut wire = Wire::new();
     wire.handshake().client(1, 1, "a").hears("opened 40000>5930 @2; C a @3");
     wire.isn = [77_000, 99_000];
@@ -352,7 +352,7 @@ fn a_syn_alone_does_not_end_a_live_connection() {
 }
 
 #[test]
-fn everything_twice_is_everything_once() {
+fn packets_captured_twice_count_once() {
     let mut wire = Wire::new();
     for _ in 0..2 {
         wire.packet(Client, Flags::SYN, 0, 0, "", 0);
@@ -384,7 +384,7 @@ fn a_connection_that_began_before_the_capture_is_joined() {
 }
 
 #[test]
-fn an_orphans_end_is_not_a_beginning() {
+fn the_end_of_an_unseen_connection_opens_nothing() {
     let mut wire = Wire::new();
     wire.fin(Server, 900, 500).client(500, 901, "").idle(5).idle(200).ends_with("");
     assert_eq!(wire.tcp.flows(), 0);

@@ -1,7 +1,7 @@
 //! Time as the packets tell it, and queues of deadlines.
 
 use spice_events::Timestamp;
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 /// Microseconds of packet time since the first packet, never backwards.
 ///
@@ -12,20 +12,30 @@ pub(super) struct Clock {
     last: Option<i64>,
 }
 
-const MAX_STEP: u64 = 600_000_000;
+const MAX_STEP: Duration = Duration::from_secs(600);
 
 impl Clock {
     #[inline]
     pub(super) fn advance(&mut self, at: Timestamp) {
         let at = at.seconds.saturating_mul(1_000_000).saturating_add(at.microseconds);
         let step = self.last.map_or(0, |last| u64::try_from(at.saturating_sub(last)).unwrap_or(0));
-        self.now += step.min(MAX_STEP);
+        self.now += step.min(microseconds(MAX_STEP));
         self.last = Some(at);
     }
 
     pub(super) fn now(&self) -> u64 {
         self.now
     }
+
+    /// The deadline of something that waits from now on.
+    pub(super) fn after(&self, wait: Duration) -> u64 {
+        self.now + microseconds(wait)
+    }
+}
+
+/// The waits are constants of seconds.
+const fn microseconds(wait: Duration) -> u64 {
+    wait.as_secs() * 1_000_000 + wait.subsec_micros() as u64
 }
 
 /// A connection in the table, and which life of its slot.
@@ -39,7 +49,7 @@ pub(super) struct Token {
 #[derive(Debug)]
 pub(super) struct Timers {
     queue: VecDeque<(u64, Token)>,
-    /// Beyond this many, the oldest run out early: where time stands still, deadlines must not pile up.
+    /// With more deadlines than this, the oldest expire early: they must not accumulate in a capture whose time stands still.
     max: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Packets and files made by hand, byte by byte: what the crate reads, written without it.
+//! Builds packets and files byte by byte, without the crate under test.
 
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test binary uses its part")]
 
@@ -23,7 +23,7 @@ pub fn socket(address: &str) -> SocketAddr {
     address.parse().unwrap()
 }
 
-/// A TCP segment without options, as it stands in an IP packet.
+/// A TCP segment without options, the payload of an IP packet.
 pub fn segment(from: SocketAddr, to: SocketAddr, flags: u8, seq: u32, ack: u32, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     bytes.extend(from.port().to_be_bytes());
@@ -194,14 +194,13 @@ pub fn enhanced(out: &mut Vec<u8>, big: bool, interface: u32, units: u64, frame:
     block(out, big, 6, &body);
 }
 
-/// Everything that is said of a file, as lines: events, then anomalies and notices in words.
+/// All output for a file, as lines: events, then anomalies and notices.
 pub fn read_with(config: Config, file: &[u8]) -> (Vec<String>, Vec<String>, Counters) {
     let (mut events, mut odd) = (Vec::new(), Vec::new());
     let counters = Capture::new(config)
         .read(file, |output| match output {
             Output::Event(event) => events.push(event.to_string()),
-            Output::Anomaly(anomaly) => odd.push(anomaly.to_string()),
-            Output::Notice(notice) => odd.push(notice.to_string()),
+            other => odd.push(other.to_string()),
         })
         .unwrap();
     (events, odd, counters)

@@ -67,8 +67,7 @@ fn line(output: Output, states: &mut HashMap<FlowId, Told>) -> String {
             assert!(before.is_none_or(|before| before < now), "each event at most once, in order");
             event.to_string()
         }
-        Output::Anomaly(anomaly) => anomaly.to_string(),
-        Output::Notice(notice) => notice.to_string(),
+        other => other.to_string(),
     }
 }
 

@@ -1,0 +1,25 @@
+/// What was read, and what was not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Packets of any kind.
+    pub packets: u64,
+    /// SPICE connections that were opened.
+    pub connections: u64,
+    /// Events.
+    pub events: u64,
+    /// Anomalies and notices.
+    pub anomalies: u64,
+    /// Connections whose first bytes are missing, so that they can't be recognised.
+    pub unrecognised: u64,
+    /// IP fragments, which are dropped.
+    pub fragments: u64,
+    /// Packets too short for a TCP header (snaplen).
+    pub truncated: u64,
+    /// Packets whose headers contradict each other.
+    pub malformed: u64,
+    /// Packets of a link type that is not read.
+    pub unknown_link: u64,
+}

@@ -1,0 +1,82 @@
+use crate::{file, link::LinkType};
+use spice_events::Timestamp;
+use std::{fmt, net::SocketAddr};
+
+/// Something that kept the capture from being read completely.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Notice {
+    /// A connection to a SPICE port was open before the capture began. Its link stage is not in it, so there are no events for it.
+    AlreadyOpen {
+        /// When it was first seen.
+        at: Timestamp,
+        /// The client, as far as that can be told.
+        client: SocketAddr,
+        /// The server.
+        server: SocketAddr,
+    },
+    /// A client's first bytes are not in the capture (lost, or cut by the snaplen), so the connection can't be recognised. Only the first such
+    /// connection has a notice; [`Counters::unrecognised`](crate::Counters::unrecognised) counts them all. Connections to a port that
+    /// [`Config::ports`](crate::Config::ports) names need no recognition.
+    Unrecognised {
+        /// When the connection was opened.
+        at: Timestamp,
+        /// The client.
+        client: SocketAddr,
+        /// The server.
+        server: SocketAddr,
+    },
+    /// IP fragments are not put together. Only the first has a notice; [`Counters::fragments`](crate::Counters::fragments) counts them all.
+    Fragments {
+        /// When it was captured.
+        at: Timestamp,
+    },
+    /// A packet was cut so short (snaplen) that its TCP header is incomplete. Only the first has a notice;
+    /// [`Counters::truncated`](crate::Counters::truncated) counts them all.
+    ShortPackets {
+        /// When it was captured.
+        at: Timestamp,
+    },
+    /// A link type that is not read. Only the first packet has a notice; [`Counters::unknown_link`](crate::Counters::unknown_link) counts them all.
+    UnknownLink {
+        /// When it was captured.
+        at: Timestamp,
+        /// Number of the interface.
+        interface: u32,
+        /// Its link type.
+        link: LinkType,
+    },
+    /// More connections at once than are remembered: the oldest idle ones were forgotten, and their further events are missing.
+    TooManyConnections,
+    /// The file ends in the middle of a packet.
+    Cut(file::Cut),
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AlreadyOpen { client, server, .. } => {
+                write!(f, "{client} -> {server}: already open when the capture began; no events for it")
+            }
+            Self::Unrecognised { client, server, .. } => {
+                write!(
+                    f,
+                    "{client} -> {server}: the client's first bytes are not in the capture; whether it is SPICE can only be said by naming its port"
+                )
+            }
+            Self::Fragments { .. } => f.write_str("IP fragments are dropped: bytes that they carry count as lost"),
+            Self::ShortPackets { .. } => {
+                f.write_str("packets are cut within their headers (snaplen): those are not read")
+            }
+            Self::UnknownLink { interface, link, .. } => {
+                write!(f, "interface {interface} has link type {link:?}, which is not read: its packets are skipped")
+            }
+            Self::TooManyConnections => {
+                f.write_str("more connections at once than are remembered: the oldest idle ones were forgotten")
+            }
+            Self::Cut(cut) => {
+                write!(f, "the file ends at offset {} in the middle of the packet at offset {}", cut.end, cut.offset)
+            }
+        }
+    }
+}
