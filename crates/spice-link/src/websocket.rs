@@ -1,25 +1,13 @@
-//! SPICE inside WebSocket (RFC 6455), as spice-server has offered it since 0.14.3 on the very ports that speak plain
-//! SPICE: a connection that starts with `GET ` in place of the magic. Just what an observer needs: where the two heads
-//! end, and the bytes inside the frames. Source: spice-server, `websocket.c` and `red-stream.cpp`, `red_stream_is_websocket`.
+//! SPICE inside WebSocket (RFC 6455). spice-server has offered it since 0.14.3, on the same ports as plain SPICE: such a
+//! connection starts with `GET ` and not with the magic.
+//!
+//! An observer finds here where the two heads end ([`head_end`]) and the bytes inside the frames ([`Deframer`]). A client finds
+//! [`UpgradeRequest`], [`FrameHeader::encode`] and [`mask`]; a server finds [`Upgrade`](crate::Upgrade) too.
+//! Source: spice-server, `websocket.c` and `red-stream.cpp`, `red_stream_is_websocket`.
 
-/// The first four bytes of a client that asks for WebSocket.
-pub const REQUEST_MAGIC: [u8; 4] = *b"GET ";
-/// The first four bytes of a server that answers as HTTP does.
-pub const RESPONSE_MAGIC: [u8; 4] = *b"HTTP";
-/// The longest request head that spice-server reads, in bytes; the bound on the response's is the same.
-pub const MAX_HEAD: usize = 4095;
-
-/// Where a request's or response's head ends: the index behind its empty line. `None` where there is none so far.
-/// `from`: how many bytes an earlier call has already seen, so that a growing buffer is not searched from its start.
-pub fn head_end(input: &[u8], from: usize) -> Option<usize> {
-    let from = from.saturating_sub(3).min(input.len());
-    input[from..].windows(4).position(|four| four == b"\r\n\r\n").map(|at| from + at + 4)
-}
-
-/// Whether a server's response head switches protocols (status 101).
-pub fn is_switching(head: &[u8]) -> bool {
-    head.starts_with(b"HTTP/1.1 101 ") || head.starts_with(b"HTTP/1.0 101 ")
-}
+pub use crate::upgrade::{
+    MAX_HEAD, REQUEST_MAGIC, RESPONSE_MAGIC, UpgradeRequest, UpgradeResponse, head_end, is_switching,
+};
 
 /// What a frame holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +68,33 @@ impl FrameHeader {
             Self { fin: first & 0x80 != 0, opcode: Opcode(first & 0x0f), mask: tail.first_chunk().copied(), len },
             total,
         )
+    }
+
+    /// Writes the header with the shortest form of its length, and returns the bytes that it takes. The payload goes behind
+    /// them, after [`mask`] where there is a mask.
+    pub fn encode<'a>(&self, out: &'a mut [u8; Self::MAX_LEN]) -> &'a [u8] {
+        out[0] = u8::from(self.fin) << 7 | self.opcode.0 & 0x0f;
+        let len = self.len.to_be_bytes();
+        let (short, len_bytes): (u64, &[u8]) = match self.len {
+            short @ 0..=125 => (short, &[]),
+            126..=0xffff => (126, &len[6..]),
+            _ => (127, &len),
+        };
+        out[1] = short.to_le_bytes()[0] | if self.mask.is_some() { 0x80 } else { 0 };
+        out[2..2 + len_bytes.len()].copy_from_slice(len_bytes);
+        let mut end = 2 + len_bytes.len();
+        if let Some(mask) = self.mask {
+            out[end..end + 4].copy_from_slice(&mask);
+            end += 4;
+        }
+        &out[..end]
+    }
+}
+
+/// Applies a frame's mask to its whole payload, in place. RFC 6455 has clients mask what they send; to mask twice undoes it.
+pub fn mask(payload: &mut [u8], mask: [u8; 4]) {
+    for (byte, mask) in payload.iter_mut().zip(mask.iter().cycle()) {
+        *byte ^= mask;
     }
 }
 
@@ -204,10 +219,31 @@ mod tests {
     }
 
     #[test]
+    fn a_header_survives_the_wire() {
+        for (len, mask, wire_len) in [
+            (0, None, 2),
+            (125, Some(*b"mask"), 6),
+            (126, None, 4),
+            (65_535, Some(*b"mask"), 8),
+            (65_536, None, 10),
+            (u64::MAX, Some(*b"mask"), 14),
+        ] {
+            for opcode in [Opcode::BINARY, Opcode::PING] {
+                let header = FrameHeader { fin: opcode == Opcode::BINARY, opcode, mask, len };
+                let mut out = [0; FrameHeader::MAX_LEN];
+                let wire = header.encode(&mut out);
+                assert_eq!((wire.len(), FrameHeader::parse(wire)), (wire_len, Parsed::Complete(header, wire_len)));
+            }
+        }
+    }
+
+    #[test]
     fn any_cut_gives_the_same_stream() {
         let mut wire = vec![0x82, 0xfe, 1, 0, 9, 8, 7, 6];
         let payload: Vec<u8> = (0..=255).collect();
-        wire.extend(payload.iter().zip([9u8, 8, 7, 6].iter().cycle()).map(|(byte, mask)| byte ^ mask));
+        let mut masked = payload.clone();
+        mask(&mut masked, [9, 8, 7, 6]);
+        wire.extend(masked);
         for cut in 1..wire.len() {
             let (mut deframer, mut out) = (Deframer::new(), Vec::new());
             for chunk in wire.chunks(cut) {
