@@ -7,9 +7,9 @@ mod differential;
 mod setup;
 mod test;
 
-use std::ffi::OsString;
+use std::{ffi::OsString, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Parser;
 
 /// The chores of the project.
@@ -59,12 +59,12 @@ struct Rest {
     arguments: Vec<OsString>,
 }
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
     shell::enter_workspace()?;
     match Task::parse() {
-        Task::Setup => setup::run(),
-        Task::Test(args) => test::run(&args),
-        Task::Differential(args) => differential::run(&args),
+        Task::Setup => setup::run().map(|()| ExitCode::SUCCESS),
+        Task::Test(args) => test::run(&args).map(|()| ExitCode::SUCCESS),
+        Task::Differential(args) => differential::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Demo(rest) => {
             setup::run()?;
             chore("xtask-lab", &["demo"], &rest)
@@ -80,8 +80,9 @@ fn main() -> Result<()> {
     }
 }
 
-/// Builds and runs the package of a chore.
-fn chore(package: &str, name: &[&str], rest: &Rest) -> Result<()> {
+/// Builds and runs the package of a chore. The exit code is that of the chore, which has printed its own error.
+fn chore(package: &str, name: &[&str], rest: &Rest) -> Result<ExitCode> {
     let mut cargo = shell::cargo(&["run", "--quiet", "--package", package, "--"]);
-    shell::run(cargo.args(name).args(&rest.arguments))
+    let status = cargo.args(name).args(&rest.arguments).status().context("can't run cargo")?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }
