@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr},
 };
 
-use spice_events::{Address, Config, FlowId, Input, Output, Side, Timestamp, Tracker};
+use spice_events::{Address, Config, Endpoints, FlowId, Input, Output, Side, Timestamp, Tracker};
 use spice_link::ChannelType;
 
 use crate::{
@@ -85,7 +85,11 @@ impl Channels {
         self.opened += 1;
         let flow = FlowId(self.opened.into());
         let (server, client) = (server(), client(self.opened));
-        self.tracker.handle(self.at, flow, Input::Opened { server, client, tls: false, readable: true });
+        self.tracker.handle(
+            self.at,
+            flow,
+            Input::Opened { endpoints: Endpoints { server, client }, tls: false, readable: true },
+        );
         let result = result_and_main_init(self.opened.wrapping_mul(0x9e37_79b9));
         for (from, data) in [
             (Side::Client, &self.mess[..]),

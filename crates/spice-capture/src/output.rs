@@ -1,5 +1,5 @@
 use crate::Notice;
-use spice_events::{Anomaly, Emitted};
+use spice_events::{Anomaly, ChannelEvent};
 use std::fmt;
 
 /// What a capture shows, in the order in which it became known.
@@ -7,7 +7,7 @@ use std::fmt;
 #[non_exhaustive]
 pub enum Output {
     /// One of QEMU's events.
-    Event(Emitted),
+    Event(ChannelEvent),
     /// What was unusual about a SPICE connection.
     Anomaly(Anomaly),
     /// What was unusual about the capture.

@@ -9,22 +9,17 @@
 //! If a connection's start was not captured, the client is a guess, and the server's reply begins with `REDQ` too: then the whole header must be that of a client
 //! ([`is_client_header`]).
 
+use spice_events::spice_link::{
+    FirstBytes, LinkHeader, LinkMess, LinkReply, MAGIC, Side, recognise,
+    websocket::{self, Deframer},
+};
+
 /// Bytes of the client that are kept until it is clear what it speaks: spice-server reads a WebSocket request of up to 4095 bytes; the rest is for frames.
 pub const MAX_CLIENT: usize = 8192;
 /// Bytes of the server that are kept meanwhile: the answer to a WebSocket request, or the greeting of a protocol where the server speaks first.
 pub const MAX_SERVER: usize = 4096;
 /// Bytes that are kept of all connections that were not recognised yet, with the time of each segment. What comes on top is not recognised.
 pub const MAX_BYTES_TOTAL: usize = 64 << 20;
-
-const REQUEST: &[u8] = b"GET ";
-/// `SPICE_MAGIC`
-const MAGIC: &[u8; 4] = b"REDQ";
-/// magic 4 + major 4 + minor 4 + size 4
-const HEADER: usize = 16;
-/// The size that the header of a link message gives: the fixed fields at least …
-const MESS_MIN: u32 = 18;
-/// … and less than that of a link reply, which has a public key: forty capability words, where real clients send two or three.
-const REPLY_MIN: u32 = 178;
 
 /// What the first bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,18 +34,19 @@ pub enum Verdict {
 
 /// Judges the client's first bytes, all of them each time.
 pub fn judge(client: &[u8]) -> Verdict {
-    match starts_with(client, MAGIC) {
-        Verdict::Other if client.starts_with(b"G") => web_socket(client),
-        verdict => verdict,
+    match recognise(Side::Client, client) {
+        FirstBytes::Link => Verdict::Spice,
+        FirstBytes::WebSocket => web_socket(client),
+        FirstBytes::Incomplete => Verdict::More,
+        _ => Verdict::Other,
     }
 }
 
 /// Judges bytes that may not be the first of their connection, nor the client's.
 pub fn judge_midstream(client: &[u8]) -> Verdict {
-    match starts_with(client, MAGIC) {
-        Verdict::Spice if client.len() < HEADER => Verdict::More,
-        Verdict::Spice if !is_client_header(client) => Verdict::Other,
-        Verdict::Other if client.starts_with(b"G") => web_socket(client),
+    match judge(client) {
+        Verdict::Spice if client.starts_with(&MAGIC) && client.len() < LinkHeader::LEN => Verdict::More,
+        Verdict::Spice if client.starts_with(&MAGIC) && !is_client_header(client) => Verdict::Other,
         verdict => verdict,
     }
 }
@@ -65,41 +61,29 @@ pub fn judge_tls(client: &[u8]) -> Verdict {
     }
 }
 
-/// Whether these are a link header whose size is that of a link message, not of a reply.
+/// Whether these are a link header whose size is that of a link message, not of a reply: a reply has a public key in it, which is as long
+/// as forty capability words, and real clients send two or three.
 pub fn is_client_header(bytes: &[u8]) -> bool {
-    let Some(header) = bytes.first_chunk::<HEADER>() else { return false };
+    let Some(header) = bytes.first_chunk::<{ LinkHeader::LEN }>() else { return false };
     let size = u32::from_le_bytes([header[12], header[13], header[14], header[15]]);
-    header.starts_with(MAGIC) && (MESS_MIN..REPLY_MIN).contains(&size)
-}
-
-fn starts_with(bytes: &[u8], what: &[u8]) -> Verdict {
-    let n = bytes.len().min(what.len());
-    match bytes[..n] == what[..n] {
-        true if n == what.len() => Verdict::Spice,
-        true => Verdict::More,
-        false => Verdict::Other,
-    }
+    header.starts_with(&MAGIC) && (LinkMess::MIN_SIZE..LinkReply::MIN_SIZE).contains(&size)
 }
 
 /// Whether an HTTP request's head ends in here.
 pub(crate) fn ends_head(bytes: &[u8]) -> bool {
-    bytes.windows(4).any(|w| w == b"\r\n\r\n")
+    websocket::head_end(bytes, 0).is_some()
 }
 
 /// Whether these begin an HTTP request that may be one for WebSocket.
 pub(crate) fn may_be_request(client: &[u8]) -> bool {
-    client.starts_with(REQUEST)
+    recognise(Side::Client, client) == FirstBytes::WebSocket
 }
 
 fn web_socket(client: &[u8]) -> Verdict {
-    match starts_with(client, REQUEST) {
-        Verdict::Spice => {}
-        verdict => return verdict,
-    }
-    let Some(end) = client.windows(4).position(|w| w == b"\r\n\r\n") else {
+    let Some(end) = websocket::head_end(client, 0) else {
         return if client.len() >= MAX_CLIENT { Verdict::Other } else { Verdict::More };
     };
-    let (request, frames) = client.split_at(end + 4);
+    let (request, frames) = client.split_at(end);
     if !has_header(request, b"sec-websocket-key") {
         return Verdict::Other;
     }
@@ -113,40 +97,18 @@ fn has_header(request: &[u8], name: &[u8]) -> bool {
     })
 }
 
-/// Unmasks as much of the frames as the magic takes. RFC 6455 §5.2: opcode 1, length 1 (+ 2 or 8), mask 4 where the length's top bit is set.
-fn payload_starts_with_magic(mut frames: &[u8]) -> Verdict {
+/// Unmasks as much of the frames as the magic takes. Control frames may come between.
+fn payload_starts_with_magic(frames: &[u8]) -> Verdict {
     let mut payload = [0; MAGIC.len()];
     let mut have = 0;
-    loop {
-        let Some((&[first, second], rest)) = frames.split_first_chunk::<2>() else { return Verdict::More };
-        let extended = match second & 0x7f {
-            126 => 2,
-            127 => 8,
-            _ => 0,
-        };
-        let masked = if second & 0x80 == 0 { 0 } else { 4 };
-        let Some((head, rest)) = rest.split_at_checked(extended + masked) else { return Verdict::More };
-        let (extended, mask) = head.split_at(extended);
-        let len = if extended.is_empty() {
-            u64::from(second & 0x7f)
-        } else {
-            extended.iter().fold(0, |len, &b| len << 8 | u64::from(b))
-        };
-        let there = usize::try_from(len).map_or(rest.len(), |len| len.min(rest.len()));
-        // Control frames (8…15) may come between; their payload is no part of the stream.
-        if first & 0x08 == 0 {
-            for (i, &b) in rest[..there].iter().enumerate() {
-                payload[have] = b ^ mask.get(i & 3).unwrap_or(&0);
-                have += 1;
-                if have == MAGIC.len() || payload[..have] != MAGIC[..have] {
-                    return starts_with(&payload[..have], MAGIC);
-                }
-            }
-        }
-        if (there as u64) < len {
-            return Verdict::More;
-        }
-        frames = &rest[there..];
+    Deframer::new().read(frames, |run| {
+        let room = payload.iter_mut().skip(have);
+        have += room.zip(run).map(|(slot, byte)| *slot = byte).count();
+    });
+    match recognise(Side::Client, &payload[..have]) {
+        FirstBytes::Link => Verdict::Spice,
+        FirstBytes::Incomplete => Verdict::More,
+        _ => Verdict::Other,
     }
 }
 

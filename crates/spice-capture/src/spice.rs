@@ -6,7 +6,7 @@ use crate::{
     recognise::{self, MAX_BYTES_TOTAL, MAX_CLIENT, MAX_SERVER, Verdict},
     tcp::{Connection, Handler, Interest, Side},
 };
-use spice_events::{Address, FlowId, Input, Timestamp, Tracker};
+use spice_events::{Address, Endpoints, FlowId, Input, Timestamp, Tracker};
 use std::{collections::VecDeque, net::SocketAddr};
 
 /// What is kept of a connection.
@@ -133,7 +133,7 @@ impl Spice {
         let port = SocketAddr::from(connection.server).port();
         let (server, client) = (self.address(connection.server, port), self.address(connection.client, port));
         let tls = kind == Kind::Tls;
-        self.input(connection.at, flow, Input::Opened { server, client, tls, readable: !tls });
+        self.input(connection.at, flow, Input::Opened { endpoints: Endpoints { server, client }, tls, readable: !tls });
         flow
     }
 

@@ -12,7 +12,7 @@ use std::{
     time::SystemTime,
 };
 
-use spice_events::{Address, Config, FlowId, Input, Output, Side, Tracker};
+use spice_events::{Config, Endpoints, FlowId, Input, Output, Side, Tracker};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
@@ -37,8 +37,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// One connection, from accept to its last byte.
 fn serve(watch: &Watch, flow: FlowId, client: &TcpStream, upstream: &str) -> io::Result<()> {
-    let (server, peer) = (Address::from(client.local_addr()?), Address::from(client.peer_addr()?));
-    watch.tell(flow, Input::Opened { server, client: peer, tls: false, readable: true });
+    let endpoints = Endpoints { server: client.local_addr()?, client: client.peer_addr()? }.into();
+    watch.tell(flow, Input::Opened { endpoints, tls: false, readable: true });
     let over = || watch.tell(flow, Input::Closed { by: Some(Side::Server) });
     let server = TcpStream::connect(upstream).inspect_err(|_| over())?;
     thread::scope(|scope| {

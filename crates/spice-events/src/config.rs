@@ -1,3 +1,5 @@
+use crate::Auth;
+
 /// What a tracker can't read off the wire, and its limits.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -30,27 +32,5 @@ impl Config {
 impl Default for Config {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// A server's `auth` setting, as QEMU shows it in events and in `query-spice`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Auth {
-    /// Tickets: `password=`, or no password set yet.
-    Spice,
-    /// `disable-ticketing=on`
-    None,
-    /// `sasl=on`
-    Sasl,
-}
-
-impl Auth {
-    /// `"spice"`, `"none"` or `"sasl"`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Spice => "spice",
-            Self::None => "none",
-            Self::Sasl => "sasl",
-        }
     }
 }

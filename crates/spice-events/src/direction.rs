@@ -2,7 +2,7 @@
 
 use bytes::{Buf, BytesMut};
 use spice_link::{
-    Side,
+    FirstBytes, MAGIC, Side,
     websocket::{self, Deframer},
 };
 
@@ -49,18 +49,13 @@ impl Direction {
     /// carrier around them. What of them is not read comes back through [`hold`](Self::hold).
     pub(crate) fn take<'a>(&mut self, side: Side, data: &'a [u8], limit: usize) -> Result<&'a [u8], BadHead> {
         if matches!(self.carrier, Carrier::Unknown) {
-            let magic = match side {
-                Side::Client => websocket::REQUEST_MAGIC,
-                Side::Server => websocket::RESPONSE_MAGIC,
-            };
-            let start = self.unread.iter().chain(data).copied().take(4);
-            if !start.clone().eq(magic.iter().copied().take(start.count())) {
-                self.carrier = Carrier::Plain;
-            } else if self.unread.len() + data.len() >= 4 {
-                self.carrier = Carrier::Head { searched: 0 };
-            } else {
-                self.hold(data, limit);
-                return Ok(&[]);
+            match self.recognise(side, data) {
+                FirstBytes::WebSocket => self.carrier = Carrier::Head { searched: 0 },
+                FirstBytes::Incomplete => {
+                    self.hold(data, limit);
+                    return Ok(&[]);
+                }
+                _ => self.carrier = Carrier::Plain,
             }
         }
         match &mut self.carrier {
@@ -85,6 +80,17 @@ impl Direction {
             }
         }
         Ok(&[])
+    }
+
+    /// Recognises the direction's carrier by the held bytes and those that follow them.
+    fn recognise(&self, side: Side, data: &[u8]) -> FirstBytes {
+        if self.unread.is_empty() {
+            return spice_link::recognise(side, data);
+        }
+        let mut start = [0; MAGIC.len()];
+        let bytes = self.unread.iter().chain(data);
+        let len = start.iter_mut().zip(bytes).map(|(slot, byte)| *slot = *byte).count();
+        spice_link::recognise(side, start.get(..len).unwrap_or_default())
     }
 
     /// Keeps bytes for later: as many as there is room for, and none behind a gap.

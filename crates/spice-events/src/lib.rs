@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+mod address;
+mod auth;
 mod config;
 mod direction;
 mod input;
@@ -8,9 +10,11 @@ mod output;
 mod sessions;
 mod tracker;
 
-pub use config::{Auth, Config};
-pub use input::{Address, Family, FlowId, Input};
-pub use output::{Anomaly, AnomalyKind, Channel, Connection, Emitted, EventKind, Output};
+pub use address::{Address, Endpoints, Family};
+pub use auth::Auth;
+pub use config::Config;
+pub use input::{FlowId, Input};
+pub use output::{Anomaly, AnomalyKind, Channel, ChannelEvent, Connection, EventKind, Output};
 pub use qmp_schema::{self, Timestamp};
-pub use spice_link::{self, Side};
+pub use spice_link::{self, LinkRequest, Side, UnknownName};
 pub use tracker::Tracker;

@@ -1,7 +1,7 @@
 //! A connection in its link stage: both directions held against one observer.
 
 use spice_link::{
-    ChannelType, Evidence, LinkErrorCode, LinkEvent, LinkObserver, Outcome, RefusalForm, Side, caps::common,
+    Evidence, LinkErrorCode, LinkEvent, LinkObserver, LinkRequest, Outcome, RefusalForm, Side, caps::common,
 };
 
 use crate::{AnomalyKind, direction::Direction};
@@ -17,8 +17,8 @@ pub(crate) struct Linking {
 /// What a link stage has shown, in order.
 #[derive(Debug)]
 pub(crate) enum Note {
-    /// The client's message.
-    Asked { connection_id: u32, channel_type: ChannelType, channel_id: u8 },
+    /// The client's message asks for this channel.
+    Request(LinkRequest),
     /// The server's reply: whether it offers SASL.
     Offered { sasl: bool },
     /// The link result came, in a security layer.
@@ -194,11 +194,7 @@ fn pump(
 
 fn note(event: LinkEvent<'_>, side: Side, start: u64, end: u64, notes: &mut Vec<Note>) {
     match event {
-        LinkEvent::Mess(mess) => notes.push(Note::Asked {
-            connection_id: mess.connection_id,
-            channel_type: mess.channel_type,
-            channel_id: mess.channel_id,
-        }),
+        LinkEvent::Mess(mess) => notes.push(Note::Request(mess.request())),
         LinkEvent::Reply(reply) => notes.push(Note::Offered { sasl: reply.common_caps.contains(common::AUTH_SASL) }),
         LinkEvent::HiddenResult => notes.push(Note::HiddenResult),
         LinkEvent::Linked { evidence, .. } => notes.push(Note::Linked { inferred: evidence == Evidence::Continued }),

@@ -6,13 +6,13 @@ use qmp_schema::{
 };
 use spice_link::{Answer, ChannelType, LinkErrorCode, RefusalForm, Side};
 
-use crate::{Address, Auth, FlowId};
+use crate::{Address, Auth, Endpoints, FlowId};
 
 /// What the tracker has to say, in the order in which it became known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// One of QEMU's events.
-    Event(Emitted),
+    Event(ChannelEvent),
     /// Something that QMP has no word for.
     Anomaly(Anomaly),
 }
@@ -20,10 +20,8 @@ pub enum Output {
 /// What never changes in a connection's life. Shared by all that is said of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Connection {
-    /// The local end of the accepted socket.
-    pub server: Address,
-    /// Its peer.
-    pub client: Address,
+    /// The accepted socket's two ends.
+    pub endpoints: Endpoints,
     /// The channel runs inside TLS.
     pub tls: bool,
 }
@@ -43,7 +41,7 @@ pub struct Channel {
 
 /// One of QEMU's three events about a connection. Shows itself as QEMU writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Emitted {
+pub struct ChannelEvent {
     /// When it happened.
     pub at: Timestamp,
     /// The connection that it speaks of.
@@ -65,10 +63,10 @@ pub enum EventKind {
     Disconnected,
 }
 
-impl Emitted {
+impl ChannelEvent {
     /// The event as QMP has it, without its time. Borrows the connection's strings.
     pub fn event(&self) -> Event<'_> {
-        let Connection { server, client, .. } = &*self.connection;
+        let Endpoints { server, client } = &self.connection.endpoints;
         match self.kind {
             EventKind::Connected => {
                 Event::SpiceConnected(SpiceConnected { server: basic(server), client: basic(client) })
@@ -99,7 +97,7 @@ impl Emitted {
     }
 }
 
-impl fmt::Display for Emitted {
+impl fmt::Display for ChannelEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.message().fmt(f)
     }
@@ -108,10 +106,11 @@ impl fmt::Display for Emitted {
 impl Channel {
     /// The channel as QMP has it, in `SPICE_INITIALIZED` and in `query-spice`.
     pub fn info<'a>(&self, connection: &'a Connection) -> SpiceChannel<'a> {
+        let client = &connection.endpoints.client;
         SpiceChannel {
-            host: (&*connection.client.host).into(),
-            port: (&*connection.client.port).into(),
-            family: connection.client.family.into(),
+            host: (&*client.host).into(),
+            port: (&*client.port).into(),
+            family: client.family.into(),
             connection_id: self.connection_id.into(),
             channel_type: self.channel_type.0.into(),
             channel_id: self.channel_id.into(),
@@ -248,7 +247,7 @@ impl fmt::Display for AnomalyKind {
 
 impl fmt::Display for Anomaly {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Connection { client, server, .. } = &*self.connection;
+        let Endpoints { server, client } = &self.connection.endpoints;
         write!(f, "{client} -> {server}: ")?;
         if let Some((side, offset)) = self.place {
             write!(f, "{side} byte {offset}: ")?;
@@ -264,23 +263,23 @@ mod tests {
     const AT: Timestamp = Timestamp { seconds: 7, microseconds: 8 };
 
     fn connection(server: Address, client: Address) -> Arc<Connection> {
-        Arc::new(Connection { server, client, tls: false })
+        Arc::new(Connection { endpoints: Endpoints { server, client }, tls: false })
     }
 
     #[test]
     fn an_event_shows_itself_as_its_line() {
         let server = Address::from((std::net::Ipv6Addr::LOCALHOST.into(), 5900));
         let connection = connection(server, Address::unknown());
-        let emitted = Emitted { at: AT, flow: FlowId(1), connection, kind: EventKind::Connected };
+        let event = ChannelEvent { at: AT, flow: FlowId(1), connection, kind: EventKind::Connected };
         let line = concat!(
             r#"{"timestamp": {"seconds": 7, "microseconds": 8}, "event": "SPICE_CONNECTED", "data": "#,
             r#"{"server": {"port": "5900", "family": "ipv6", "host": "::1"}, "#,
             r#""client": {"port": "", "family": "unknown", "host": ""}}}"#,
         );
         let mut written = Vec::new();
-        emitted.write_to(&mut written);
-        assert_eq!((emitted.to_string().as_str(), &*written), (line, line.as_bytes()));
-        assert_eq!(emitted.message(), EventMessage { timestamp: Some(AT), event: emitted.event() });
+        event.write_to(&mut written);
+        assert_eq!((event.to_string().as_str(), &*written), (line, line.as_bytes()));
+        assert_eq!(event.message(), EventMessage { timestamp: Some(AT), event: event.event() });
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
 use qmp_schema::Timestamp;
 use spice_link::ChannelType;
 
-use crate::{Channel, Connection, FlowId};
+use crate::{Channel, Connection, Endpoints, FlowId};
 
 /// Main channels, with and without a known id.
 #[derive(Debug, Default)]
@@ -34,7 +34,7 @@ struct Server(Arc<Connection>);
 
 impl Ord for Server {
     fn cmp(&self, other: &Self) -> Ordering {
-        let [ours, theirs] = [self, other].map(|Self(connection)| &connection.server);
+        let [ours, theirs] = [self, other].map(|Self(connection)| &connection.endpoints.server);
         ours.host.cmp(&theirs.host).then_with(|| ours.port.cmp(&theirs.port))
     }
 }
@@ -66,7 +66,7 @@ struct Ends(Box<str>);
 
 impl Ends {
     fn of(connection: &Connection) -> Self {
-        let Connection { server, client, .. } = connection;
+        let Endpoints { server, client } = &connection.endpoints;
         Self(format!("{}\0{}\0{}", server.host, server.port, client.host).into())
     }
 }
@@ -185,7 +185,7 @@ mod tests {
     fn nothing_is_left_of_channels_that_are_gone() {
         let connection = |port: &str| {
             let client = Address { port: port.into(), ..Address::unix("") };
-            Arc::new(Connection { server: Address::unix(port), client, tls: false })
+            Arc::new(Connection { endpoints: Endpoints { server: Address::unix(port), client }, tls: false })
         };
         let channel =
             |channel_type, connection_id| Channel { connection_id, channel_type, channel_id: 0, auth: Auth::Spice };

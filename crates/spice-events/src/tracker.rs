@@ -5,10 +5,10 @@ use std::{
 };
 
 use qmp_schema::{SpiceChannel, Timestamp};
-use spice_link::{ChannelType, Side};
+use spice_link::{ChannelType, LinkRequest, Side};
 
 use crate::{
-    Anomaly, AnomalyKind, Auth, Channel, Config, Connection, Emitted, EventKind, FlowId, Input, Output,
+    Anomaly, AnomalyKind, Auth, Channel, ChannelEvent, Config, Connection, EventKind, FlowId, Input, Output,
     linking::{Linking, Note},
     sessions::Sessions,
 };
@@ -60,8 +60,8 @@ enum State {
 #[derive(Debug)]
 struct Link {
     linking: Linking,
-    /// What the client asked for: connection id, channel type, channel id.
-    asked: Option<(u32, ChannelType, u8)>,
+    /// The channel that the client asked for.
+    request: Option<LinkRequest>,
     offers_sasl: bool,
     /// When a link result came that can't be read.
     hidden_result: Option<Timestamp>,
@@ -78,7 +78,7 @@ impl Link {
     fn new() -> Self {
         Self {
             linking: Linking::new(),
-            asked: None,
+            request: None,
             offers_sasl: false,
             hidden_result: None,
             linked: None,
@@ -90,7 +90,7 @@ impl Link {
 
     /// The channel that was asked for, its id 0 where that is not known (yet).
     fn channel(&self, auth: Option<Auth>) -> Option<Channel> {
-        let (connection_id, channel_type, channel_id) = self.asked?;
+        let LinkRequest { connection_id, channel_type, channel_id } = self.request?;
         let auth = auth.unwrap_or(if self.offers_sasl { Auth::Sasl } else { Auth::Spice });
         let connection_id = self.session_id.unwrap_or(connection_id).cast_signed();
         Some(Channel { connection_id, channel_type, channel_id, auth })
@@ -98,7 +98,7 @@ impl Link {
 
     /// A main channel that asked to join a session that it brought along.
     fn is_migration_target(&self) -> bool {
-        matches!(self.asked, Some((1.., ChannelType::MAIN, _)))
+        matches!(self.request, Some(LinkRequest { connection_id: 1.., channel_type: ChannelType::MAIN, .. }))
     }
 }
 
@@ -116,8 +116,8 @@ impl Tracker {
     /// Takes one input. Inputs for a connection that is not open are ignored.
     pub fn handle(&mut self, at: Timestamp, flow: FlowId, input: Input<'_>) {
         match input {
-            Input::Opened { server, client, tls, readable } => {
-                self.open(at, flow, Connection { server, client, tls }, readable);
+            Input::Opened { endpoints, tls, readable } => {
+                self.open(at, flow, Connection { endpoints, tls }, readable);
             }
             Input::Bytes { from, data } => {
                 self.link(at, flow, |linking, limit, notes| linking.bytes(from, data, limit, notes));
@@ -199,9 +199,7 @@ impl Tracker {
         let mut odd = Vec::new();
         for note in notes.drain(..) {
             match note {
-                Note::Asked { connection_id, channel_type, channel_id } => {
-                    link.asked = Some((connection_id, channel_type, channel_id));
-                }
+                Note::Request(request) => link.request = Some(request),
                 Note::Offered { sasl } => link.offers_sasl = sasl,
                 Note::HiddenResult => link.hidden_result = Some(at),
                 Note::Linked { inferred } => {
@@ -320,7 +318,7 @@ impl Tracker {
     }
 
     fn emit(&mut self, at: Timestamp, flow: FlowId, connection: Arc<Connection>, kind: EventKind) {
-        self.outputs.push_back(Output::Event(Emitted { at, flow, connection, kind }));
+        self.outputs.push_back(Output::Event(ChannelEvent { at, flow, connection, kind }));
     }
 
     fn odd(&mut self, at: Timestamp, flow: FlowId, place: Option<(Side, u64)>, kind: AnomalyKind) {

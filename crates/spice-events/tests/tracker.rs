@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use spice_events::{Address, Auth, Config, FlowId, Input, Output, Side, Timestamp, Tracker};
+use spice_events::{Address, Auth, Config, Endpoints, FlowId, Input, Output, Side, Timestamp, Tracker};
 use spice_link::{
     AuthMechanism, CapsBuf, ChannelType, DataHeader, LinkErrorCode, LinkMess, LinkReply, MainInit, caps::common,
 };
@@ -81,7 +81,10 @@ impl Lab {
     fn open(&mut self, flow: u64) -> &mut Self {
         let end = |port: u16| Address::from(([127, 0, 0, 1].into(), port));
         let client = end(u16::try_from(flow).unwrap());
-        self.input(flow, Input::Opened { server: end(self.port), client, tls: false, readable: true })
+        self.input(
+            flow,
+            Input::Opened { endpoints: Endpoints { server: end(self.port), client }, tls: false, readable: true },
+        )
     }
 
     fn client(&mut self, flow: u64, data: &[u8]) -> &mut Self {

@@ -15,8 +15,8 @@ use std::{
 };
 
 use spice_link::{
-    Accepting, Asked, Caps, ChannelType, DataHeader, HeaderKind, Join, LinkAcceptor, LinkErrorCode, LinkHost,
-    LinkReply, Linked, Parsed,
+    Accepting, Caps, ChannelType, DataHeader, HeaderKind, Join, LinkAcceptor, LinkErrorCode, LinkHost, LinkReply,
+    LinkRequest, Linked, Parsed,
     ticket::{TicketKey, rand_core::OsRng, rand_core::RngCore},
 };
 
@@ -64,8 +64,8 @@ impl LinkHost for Host {
         self.key.take().is_some_and(|key| key.matches(&mut OsRng, ticket, self.password.as_bytes()))
     }
 
-    fn join(&mut self, asked: &Asked) -> Join {
-        if !asked.is_new_session() {
+    fn join(&mut self, request: &LinkRequest) -> Join {
+        if !request.is_new_session() {
             return Join::Refused(LinkErrorCode::BAD_CONNECTION_ID);
         }
         let id = OsRng.next_u32().max(1);
@@ -88,12 +88,12 @@ fn serve(mut stream: TcpStream, peer: &str, password: String) -> io::Result<()> 
                 }
             }
             Accepting::Linked(linked) => {
-                let (asked, id) = (linked.asked, linked.session_id.unwrap_or(linked.asked.connection_id));
+                let (request, id) = (linked.request, linked.session_id.unwrap_or(linked.request.connection_id));
                 // QMP shows the id as a signed number.
                 println!(
                     "{peer} INITIALIZED {} {} of session {}",
-                    asked.channel_type,
-                    asked.channel_id,
+                    request.channel_type,
+                    request.channel_id,
                     id.cast_signed()
                 );
                 return session(stream, linked, unread);

@@ -11,8 +11,11 @@ mod data;
 mod error;
 mod header;
 mod mess;
+mod names;
 mod observer;
+mod recognise;
 mod reply;
+mod request;
 pub mod sasl;
 mod side;
 #[cfg(feature = "ticket")]
@@ -20,9 +23,7 @@ pub mod ticket;
 mod upgrade;
 pub mod websocket;
 
-pub use acceptor::{
-    AcceptTurn, Accepting, Asked, Closing, Join, LinkAcceptor, LinkHost, Linked, SaslAnswer, SaslVerdict,
-};
+pub use acceptor::{AcceptTurn, Accepting, Closing, Join, LinkAcceptor, LinkHost, Linked, SaslAnswer, SaslVerdict};
 pub use caps::{Caps, CapsBuf, MAX_CAPS_WORDS};
 pub use codes::{AuthMechanism, ChannelType, LinkErrorCode};
 pub use connector::{ConnectTurn, Connecting, LinkConnector, LinkUser};
@@ -30,7 +31,10 @@ pub use data::{DataHeader, HeaderKind, MainInit};
 pub use error::{Answer, BufferTooSmall, Error, Parsed};
 pub use header::{LinkHeader, MAGIC, VERSION_MAJOR, VERSION_MINOR};
 pub use mess::LinkMess;
+pub use names::UnknownName;
 pub use observer::{Evidence, LinkEvent, LinkObserver, Outcome, RefusalForm, Step, TICKET_LEN};
+pub use recognise::{FirstBytes, recognise};
 pub use reply::LinkReply;
+pub use request::LinkRequest;
 pub use side::Side;
 pub use upgrade::Upgrade;

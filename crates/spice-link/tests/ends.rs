@@ -2,8 +2,8 @@
 //! a server closes, and what a client makes of servers that answer otherwise than they should.
 
 use spice_link::{
-    Accepting, Asked, AuthMechanism, Caps, CapsBuf, ChannelType, Closing, Connecting, Error, HeaderKind, Join,
-    LinkAcceptor, LinkConnector, LinkErrorCode, LinkHost, LinkMess, LinkReply, LinkUser, RefusalForm, SaslAnswer,
+    Accepting, AuthMechanism, Caps, CapsBuf, ChannelType, Closing, Connecting, Error, HeaderKind, Join, LinkAcceptor,
+    LinkConnector, LinkErrorCode, LinkHost, LinkMess, LinkReply, LinkRequest, LinkUser, RefusalForm, SaslAnswer,
     SaslVerdict, caps::common,
 };
 
@@ -48,7 +48,7 @@ impl LinkHost for Plain {
         ticket[0] == 1
     }
 
-    fn join(&mut self, _: &Asked) -> Join {
+    fn join(&mut self, _: &LinkRequest) -> Join {
         self.0
     }
 }
@@ -85,7 +85,7 @@ impl LinkHost for Sasl {
         self.0
     }
 
-    fn join(&mut self, _: &Asked) -> Join {
+    fn join(&mut self, _: &LinkRequest) -> Join {
         Join::Member
     }
 }
@@ -110,7 +110,7 @@ impl LinkHost for NoMechanism {
         Some(b"PLAIN")
     }
 
-    fn join(&mut self, _: &Asked) -> Join {
+    fn join(&mut self, _: &LinkRequest) -> Join {
         Join::Member
     }
 }

@@ -1,7 +1,7 @@
 //! A server and a client that know all that a link stage hangs on: the hosts of spice-link's two ends in tests.
 
 use spice_link::{
-    Asked, AuthMechanism, Caps, ChannelType, Join, LinkErrorCode, LinkHost, LinkReply, LinkUser, SaslAnswer,
+    AuthMechanism, Caps, ChannelType, Join, LinkErrorCode, LinkHost, LinkReply, LinkRequest, LinkUser, SaslAnswer,
     SaslVerdict, caps::common,
 };
 
@@ -129,19 +129,19 @@ impl LinkHost for Server {
         self.answer(out)
     }
 
-    fn join(&mut self, asked: &Asked) -> Join {
-        if asked.channel_type == ChannelType::MAIN {
+    fn join(&mut self, request: &LinkRequest) -> Join {
+        if request.channel_type == ChannelType::MAIN {
             self.session = None;
-            if asked.connection_id != 0 {
-                self.session = Some((asked.connection_id, Vec::new()));
+            if request.connection_id != 0 {
+                self.session = Some((request.connection_id, Vec::new()));
                 return Join::Member;
             }
             self.session = Some((self.next_id, Vec::new()));
             return Join::Session([self.next_id, 1, 3, 1, 0, 10, 0, 0]);
         }
-        let wanted = (asked.channel_type.0, asked.channel_id);
+        let wanted = (request.channel_type.0, request.channel_id);
         match &mut self.session {
-            Some((id, channels)) if *id == asked.connection_id => {
+            Some((id, channels)) if *id == request.connection_id => {
                 if channels.contains(&wanted) {
                     return Join::Duplicate;
                 }

@@ -13,8 +13,8 @@ use std::{
 };
 
 use spice_link::{
-    Accepting, Asked, Caps, ChannelType, DataHeader, Error, HeaderKind, Join, LinkAcceptor, LinkErrorCode, LinkHost,
-    LinkMess, LinkReply, Linked, Parsed, SaslAnswer, SaslVerdict, Upgrade,
+    Accepting, Caps, ChannelType, DataHeader, Error, HeaderKind, Join, LinkAcceptor, LinkErrorCode, LinkHost, LinkMess,
+    LinkReply, LinkRequest, Linked, Parsed, SaslAnswer, SaslVerdict, Upgrade,
     caps::common,
     ticket::{TicketKey, rand_core::OsRng},
     websocket::Deframer,
@@ -266,22 +266,26 @@ impl LinkHost for Host<'_> {
         good || self.shared.has(Flaw::Ticket)
     }
 
-    fn join(&mut self, asked: &Asked) -> Join {
+    fn join(&mut self, request: &LinkRequest) -> Join {
         let mut session = self.shared.session();
-        let channel = (asked.channel_type.0, asked.channel_id);
+        let channel = (request.channel_type.0, request.channel_id);
         let Ok(stream) = self.stream.try_clone() else { return Join::Refused(LinkErrorCode::CHANNEL_NOT_AVAILABLE) };
-        if asked.channel_type == ChannelType::MAIN {
+        if request.channel_type == ChannelType::MAIN {
             if !self.shared.has(Flaw::Kick) {
                 session.end();
             }
             let fresh = u32::try_from(self.link).unwrap_or(0).wrapping_mul(0x9e37_79b9) | 1;
-            let id = if asked.connection_id == 0 { fresh } else { asked.connection_id };
+            let id = if request.connection_id == 0 { fresh } else { request.connection_id };
             session.id = Some(id);
             session.channels.push((channel, stream));
             let shown = if self.shared.has(Flaw::SessionId) { 0 } else { id };
-            return if asked.connection_id == 0 { Join::Session([shown, 1, 2, 2, 0, 10, 0, 0]) } else { Join::Member };
+            return if request.connection_id == 0 {
+                Join::Session([shown, 1, 2, 2, 0, 10, 0, 0])
+            } else {
+                Join::Member
+            };
         }
-        if session.id != Some(asked.connection_id) && !self.shared.has(Flaw::ConnectionId) {
+        if session.id != Some(request.connection_id) && !self.shared.has(Flaw::ConnectionId) {
             return Join::Refused(LinkErrorCode::BAD_CONNECTION_ID);
         }
         if session.channels.iter().any(|(known, _)| *known == channel) && !self.shared.has(Flaw::Duplicate) {
@@ -380,10 +384,10 @@ fn serve(shared: &Shared, stream: &TcpStream) -> io::Result<()> {
 
 /// Answers the question for the channels, until the client leaves; a main channel takes its session along.
 fn stay(shared: &Shared, line: &mut Line<'_>, linked: Linked, mut unread: Vec<u8>) -> io::Result<()> {
-    let channel = (linked.asked.channel_type.0, linked.asked.channel_id);
+    let channel = (linked.request.channel_type.0, linked.request.channel_id);
     let done = answer(line, linked, &mut unread);
     let mut session = shared.session();
-    let own = linked.session_id.unwrap_or(linked.asked.connection_id);
+    let own = linked.session_id.unwrap_or(linked.request.connection_id);
     if session.id == Some(own) {
         if channel.0 == ChannelType::MAIN.0 {
             session.end();
@@ -403,7 +407,7 @@ fn answer(line: &mut Line<'_>, linked: Linked, unread: &mut Vec<u8>) -> io::Resu
                 break;
             }
             unread.drain(..end);
-            if header.message_type == ATTACH_CHANNELS && linked.asked.channel_type == ChannelType::MAIN {
+            if header.message_type == ATTACH_CHANNELS && linked.request.channel_type == ChannelType::MAIN {
                 let full = (linked.header == HeaderKind::Full).then_some((2, 0));
                 let mut body = 3u32.to_le_bytes().to_vec();
                 body.extend(CHANNELS.iter().flat_map(|(kind, id)| [*kind, *id]));

@@ -1,6 +1,6 @@
 //! What a server decides for itself.
 
-use crate::{Caps, ChannelType, LinkErrorCode, LinkMess, LinkReply, TICKET_LEN, caps::common};
+use crate::{Caps, ChannelType, LinkErrorCode, LinkMess, LinkReply, LinkRequest, TICKET_LEN};
 
 /// What a server decides for itself, asked by a [`LinkAcceptor`](super::LinkAcceptor) in the order of these methods.
 ///
@@ -58,7 +58,7 @@ pub trait LinkHost {
     const SASL_ROOM: usize = 512;
 
     /// Whether the client may have what it asks for. Its credentials are good.
-    fn join(&mut self, asked: &Asked) -> Join;
+    fn join(&mut self, request: &LinkRequest) -> Join;
 
     /// Puts bytes behind the authentication into the security layer that a SASL exchange negotiated, if it did: into the start
     /// of `out`, which has 64 bytes more than they are. How many it became.
@@ -68,38 +68,6 @@ pub trait LinkHost {
             None => return 0,
         }
         bytes.len()
-    }
-}
-
-/// What a client asks for: its message, less the lists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asked {
-    /// The session that it wants to join; 0 for a new one.
-    pub connection_id: u32,
-    /// What kind of channel.
-    pub channel_type: ChannelType,
-    /// Which one of its kind.
-    pub channel_id: u8,
-    /// It reads the short data headers.
-    pub mini_header: bool,
-}
-
-impl Asked {
-    pub(super) const NOTHING: Self =
-        Self { connection_id: 0, channel_type: ChannelType(0), channel_id: 0, mini_header: false };
-
-    pub(crate) fn of(mess: &LinkMess<'_>) -> Self {
-        Self {
-            connection_id: mess.connection_id,
-            channel_type: mess.channel_type,
-            channel_id: mess.channel_id,
-            mini_header: mess.common_caps.contains(common::MINI_HEADER),
-        }
-    }
-
-    /// A main channel for a new session.
-    pub fn is_new_session(&self) -> bool {
-        self.channel_type == ChannelType::MAIN && self.connection_id == 0
     }
 }
 

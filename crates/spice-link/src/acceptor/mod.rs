@@ -4,13 +4,13 @@ mod host;
 mod sasl;
 mod turn;
 
-pub use host::{Asked, Join, LinkHost, SaslAnswer, SaslVerdict};
+pub use host::{Join, LinkHost, SaslAnswer, SaslVerdict};
 use turn::Writer;
 pub use turn::{AcceptTurn, Accepting, Closing};
 
 use crate::{
     Answer, AuthMechanism, Caps, CapsBuf, ChannelType, DataHeader, Error, HeaderKind, LinkErrorCode, LinkMess,
-    LinkReply, MainInit, Parsed, TICKET_LEN, caps::common,
+    LinkReply, LinkRequest, MainInit, Parsed, TICKET_LEN, caps::common,
 };
 
 /// A server's side of one link stage: the client's bytes in, the server's answers out, and what to do with the connection.
@@ -37,7 +37,7 @@ use crate::{
 ///     fn channel(&mut self, _: ChannelType, _: u8) -> Option<Caps<'_>> { Some(Caps::EMPTY) }
 ///     fn pub_key(&mut self) -> [u8; LinkReply::PUB_KEY_LEN] { [0; 162] }
 ///     fn ticket(&mut self, _: &[u8; 128]) -> bool { false }
-///     fn join(&mut self, _: &spice_link::Asked) -> spice_link::Join { unreachable!("no ticket is good enough") }
+///     fn join(&mut self, _: &spice_link::LinkRequest) -> spice_link::Join { unreachable!("no ticket is good enough") }
 /// }
 ///
 /// let (mut link, mut out) = (LinkAcceptor::new(), [0; LinkAcceptor::ROOM]);
@@ -49,7 +49,9 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct LinkAcceptor {
     state: State,
-    asked: Asked,
+    request: LinkRequest,
+    /// The client reads the short data headers.
+    mini_header: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +76,7 @@ enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Linked {
     /// What the client asked for.
-    pub asked: Asked,
+    pub request: LinkRequest,
     /// Which data headers follow.
     pub header: HeaderKind,
     /// The id of the session that was made for it; `None` where it joined one.
@@ -88,7 +90,8 @@ impl LinkAcceptor {
 
     /// Before the client's first byte.
     pub const fn new() -> Self {
-        Self { state: State::Mess, asked: Asked::NOTHING }
+        let request = LinkRequest { connection_id: 0, channel_type: ChannelType(0), channel_id: 0 };
+        Self { state: State::Mess, request, mini_header: false }
     }
 
     /// Reads on at the client's unread bytes, and writes the answer to the start of `out`.
@@ -148,7 +151,8 @@ impl LinkAcceptor {
             channel_caps: host.channel(channel_type, channel_id).unwrap_or(Caps::EMPTY),
         })?;
 
-        self.asked = Asked::of(&mess);
+        self.request = mess.request();
+        self.mini_header = mess.common_caps.contains(common::MINI_HEADER);
         host.asked(&mess);
         if mess.common_caps.contains(common::AUTH_SELECTION) {
             self.state = State::Mechanism;
@@ -185,15 +189,15 @@ impl LinkAcceptor {
 
     fn join(&mut self, host: &mut impl LinkHost, out: &mut Writer<'_>) -> Progress {
         out.room(LINKED_ROOM)?;
-        let joined = host.join(&self.asked);
+        let joined = host.join(&self.request);
         let code = if let Join::Refused(code) = joined { code } else { LinkErrorCode::OK };
         out.seal(host, &code.0.to_le_bytes())?;
-        let asked = self.asked;
-        let header = if asked.mini_header { HeaderKind::Mini } else { HeaderKind::Full };
+        let request = self.request;
+        let header = if self.mini_header { HeaderKind::Mini } else { HeaderKind::Full };
         self.state = match joined {
             Join::Refused(code) => State::Closed(Closing::Join(code)),
             Join::Duplicate => State::Closed(Closing::Duplicate),
-            Join::Member => State::Linked(Linked { asked, header, session_id: None }),
+            Join::Member => State::Linked(Linked { request, header, session_id: None }),
             Join::Session(words) => {
                 let full = if header == HeaderKind::Full { Some((1, 0)) } else { None };
                 let head = DataHeader { message_type: MainInit::MESSAGE_TYPE, size: MainInit::SIZE, full };
@@ -204,7 +208,7 @@ impl LinkAcceptor {
                     slot.copy_from_slice(&word.to_le_bytes());
                 }
                 out.seal(host, &message[..len + MainInit::SIZE as usize])?;
-                State::Linked(Linked { asked, header, session_id: Some(words[0]) })
+                State::Linked(Linked { request, header, session_id: Some(words[0]) })
             }
         };
         Ok(0)

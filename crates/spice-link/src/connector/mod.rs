@@ -6,8 +6,8 @@ mod user;
 pub use user::LinkUser;
 
 use crate::{
-    AuthMechanism, BufferTooSmall, ChannelType, Error, HeaderKind, LinkErrorCode, LinkMess, LinkReply, MAGIC, MainInit,
-    Parsed, RefusalForm, TICKET_LEN, caps::common,
+    AuthMechanism, BufferTooSmall, Error, HeaderKind, LinkErrorCode, LinkMess, LinkReply, MAGIC, MainInit, Parsed,
+    RefusalForm, TICKET_LEN, caps::common,
 };
 
 /// A client's side of one link stage: the server's bytes in, what to send out, and how it ended.
@@ -121,7 +121,7 @@ impl LinkConnector {
         let len = mess.encode(out)?;
         self.selection = mess.common_caps.contains(common::AUTH_SELECTION);
         self.mini_header = mess.common_caps.contains(common::MINI_HEADER);
-        self.fresh = mess.channel_type == ChannelType::MAIN && mess.connection_id == 0;
+        self.fresh = mess.request().is_new_session();
         self.state = State::Reply;
         Ok(len)
     }

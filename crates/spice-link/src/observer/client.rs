@@ -1,7 +1,7 @@
 //! The client's direction: message, mechanism word, then a ticket or a SASL exchange.
 
-use super::{Asked, Cursor, Evidence, LinkEvent, LinkObserver, Outcome, Step};
-use crate::{AuthMechanism, ChannelType, Error, LinkMess, Parsed, Side, caps::common, sasl};
+use super::{ClientOffer, Cursor, Evidence, LinkEvent, LinkObserver, Outcome, Step};
+use crate::{AuthMechanism, Error, LinkMess, Parsed, Side, caps::common, sasl};
 
 /// A ticket in bytes, `SPICE_TICKET_KEY_PAIR_LENGTH` / 8: an RSA-1024 block.
 pub const TICKET_LEN: usize = TICKET as usize;
@@ -120,14 +120,14 @@ impl LinkObserver {
             Ok(Parsed::Need(n)) => at.end(Outcome::Need(n)),
             Ok(Parsed::Complete(mess, consumed)) => {
                 at.advance(consumed);
-                let asked = Asked {
+                let offer = ClientOffer {
                     auth_selection: mess.common_caps.contains(common::AUTH_SELECTION),
                     mini_header: mess.common_caps.contains(common::MINI_HEADER),
-                    fresh_session: mess.channel_type == ChannelType::MAIN && mess.connection_id == 0,
+                    fresh_session: mess.request().is_new_session(),
                 };
-                self.shared.mess = Some(asked);
+                self.shared.mess = Some(offer);
                 self.client =
-                    if asked.auth_selection { State::Mechanism } else { self.authenticate(AuthMechanism::SPICE) };
+                    if offer.auth_selection { State::Mechanism } else { self.authenticate(AuthMechanism::SPICE) };
                 at.end(Outcome::Event(LinkEvent::Mess(mess)))
             }
             Err(error) => self.client_error(&at, error),

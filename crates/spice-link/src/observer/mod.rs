@@ -52,9 +52,9 @@ pub struct LinkObserver {
 #[derive(Clone, Debug, Default)]
 struct Shared {
     /// The client's message has been read: what it asks for.
-    mess: Option<Asked>,
+    mess: Option<ClientOffer>,
     /// The server's reply has been read and was no refusal.
-    reply: Option<Offered>,
+    reply: Option<ServerOffer>,
     /// How the client authenticates. Known without a word where the client makes no selection.
     mechanism: Option<AuthMechanism>,
     /// How many SASL answers the server has given, and whether the last one was marked complete.
@@ -67,7 +67,7 @@ struct Shared {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Asked {
+struct ClientOffer {
     auth_selection: bool,
     mini_header: bool,
     /// A main channel that asks for a new session.
@@ -75,7 +75,7 @@ struct Asked {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Offered {
+struct ServerOffer {
     auth_selection: bool,
     mini_header: bool,
 }
@@ -240,12 +240,12 @@ impl LinkObserver {
     /// The link succeeded: what it was, and what is still read.
     fn linked(&mut self, evidence: Evidence) -> LinkEvent<'static> {
         let (Shared { mess, reply, layer, .. }, mini) =
-            (&self.shared, |asked: Asked, offered: Offered| asked.mini_header && offered.mini_header);
+            (&self.shared, |client: ClientOffer, server: ServerOffer| client.mini_header && server.mini_header);
         let header = match mess.zip(*reply) {
-            Some((asked, offered)) if mini(asked, offered) => HeaderKind::Mini,
+            Some((client, server)) if mini(client, server) => HeaderKind::Mini,
             _ => HeaderKind::Full,
         };
-        let peek = mess.is_some_and(|asked| asked.fresh_session) && !layer;
+        let peek = mess.is_some_and(|client| client.fresh_session) && !layer;
         self.client = client::State::Done;
         self.server = if peek { server::State::MainInit(header) } else { server::State::Done };
         LinkEvent::Linked { header, evidence }

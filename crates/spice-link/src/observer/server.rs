@@ -1,6 +1,6 @@
 //! The server's direction: reply, then a link result or a SASL exchange, then the peek at `MAIN_INIT`.
 
-use super::{Cursor, Evidence, LinkEvent, LinkObserver, Offered, Outcome, RefusalForm, Step};
+use super::{Cursor, Evidence, LinkEvent, LinkObserver, Outcome, RefusalForm, ServerOffer, Step};
 use crate::{
     AuthMechanism, Error, HeaderKind, LinkErrorCode, LinkReply, MAGIC, MainInit, Parsed, Side, caps::common, sasl,
 };
@@ -153,7 +153,7 @@ impl LinkObserver {
                 if reply.error != LinkErrorCode::OK || form == RefusalForm::SecondReply {
                     return self.refused(&at, reply.error, form);
                 }
-                self.shared.reply = Some(Offered {
+                self.shared.reply = Some(ServerOffer {
                     auth_selection: reply.common_caps.contains(common::AUTH_SELECTION),
                     mini_header: reply.common_caps.contains(common::MINI_HEADER),
                 });

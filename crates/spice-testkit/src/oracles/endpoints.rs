@@ -180,12 +180,12 @@ pub fn observer_vs_endpoints(choices: &[u8]) {
             // In a security layer success shows in what follows: MAIN_INIT here, else nothing yet.
             assert!(linked == Some(link.header) || hidden && link.session_id.is_none(), "{facts:?} {link:?}");
             assert!(session == link.session_id || hidden, "{facts:?} {link:?}");
-            let asked = link.asked;
+            let request = link.request;
             assert!(facts.iter().any(|fact| matches!(fact, Fact::Mess { connection_id, channel_type, channel_id, .. }
-                if (*connection_id, *channel_type, *channel_id) == (asked.connection_id, asked.channel_type.0, asked.channel_id))));
+                if (*connection_id, *channel_type, *channel_id) == (request.connection_id, request.channel_type.0, request.channel_id))));
             let mess = &play.mess;
             assert_eq!(
-                (asked.connection_id, asked.channel_type.0, asked.channel_id),
+                (request.connection_id, request.channel_type.0, request.channel_id),
                 (mess.connection_id, mess.channel_type, mess.channel_id)
             );
         }

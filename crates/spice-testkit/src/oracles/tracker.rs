@@ -3,7 +3,7 @@
 mod lives;
 
 use arbitrary::{Result, Unstructured};
-use spice_events::{Address, Auth, Config, FlowId, Input, Side, Timestamp, Tracker};
+use spice_events::{Address, Auth, Config, Endpoints, FlowId, Input, Side, Timestamp, Tracker};
 
 use crate::generate::{Arbitrary, Conversation, Delivery, Frames, rarely};
 use lives::Lives;
@@ -149,7 +149,10 @@ fn run(config: &Config, ops: &[Op], size: usize) -> Vec<String> {
             Op::Open { flow, tls, readable } => {
                 let end = |port: u64| Address { port: port.to_string().into(), ..Address::unix("") };
                 let (server, client) = (end(SERVER_PORT), end(*flow));
-                handle(*flow, Input::Opened { server, client, tls: *tls, readable: *readable });
+                handle(
+                    *flow,
+                    Input::Opened { endpoints: Endpoints { server, client }, tls: *tls, readable: *readable },
+                );
             }
             Op::Bytes(flow, from, data) => {
                 data.chunks(size).for_each(|data| handle(*flow, Input::Bytes { from: *from, data }));

@@ -9,7 +9,7 @@ use std::{
 };
 
 use qmp_server::Server;
-use spice_events::{Address, Anomaly, AnomalyKind, Auth, Config, FlowId, Input, Output, Side, Tracker};
+use spice_events::{Address, Anomaly, AnomalyKind, Auth, Config, Endpoints, FlowId, Input, Output, Side, Tracker};
 
 use super::{seldom::PEER, stdout::Stdout};
 
@@ -113,7 +113,7 @@ impl Flow {
     pub(super) fn opened(watch: &Arc<Watch>, server: Address, client: Address, tls: bool) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = FlowId(NEXT.fetch_add(1, Ordering::Relaxed));
-        watch.handle(id, Input::Opened { server, client, tls, readable: true });
+        watch.handle(id, Input::Opened { endpoints: Endpoints { server, client }, tls, readable: true });
         Self { watch: Arc::clone(watch), id, open: true }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use spice_events::{AnomalyKind, Auth, Channel, Emitted, EventKind, Output, Timestamp, Tracker};
+use spice_events::{AnomalyKind, Auth, Channel, ChannelEvent, EventKind, Output, Timestamp, Tracker};
 use spice_link::Side;
 
 use super::{Op, SERVER_PORT};
@@ -70,7 +70,7 @@ impl Lives {
         }
     }
 
-    fn event(&mut self, now: Timestamp, op: &Op, event: &Emitted) {
+    fn event(&mut self, now: Timestamp, op: &Op, event: &ChannelEvent) {
         let flow = event.flow.0;
         let line = event.to_string();
         assert!(line.is_ascii() && line.ends_with('}'), "{}", line.escape_debug());

@@ -1,0 +1,248 @@
+//! Our side of the comparison: the acceptor with a server's knowledge behind it, WebSocket around it.
+
+use spice_link::{
+    Accepting, Caps, ChannelType, Error, Join, LinkAcceptor, LinkErrorCode, LinkHost, LinkReply, LinkRequest,
+    SaslAnswer, SaslVerdict, Upgrade,
+    ticket::{TicketKey, rand_core::OsRng},
+    websocket::Deframer,
+};
+use spice_testkit::model;
+
+use crate::real::{Kind, PASSWORD};
+
+/// What our server knows, and the one key that it uses for all links: making one for each would take as long as the rest.
+pub(crate) struct Host {
+    kind: Kind,
+    pub(crate) model: model::Server,
+    key: TicketKey,
+    /// What the real mechanism has just answered, which is not SPICE's and can't be foreseen.
+    pub(crate) mechanism: Option<Answered>,
+    /// The link result as the real security layer has just sealed it; empty where there is no layer.
+    pub(crate) sealed: Option<Vec<u8>>,
+}
+
+/// A mechanism's answer to a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Answered {
+    data: Option<Vec<u8>>,
+    verdict: SaslVerdict,
+    /// What the server has sent behind it.
+    behind: Vec<u8>,
+}
+
+impl Answered {
+    /// Reads what the server sent at once: length, data and a NUL; a flag; and at the end of the exchange the verdict.
+    pub(crate) fn parse(sent: &[u8]) -> Option<Self> {
+        let (length, rest) = sent.split_first_chunk()?;
+        let (data, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        let data = match data.split_last() {
+            Some((0, data)) => Some(data.to_vec()),
+            Some(_) => return None,
+            None => None,
+        };
+        let (verdict, behind) = match rest {
+            [0] => (SaslVerdict::Continue, &[][..]),
+            [1, 0, 0, 0, 0, behind @ ..] => (SaslVerdict::Complete, behind),
+            [1, 1, 0, 0, 0, ..] => (SaslVerdict::Weak, &[][..]),
+            _ => return None,
+        };
+        Some(Self { data, verdict, behind: behind.to_vec() })
+    }
+
+    /// What the server has sent behind an exchange that is complete.
+    pub(crate) fn completed(&self) -> Option<&[u8]> {
+        (self.verdict == SaslVerdict::Complete).then_some(&self.behind)
+    }
+}
+
+impl Host {
+    pub(crate) fn new(kind: Kind, key: TicketKey) -> Self {
+        // The words that spice-server 0.15 sends: inputs KEY_SCANCODE; playback and record VOLUME, and not OPUS before a
+        // sampling rate is set for it.
+        let mut model = model::Server::new(&[(3, 0, 1), (5, 0, 0b10), (6, 0, 0b10)]);
+        if kind == Kind::Secured {
+            model.secured.push(6);
+            model.unsecured.push(5);
+        }
+        if kind == Kind::Graphics {
+            // Display's MONITORS_CONFIG, STREAM_REPORT, PREF_COMPRESSION and PREF_VIDEO_CODEC_TYPE; cursor has no words.
+            model.channels.extend([(2, 0, vec![0x1052]), (4, 0, Vec::new())]);
+        }
+        Self { kind, model, key, mechanism: None, sealed: None }
+    }
+
+    pub(crate) fn public_key(&self) -> &[u8; LinkReply::PUB_KEY_LEN] {
+        self.key.public()
+    }
+
+    fn step(&mut self, out: &mut [u8]) -> SaslAnswer {
+        let Some(Answered { data, verdict, .. }) = self.mechanism.take() else { return SaslAnswer::REFUSED };
+        let Some(data) = data else { return SaslAnswer { data: None, verdict } };
+        let Some(room) = out.get_mut(..data.len()) else { return SaslAnswer::REFUSED };
+        room.copy_from_slice(&data);
+        SaslAnswer { data: Some(data.len()), verdict }
+    }
+}
+
+impl LinkHost for Host {
+    fn security(&mut self, channel_type: ChannelType) -> Result<(), LinkErrorCode> {
+        self.model.security(channel_type)
+    }
+
+    fn channel(&mut self, channel_type: ChannelType, channel_id: u8) -> Option<Caps<'_>> {
+        self.model.channel(channel_type, channel_id)
+    }
+
+    fn sasl(&mut self) -> bool {
+        self.kind == Kind::Sasl
+    }
+
+    fn pub_key(&mut self) -> [u8; LinkReply::PUB_KEY_LEN] {
+        *self.key.public()
+    }
+
+    fn ticket(&mut self, ticket: &[u8; 128]) -> bool {
+        match self.kind {
+            // Whatever it holds; but it has to be for this key.
+            Kind::NoAuth => self.key.open(&mut OsRng, ticket).is_some(),
+            _ => self.key.matches(&mut OsRng, ticket, PASSWORD.as_bytes()),
+        }
+    }
+
+    fn mechanisms(&mut self) -> Option<&[u8]> {
+        // A password in clear is for TLS alone.
+        Some(if self.model.tls { b",DIGEST-MD5,PLAIN," } else { b",DIGEST-MD5," })
+    }
+
+    fn sasl_start(&mut self, _: &[u8], _: Option<&[u8]>, out: &mut [u8]) -> SaslAnswer {
+        self.step(out)
+    }
+
+    fn sasl_step(&mut self, _: Option<&[u8]>, out: &mut [u8]) -> SaslAnswer {
+        self.step(out)
+    }
+
+    fn join(&mut self, request: &LinkRequest) -> Join {
+        self.model.join(request)
+    }
+
+    /// Behind a security layer only the result is compared, and of it only the place: a length, the result, and what DIGEST-MD5
+    /// adds, which are a code of ten bytes, a type of two and a count of four.
+    fn seal(&mut self, bytes: &[u8], out: &mut [u8]) -> usize {
+        let Some(sealed) = &mut self.sealed else {
+            out[..bytes.len()].copy_from_slice(bytes);
+            return bytes.len();
+        };
+        let frame = std::mem::take(sealed);
+        let length = u32::try_from(bytes.len() + 16).unwrap_or(u32::MAX).to_be_bytes();
+        if !frame.starts_with(&length) {
+            return 0;
+        }
+        out[..frame.len()].copy_from_slice(&frame);
+        frame.len()
+    }
+}
+
+/// One link as our acceptor sees it.
+pub(crate) struct OurLink {
+    acceptor: LinkAcceptor,
+    carrier: Carrier,
+    unread: Vec<u8>,
+    /// The response to an upgrade.
+    pub(crate) head: Vec<u8>,
+    /// The answers, without WebSocket's frames.
+    pub(crate) said: Vec<u8>,
+    pub(crate) outcome: Accepting,
+}
+
+enum Carrier {
+    Unknown,
+    Plain,
+    Frames(Deframer),
+}
+
+impl OurLink {
+    pub(crate) fn new() -> Self {
+        Self {
+            acceptor: LinkAcceptor::new(),
+            carrier: Carrier::Unknown,
+            unread: Vec::new(),
+            head: Vec::new(),
+            said: Vec::new(),
+            outcome: Accepting::Need(4),
+        }
+    }
+
+    /// Takes what the client sent at once. spice-server reads it so, and that matters for an upgrade alone.
+    pub(crate) fn receive(&mut self, host: &mut Host, bytes: &[u8]) {
+        if self.acceptor.is_over() {
+            return;
+        }
+        match &mut self.carrier {
+            Carrier::Frames(deframer) => {
+                let unread = &mut self.unread;
+                deframer.read(bytes, |run| unread.extend(run));
+            }
+            Carrier::Plain | Carrier::Unknown => self.unread.extend(bytes),
+        }
+        if matches!(self.carrier, Carrier::Unknown) && self.unread.len() >= 4 {
+            self.carrier = Carrier::Plain;
+            if let Some(upgrade) = Upgrade::parse(&self.unread) {
+                let mut out = [0; Upgrade::ROOM];
+                let len = upgrade.respond(&mut out).unwrap_or(0);
+                self.head = out[..len].to_vec();
+                self.unread.clear();
+                self.carrier = Carrier::Frames(Deframer::new());
+                return;
+            }
+        }
+        let mut out = [0; 8192];
+        let turn = self.acceptor.read(host, &self.unread, &mut out);
+        self.unread.drain(..turn.consumed);
+        self.said.extend(&out[..turn.written]);
+        self.outcome = turn.outcome;
+    }
+
+    /// The name of the check that decided, for the table of what was reached.
+    pub(crate) fn check(&self) -> String {
+        use spice_link::Closing;
+        let text = match self.outcome {
+            Accepting::Need(_) | Accepting::Room(_) if self.said.is_empty() => {
+                return "-- still waiting for the message".to_owned();
+            }
+            Accepting::Need(_) | Accepting::Room(_) => return "-- still waiting for the credentials".to_owned(),
+            Accepting::Linked(link) if link.request.is_new_session() => return "14 linked: a new session".to_owned(),
+            Accepting::Linked(link) if link.request.channel_type == ChannelType::MAIN => {
+                return "14 linked: a session brought along".to_owned();
+            }
+            Accepting::Linked(link) => {
+                return match link.request.channel_type {
+                    ChannelType::DISPLAY => "14 linked: display".to_owned(),
+                    ChannelType::CURSOR => "14 linked: cursor".to_owned(),
+                    _ => "14 linked: another channel".to_owned(),
+                };
+            }
+            Accepting::Close(why) => match why {
+                Closing::Unreadable(Error::Magic { .. }) => "magic".to_owned(),
+                Closing::Unreadable(Error::Version { major: 0 }) => "major version 0: silence".to_owned(),
+                Closing::Unreadable(Error::Version { .. }) => "major version".to_owned(),
+                Closing::Unreadable(Error::Size { .. }) => "size".to_owned(),
+                Closing::Unreadable(Error::CapsCount { .. }) => "capability counts".to_owned(),
+                Closing::Unreadable(Error::CapsRange { .. }) => "capability range".to_owned(),
+                Closing::Unreadable(_) => "SASL length".to_owned(),
+                Closing::Security(code) => format!("TLS policy: {code:?}"),
+                Closing::NoChannel { .. } => "no such channel: silence".to_owned(),
+                Closing::NoSelection => "SASL without selection: leaked".to_owned(),
+                Closing::Mechanism(_) => "mechanism".to_owned(),
+                Closing::Ticket => "ticket".to_owned(),
+                Closing::SaslField => "SASL name or length".to_owned(),
+                Closing::SaslFailed => "SASL credentials: silence".to_owned(),
+                Closing::Join(_) => "connection id".to_owned(),
+                Closing::Duplicate => "a channel that is there: linked, then closed".to_owned(),
+                other => format!("{other:?}"),
+            },
+        };
+        let Accepting::Close(why) = self.outcome else { return text };
+        format!("{:2} {text}", why.check())
+    }
+}
