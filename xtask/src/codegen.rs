@@ -1,8 +1,8 @@
 //! `cargo xtask codegen`: qmp-schema's Rust types, their codecs and the README's table, from the facts file.
 
+mod arbitrary;
 mod codec;
 mod facts;
-mod make;
 mod readme;
 mod types;
 
@@ -69,7 +69,7 @@ fn files(package: &Path, facts: &Facts) -> anyhow::Result<Vec<(PathBuf, String)>
     let mut files = vec![
         (generated.join("mod.rs"), types::root(facts, &modules)),
         (generated.join("codec/mod.rs"), codec::root(facts, &modules)),
-        (generated.join("make.rs"), make::root(facts)?),
+        (generated.join("arbitrary.rs"), arbitrary::root(facts)?),
     ];
     for module in &modules {
         files.push((generated.join(format!("{module}.rs")), types::module(facts, module)?));

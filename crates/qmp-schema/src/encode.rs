@@ -3,7 +3,7 @@
 use alloc::{borrow::Cow, vec::Vec};
 
 use crate::{
-    room::{EVENT, Put, Room, append},
+    slice_writer::{EVENT, Put, SliceWriter, append},
     wire,
 };
 
@@ -61,28 +61,28 @@ impl Encode for Cow<'_, str> {
 }
 
 impl Put for str {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(b"\"").text(self).fixed(b"\"")
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(b"\"").text(self).fixed(b"\"")
     }
 }
 
 impl Put for Cow<'_, str> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        (**self).put(room)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        (**self).put(out)
     }
 }
 
 impl<T: Put> Put for Vec<T> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.list(*b"[]", self, Room::value)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.list(*b"[]", self, SliceWriter::value)
     }
 }
 
 macro_rules! scalars {
-    ($($name:ident by |$room:ident, $value:ident| $put:expr;)*) => {
+    ($($name:ident by |$out:ident, $value:ident| $put:expr;)*) => {
         $(impl Put for $name {
             #[inline]
-            fn put<'r>(&self, $room: Room<'r>) -> Room<'r> {
+            fn put<'r>(&self, $out: SliceWriter<'r>) -> SliceWriter<'r> {
                 let $value = *self;
                 $put
             }
@@ -97,11 +97,11 @@ macro_rules! scalars {
 }
 
 scalars! {
-    bool by |room, value| if value { room.fixed(b"true") } else { room.fixed(b"false") };
-    i64 by |room, value| room.signed(value);
-    u64 by |room, value| room.unsigned(value);
-    u32 by |room, value| room.unsigned(value.into());
-    u16 by |room, value| room.unsigned(value.into());
+    bool by |out, value| if value { out.fixed(b"true") } else { out.fixed(b"false") };
+    i64 by |out, value| out.signed(value);
+    u64 by |out, value| out.unsigned(value);
+    u32 by |out, value| out.unsigned(value.into());
+    u16 by |out, value| out.unsigned(value.into());
 }
 
 macro_rules! types {

@@ -3,22 +3,12 @@
 use alloc::{borrow::Cow, vec::Vec};
 
 use crate::{
-    Decode, Encode, Error, ErrorKind, Event, EventInfo,
+    Decode, Encode, Error, ErrorKind, Event, EventInfo, Timestamp,
     encode::display,
     reader::Reader,
-    record::{self, Members, Record},
-    room::{Put, Room},
+    slice_writer::{Put, SliceWriter},
     value::{Object, Value},
 };
-
-/// Wall-clock time of an event, as QMP carries it. With the feature `std` it is made [from](From) a `SystemTime`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Timestamp {
-    /// Seconds since 1970-01-01 00:00 UTC; −1 where QEMU's clock failed (QEMU 2.1…6.2 only).
-    pub seconds: i64,
-    /// Microseconds within the second, 0…999 999; −1 where QEMU's clock failed.
-    pub microseconds: i64,
-}
 
 /// One event as it comes over QMP: `{"timestamp": …, "event": …, "data": …}`.
 ///
@@ -69,25 +59,25 @@ impl EventMessage<'_> {
 }
 
 impl Put for EventMessage<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        let room = match &self.timestamp {
-            Some(timestamp) => room.fixed(b"{\"timestamp\": ").value(timestamp).fixed(b", \"event\": \""),
-            None => room.fixed(b"{\"event\": \""),
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        let out = match &self.timestamp {
+            Some(timestamp) => out.fixed(b"{\"timestamp\": ").value(timestamp).fixed(b", \"event\": \""),
+            None => out.fixed(b"{\"event\": \""),
         };
-        let room = match &self.event {
-            Event::Other(event) => room.text(&event.name),
-            event => room.bytes(event.name().as_bytes()),
+        let out = match &self.event {
+            Event::Other(event) => out.text(&event.name),
+            event => out.bytes(event.name().as_bytes()),
         };
         match self.event.data() {
-            Some(data) => room.fixed(b"\", \"data\": ").value(data).fixed(b"}"),
-            None => room.fixed(b"\"}"),
+            Some(data) => out.fixed(b"\", \"data\": ").value(data).fixed(b"}"),
+            None => out.fixed(b"\"}"),
         }
     }
 }
 
 impl<'a> Decode<'a> for EventMessage<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let (start, depth, kept) = (reader.offset(), reader.depth(), reader.kept());
+        let (start, depth, kept) = (reader.lexer.offset(), reader.lexer.depth(), reader.kept());
         if let Some(message) = Self::read_as_written(reader)? {
             return Ok(message);
         }
@@ -100,49 +90,49 @@ impl<'a> Decode<'a> for EventMessage<'a> {
 impl<'a> EventMessage<'a> {
     /// Reads an envelope that is exactly as QEMU writes it; `None` where it is not.
     fn read_as_written(reader: &mut Reader<'a>) -> Result<Option<Self>, Error> {
-        if !reader.eat_exactly(b"{\"timestamp\": {\"seconds\": ") {
+        if !reader.lexer.eat_exactly(b"{\"timestamp\": {\"seconds\": ") {
             return Ok(None);
         }
-        let Some(seconds) = reader.small_integer() else { return Ok(None) };
-        if !reader.eat_exactly(b", \"microseconds\": ") {
+        let Some(seconds) = reader.lexer.small_integer() else { return Ok(None) };
+        if !reader.lexer.eat_exactly(b", \"microseconds\": ") {
             return Ok(None);
         }
-        let Some(microseconds) = reader.small_integer() else { return Ok(None) };
-        if !reader.eat_exactly(b"}, \"event\": ") {
+        let Some(microseconds) = reader.lexer.small_integer() else { return Ok(None) };
+        if !reader.lexer.eat_exactly(b"}, \"event\": ") {
             return Ok(None);
         }
         let timestamp = Some(Timestamp { seconds, microseconds });
-        let name = reader.string()?;
-        if reader.eat_exactly(b", \"data\": ") {
-            reader.enter();
+        let name = reader.lexer.string()?;
+        if reader.lexer.eat_exactly(b", \"data\": ") {
+            reader.lexer.enter();
             reader.note("data");
             let event = read_event(&name, reader)?;
-            let end = reader.eat_exactly(b"}");
-            reader.leave();
+            let end = reader.lexer.eat_exactly(b"}");
+            reader.lexer.leave();
             return Ok(end.then_some(Self { timestamp, event }));
         }
-        let end = reader.eat_exactly(b"}");
-        Ok(end.then(|| Self { timestamp, event: Event::without_data(&name, reader.offset()) }))
+        let end = reader.lexer.eat_exactly(b"}");
+        Ok(end.then(|| Self { timestamp, event: Event::without_data(&name, reader.lexer.offset()) }))
     }
 
     /// Reads an envelope whose members come in any order, and others beside them.
     #[inline(never)]
     fn read_in_any_order(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let start = (reader.offset(), reader.depth());
+        let start = (reader.lexer.offset(), reader.lexer.depth());
         let mut index = reader.index()?;
-        let end = reader.offset();
+        let end = reader.lexer.offset();
         reader.rewind(start.0, start.1);
-        reader.enter();
+        reader.lexer.enter();
         let Some(at) = index.find("event") else {
             return Err(Error::new(ErrorKind::Missing { member: "event" }, end.saturating_sub(1)));
         };
-        reader.go_to(at);
-        let name = reader.string()?;
+        reader.lexer.go_to(at);
+        let name = reader.lexer.string()?;
         let mut reason = None;
         let timestamp = index.find("timestamp").and_then(|at| {
-            reader.go_to(at);
+            reader.lexer.go_to(at);
             reader.note("timestamp");
-            let depth = reader.depth();
+            let depth = reader.lexer.depth();
             Timestamp::read(reader)
                 .map_err(|error| reason = Some(error))
                 .inspect_err(|()| reader.rewind(at, depth))
@@ -150,7 +140,7 @@ impl<'a> EventMessage<'a> {
         });
         let mut event = match index.find("data") {
             Some(at) => {
-                reader.go_to(at);
+                reader.lexer.go_to(at);
                 reader.note("data");
                 read_event(&name, reader)?
             }
@@ -159,14 +149,14 @@ impl<'a> EventMessage<'a> {
         if let Some(reason) = reason {
             event = event.into_other(reason);
         }
-        reader.finish(index)?;
+        reader.finish(index);
         Ok(Self { timestamp, event })
     }
 }
 
 /// Reads an event's data: typed where it fits its type, as it is where not.
 fn read_event<'a>(name: &Cow<'a, str>, reader: &mut Reader<'a>) -> Result<Event<'a>, Error> {
-    let (start, depth, kept) = (reader.offset(), reader.depth(), reader.kept());
+    let (start, depth, kept) = (reader.lexer.offset(), reader.lexer.depth(), reader.kept());
     let reason = match Event::read_data(name, reader) {
         Ok(event) => return Ok(event),
         Err(error) if error.is_syntax() => return Err(error),
@@ -211,26 +201,6 @@ impl OtherEvent<'_> {
             data: self.data.map(Value::into_owned),
             reason: self.reason,
         }
-    }
-}
-
-impl Put for Timestamp {
-    #[inline]
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        let room = room.fixed(b"{\"seconds\": ").signed(self.seconds);
-        room.fixed(b", \"microseconds\": ").signed(self.microseconds).fixed(b"}")
-    }
-}
-
-impl<'a> Decode<'a> for Timestamp {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
-    }
-}
-
-impl<'a> Record<'a> for Timestamp {
-    fn build(members: &mut Members<'_, 'a>) -> Self {
-        Self { seconds: members.required(r#", "seconds": "#), microseconds: members.required(r#", "microseconds": "#) }
     }
 }
 

@@ -2,17 +2,17 @@
 
 use core::fmt::Write as _;
 
-use crate::room::{Put, Room};
+use crate::slice_writer::{Put, SliceWriter};
 
 /// Significant digits: enough to tell any two doubles apart.
 const PRECISION: usize = 17;
 
 impl Put for f64 {
     /// As `%.17g` does.
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        let room = if self.is_sign_negative() { room.fixed(b"-") } else { room };
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        let out = if self.is_sign_negative() { out.fixed(b"-") } else { out };
         if !self.is_finite() {
-            return if self.is_nan() { room.fixed(b"nan") } else { room.fixed(b"inf") };
+            return if self.is_nan() { out.fixed(b"nan") } else { out.fixed(b"inf") };
         }
         // `d.dddddddddddddddde-12`: correctly rounded.
         let mut text = Short::default();
@@ -26,47 +26,47 @@ impl Put for f64 {
         let significant = digits.iter().rposition(|&digit| digit != b'0').map_or(1, |last| last + 1);
         let digits = &digits[..significant];
         match exponent {
-            -4..0 => fraction(room, digits, exponent),
-            0..17 => fixed(room, digits, exponent.unsigned_abs() as usize + 1),
-            _ => scientific(room, digits, exponent),
+            -4..0 => fraction(out, digits, exponent),
+            0..17 => fixed(out, digits, exponent.unsigned_abs() as usize + 1),
+            _ => scientific(out, digits, exponent),
         }
     }
 }
 
 /// `d.ddde+12`; the exponent has two digits or three.
-fn scientific<'r>(room: Room<'r>, digits: &[u8], exponent: i32) -> Room<'r> {
+fn scientific<'r>(out: SliceWriter<'r>, digits: &[u8], exponent: i32) -> SliceWriter<'r> {
     let (first, rest) = digits.split_at(1);
-    let mut room = room.bytes(first);
+    let mut out = out.bytes(first);
     if !rest.is_empty() {
-        room = room.fixed(b".").bytes(rest);
+        out = out.fixed(b".").bytes(rest);
     }
-    room = if exponent < 0 { room.fixed(b"e-") } else { room.fixed(b"e+") };
+    out = if exponent < 0 { out.fixed(b"e-") } else { out.fixed(b"e+") };
     if exponent.abs() < 10 {
-        room = room.fixed(b"0");
+        out = out.fixed(b"0");
     }
-    room.unsigned(exponent.unsigned_abs().into())
+    out.unsigned(exponent.unsigned_abs().into())
 }
 
 /// `ddd.ddd`, with so many digits before the point.
-fn fixed<'r>(room: Room<'r>, digits: &[u8], whole: usize) -> Room<'r> {
+fn fixed<'r>(out: SliceWriter<'r>, digits: &[u8], whole: usize) -> SliceWriter<'r> {
     let (before, behind) = digits.split_at(whole.min(digits.len()));
-    let mut room = room.bytes(before);
+    let mut out = out.bytes(before);
     for _ in before.len()..whole {
-        room = room.fixed(b"0");
+        out = out.fixed(b"0");
     }
-    if behind.is_empty() { room } else { room.fixed(b".").bytes(behind) }
+    if behind.is_empty() { out } else { out.fixed(b".").bytes(behind) }
 }
 
 /// `0.000ddd`, for an exponent below zero.
-fn fraction<'r>(room: Room<'r>, digits: &[u8], exponent: i32) -> Room<'r> {
-    let mut room = room.fixed(b"0.");
+fn fraction<'r>(out: SliceWriter<'r>, digits: &[u8], exponent: i32) -> SliceWriter<'r> {
+    let mut out = out.fixed(b"0.");
     for _ in exponent..-1 {
-        room = room.fixed(b"0");
+        out = out.fixed(b"0");
     }
-    room.bytes(digits)
+    out.bytes(digits)
 }
 
-/// Room for one formatted double, without an allocation.
+/// SliceWriter for one formatted double, without an allocation.
 #[derive(Default)]
 struct Short {
     bytes: [u8; 32],

@@ -6,39 +6,41 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
-#[cfg(feature = "std")]
-mod clock;
+#[cfg(feature = "arbitrary")]
+mod arbitrary;
 mod encode;
 mod error;
 mod event;
+mod fields;
 mod float;
 mod generated;
 mod info;
 #[cfg(feature = "std")]
 pub mod io;
-#[cfg(feature = "arbitrary")]
-mod make;
+mod lexer;
 mod message;
 mod open_enum;
 mod reader;
-mod record;
-mod room;
 mod scan;
+mod sealed;
 #[cfg(feature = "serde")]
 mod serde;
+mod slice_writer;
 pub mod stream;
+mod timestamp;
 mod unknown;
 mod value;
 pub mod wire;
 
 pub use encode::Encode;
 pub use error::{Error, ErrorKind};
-pub use event::{EventMessage, OtherEvent, Timestamp};
+pub use event::{EventMessage, OtherEvent};
 pub use generated::*;
 pub use info::{EventInfo, RateLimit};
 pub use message::{Command, ErrorReply, Greeting, Message, RawJson, Return};
 pub(crate) use open_enum::open_enum;
 pub use reader::{Decode, Reader};
+pub use timestamp::Timestamp;
 pub use unknown::{FullEvent, UnknownMember, UnknownMembers};
 pub use value::{Object, Value};
 
@@ -53,7 +55,7 @@ pub const MAX_VALUE_DEPTH: usize = 128;
 pub fn from_str<'a, T: Decode<'a>>(text: &'a str) -> Result<T, Error> {
     let mut reader = Reader::new(text);
     let value = T::read(&mut reader)?;
-    reader.end()?;
+    reader.lexer.end()?;
     Ok(value)
 }
 

@@ -5,8 +5,8 @@ use core::fmt;
 
 use crate::{
     Capability, Decode, Encode, Error, ErrorClass, ErrorKind, EventMessage, VersionInfo,
+    fields::{self, Fields, Members},
     reader::Reader,
-    record::{self, Members, Record},
     value::{Object, Value},
 };
 
@@ -188,7 +188,7 @@ impl ErrorReply<'_> {
 
 impl<'a> Decode<'a> for Message<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let start = (reader.offset(), reader.depth());
+        let start = (reader.lexer.offset(), reader.lexer.depth());
         let typed = match first_telling_member(reader)? {
             Some(0 | 1) => EventMessage::read(reader).map(Self::Event),
             Some(2) => Return::read(reader).map(Self::Return),
@@ -208,18 +208,18 @@ impl<'a> Decode<'a> for Message<'a> {
 
 /// Looks at the members of the object that comes next until one tells what kind of message it is.
 fn first_telling_member(reader: &mut Reader<'_>) -> Result<Option<usize>, Error> {
-    if reader.peek() != Some(b'{') {
+    if reader.lexer.peek() != Some(b'{') {
         return Ok(None);
     }
-    let (start, depth) = (reader.offset(), reader.depth());
-    reader.open(b'{', "an object")?;
+    let (start, depth) = (reader.lexer.offset(), reader.lexer.depth());
+    reader.lexer.open(b'{', "an object")?;
     let (mut telling, mut first) = (None, true);
     while telling.is_none()
-        && let Some(key) = reader.next_key(first)?
+        && let Some(key) = reader.lexer.next_key(first)?
     {
         telling = ["timestamp", "event", "return", "error", "QMP"].iter().position(|known| *known == key);
         if telling.is_none() {
-            reader.skip()?;
+            reader.lexer.skip()?;
         }
         first = false;
     }
@@ -241,7 +241,7 @@ impl Encode for Message<'_> {
 
 impl<'a> Decode<'a> for Greeting<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader).map(|Wrapped { greeting }| greeting)
+        fields::read(reader).map(|Wrapped { greeting }| greeting)
     }
 }
 
@@ -250,7 +250,7 @@ struct Wrapped<'a> {
     greeting: Greeting<'a>,
 }
 
-impl<'a> Record<'a> for Wrapped<'a> {
+impl<'a> Fields<'a> for Wrapped<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         let Unwrapped(greeting) = members.required(r#", "QMP": "#);
         Self { greeting }
@@ -260,7 +260,7 @@ impl<'a> Record<'a> for Wrapped<'a> {
 /// What stands within `{"QMP": …}`.
 struct Unwrapped<'a>(Greeting<'a>);
 
-impl<'a> Record<'a> for Unwrapped<'a> {
+impl<'a> Fields<'a> for Unwrapped<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self(Greeting {
             version: members.required(r#", "version": "#),
@@ -281,11 +281,11 @@ impl Encode for Greeting<'_> {
 
 impl<'a> Decode<'a> for Command<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for Command<'a> {
+impl<'a> Fields<'a> for Command<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         let oob = members.optional(r#", "exec-oob": "#);
         Self {
@@ -319,8 +319,8 @@ fn write_id(id: Option<&Value<'_>>, out: &mut Vec<u8>) {
 
 impl<'a, T: Decode<'a>> Decode<'a> for Return<'a, T> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let end = reader.offset();
-        let Success { value, id } = record::read(reader)?;
+        let end = reader.lexer.offset();
+        let Success { value, id } = fields::read(reader)?;
         let value = value.ok_or_else(|| Error::new(ErrorKind::Missing { member: "return" }, end))?;
         Ok(Self { value, id })
     }
@@ -332,7 +332,7 @@ struct Success<'a, T> {
     id: Option<Value<'a>>,
 }
 
-impl<'a, T: Decode<'a>> Record<'a> for Success<'a, T> {
+impl<'a, T: Decode<'a>> Fields<'a> for Success<'a, T> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { value: members.decoded(r#", "return": "#), id: members.optional(r#", "id": "#) }
     }
@@ -349,11 +349,11 @@ impl<T: Encode> Encode for Return<'_, T> {
 
 impl<'a> Decode<'a> for ErrorReply<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for ErrorReply<'a> {
+impl<'a> Fields<'a> for ErrorReply<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         let id = members.optional(r#", "id": "#);
         let Failure { class, desc } = members.required(r#", "error": "#);
@@ -367,7 +367,7 @@ struct Failure<'a> {
     desc: Cow<'a, str>,
 }
 
-impl<'a> Record<'a> for Failure<'a> {
+impl<'a> Fields<'a> for Failure<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { class: members.required(r#", "class": "#), desc: members.required(r#", "desc": "#) }
     }
@@ -402,10 +402,10 @@ impl core::error::Error for ErrorReply<'_> {}
 impl<'a> Decode<'a> for RawJson<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         // `peek` goes past the white space before the value.
-        reader.peek();
-        let start = reader.offset();
-        reader.skip()?;
-        Ok(Self(Cow::Borrowed(reader.since(start))))
+        reader.lexer.peek();
+        let start = reader.lexer.offset();
+        reader.lexer.skip()?;
+        Ok(Self(Cow::Borrowed(reader.lexer.since(start))))
     }
 }
 

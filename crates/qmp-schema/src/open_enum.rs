@@ -41,12 +41,12 @@ macro_rules! open_enum {
         }
 
         #[cfg(feature = "arbitrary")]
-        impl crate::make::Make for $name<'_> {
-            fn make(u: &mut arbitrary::Unstructured<'_>) -> arbitrary::Result<Self> {
+        impl crate::arbitrary::Generate for $name<'_> {
+            fn generate(u: &mut arbitrary::Unstructured<'_>) -> arbitrary::Result<Self> {
                 const KNOWN: &[&str] = &[$($text),*];
                 let index = u.int_in_range(0..=KNOWN.len())?;
                 let Some(text) = KNOWN.get(index) else {
-                    return crate::make::unknown(u, |text| KNOWN.contains(&text)).map(Self::Other);
+                    return crate::arbitrary::unknown(u, |text| KNOWN.contains(&text)).map(Self::Other);
                 };
                 Ok(Self::from(*text))
             }
@@ -60,21 +60,21 @@ macro_rules! open_enum {
 
         impl<'a> crate::Decode<'a> for $name<'a> {
             fn read(reader: &mut crate::Reader<'a>) -> Result<Self, crate::Error> {
-                reader.string().map(Self::from)
+                reader.lexer.string().map(Self::from)
             }
         }
 
-        impl<'a> crate::record::Take<'a> for $name<'a> {
+        impl<'a> crate::fields::Take<'a> for $name<'a> {
             fn take(reader: &mut crate::Reader<'a>) -> Self {
                 Self::from(<alloc::borrow::Cow<'a, str>>::take(reader))
             }
         }
 
-        impl crate::room::Put for $name<'_> {
-            fn put<'r>(&self, room: crate::room::Room<'r>) -> crate::room::Room<'r> {
+        impl crate::slice_writer::Put for $name<'_> {
+            fn put<'r>(&self, out: crate::slice_writer::SliceWriter<'r>) -> crate::slice_writer::SliceWriter<'r> {
                 match self {
-                    Self::Other(text) => room.value(text),
-                    known => room.fixed(b"\"").bytes(known.as_str().as_bytes()).fixed(b"\""),
+                    Self::Other(text) => out.value(text),
+                    known => out.fixed(b"\"").bytes(known.as_str().as_bytes()).fixed(b"\""),
                 }
             }
         }

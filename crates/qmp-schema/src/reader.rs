@@ -1,42 +1,61 @@
-//! A pull decoder over one JSON text: what the generated code reads with.
+//! Decoding by a schema: a place in the text, and what the objects around it need.
 //!
-//! It walks the text front to back and borrows strings that hold no escape. Objects are read by
-//! [`record`](crate::record).
+//! The grammar is the [lexer](crate::lexer)'s. Objects are read by [`fields`](crate::fields).
 
-use alloc::{borrow::Cow, boxed::Box, string::String, vec::Vec};
+use alloc::{borrow::Cow, boxed::Box, vec::Vec};
 
-use crate::{Error, ErrorKind, MAX_DEPTH, record::Keep, scan};
+use crate::{Error, ErrorKind, lexer::Lexer, sealed::Sealed};
 
-/// Something that can be read out of JSON text.
+/// A type that can be read from JSON text.
 ///
-/// Implemented for every type of this crate; use it through [`from_str`](crate::from_str) and
-/// [`from_slice`](crate::from_slice).
-pub trait Decode<'a>: Sized {
+/// Implemented for every type of this crate, and sealed: a caller reads through [`from_str`](crate::from_str) and
+/// [`from_slice`](crate::from_slice), and cannot implement it.
+pub trait Decode<'a>: Sized + Sealed {
     /// Reads one value, and leaves the reader behind it.
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error>;
 }
 
-/// A place in a JSON text.
+/// What [`Decode`] reads from. A caller neither makes nor uses one.
 #[derive(Debug)]
 pub struct Reader<'a> {
-    text: &'a str,
-    at: usize,
-    depth: usize,
+    pub(crate) lexer: Lexer<'a>,
     /// The discriminator of the union whose variant is read next: a member of the same object that is not unknown.
     pub(crate) tag: Option<&'static str>,
-    /// Where unknown members go; `None`: nowhere.
-    pub(crate) keep: Option<Box<Keep<'a>>>,
-    /// What went wrong while members were [taken](crate::record::Take); nothing more is read then.
+    /// Where unknown members are noted. `None`: they are dropped.
+    keep: Option<Box<Keep<'a>>>,
+    /// The first error while members were [taken](crate::fields::Take). Nothing more is read after it.
     failure: Option<Error>,
+}
+
+/// The unknown members seen so far, and the path to the reader's place.
+#[derive(Debug)]
+struct Keep<'a> {
+    /// Depth of the object whose members have no path.
+    root: usize,
+    /// The known member that was last entered, one for each object between the root and the reader's place.
+    path: Vec<&'static str>,
+    found: Vec<Unknown<'a>>,
+}
+
+/// A member that the schema does not name: where it is, not its value.
+#[derive(Debug)]
+pub(crate) struct Unknown<'a> {
+    /// The known members that lead to its object.
+    pub(crate) path: Vec<&'static str>,
+    pub(crate) name: Cow<'a, str>,
+    /// Offset of its value.
+    pub(crate) at: usize,
+    /// Brackets around its value.
+    pub(crate) depth: usize,
 }
 
 impl<'a> Reader<'a> {
     /// A reader at the start of a text.
     pub(crate) const fn new(text: &'a str) -> Self {
-        Self { text, at: 0, depth: 0, tag: None, keep: None, failure: None }
+        Self { lexer: Lexer::new(text), tag: None, keep: None, failure: None }
     }
 
-    /// From here on nothing more is taken, because of this.
+    /// Stops taking members, because of this error.
     #[cold]
     #[inline(never)]
     pub(crate) fn fail(&mut self, error: Error) {
@@ -48,459 +67,76 @@ impl<'a> Reader<'a> {
         self.failure.is_some()
     }
 
-    /// What went wrong, if anything; the reader can go on from another place.
+    /// The error, if there was one. The reader can go on from another place then.
     #[inline]
     pub(crate) const fn take_failure(&mut self) -> Option<Error> {
         self.failure.take()
     }
 
-    /// Bytes read so far.
-    pub(crate) const fn offset(&self) -> usize {
-        self.at
-    }
-
-    /// The text from an earlier offset up to here.
-    pub(crate) fn since(&self, start: usize) -> &'a str {
-        self.text.get(start..self.at).unwrap_or_default()
-    }
-
-    /// Goes to another place, which must be the start of a value outside of what is being read now.
-    pub(crate) fn rewind(&mut self, at: usize, depth: usize) {
-        self.at = at;
-        self.depth = depth;
+    /// Goes to another place, which must be the start of a value outside of the one that is being read.
+    pub(crate) const fn rewind(&mut self, at: usize, depth: usize) {
+        self.lexer.go_to_level(at, depth);
         self.tag = None;
     }
 
-    /// Goes to another place of the innermost object.
-    pub(crate) const fn go_to(&mut self, at: usize) {
-        self.at = at;
-    }
-
-    pub(crate) const fn depth(&self) -> usize {
-        self.depth
-    }
-
-    /// Fails unless nothing but white space is left.
-    pub(crate) fn end(&mut self) -> Result<(), Error> {
-        match self.peek() {
-            None => Ok(()),
-            Some(_) => Err(self.syntax("the end")),
-        }
-    }
-
-    /// The next byte that is not white space.
-    #[inline]
-    pub(crate) fn peek(&mut self) -> Option<u8> {
-        match self.text.as_bytes().get(self.at) {
-            Some(0..=b' ') => self.peek_far(),
-            other => other.copied(),
-        }
-    }
-
-    fn peek_far(&mut self) -> Option<u8> {
-        let bytes = self.text.as_bytes();
-        loop {
-            match bytes.get(self.at) {
-                Some(b' ' | b'\t' | b'\r' | b'\n') => self.at += 1,
-                other => return other.copied(),
-            }
-        }
-    }
-
-    fn colon(&mut self) -> Result<(), Error> {
-        if self.eat(b':') { Ok(()) } else { Err(self.syntax("':'")) }
+    /// Notes members that the schema does not name, from here on.
+    pub(crate) fn keep_unknown(&mut self) {
+        self.keep = Some(Box::new(Keep { root: self.lexer.depth() + 1, path: Vec::new(), found: Vec::new() }));
     }
 
     #[inline]
-    fn eat(&mut self, byte: u8) -> bool {
-        let there = self.peek() == Some(byte);
-        self.at += usize::from(there);
-        there
+    pub(crate) const fn keeps_unknown(&self) -> bool {
+        self.keep.is_some()
     }
 
-    #[cold]
-    fn syntax(&self, expected: &'static str) -> Error {
-        let found = self.text.as_bytes().get(self.at).copied();
-        Error::new(ErrorKind::Syntax { expected, found }, self.at)
+    /// The noted members. From here on none are noted.
+    pub(crate) fn take_unknown(&mut self) -> Vec<Unknown<'a>> {
+        self.keep.take().map(|keep| keep.found).unwrap_or_default()
     }
 
-    /// The error for a value of another type than `expected`; a syntax error where there is no value at all.
-    #[cold]
-    fn mismatch(&mut self, expected: &'static str) -> Error {
-        let found = match self.peek() {
-            Some(b'"') => "a string",
-            Some(b'{') => "an object",
-            Some(b'[') => "an array",
-            Some(b't' | b'f') => "a boolean",
-            Some(b'n') => "null",
-            Some(b'-' | b'0'..=b'9') => "a number",
-            _ => return self.syntax("a value"),
-        };
-        Error::new(ErrorKind::Type { expected, found }, self.at)
+    /// The number of unknown members noted so far.
+    pub(crate) fn kept(&self) -> usize {
+        self.keep.as_ref().map_or(0, |keep| keep.found.len())
     }
 
-    /// A string; borrowed unless it holds an escape.
-    #[inline]
-    pub(crate) fn string(&mut self) -> Result<Cow<'a, str>, Error> {
-        if !self.eat(b'"') {
-            return Err(self.mismatch("a string"));
-        }
-        let start = self.at;
-        let rest = self.text.as_bytes().get(start..).unwrap_or_default();
-        let len = scan::plain_len(rest);
-        self.at += len;
-        if rest.get(len) == Some(&b'"') {
-            self.at += 1;
-            return Ok(Cow::Borrowed(self.text.get(start..start + len).unwrap_or_default()));
-        }
-        self.string_rest(start).map(Cow::Owned)
-    }
-
-    /// The rest of a string from its first byte that is not plain.
-    #[cold]
-    fn string_rest(&mut self, start: usize) -> Result<String, Error> {
-        let mut string = String::from(self.since(start));
-        loop {
-            match self.text.as_bytes().get(self.at) {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(string);
-                }
-                Some(b'\\') => string.push(self.escape()?),
-                Some(..0x20) | None => return Err(self.syntax("a string's next character")),
-                Some(_) => {
-                    let start = self.at;
-                    self.at += scan::plain_len(self.text.as_bytes().get(start..).unwrap_or_default());
-                    string.push_str(self.since(start));
-                }
-            }
+    /// Forgets the unknown members noted after the first `len`.
+    pub(crate) fn forget_unknown(&mut self, len: usize) {
+        if let Some(keep) = &mut self.keep {
+            keep.found.truncate(len);
         }
     }
 
-    fn escape(&mut self) -> Result<char, Error> {
-        self.at += 1;
-        let char = match self.text.as_bytes().get(self.at) {
-            Some(b'"') => '"',
-            Some(b'\\') => '\\',
-            Some(b'/') => '/',
-            Some(b'b') => '\u{8}',
-            Some(b'f') => '\u{c}',
-            Some(b'n') => '\n',
-            Some(b'r') => '\r',
-            Some(b't') => '\t',
-            Some(b'u') => return self.unicode_escape(),
-            _ => return Err(self.syntax("an escape")),
-        };
-        self.at += 1;
-        Ok(char)
-    }
-
-    /// `uXXXX`, or two of them for a surrogate pair. A lone surrogate stands for no character: U+FFFD, as QEMU itself
-    /// writes for what it can't decode.
-    fn unicode_escape(&mut self) -> Result<char, Error> {
-        self.at += 1;
-        let first = self.hex4()?;
-        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        if (0xD800..0xDC00).contains(&first) && rest.starts_with(b"\\u") {
-            let before = self.at;
-            self.at += 2;
-            let second = self.hex4()?;
-            if let Some(Ok(char)) = char::decode_utf16([first, second]).next() {
-                return Ok(char);
-            }
-            self.at = before;
-        }
-        Ok(char::from_u32(u32::from(first)).unwrap_or(char::REPLACEMENT_CHARACTER))
-    }
-
-    fn hex4(&mut self) -> Result<u16, Error> {
-        let mut unit = 0;
-        for _ in 0..4 {
-            let digit = self.text.as_bytes().get(self.at).and_then(|&byte| char::from(byte).to_digit(16));
-            let Some(digit) = digit else { return Err(self.syntax("a hexadecimal digit")) };
-            unit = unit << 4 | u16::try_from(digit).unwrap_or_default();
-            self.at += 1;
-        }
-        Ok(unit)
-    }
-
-    /// The text of a number.
-    pub(crate) fn number(&mut self) -> Result<Number<'a>, Error> {
-        if !matches!(self.peek(), Some(b'-' | b'0'..=b'9')) {
-            return Err(self.mismatch("a number"));
-        }
-        let start = self.at;
-        self.eat(b'-');
-        let integer = self.at;
-        let digits = self.digits()?;
-        if digits > 1 && self.text.as_bytes().get(integer) == Some(&b'0') {
-            self.at = integer + 1;
-            return Err(self.syntax("a number without leading zeros"));
-        }
-        let mut whole = true;
-        if self.text.as_bytes().get(self.at) == Some(&b'.') {
-            whole = false;
-            self.at += 1;
-            self.digits()?;
-        }
-        if matches!(self.text.as_bytes().get(self.at), Some(b'e' | b'E')) {
-            whole = false;
-            self.at += 1;
-            self.at += usize::from(matches!(self.text.as_bytes().get(self.at), Some(b'+' | b'-')));
-            self.digits()?;
-        }
-        Ok(Number { text: self.since(start), whole })
-    }
-
-    fn digits(&mut self) -> Result<usize, Error> {
-        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        let len = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        self.at += len;
-        if len == 0 { Err(self.syntax("a digit")) } else { Ok(len) }
-    }
-
-    /// Reads an integer of up to 18 digits without going over its text twice; `None` where it is anything else.
-    pub(crate) fn small_integer(&mut self) -> Option<i64> {
-        let first = self.peek()?;
-        let rest = self.text.as_bytes().get(self.at..)?;
-        let negative = usize::from(first == b'-');
-        let (mut value, mut len) = (0, negative);
-        while let Some(digit @ b'0'..=b'9') = rest.get(len) {
-            if len == negative + 18 {
-                return None;
-            }
-            value = value * 10 + i64::from(digit - b'0');
-            len += 1;
-        }
-        let leading_zero = rest.get(negative) == Some(&b'0');
-        if len == negative || leading_zero && len > 1 || matches!(rest.get(len), Some(b'.' | b'e' | b'E')) {
-            return None;
-        }
-        self.at += len;
-        Some(if negative == 1 { -value } else { value })
-    }
-
-    /// An integer of any width that the schema has.
-    #[inline(never)]
-    fn integer(&mut self, expected: &'static str) -> Result<i128, Error> {
-        self.peek();
-        let start = self.at;
-        if let Some(value) = self.small_integer() {
-            return Ok(value.into());
-        }
-        if !matches!(self.peek(), Some(b'-' | b'0'..=b'9')) {
-            return Err(self.mismatch(expected));
-        }
-        let number = self.number()?;
-        if !number.whole {
-            let found = "a fractional number";
-            return Err(Error::new(ErrorKind::Type { expected, found }, start));
-        }
-        // More digits than fit are out of any range.
-        Ok(number.text.parse().unwrap_or(i128::MAX))
-    }
-
-    /// Whether `null` comes next; if so, it is read.
-    pub(crate) fn null(&mut self) -> Result<bool, Error> {
-        if self.peek() == Some(b'n') { self.literal("null").map(|()| true) } else { Ok(false) }
-    }
-
-    fn literal(&mut self, literal: &'static str) -> Result<(), Error> {
-        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        if !rest.starts_with(literal.as_bytes()) {
-            return Err(self.syntax(literal));
-        }
-        self.at += literal.len();
-        Ok(())
-    }
-
-    /// Reads a value and drops it, but checks its grammar.
-    pub(crate) fn skip(&mut self) -> Result<(), Error> {
-        match self.peek() {
-            Some(b'{' | b'[') => self.skip_nested(),
-            _ => self.skip_scalar(),
+    /// Notes an unknown member of the innermost object.
+    pub(crate) fn keep(&mut self, name: Cow<'a, str>, at: usize) {
+        let depth = self.lexer.depth();
+        if let Some(keep) = &mut self.keep {
+            let path = keep.path.get(..depth.saturating_sub(keep.root)).unwrap_or_default().into();
+            keep.found.push(Unknown { path, name, at, depth });
         }
     }
 
-    /// As [`skip`](Self::skip), for objects and arrays. Without recursion: a reply may be nested deep.
-    fn skip_nested(&mut self) -> Result<(), Error> {
-        let base = self.depth;
-        // A bit for each level: whether it is an object.
-        let mut objects = [0_u64; MAX_DEPTH / 64 + 1];
-        loop {
-            let first = match self.peek() {
-                Some(b'{') => {
-                    self.open(b'{', "an object")?;
-                    objects[self.depth / 64] |= 1 << (self.depth % 64);
-                    true
-                }
-                Some(b'[') => {
-                    self.open(b'[', "an array")?;
-                    objects[self.depth / 64] &= !(1 << (self.depth % 64));
-                    true
-                }
-                _ => {
-                    self.skip_scalar()?;
-                    false
-                }
-            };
-            if !self.go_to_next_within(base, &objects, first)? {
-                return Ok(());
-            }
+    /// Notes that the reader has gone to a known member of the innermost object.
+    pub(crate) fn note(&mut self, key: &'static str) {
+        let depth = self.lexer.depth();
+        if let Some(keep) = &mut self.keep {
+            keep.path.resize(depth.saturating_sub(keep.root), "");
+            keep.path.push(key);
         }
     }
-
-    /// Goes to the next value within what is open deeper than `base`; `false` where nothing is any more.
-    fn go_to_next_within(&mut self, base: usize, objects: &[u64], mut first: bool) -> Result<bool, Error> {
-        while self.depth > base {
-            let is_object = objects[self.depth / 64] >> (self.depth % 64) & 1 == 1;
-            if is_object {
-                if self.next_name(first)? {
-                    self.skip_string()?;
-                    self.colon()?;
-                    return Ok(true);
-                }
-            } else if self.next_element(first)? {
-                return Ok(true);
-            }
-            first = false;
-        }
-        Ok(false)
-    }
-
-    fn skip_scalar(&mut self) -> Result<(), Error> {
-        match self.peek() {
-            Some(b'"') => self.skip_string(),
-            Some(b't') => self.literal("true"),
-            Some(b'f') => self.literal("false"),
-            Some(b'n') => self.literal("null"),
-            Some(b'-' | b'0'..=b'9') => self.number().map(drop),
-            _ => Err(self.syntax("a value")),
-        }
-    }
-
-    fn skip_string(&mut self) -> Result<(), Error> {
-        if !self.eat(b'"') {
-            return Err(self.mismatch("a string"));
-        }
-        loop {
-            self.at += scan::plain_len(self.text.as_bytes().get(self.at..).unwrap_or_default());
-            match self.text.as_bytes().get(self.at) {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(());
-                }
-                Some(b'\\') => self.escape().map(drop)?,
-                _ => return Err(self.syntax("a string's next character")),
-            }
-        }
-    }
-
-    /// Reads a key as QEMU writes it behind another (`, "key": `), without its comma if that is not due; nothing is read where anything else
-    /// comes next.
-    #[inline]
-    pub(crate) fn eat_key(&mut self, key: &str, comma: bool) -> bool {
-        let key = key.as_bytes();
-        let key = if comma { key } else { key.get(2..).unwrap_or_default() };
-        let is = self.text.as_bytes().get(self.at..self.at + key.len()).is_some_and(|there| scan::same(there, key));
-        self.at += if is { key.len() } else { 0 };
-        is
-    }
-
-    /// Reads exactly this text; nothing is read where anything else comes next.
-    #[inline]
-    pub(crate) fn eat_exactly<const N: usize>(&mut self, text: &[u8; N]) -> bool {
-        let is = self.text.as_bytes().get(self.at..self.at + N) == Some(text);
-        self.at += if is { N } else { 0 };
-        is
-    }
-
-    /// Enters an object whose bracket was read by other means.
-    pub(crate) const fn enter(&mut self) {
-        self.depth += 1;
-    }
-
-    /// Leaves an object whose end was read by other means.
-    pub(crate) const fn leave(&mut self) {
-        self.depth -= 1;
-    }
-
-    /// Enters an object or an array.
-    #[inline]
-    pub(crate) fn open(&mut self, bracket: u8, expected: &'static str) -> Result<(), Error> {
-        if !self.eat(bracket) {
-            return Err(self.mismatch(expected));
-        }
-        self.depth += 1;
-        self.is_within(MAX_DEPTH)
-    }
-
-    /// Fails where more objects and arrays than this are open.
-    pub(crate) const fn is_within(&self, limit: usize) -> Result<(), Error> {
-        if self.depth > limit { Err(Error::new(ErrorKind::Depth { limit }, self.at)) } else { Ok(()) }
-    }
-
-    /// Leaves an object or an array, if its end comes next.
-    #[inline]
-    pub(crate) fn close(&mut self, bracket: u8) -> bool {
-        let closed = self.eat(bracket);
-        self.depth -= usize::from(closed);
-        closed
-    }
-
-    /// Goes to the next member's value and tells its key; `None` at the object's end.
-    pub(crate) fn next_key(&mut self, first: bool) -> Result<Option<Cow<'a, str>>, Error> {
-        if !self.next_name(first)? {
-            return Ok(None);
-        }
-        let key = self.string()?;
-        self.colon()?;
-        Ok(Some(key))
-    }
-
-    /// Goes to the next member's key; `false` at the object's end.
-    fn next_name(&mut self, first: bool) -> Result<bool, Error> {
-        if self.close(b'}') {
-            return Ok(false);
-        }
-        if !first && !self.eat(b',') {
-            return Err(self.syntax("',' or '}'"));
-        }
-        if self.peek() == Some(b'"') { Ok(true) } else { Err(self.syntax("a member's name")) }
-    }
-
-    /// Goes to the next element; `false` at the array's end.
-    pub(crate) fn next_element(&mut self, first: bool) -> Result<bool, Error> {
-        if self.close(b']') {
-            return Ok(false);
-        }
-        if !first && !self.eat(b',') {
-            return Err(self.syntax("',' or ']'"));
-        }
-        if self.peek() == Some(b']') { Err(self.syntax("a value")) } else { Ok(true) }
-    }
-}
-
-/// A number's text, of RFC 8259's grammar.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Number<'a> {
-    pub(crate) text: &'a str,
-    /// Neither a fraction nor an exponent.
-    pub(crate) whole: bool,
 }
 
 impl<'a> Decode<'a> for Cow<'a, str> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        reader.string()
+        reader.lexer.string()
     }
 }
 
 impl Decode<'_> for bool {
     fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
-        match reader.peek() {
-            Some(b't') => reader.literal("true").map(|()| true),
-            Some(b'f') => reader.literal("false").map(|()| false),
-            _ => Err(reader.mismatch("a boolean")),
+        match reader.lexer.peek() {
+            Some(b't') => reader.lexer.literal("true").map(|()| true),
+            Some(b'f') => reader.lexer.literal("false").map(|()| false),
+            _ => Err(reader.lexer.mismatch("a boolean")),
         }
     }
 }
@@ -509,10 +145,10 @@ macro_rules! integers {
     ($($name:ident = $expected:literal)*) => {
         $(impl Decode<'_> for $name {
             fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
-                reader.peek();
-                let start = reader.offset();
+                reader.lexer.peek();
+                let start = reader.lexer.offset();
                 let out_of_range = |_| Error::new(ErrorKind::Range { expected: $expected }, start);
-                reader.integer($expected)?.try_into().map_err(out_of_range)
+                reader.lexer.integer($expected)?.try_into().map_err(out_of_range)
             }
         })*
     };
@@ -527,9 +163,9 @@ integers! {
 
 impl<'a, T: Decode<'a>> Decode<'a> for Vec<T> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        reader.open(b'[', "an array")?;
+        reader.lexer.open(b'[', "an array")?;
         let mut items = Self::new();
-        while reader.next_element(items.is_empty())? {
+        while reader.lexer.next_element(items.is_empty())? {
             items.push(T::read(reader)?);
         }
         Ok(items)

@@ -164,7 +164,7 @@ fn decode(bytes: &[u8], offset: u64) -> Result<Message<'_>, Error> {
     let message = crate::utf8(bytes).and_then(|text| {
         let mut reader = Reader::new(text);
         let message = Message::read(&mut reader)?;
-        reader.end()?;
+        reader.lexer.end()?;
         Ok(message)
     });
     message.map_err(|error| Error { offset: error.offset + offset, ..error })

@@ -4,7 +4,7 @@ use alloc::{borrow::Cow, vec::Vec};
 
 use crate::{
     Decode, Encode, Error, EventMessage,
-    reader::Reader,
+    reader::{Reader, Unknown},
     value::{Object, Value},
     wire,
 };
@@ -43,8 +43,18 @@ impl<'a> Decode<'a> for FullEvent<'a> {
         reader.keep_unknown();
         let message = EventMessage::read(reader);
         let unknown = reader.take_unknown();
-        Ok(Self { message: message?, unknown })
+        let message = message?;
+        let (end, depth) = (reader.lexer.offset(), reader.lexer.depth());
+        let unknown = unknown.into_iter().map(|found| read_member(found, reader)).collect::<Result<_, _>>()?;
+        reader.rewind(end, depth);
+        Ok(Self { message, unknown: UnknownMembers(unknown) })
     }
+}
+
+/// Reads the value of a member that was noted.
+fn read_member<'a>(found: Unknown<'a>, reader: &mut Reader<'a>) -> Result<UnknownMember<'a>, Error> {
+    reader.rewind(found.at, found.depth);
+    Ok(UnknownMember { path: found.path, name: found.name, value: Value::read(reader)? })
 }
 
 impl Encode for FullEvent<'_> {
@@ -80,10 +90,6 @@ pub struct UnknownMember<'a> {
 pub struct UnknownMembers<'a>(Vec<UnknownMember<'a>>);
 
 impl<'a> UnknownMembers<'a> {
-    pub(crate) const fn new(members: Vec<UnknownMember<'a>>) -> Self {
-        Self(members)
-    }
-
     /// Whether the schema names everything that the event had.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

@@ -5,8 +5,9 @@ use alloc::{borrow::Cow, string::String, vec::Vec};
 use crate::{
     Decode, Error, ErrorKind, MAX_VALUE_DEPTH,
     encode::display,
+    fields::taken,
     reader::Reader,
-    room::{Put, Room},
+    slice_writer::{Put, SliceWriter},
     wire,
 };
 
@@ -120,36 +121,36 @@ impl<'a> Value<'a> {
 }
 
 impl Put for Value<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
         match self {
-            Self::Null => room.fixed(b"null"),
-            Self::Bool(value) => room.value(value),
-            Self::Int(value) => room.signed(*value),
-            Self::Uint(value) => room.unsigned(*value),
-            Self::Float(value) => room.value(value),
-            Self::Str(text) => room.value(text),
-            Self::Array(values) => room.value(values),
-            Self::Object(members) => room.value(members),
+            Self::Null => out.fixed(b"null"),
+            Self::Bool(value) => out.value(value),
+            Self::Int(value) => out.signed(*value),
+            Self::Uint(value) => out.unsigned(*value),
+            Self::Float(value) => out.value(value),
+            Self::Str(text) => out.value(text),
+            Self::Array(values) => out.value(values),
+            Self::Object(members) => out.value(members),
         }
     }
 }
 
 impl Put for Object<'_> {
     /// Members come in the order in which they are held.
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.list(*b"{}", &self.0, |room, (key, value)| room.value(key).fixed(b": ").value(value))
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.list(*b"{}", &self.0, |out, (key, value)| out.value(key).fixed(b": ").value(value))
     }
 }
 
 impl<'a> Decode<'a> for Value<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        Ok(match reader.peek() {
-            Some(b'"') => Self::Str(reader.string()?),
+        Ok(match reader.lexer.peek() {
+            Some(b'"') => Self::Str(reader.lexer.string()?),
             Some(b'{') => Self::Object(Object::read(reader)?),
             Some(b'[') => Self::Array(read_array(reader)?),
             Some(b't' | b'f') => Self::Bool(bool::read(reader)?),
             Some(b'n') => {
-                reader.null()?;
+                reader.lexer.null()?;
                 Self::Null
             }
             _ => read_number(reader)?,
@@ -158,10 +159,10 @@ impl<'a> Decode<'a> for Value<'a> {
 }
 
 fn read_array<'a>(reader: &mut Reader<'a>) -> Result<Vec<Value<'a>>, Error> {
-    reader.open(b'[', "an array")?;
-    reader.is_within(MAX_VALUE_DEPTH)?;
+    reader.lexer.open(b'[', "an array")?;
+    reader.lexer.is_within(MAX_VALUE_DEPTH)?;
     let mut values = Vec::new();
-    while reader.next_element(values.is_empty())? {
+    while reader.lexer.next_element(values.is_empty())? {
         values.push(Value::read(reader)?);
     }
     Ok(values)
@@ -169,8 +170,8 @@ fn read_array<'a>(reader: &mut Reader<'a>) -> Result<Vec<Value<'a>>, Error> {
 
 /// As QEMU: an `int64` where it fits, else a `uint64`, else a double. `-0` only comes from a double.
 fn read_number<'a>(reader: &mut Reader<'a>) -> Result<Value<'a>, Error> {
-    let start = reader.offset();
-    let number = reader.number()?;
+    let start = reader.lexer.offset();
+    let number = reader.lexer.number()?;
     if number.whole && number.text != "-0" {
         // 40 digits and more don't fit either.
         let value = number.text.parse::<i128>().unwrap_or(i128::MAX);
@@ -187,10 +188,10 @@ fn read_number<'a>(reader: &mut Reader<'a>) -> Result<Value<'a>, Error> {
 
 impl<'a> Decode<'a> for Object<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        reader.open(b'{', "an object")?;
-        reader.is_within(MAX_VALUE_DEPTH)?;
+        reader.lexer.open(b'{', "an object")?;
+        reader.lexer.is_within(MAX_VALUE_DEPTH)?;
         let mut object = Vec::new();
-        while let Some(key) = reader.next_key(object.is_empty())? {
+        while let Some(key) = reader.lexer.next_key(object.is_empty())? {
             object.push((key, Value::read(reader)?));
         }
         Ok(Self(object))
@@ -265,5 +266,8 @@ impl<'a, K: Into<Cow<'a, str>>, V: Into<Value<'a>>> FromIterator<(K, V)> for Obj
         Self(members.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
     }
 }
+
+taken! { Value<'a>; Value::Null }
+taken! { Object<'a>; Object::default() }
 
 display! { Value Object }

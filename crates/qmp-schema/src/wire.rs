@@ -9,7 +9,7 @@
 
 use alloc::vec::Vec;
 
-use crate::room::append;
+use crate::slice_writer::append;
 
 /// Buckets of QEMU's hash table (`QDICT_BUCKET_MAX`).
 pub const BUCKETS: u16 = 512;

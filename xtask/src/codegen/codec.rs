@@ -18,7 +18,7 @@ pub(crate) fn root(facts: &Facts, modules: &[String]) -> String {
     let mut out = String::from(
         "//! Reading and writing events: from a name to its type and back.\n\n\
          use alloc::borrow::Cow;\n\n\
-         use crate::{Error, ErrorKind, Event, Reader, record::{Members, Record, Take}, room::Put};\n\n",
+         use crate::{Error, ErrorKind, Event, Reader, fields::{Members, Fields, Take}, slice_writer::Put};\n\n",
     );
     for module in modules {
         writeln!(out, "mod {module};").unwrap_or_default();
@@ -49,7 +49,7 @@ pub(crate) fn root(facts: &Facts, modules: &[String]) -> String {
 
             /// Reads the data of the event of this name.
             pub(crate) fn read_data(name: &str, reader: &mut Reader<'a>) -> Result<Self, Error> {{
-                let event = match name {{ {read} _ => return Err(Error::new(ErrorKind::UnknownEvent, reader.offset())), }};
+                let event = match name {{ {read} _ => return Err(Error::new(ErrorKind::UnknownEvent, reader.lexer.offset())), }};
                 reader.take_failure().map_or(Ok(event), Err)
             }}
 
@@ -74,7 +74,7 @@ pub(crate) fn root(facts: &Facts, modules: &[String]) -> String {
         /// The data of an event that has none: an empty object, if there is one at all.
         struct NoData;
 
-        impl<'a> Record<'a> for NoData {{
+        impl<'a> Fields<'a> for NoData {{
             fn build(_: &mut Members<'_, 'a>) -> Self {{
                 Self
             }}
@@ -144,16 +144,16 @@ pub(crate) fn module(facts: &Facts, module: &str) -> anyhow::Result<String> {
     let mut uses: Vec<String> = crate_wide.into_iter().chain(events).chain(types).collect();
     uses.retain(|name| mentions(&body, name));
     uses.sort_unstable();
-    let record = match (body.contains("record::read"), body.contains("Take<'a>")) {
-        (true, true) => ", record::{self, Members, Record, Take}",
-        (true, false) => ", record::{self, Members, Record}",
-        (false, true) => ", record::Take",
+    let fields = match (body.contains("fields::read"), body.contains("Take<'a>")) {
+        (true, true) => ", fields::{self, Members, Fields, Take}",
+        (true, false) => ", fields::{self, Members, Fields}",
+        (false, true) => ", fields::Take",
         (false, false) => "",
     };
     let own = if mentions(&body, "own") { ", value::own" } else { "" };
-    let room = if body.contains("impl Put") { ", room::{Put, Room}" } else { "" };
+    let writer = if body.contains("impl Put") { ", slice_writer::{Put, SliceWriter}" } else { "" };
     Ok(format!(
-        "//! Reading and writing the types of `{module}`.\n\nuse crate::{{{}{record}{room}{own}}};\n\n{body}",
+        "//! Reading and writing the types of `{module}`.\n\nuse crate::{{{}{fields}{writer}{own}}};\n\n{body}",
         uses.join(", ")
     ))
 }
@@ -182,8 +182,8 @@ fn structure(facts: &Facts, name: &str, members: &[Member]) -> anyhow::Result<St
     writeln!(
         out,
         "impl<'a> Decode<'a> for {name}{life} {{\n#[inline]\nfn read(reader: &mut Reader<'a>) -> Result<Self, Error> {{\n\
-         record::read(reader)\n}}\n}}\n\n\
-         impl<'a> Record<'a> for {name}{life} {{\n\
+         fields::read(reader)\n}}\n}}\n\n\
+         impl<'a> Fields<'a> for {name}{life} {{\n\
          fn build(members: &mut Members<'_, 'a>) -> Self {{\nSelf {{"
     )?;
     for member in &order {
@@ -191,7 +191,7 @@ fn structure(facts: &Facts, name: &str, members: &[Member]) -> anyhow::Result<St
         writeln!(out, "{}: members.{call}({}),", field(&member.name), key(&member.name))?;
     }
     out.push_str("}\n}\n}\n\n");
-    writeln!(out, "impl Put for {name}{any} {{\nfn put<'r>(&self, room: Room<'r>) -> Room<'r> {{")?;
+    writeln!(out, "impl Put for {name}{any} {{\nfn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {{")?;
     out.push_str(&put_members(facts, &order, "self", None)?);
     out.push_str("}\n}\n\n");
     Ok(out)
@@ -244,8 +244,8 @@ fn union(facts: &Facts, ty: &Type, tag: &Tag, variants: &[Value]) -> anyhow::Res
         }}
 
         impl Put for {name}<'_> {{
-            fn put<'r>(&self, room: Room<'r>) -> Room<'r> {{
-                match self {{ {write} Self::Other(members) => room.value(members), }}
+            fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {{
+                match self {{ {write} Self::Other(members) => out.value(members), }}
             }}
         }}
         "
@@ -295,20 +295,20 @@ fn put_members(facts: &Facts, order: &[&Member], holder: &str, tag: Option<(&str
         } else {
             calls += &fixed(&due);
             if out.is_empty() {
-                out += &format!("let mut room = room{calls};\n");
+                out += &format!("let mut out = out{calls};\n");
             } else if !calls.is_empty() {
-                out += &format!("room = room{calls};\n");
+                out += &format!("out = out{calls};\n");
             }
             (calls, due) = (String::new(), String::new());
             let value = value(member, &name);
             out += &format!(
-                "if let Some({name}) = &{holder}.{name} {{ room = room{}{value}{}; }}\n",
+                "if let Some({name}) = &{holder}.{name} {{ out = out{}{value}{}; }}\n",
                 fixed(&before),
                 fixed(&behind)
             );
         }
     }
-    Ok(out + "room" + &calls + &fixed(&(due + "}")))
+    Ok(out + "out" + &calls + &fixed(&(due + "}")))
 }
 
 /// A call that writes fixed text, if there is any.

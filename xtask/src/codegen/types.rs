@@ -11,7 +11,7 @@ use super::{
 /// `generated/mod.rs`: the event and the table of what is known about each.
 pub(crate) fn root(facts: &Facts, modules: &[String]) -> String {
     let mut out = String::from("//! Every event of QEMU, and what is known about it.\n\n");
-    out.push_str("use crate::{EventInfo, OtherEvent};\n\n#[cfg(feature = \"arbitrary\")]\nmod make;\nmod codec;\n");
+    out.push_str("use crate::{EventInfo, OtherEvent};\n\n#[cfg(feature = \"arbitrary\")]\nmod arbitrary;\nmod codec;\n");
     for module in modules {
         writeln!(out, "mod {module};").unwrap_or_default();
     }

@@ -4,13 +4,13 @@
 
 use crate::{EventInfo, OtherEvent};
 
+#[cfg(feature = "arbitrary")]
+mod arbitrary;
 mod block;
 mod codec;
 mod control;
 mod devices;
 mod display;
-#[cfg(feature = "arbitrary")]
-mod make;
 mod migration;
 mod net;
 mod run_state;

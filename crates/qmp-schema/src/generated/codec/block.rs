@@ -6,9 +6,10 @@ use crate::{
     BlockErrorAction, BlockExportDeleted, BlockImageCorrupted, BlockIoError, BlockJobCancelled, BlockJobCompleted,
     BlockJobError, BlockJobPending, BlockJobReady, BlockWriteThreshold, Decode, DeviceTrayMoved, Error, Event,
     IoOperationType, JobStatus, JobStatusChange, JobType, PrManagerStatusChanged, QuorumFailure, QuorumOpType,
-    QuorumReportBad, Reader, open_enum,
-    record::{self, Members, Record},
-    room::{Put, Room},
+    QuorumReportBad, Reader,
+    fields::{self, Fields, Members},
+    open_enum,
+    slice_writer::{Put, SliceWriter},
     value::own,
 };
 
@@ -24,19 +25,19 @@ impl JobStatusChange<'_> {
 impl<'a> Decode<'a> for JobStatusChange<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for JobStatusChange<'a> {
+impl<'a> Fields<'a> for JobStatusChange<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { status: members.required(r#", "status": "#), id: members.required(r#", "id": "#) }
     }
 }
 
 impl Put for JobStatusChange<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"status": "#).value(&self.status).fixed(br#", "id": ""#).text(&self.id).fixed(br#""}"#)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"status": "#).value(&self.status).fixed(br#", "id": ""#).text(&self.id).fixed(br#""}"#)
     }
 }
 
@@ -65,11 +66,11 @@ impl BlockImageCorrupted<'_> {
 impl<'a> Decode<'a> for BlockImageCorrupted<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for BlockImageCorrupted<'a> {
+impl<'a> Fields<'a> for BlockImageCorrupted<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self {
             device: members.required(r#", "device": "#),
@@ -83,20 +84,20 @@ impl<'a> Record<'a> for BlockImageCorrupted<'a> {
 }
 
 impl Put for BlockImageCorrupted<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        let mut room =
-            room.fixed(br#"{"device": ""#).text(&self.device).fixed(br#"", "msg": ""#).text(&self.msg).fixed(b"\"");
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        let mut out =
+            out.fixed(br#"{"device": ""#).text(&self.device).fixed(br#"", "msg": ""#).text(&self.msg).fixed(b"\"");
         if let Some(offset) = &self.offset {
-            room = room.fixed(br#", "offset": "#).value(offset);
+            out = out.fixed(br#", "offset": "#).value(offset);
         }
         if let Some(node_name) = &self.node_name {
-            room = room.fixed(br#", "node-name": ""#).text(node_name).fixed(b"\"");
+            out = out.fixed(br#", "node-name": ""#).text(node_name).fixed(b"\"");
         }
-        room = room.fixed(br#", "fatal": "#).value(&self.fatal);
+        out = out.fixed(br#", "fatal": "#).value(&self.fatal);
         if let Some(size) = &self.size {
-            room = room.fixed(br#", "size": "#).value(size);
+            out = out.fixed(br#", "size": "#).value(size);
         }
-        room.fixed(b"}")
+        out.fixed(b"}")
     }
 }
 
@@ -126,11 +127,11 @@ impl BlockIoError<'_> {
 impl<'a> Decode<'a> for BlockIoError<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for BlockIoError<'a> {
+impl<'a> Fields<'a> for BlockIoError<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self {
             device: members.required(r#", "device": "#),
@@ -145,18 +146,18 @@ impl<'a> Record<'a> for BlockIoError<'a> {
 }
 
 impl Put for BlockIoError<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        let mut room = room.fixed(br#"{"device": ""#).text(&self.device).fixed(b"\"");
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        let mut out = out.fixed(br#"{"device": ""#).text(&self.device).fixed(b"\"");
         if let Some(nospace) = &self.nospace {
-            room = room.fixed(br#", "nospace": "#).value(nospace);
+            out = out.fixed(br#", "nospace": "#).value(nospace);
         }
         if let Some(node_name) = &self.node_name {
-            room = room.fixed(br#", "node-name": ""#).text(node_name).fixed(b"\"");
+            out = out.fixed(br#", "node-name": ""#).text(node_name).fixed(b"\"");
         }
         if let Some(qom_path) = &self.qom_path {
-            room = room.fixed(br#", "qom-path": ""#).text(qom_path).fixed(b"\"");
+            out = out.fixed(br#", "qom-path": ""#).text(qom_path).fixed(b"\"");
         }
-        room.fixed(br#", "reason": ""#)
+        out.fixed(br#", "reason": ""#)
             .text(&self.reason)
             .fixed(br#"", "operation": "#)
             .value(&self.operation)
@@ -191,11 +192,11 @@ impl BlockJobCompleted<'_> {
 impl<'a> Decode<'a> for BlockJobCompleted<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for BlockJobCompleted<'a> {
+impl<'a> Fields<'a> for BlockJobCompleted<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self {
             device: members.required(r#", "device": "#),
@@ -209,8 +210,8 @@ impl<'a> Record<'a> for BlockJobCompleted<'a> {
 }
 
 impl Put for BlockJobCompleted<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        let mut room = room
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        let mut out = out
             .fixed(br#"{"device": ""#)
             .text(&self.device)
             .fixed(br#"", "len": "#)
@@ -222,9 +223,9 @@ impl Put for BlockJobCompleted<'_> {
             .fixed(br#", "type": "#)
             .value(&self.r#type);
         if let Some(error) = &self.error {
-            room = room.fixed(br#", "error": ""#).text(error).fixed(b"\"");
+            out = out.fixed(br#", "error": ""#).text(error).fixed(b"\"");
         }
-        room.fixed(b"}")
+        out.fixed(b"}")
     }
 }
 
@@ -252,11 +253,11 @@ impl BlockJobCancelled<'_> {
 impl<'a> Decode<'a> for BlockJobCancelled<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for BlockJobCancelled<'a> {
+impl<'a> Fields<'a> for BlockJobCancelled<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self {
             device: members.required(r#", "device": "#),
@@ -269,8 +270,8 @@ impl<'a> Record<'a> for BlockJobCancelled<'a> {
 }
 
 impl Put for BlockJobCancelled<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"device": ""#)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"device": ""#)
             .text(&self.device)
             .fixed(br#"", "len": "#)
             .value(&self.len)
@@ -306,11 +307,11 @@ impl BlockJobError<'_> {
 impl<'a> Decode<'a> for BlockJobError<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for BlockJobError<'a> {
+impl<'a> Fields<'a> for BlockJobError<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self {
             device: members.required(r#", "device": "#),
@@ -321,8 +322,8 @@ impl<'a> Record<'a> for BlockJobError<'a> {
 }
 
 impl Put for BlockJobError<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"device": ""#)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"device": ""#)
             .text(&self.device)
             .fixed(br#"", "operation": "#)
             .value(&self.operation)
@@ -356,11 +357,11 @@ impl BlockJobReady<'_> {
 impl<'a> Decode<'a> for BlockJobReady<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for BlockJobReady<'a> {
+impl<'a> Fields<'a> for BlockJobReady<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self {
             device: members.required(r#", "device": "#),
@@ -373,8 +374,8 @@ impl<'a> Record<'a> for BlockJobReady<'a> {
 }
 
 impl Put for BlockJobReady<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"device": ""#)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"device": ""#)
             .text(&self.device)
             .fixed(br#"", "len": "#)
             .value(&self.len)
@@ -406,19 +407,19 @@ impl BlockJobPending<'_> {
 impl<'a> Decode<'a> for BlockJobPending<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for BlockJobPending<'a> {
+impl<'a> Fields<'a> for BlockJobPending<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { r#type: members.required(r#", "type": "#), id: members.required(r#", "id": "#) }
     }
 }
 
 impl Put for BlockJobPending<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"type": "#).value(&self.r#type).fixed(br#", "id": ""#).text(&self.id).fixed(br#""}"#)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"type": "#).value(&self.r#type).fixed(br#", "id": ""#).text(&self.id).fixed(br#""}"#)
     }
 }
 
@@ -444,11 +445,11 @@ impl BlockWriteThreshold<'_> {
 impl<'a> Decode<'a> for BlockWriteThreshold<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for BlockWriteThreshold<'a> {
+impl<'a> Fields<'a> for BlockWriteThreshold<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self {
             node_name: members.required(r#", "node-name": "#),
@@ -459,8 +460,8 @@ impl<'a> Record<'a> for BlockWriteThreshold<'a> {
 }
 
 impl Put for BlockWriteThreshold<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"node-name": ""#)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"node-name": ""#)
             .text(&self.node_name)
             .fixed(br#"", "write-threshold": "#)
             .value(&self.write_threshold)
@@ -488,11 +489,11 @@ impl QuorumFailure<'_> {
 impl<'a> Decode<'a> for QuorumFailure<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for QuorumFailure<'a> {
+impl<'a> Fields<'a> for QuorumFailure<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self {
             reference: members.required(r#", "reference": "#),
@@ -503,8 +504,8 @@ impl<'a> Record<'a> for QuorumFailure<'a> {
 }
 
 impl Put for QuorumFailure<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"reference": ""#)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"reference": ""#)
             .text(&self.reference)
             .fixed(br#"", "sectors-count": "#)
             .value(&self.sectors_count)
@@ -538,11 +539,11 @@ impl QuorumReportBad<'_> {
 impl<'a> Decode<'a> for QuorumReportBad<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for QuorumReportBad<'a> {
+impl<'a> Fields<'a> for QuorumReportBad<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self {
             node_name: members.required(r#", "node-name": "#),
@@ -555,8 +556,8 @@ impl<'a> Record<'a> for QuorumReportBad<'a> {
 }
 
 impl Put for QuorumReportBad<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        let mut room = room
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        let mut out = out
             .fixed(br#"{"node-name": ""#)
             .text(&self.node_name)
             .fixed(br#"", "sectors-count": "#)
@@ -566,9 +567,9 @@ impl Put for QuorumReportBad<'_> {
             .fixed(br#", "type": "#)
             .value(&self.r#type);
         if let Some(error) = &self.error {
-            room = room.fixed(br#", "error": ""#).text(error).fixed(b"\"");
+            out = out.fixed(br#", "error": ""#).text(error).fixed(b"\"");
         }
-        room.fixed(b"}")
+        out.fixed(b"}")
     }
 }
 
@@ -590,11 +591,11 @@ impl DeviceTrayMoved<'_> {
 impl<'a> Decode<'a> for DeviceTrayMoved<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for DeviceTrayMoved<'a> {
+impl<'a> Fields<'a> for DeviceTrayMoved<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self {
             device: members.required(r#", "device": "#),
@@ -605,8 +606,8 @@ impl<'a> Record<'a> for DeviceTrayMoved<'a> {
 }
 
 impl Put for DeviceTrayMoved<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"device": ""#)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"device": ""#)
             .text(&self.device)
             .fixed(br#"", "tray-open": "#)
             .value(&self.tray_open)
@@ -634,19 +635,19 @@ impl PrManagerStatusChanged<'_> {
 impl<'a> Decode<'a> for PrManagerStatusChanged<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for PrManagerStatusChanged<'a> {
+impl<'a> Fields<'a> for PrManagerStatusChanged<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { connected: members.required(r#", "connected": "#), id: members.required(r#", "id": "#) }
     }
 }
 
 impl Put for PrManagerStatusChanged<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"connected": "#).value(&self.connected).fixed(br#", "id": ""#).text(&self.id).fixed(br#""}"#)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"connected": "#).value(&self.connected).fixed(br#", "id": ""#).text(&self.id).fixed(br#""}"#)
     }
 }
 
@@ -668,19 +669,19 @@ impl BlockExportDeleted<'_> {
 impl<'a> Decode<'a> for BlockExportDeleted<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for BlockExportDeleted<'a> {
+impl<'a> Fields<'a> for BlockExportDeleted<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { id: members.required(r#", "id": "#) }
     }
 }
 
 impl Put for BlockExportDeleted<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"id": ""#).text(&self.id).fixed(br#""}"#)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"id": ""#).text(&self.id).fixed(br#""}"#)
     }
 }
 

@@ -3,9 +3,10 @@
 //! Reading and writing the types of `control`.
 
 use crate::{
-    Capability, Decode, Error, ErrorClass, Reader, VersionInfo, VersionTriple, open_enum,
-    record::{self, Members, Record},
-    room::{Put, Room},
+    Capability, Decode, Error, ErrorClass, Reader, VersionInfo, VersionTriple,
+    fields::{self, Fields, Members},
+    open_enum,
+    slice_writer::{Put, SliceWriter},
     value::own,
 };
 
@@ -31,30 +32,30 @@ impl VersionInfo<'_> {
 impl<'a> Decode<'a> for VersionInfo<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for VersionInfo<'a> {
+impl<'a> Fields<'a> for VersionInfo<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { qemu: members.required(r#", "qemu": "#), package: members.required(r#", "package": "#) }
     }
 }
 
 impl Put for VersionInfo<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"qemu": "#).value(&self.qemu).fixed(br#", "package": ""#).text(&self.package).fixed(br#""}"#)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"qemu": "#).value(&self.qemu).fixed(br#", "package": ""#).text(&self.package).fixed(br#""}"#)
     }
 }
 
 impl<'a> Decode<'a> for VersionTriple {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for VersionTriple {
+impl<'a> Fields<'a> for VersionTriple {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self {
             micro: members.required(r#", "micro": "#),
@@ -65,8 +66,8 @@ impl<'a> Record<'a> for VersionTriple {
 }
 
 impl Put for VersionTriple {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"micro": "#)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"micro": "#)
             .value(&self.micro)
             .fixed(br#", "minor": "#)
             .value(&self.minor)

@@ -5,9 +5,10 @@
 use crate::{
     AcpiDeviceOst, AcpiSlotType, AcpiostInfo, BalloonChange, CpuPolarizationChange, Decode, DeviceDeleted,
     DeviceUnplugGuestError, Error, Event, HvBalloonStatusReport, MemUnplugError, MemoryDeviceSizeChange, Reader,
-    RtcChange, S390CpuPolarization, VfuClientHangup, VserportChange, open_enum,
-    record::{self, Members, Record},
-    room::{Put, Room},
+    RtcChange, S390CpuPolarization, VfuClientHangup, VserportChange,
+    fields::{self, Fields, Members},
+    open_enum,
+    slice_writer::{Put, SliceWriter},
     value::own,
 };
 
@@ -23,19 +24,19 @@ impl VserportChange<'_> {
 impl<'a> Decode<'a> for VserportChange<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for VserportChange<'a> {
+impl<'a> Fields<'a> for VserportChange<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { open: members.required(r#", "open": "#), id: members.required(r#", "id": "#) }
     }
 }
 
 impl Put for VserportChange<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"open": "#).value(&self.open).fixed(br#", "id": ""#).text(&self.id).fixed(br#""}"#)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"open": "#).value(&self.open).fixed(br#", "id": ""#).text(&self.id).fixed(br#""}"#)
     }
 }
 
@@ -57,23 +58,23 @@ impl DeviceDeleted<'_> {
 impl<'a> Decode<'a> for DeviceDeleted<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for DeviceDeleted<'a> {
+impl<'a> Fields<'a> for DeviceDeleted<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { device: members.optional(r#", "device": "#), path: members.required(r#", "path": "#) }
     }
 }
 
 impl Put for DeviceDeleted<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        let mut room = room.fixed(b"{");
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        let mut out = out.fixed(b"{");
         if let Some(device) = &self.device {
-            room = room.fixed(br#""device": ""#).text(device).fixed(br#"", "#);
+            out = out.fixed(br#""device": ""#).text(device).fixed(br#"", "#);
         }
-        room.fixed(br#""path": ""#).text(&self.path).fixed(br#""}"#)
+        out.fixed(br#""path": ""#).text(&self.path).fixed(br#""}"#)
     }
 }
 
@@ -95,23 +96,23 @@ impl DeviceUnplugGuestError<'_> {
 impl<'a> Decode<'a> for DeviceUnplugGuestError<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for DeviceUnplugGuestError<'a> {
+impl<'a> Fields<'a> for DeviceUnplugGuestError<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { device: members.optional(r#", "device": "#), path: members.required(r#", "path": "#) }
     }
 }
 
 impl Put for DeviceUnplugGuestError<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        let mut room = room.fixed(b"{");
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        let mut out = out.fixed(b"{");
         if let Some(device) = &self.device {
-            room = room.fixed(br#""device": ""#).text(device).fixed(br#"", "#);
+            out = out.fixed(br#""device": ""#).text(device).fixed(br#"", "#);
         }
-        room.fixed(br#""path": ""#).text(&self.path).fixed(br#""}"#)
+        out.fixed(br#""path": ""#).text(&self.path).fixed(br#""}"#)
     }
 }
 
@@ -133,19 +134,19 @@ impl MemUnplugError<'_> {
 impl<'a> Decode<'a> for MemUnplugError<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for MemUnplugError<'a> {
+impl<'a> Fields<'a> for MemUnplugError<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { device: members.required(r#", "device": "#), msg: members.required(r#", "msg": "#) }
     }
 }
 
 impl Put for MemUnplugError<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"device": ""#).text(&self.device).fixed(br#"", "msg": ""#).text(&self.msg).fixed(br#""}"#)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"device": ""#).text(&self.device).fixed(br#"", "msg": ""#).text(&self.msg).fixed(br#""}"#)
     }
 }
 
@@ -167,19 +168,19 @@ impl AcpiDeviceOst<'_> {
 impl<'a> Decode<'a> for AcpiDeviceOst<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for AcpiDeviceOst<'a> {
+impl<'a> Fields<'a> for AcpiDeviceOst<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { info: members.required(r#", "info": "#) }
     }
 }
 
 impl Put for AcpiDeviceOst<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"info": "#).value(&self.info).fixed(b"}")
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"info": "#).value(&self.info).fixed(b"}")
     }
 }
 
@@ -192,19 +193,19 @@ impl<'a> From<AcpiDeviceOst<'a>> for Event<'a> {
 impl<'a> Decode<'a> for BalloonChange {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for BalloonChange {
+impl<'a> Fields<'a> for BalloonChange {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { actual: members.required(r#", "actual": "#) }
     }
 }
 
 impl Put for BalloonChange {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"actual": "#).value(&self.actual).fixed(b"}")
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"actual": "#).value(&self.actual).fixed(b"}")
     }
 }
 
@@ -217,19 +218,19 @@ impl From<BalloonChange> for Event<'_> {
 impl<'a> Decode<'a> for HvBalloonStatusReport {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for HvBalloonStatusReport {
+impl<'a> Fields<'a> for HvBalloonStatusReport {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { available: members.required(r#", "available": "#), committed: members.required(r#", "committed": "#) }
     }
 }
 
 impl Put for HvBalloonStatusReport {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"available": "#)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"available": "#)
             .value(&self.available)
             .fixed(br#", "committed": "#)
             .value(&self.committed)
@@ -255,11 +256,11 @@ impl MemoryDeviceSizeChange<'_> {
 impl<'a> Decode<'a> for MemoryDeviceSizeChange<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for MemoryDeviceSizeChange<'a> {
+impl<'a> Fields<'a> for MemoryDeviceSizeChange<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self {
             size: members.required(r#", "size": "#),
@@ -270,17 +271,13 @@ impl<'a> Record<'a> for MemoryDeviceSizeChange<'a> {
 }
 
 impl Put for MemoryDeviceSizeChange<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        let mut room = room
-            .fixed(br#"{"size": "#)
-            .value(&self.size)
-            .fixed(br#", "qom-path": ""#)
-            .text(&self.qom_path)
-            .fixed(b"\"");
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        let mut out =
+            out.fixed(br#"{"size": "#).value(&self.size).fixed(br#", "qom-path": ""#).text(&self.qom_path).fixed(b"\"");
         if let Some(id) = &self.id {
-            room = room.fixed(br#", "id": ""#).text(id).fixed(b"\"");
+            out = out.fixed(br#", "id": ""#).text(id).fixed(b"\"");
         }
-        room.fixed(b"}")
+        out.fixed(b"}")
     }
 }
 
@@ -302,19 +299,19 @@ impl RtcChange<'_> {
 impl<'a> Decode<'a> for RtcChange<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for RtcChange<'a> {
+impl<'a> Fields<'a> for RtcChange<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { offset: members.required(r#", "offset": "#), qom_path: members.required(r#", "qom-path": "#) }
     }
 }
 
 impl Put for RtcChange<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"offset": "#)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"offset": "#)
             .value(&self.offset)
             .fixed(br#", "qom-path": ""#)
             .text(&self.qom_path)
@@ -340,19 +337,19 @@ impl CpuPolarizationChange<'_> {
 impl<'a> Decode<'a> for CpuPolarizationChange<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for CpuPolarizationChange<'a> {
+impl<'a> Fields<'a> for CpuPolarizationChange<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { polarization: members.required(r#", "polarization": "#) }
     }
 }
 
 impl Put for CpuPolarizationChange<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"polarization": "#).value(&self.polarization).fixed(b"}")
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"polarization": "#).value(&self.polarization).fixed(b"}")
     }
 }
 
@@ -379,11 +376,11 @@ impl VfuClientHangup<'_> {
 impl<'a> Decode<'a> for VfuClientHangup<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for VfuClientHangup<'a> {
+impl<'a> Fields<'a> for VfuClientHangup<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self {
             vfu_qom_path: members.required(r#", "vfu-qom-path": "#),
@@ -395,8 +392,8 @@ impl<'a> Record<'a> for VfuClientHangup<'a> {
 }
 
 impl Put for VfuClientHangup<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"vfu-qom-path": ""#)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"vfu-qom-path": ""#)
             .text(&self.vfu_qom_path)
             .fixed(br#"", "vfu-id": ""#)
             .text(&self.vfu_id)
@@ -432,11 +429,11 @@ impl AcpiostInfo<'_> {
 impl<'a> Decode<'a> for AcpiostInfo<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for AcpiostInfo<'a> {
+impl<'a> Fields<'a> for AcpiostInfo<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self {
             device: members.optional(r#", "device": "#),
@@ -449,12 +446,12 @@ impl<'a> Record<'a> for AcpiostInfo<'a> {
 }
 
 impl Put for AcpiostInfo<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        let mut room = room.fixed(b"{");
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        let mut out = out.fixed(b"{");
         if let Some(device) = &self.device {
-            room = room.fixed(br#""device": ""#).text(device).fixed(br#"", "#);
+            out = out.fixed(br#""device": ""#).text(device).fixed(br#"", "#);
         }
-        room.fixed(br#""source": "#)
+        out.fixed(br#""source": "#)
             .value(&self.source)
             .fixed(br#", "status": "#)
             .value(&self.status)

@@ -5,9 +5,10 @@
 use crate::{
     Decode, Error, Event, NetworkAddressFamily, Reader, SpiceBasicInfo, SpiceChannel, SpiceConnected,
     SpiceDisconnected, SpiceInfo, SpiceInitialized, SpiceQueryMouseMode, SpiceServerInfo, VncBasicInfo, VncClientInfo,
-    VncConnected, VncDisconnected, VncInitialized, VncServerInfo, open_enum,
-    record::{self, Members, Record},
-    room::{Put, Room},
+    VncConnected, VncDisconnected, VncInitialized, VncServerInfo,
+    fields::{self, Fields, Members},
+    open_enum,
+    slice_writer::{Put, SliceWriter},
     value::own,
 };
 
@@ -23,19 +24,19 @@ impl SpiceConnected<'_> {
 impl<'a> Decode<'a> for SpiceConnected<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for SpiceConnected<'a> {
+impl<'a> Fields<'a> for SpiceConnected<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { server: members.required(r#", "server": "#), client: members.required(r#", "client": "#) }
     }
 }
 
 impl Put for SpiceConnected<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"server": "#).value(&self.server).fixed(br#", "client": "#).value(&self.client).fixed(b"}")
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"server": "#).value(&self.server).fixed(br#", "client": "#).value(&self.client).fixed(b"}")
     }
 }
 
@@ -57,19 +58,19 @@ impl SpiceInitialized<'_> {
 impl<'a> Decode<'a> for SpiceInitialized<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for SpiceInitialized<'a> {
+impl<'a> Fields<'a> for SpiceInitialized<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { server: members.required(r#", "server": "#), client: members.required(r#", "client": "#) }
     }
 }
 
 impl Put for SpiceInitialized<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"server": "#).value(&self.server).fixed(br#", "client": "#).value(&self.client).fixed(b"}")
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"server": "#).value(&self.server).fixed(br#", "client": "#).value(&self.client).fixed(b"}")
     }
 }
 
@@ -91,19 +92,19 @@ impl SpiceDisconnected<'_> {
 impl<'a> Decode<'a> for SpiceDisconnected<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for SpiceDisconnected<'a> {
+impl<'a> Fields<'a> for SpiceDisconnected<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { server: members.required(r#", "server": "#), client: members.required(r#", "client": "#) }
     }
 }
 
 impl Put for SpiceDisconnected<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"server": "#).value(&self.server).fixed(br#", "client": "#).value(&self.client).fixed(b"}")
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"server": "#).value(&self.server).fixed(br#", "client": "#).value(&self.client).fixed(b"}")
     }
 }
 
@@ -125,19 +126,19 @@ impl VncConnected<'_> {
 impl<'a> Decode<'a> for VncConnected<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for VncConnected<'a> {
+impl<'a> Fields<'a> for VncConnected<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { server: members.required(r#", "server": "#), client: members.required(r#", "client": "#) }
     }
 }
 
 impl Put for VncConnected<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"server": "#).value(&self.server).fixed(br#", "client": "#).value(&self.client).fixed(b"}")
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"server": "#).value(&self.server).fixed(br#", "client": "#).value(&self.client).fixed(b"}")
     }
 }
 
@@ -159,19 +160,19 @@ impl VncInitialized<'_> {
 impl<'a> Decode<'a> for VncInitialized<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for VncInitialized<'a> {
+impl<'a> Fields<'a> for VncInitialized<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { server: members.required(r#", "server": "#), client: members.required(r#", "client": "#) }
     }
 }
 
 impl Put for VncInitialized<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"server": "#).value(&self.server).fixed(br#", "client": "#).value(&self.client).fixed(b"}")
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"server": "#).value(&self.server).fixed(br#", "client": "#).value(&self.client).fixed(b"}")
     }
 }
 
@@ -193,19 +194,19 @@ impl VncDisconnected<'_> {
 impl<'a> Decode<'a> for VncDisconnected<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for VncDisconnected<'a> {
+impl<'a> Fields<'a> for VncDisconnected<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { server: members.required(r#", "server": "#), client: members.required(r#", "client": "#) }
     }
 }
 
 impl Put for VncDisconnected<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"server": "#).value(&self.server).fixed(br#", "client": "#).value(&self.client).fixed(b"}")
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"server": "#).value(&self.server).fixed(br#", "client": "#).value(&self.client).fixed(b"}")
     }
 }
 
@@ -234,11 +235,11 @@ impl SpiceBasicInfo<'_> {
 impl<'a> Decode<'a> for SpiceBasicInfo<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for SpiceBasicInfo<'a> {
+impl<'a> Fields<'a> for SpiceBasicInfo<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self {
             port: members.required(r#", "port": "#),
@@ -249,8 +250,8 @@ impl<'a> Record<'a> for SpiceBasicInfo<'a> {
 }
 
 impl Put for SpiceBasicInfo<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"port": ""#)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"port": ""#)
             .text(&self.port)
             .fixed(br#"", "family": "#)
             .value(&self.family)
@@ -280,11 +281,11 @@ impl SpiceChannel<'_> {
 impl<'a> Decode<'a> for SpiceChannel<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for SpiceChannel<'a> {
+impl<'a> Fields<'a> for SpiceChannel<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self {
             port: members.required(r#", "port": "#),
@@ -299,8 +300,8 @@ impl<'a> Record<'a> for SpiceChannel<'a> {
 }
 
 impl Put for SpiceChannel<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"port": ""#)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"port": ""#)
             .text(&self.port)
             .fixed(br#"", "family": "#)
             .value(&self.family)
@@ -340,11 +341,11 @@ impl SpiceInfo<'_> {
 impl<'a> Decode<'a> for SpiceInfo<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for SpiceInfo<'a> {
+impl<'a> Fields<'a> for SpiceInfo<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self {
             migrated: members.required(r#", "migrated": "#),
@@ -361,28 +362,28 @@ impl<'a> Record<'a> for SpiceInfo<'a> {
 }
 
 impl Put for SpiceInfo<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        let mut room =
-            room.fixed(br#"{"migrated": "#).value(&self.migrated).fixed(br#", "enabled": "#).value(&self.enabled);
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        let mut out =
+            out.fixed(br#"{"migrated": "#).value(&self.migrated).fixed(br#", "enabled": "#).value(&self.enabled);
         if let Some(auth) = &self.auth {
-            room = room.fixed(br#", "auth": ""#).text(auth).fixed(b"\"");
+            out = out.fixed(br#", "auth": ""#).text(auth).fixed(b"\"");
         }
         if let Some(port) = &self.port {
-            room = room.fixed(br#", "port": "#).value(port);
+            out = out.fixed(br#", "port": "#).value(port);
         }
         if let Some(compiled_version) = &self.compiled_version {
-            room = room.fixed(br#", "compiled-version": ""#).text(compiled_version).fixed(b"\"");
+            out = out.fixed(br#", "compiled-version": ""#).text(compiled_version).fixed(b"\"");
         }
         if let Some(tls_port) = &self.tls_port {
-            room = room.fixed(br#", "tls-port": "#).value(tls_port);
+            out = out.fixed(br#", "tls-port": "#).value(tls_port);
         }
         if let Some(host) = &self.host {
-            room = room.fixed(br#", "host": ""#).text(host).fixed(b"\"");
+            out = out.fixed(br#", "host": ""#).text(host).fixed(b"\"");
         }
         if let Some(channels) = &self.channels {
-            room = room.fixed(br#", "channels": "#).value(channels);
+            out = out.fixed(br#", "channels": "#).value(channels);
         }
-        room.fixed(br#", "mouse-mode": "#).value(&self.mouse_mode).fixed(b"}")
+        out.fixed(br#", "mouse-mode": "#).value(&self.mouse_mode).fixed(b"}")
     }
 }
 
@@ -408,11 +409,11 @@ impl SpiceServerInfo<'_> {
 impl<'a> Decode<'a> for SpiceServerInfo<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for SpiceServerInfo<'a> {
+impl<'a> Fields<'a> for SpiceServerInfo<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self {
             auth: members.optional(r#", "auth": "#),
@@ -424,12 +425,12 @@ impl<'a> Record<'a> for SpiceServerInfo<'a> {
 }
 
 impl Put for SpiceServerInfo<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        let mut room = room.fixed(b"{");
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        let mut out = out.fixed(b"{");
         if let Some(auth) = &self.auth {
-            room = room.fixed(br#""auth": ""#).text(auth).fixed(br#"", "#);
+            out = out.fixed(br#""auth": ""#).text(auth).fixed(br#"", "#);
         }
-        room.fixed(br#""port": ""#)
+        out.fixed(br#""port": ""#)
             .text(&self.port)
             .fixed(br#"", "family": "#)
             .value(&self.family)
@@ -456,11 +457,11 @@ impl VncBasicInfo<'_> {
 impl<'a> Decode<'a> for VncBasicInfo<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for VncBasicInfo<'a> {
+impl<'a> Fields<'a> for VncBasicInfo<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self {
             family: members.required(r#", "family": "#),
@@ -472,8 +473,8 @@ impl<'a> Record<'a> for VncBasicInfo<'a> {
 }
 
 impl Put for VncBasicInfo<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"family": "#)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"family": "#)
             .value(&self.family)
             .fixed(br#", "service": ""#)
             .text(&self.service)
@@ -504,11 +505,11 @@ impl VncClientInfo<'_> {
 impl<'a> Decode<'a> for VncClientInfo<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for VncClientInfo<'a> {
+impl<'a> Fields<'a> for VncClientInfo<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self {
             family: members.required(r#", "family": "#),
@@ -522,21 +523,21 @@ impl<'a> Record<'a> for VncClientInfo<'a> {
 }
 
 impl Put for VncClientInfo<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        let mut room = room
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        let mut out = out
             .fixed(br#"{"family": "#)
             .value(&self.family)
             .fixed(br#", "service": ""#)
             .text(&self.service)
             .fixed(b"\"");
         if let Some(x509_dname) = &self.x509_dname {
-            room = room.fixed(br#", "x509_dname": ""#).text(x509_dname).fixed(b"\"");
+            out = out.fixed(br#", "x509_dname": ""#).text(x509_dname).fixed(b"\"");
         }
-        room = room.fixed(br#", "host": ""#).text(&self.host).fixed(br#"", "websocket": "#).value(&self.websocket);
+        out = out.fixed(br#", "host": ""#).text(&self.host).fixed(br#"", "websocket": "#).value(&self.websocket);
         if let Some(sasl_username) = &self.sasl_username {
-            room = room.fixed(br#", "sasl_username": ""#).text(sasl_username).fixed(b"\"");
+            out = out.fixed(br#", "sasl_username": ""#).text(sasl_username).fixed(b"\"");
         }
-        room.fixed(b"}")
+        out.fixed(b"}")
     }
 }
 
@@ -558,11 +559,11 @@ impl VncServerInfo<'_> {
 impl<'a> Decode<'a> for VncServerInfo<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for VncServerInfo<'a> {
+impl<'a> Fields<'a> for VncServerInfo<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self {
             auth: members.optional(r#", "auth": "#),
@@ -575,12 +576,12 @@ impl<'a> Record<'a> for VncServerInfo<'a> {
 }
 
 impl Put for VncServerInfo<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        let mut room = room.fixed(b"{");
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        let mut out = out.fixed(b"{");
         if let Some(auth) = &self.auth {
-            room = room.fixed(br#""auth": ""#).text(auth).fixed(br#"", "#);
+            out = out.fixed(br#""auth": ""#).text(auth).fixed(br#"", "#);
         }
-        room.fixed(br#""family": "#)
+        out.fixed(br#""family": "#)
             .value(&self.family)
             .fixed(br#", "service": ""#)
             .text(&self.service)

@@ -4,9 +4,10 @@
 
 use crate::{
     ColoExit, ColoExitReason, ColoMode, Decode, DumpCompleted, DumpQueryResult, DumpStatus, Error, Event, Migration,
-    MigrationPass, MigrationStatus, QapiVfioMigrationState, Reader, VfioMigration, open_enum,
-    record::{self, Members, Record},
-    room::{Put, Room},
+    MigrationPass, MigrationStatus, QapiVfioMigrationState, Reader, VfioMigration,
+    fields::{self, Fields, Members},
+    open_enum,
+    slice_writer::{Put, SliceWriter},
     value::own,
 };
 
@@ -22,19 +23,19 @@ impl Migration<'_> {
 impl<'a> Decode<'a> for Migration<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for Migration<'a> {
+impl<'a> Fields<'a> for Migration<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { status: members.required(r#", "status": "#) }
     }
 }
 
 impl Put for Migration<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"status": "#).value(&self.status).fixed(b"}")
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"status": "#).value(&self.status).fixed(b"}")
     }
 }
 
@@ -47,19 +48,19 @@ impl<'a> From<Migration<'a>> for Event<'a> {
 impl<'a> Decode<'a> for MigrationPass {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for MigrationPass {
+impl<'a> Fields<'a> for MigrationPass {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { pass: members.required(r#", "pass": "#) }
     }
 }
 
 impl Put for MigrationPass {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"pass": "#).value(&self.pass).fixed(b"}")
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"pass": "#).value(&self.pass).fixed(b"}")
     }
 }
 
@@ -81,19 +82,19 @@ impl ColoExit<'_> {
 impl<'a> Decode<'a> for ColoExit<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for ColoExit<'a> {
+impl<'a> Fields<'a> for ColoExit<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { mode: members.required(r#", "mode": "#), reason: members.required(r#", "reason": "#) }
     }
 }
 
 impl Put for ColoExit<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"mode": "#).value(&self.mode).fixed(br#", "reason": "#).value(&self.reason).fixed(b"}")
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"mode": "#).value(&self.mode).fixed(br#", "reason": "#).value(&self.reason).fixed(b"}")
     }
 }
 
@@ -119,11 +120,11 @@ impl VfioMigration<'_> {
 impl<'a> Decode<'a> for VfioMigration<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for VfioMigration<'a> {
+impl<'a> Fields<'a> for VfioMigration<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self {
             device_state: members.required(r#", "device-state": "#),
@@ -134,8 +135,8 @@ impl<'a> Record<'a> for VfioMigration<'a> {
 }
 
 impl Put for VfioMigration<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"device-state": "#)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"device-state": "#)
             .value(&self.device_state)
             .fixed(br#", "device-id": ""#)
             .text(&self.device_id)
@@ -163,23 +164,23 @@ impl DumpCompleted<'_> {
 impl<'a> Decode<'a> for DumpCompleted<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for DumpCompleted<'a> {
+impl<'a> Fields<'a> for DumpCompleted<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { result: members.required(r#", "result": "#), error: members.optional(r#", "error": "#) }
     }
 }
 
 impl Put for DumpCompleted<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        let mut room = room.fixed(br#"{"result": "#).value(&self.result);
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        let mut out = out.fixed(br#"{"result": "#).value(&self.result);
         if let Some(error) = &self.error {
-            room = room.fixed(br#", "error": ""#).text(error).fixed(b"\"");
+            out = out.fixed(br#", "error": ""#).text(error).fixed(b"\"");
         }
-        room.fixed(b"}")
+        out.fixed(b"}")
     }
 }
 
@@ -212,11 +213,11 @@ impl DumpQueryResult<'_> {
 impl<'a> Decode<'a> for DumpQueryResult<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for DumpQueryResult<'a> {
+impl<'a> Fields<'a> for DumpQueryResult<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self {
             total: members.required(r#", "total": "#),
@@ -227,8 +228,8 @@ impl<'a> Record<'a> for DumpQueryResult<'a> {
 }
 
 impl Put for DumpQueryResult<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"total": "#)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"total": "#)
             .value(&self.total)
             .fixed(br#", "status": "#)
             .value(&self.status)

@@ -6,8 +6,8 @@ use alloc::borrow::Cow;
 
 use crate::{
     Error, ErrorKind, Event, Reader,
-    record::{Members, Record, Take},
-    room::Put,
+    fields::{Fields, Members, Take},
+    slice_writer::Put,
 };
 
 mod block;
@@ -243,7 +243,7 @@ impl<'a> Event<'a> {
             "COLO_EXIT" => Self::ColoExit(Take::take(reader)),
             "VFIO_MIGRATION" => Self::VfioMigration(Take::take(reader)),
             "DUMP_COMPLETED" => Self::DumpCompleted(Take::take(reader)),
-            _ => return Err(Error::new(ErrorKind::UnknownEvent, reader.offset())),
+            _ => return Err(Error::new(ErrorKind::UnknownEvent, reader.lexer.offset())),
         };
         reader.take_failure().map_or(Ok(event), Err)
     }
@@ -328,7 +328,7 @@ impl<'a> Event<'a> {
 /// The data of an event that has none: an empty object, if there is one at all.
 struct NoData;
 
-impl<'a> Record<'a> for NoData {
+impl<'a> Fields<'a> for NoData {
     fn build(_: &mut Members<'_, 'a>) -> Self {
         Self
     }

@@ -6,9 +6,10 @@ use crate::{
     Decode, Error, Event, FailoverNegotiated, FdSocketAddress, InetSocketAddress, NetdevStreamConnected,
     NetdevStreamDisconnected, NetdevVhostUserConnected, NetdevVhostUserDisconnected, NicRxFilterChanged, Object,
     RdmaGidStatusChanged, Reader, SocketAddress, SocketAddressType, UnixSocketAddress, UnplugPrimary,
-    VsockSocketAddress, open_enum,
-    record::{self, Members, Record, Take},
-    room::{Put, Room},
+    VsockSocketAddress,
+    fields::{self, Fields, Members, Take},
+    open_enum,
+    slice_writer::{Put, SliceWriter},
     value::own,
 };
 
@@ -24,23 +25,23 @@ impl NicRxFilterChanged<'_> {
 impl<'a> Decode<'a> for NicRxFilterChanged<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for NicRxFilterChanged<'a> {
+impl<'a> Fields<'a> for NicRxFilterChanged<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { name: members.optional(r#", "name": "#), path: members.required(r#", "path": "#) }
     }
 }
 
 impl Put for NicRxFilterChanged<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        let mut room = room.fixed(b"{");
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        let mut out = out.fixed(b"{");
         if let Some(name) = &self.name {
-            room = room.fixed(br#""name": ""#).text(name).fixed(br#"", "#);
+            out = out.fixed(br#""name": ""#).text(name).fixed(br#"", "#);
         }
-        room.fixed(br#""path": ""#).text(&self.path).fixed(br#""}"#)
+        out.fixed(br#""path": ""#).text(&self.path).fixed(br#""}"#)
     }
 }
 
@@ -62,19 +63,19 @@ impl FailoverNegotiated<'_> {
 impl<'a> Decode<'a> for FailoverNegotiated<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for FailoverNegotiated<'a> {
+impl<'a> Fields<'a> for FailoverNegotiated<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { device_id: members.required(r#", "device-id": "#) }
     }
 }
 
 impl Put for FailoverNegotiated<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"device-id": ""#).text(&self.device_id).fixed(br#""}"#)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"device-id": ""#).text(&self.device_id).fixed(br#""}"#)
     }
 }
 
@@ -96,19 +97,19 @@ impl UnplugPrimary<'_> {
 impl<'a> Decode<'a> for UnplugPrimary<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for UnplugPrimary<'a> {
+impl<'a> Fields<'a> for UnplugPrimary<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { device_id: members.required(r#", "device-id": "#) }
     }
 }
 
 impl Put for UnplugPrimary<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"device-id": ""#).text(&self.device_id).fixed(br#""}"#)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"device-id": ""#).text(&self.device_id).fixed(br#""}"#)
     }
 }
 
@@ -130,19 +131,19 @@ impl NetdevStreamConnected<'_> {
 impl<'a> Decode<'a> for NetdevStreamConnected<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for NetdevStreamConnected<'a> {
+impl<'a> Fields<'a> for NetdevStreamConnected<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { netdev_id: members.required(r#", "netdev-id": "#), addr: members.required(r#", "addr": "#) }
     }
 }
 
 impl Put for NetdevStreamConnected<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"netdev-id": ""#).text(&self.netdev_id).fixed(br#"", "addr": "#).value(&self.addr).fixed(b"}")
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"netdev-id": ""#).text(&self.netdev_id).fixed(br#"", "addr": "#).value(&self.addr).fixed(b"}")
     }
 }
 
@@ -164,19 +165,19 @@ impl NetdevStreamDisconnected<'_> {
 impl<'a> Decode<'a> for NetdevStreamDisconnected<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for NetdevStreamDisconnected<'a> {
+impl<'a> Fields<'a> for NetdevStreamDisconnected<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { netdev_id: members.required(r#", "netdev-id": "#) }
     }
 }
 
 impl Put for NetdevStreamDisconnected<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"netdev-id": ""#).text(&self.netdev_id).fixed(br#""}"#)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"netdev-id": ""#).text(&self.netdev_id).fixed(br#""}"#)
     }
 }
 
@@ -198,19 +199,19 @@ impl NetdevVhostUserConnected<'_> {
 impl<'a> Decode<'a> for NetdevVhostUserConnected<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for NetdevVhostUserConnected<'a> {
+impl<'a> Fields<'a> for NetdevVhostUserConnected<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { netdev_id: members.required(r#", "netdev-id": "#), chardev_id: members.required(r#", "chardev-id": "#) }
     }
 }
 
 impl Put for NetdevVhostUserConnected<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"netdev-id": ""#)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"netdev-id": ""#)
             .text(&self.netdev_id)
             .fixed(br#"", "chardev-id": ""#)
             .text(&self.chardev_id)
@@ -236,19 +237,19 @@ impl NetdevVhostUserDisconnected<'_> {
 impl<'a> Decode<'a> for NetdevVhostUserDisconnected<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for NetdevVhostUserDisconnected<'a> {
+impl<'a> Fields<'a> for NetdevVhostUserDisconnected<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { netdev_id: members.required(r#", "netdev-id": "#) }
     }
 }
 
 impl Put for NetdevVhostUserDisconnected<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"netdev-id": ""#).text(&self.netdev_id).fixed(br#""}"#)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"netdev-id": ""#).text(&self.netdev_id).fixed(br#""}"#)
     }
 }
 
@@ -275,11 +276,11 @@ impl RdmaGidStatusChanged<'_> {
 impl<'a> Decode<'a> for RdmaGidStatusChanged<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for RdmaGidStatusChanged<'a> {
+impl<'a> Fields<'a> for RdmaGidStatusChanged<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self {
             netdev: members.required(r#", "netdev": "#),
@@ -291,8 +292,8 @@ impl<'a> Record<'a> for RdmaGidStatusChanged<'a> {
 }
 
 impl Put for RdmaGidStatusChanged<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"netdev": ""#)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"netdev": ""#)
             .text(&self.netdev)
             .fixed(br#"", "interface-id": "#)
             .value(&self.interface_id)
@@ -322,19 +323,19 @@ impl FdSocketAddress<'_> {
 impl<'a> Decode<'a> for FdSocketAddress<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for FdSocketAddress<'a> {
+impl<'a> Fields<'a> for FdSocketAddress<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { str: members.required(r#", "str": "#) }
     }
 }
 
 impl Put for FdSocketAddress<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"str": ""#).text(&self.str).fixed(br#""}"#)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"str": ""#).text(&self.str).fixed(br#""}"#)
     }
 }
 
@@ -362,11 +363,11 @@ impl InetSocketAddress<'_> {
 impl<'a> Decode<'a> for InetSocketAddress<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for InetSocketAddress<'a> {
+impl<'a> Fields<'a> for InetSocketAddress<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self {
             numeric: members.optional(r#", "numeric": "#),
@@ -385,38 +386,38 @@ impl<'a> Record<'a> for InetSocketAddress<'a> {
 }
 
 impl Put for InetSocketAddress<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        let mut room = room.fixed(b"{");
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        let mut out = out.fixed(b"{");
         if let Some(numeric) = &self.numeric {
-            room = room.fixed(br#""numeric": "#).value(numeric).fixed(b", ");
+            out = out.fixed(br#""numeric": "#).value(numeric).fixed(b", ");
         }
-        room = room.fixed(br#""port": ""#).text(&self.port).fixed(b"\"");
+        out = out.fixed(br#""port": ""#).text(&self.port).fixed(b"\"");
         if let Some(mptcp) = &self.mptcp {
-            room = room.fixed(br#", "mptcp": "#).value(mptcp);
+            out = out.fixed(br#", "mptcp": "#).value(mptcp);
         }
         if let Some(keep_alive_interval) = &self.keep_alive_interval {
-            room = room.fixed(br#", "keep-alive-interval": "#).value(keep_alive_interval);
+            out = out.fixed(br#", "keep-alive-interval": "#).value(keep_alive_interval);
         }
         if let Some(ipv6) = &self.ipv6 {
-            room = room.fixed(br#", "ipv6": "#).value(ipv6);
+            out = out.fixed(br#", "ipv6": "#).value(ipv6);
         }
         if let Some(ipv4) = &self.ipv4 {
-            room = room.fixed(br#", "ipv4": "#).value(ipv4);
+            out = out.fixed(br#", "ipv4": "#).value(ipv4);
         }
         if let Some(keep_alive_idle) = &self.keep_alive_idle {
-            room = room.fixed(br#", "keep-alive-idle": "#).value(keep_alive_idle);
+            out = out.fixed(br#", "keep-alive-idle": "#).value(keep_alive_idle);
         }
-        room = room.fixed(br#", "host": ""#).text(&self.host).fixed(b"\"");
+        out = out.fixed(br#", "host": ""#).text(&self.host).fixed(b"\"");
         if let Some(keep_alive) = &self.keep_alive {
-            room = room.fixed(br#", "keep-alive": "#).value(keep_alive);
+            out = out.fixed(br#", "keep-alive": "#).value(keep_alive);
         }
         if let Some(to) = &self.to {
-            room = room.fixed(br#", "to": "#).value(to);
+            out = out.fixed(br#", "to": "#).value(to);
         }
         if let Some(keep_alive_count) = &self.keep_alive_count {
-            room = room.fixed(br#", "keep-alive-count": "#).value(keep_alive_count);
+            out = out.fixed(br#", "keep-alive-count": "#).value(keep_alive_count);
         }
-        room.fixed(b"}")
+        out.fixed(b"}")
     }
 }
 
@@ -455,61 +456,61 @@ impl<'a> Take<'a> for SocketAddress<'a> {
 }
 
 impl Put for SocketAddress<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
         match self {
             Self::Inet(case) => {
-                let mut room = room.fixed(b"{");
+                let mut out = out.fixed(b"{");
                 if let Some(numeric) = &case.numeric {
-                    room = room.fixed(br#""numeric": "#).value(numeric).fixed(b", ");
+                    out = out.fixed(br#""numeric": "#).value(numeric).fixed(b", ");
                 }
-                room = room.fixed(br#""port": ""#).text(&case.port).fixed(b"\"");
+                out = out.fixed(br#""port": ""#).text(&case.port).fixed(b"\"");
                 if let Some(mptcp) = &case.mptcp {
-                    room = room.fixed(br#", "mptcp": "#).value(mptcp);
+                    out = out.fixed(br#", "mptcp": "#).value(mptcp);
                 }
                 if let Some(keep_alive_interval) = &case.keep_alive_interval {
-                    room = room.fixed(br#", "keep-alive-interval": "#).value(keep_alive_interval);
+                    out = out.fixed(br#", "keep-alive-interval": "#).value(keep_alive_interval);
                 }
                 if let Some(ipv6) = &case.ipv6 {
-                    room = room.fixed(br#", "ipv6": "#).value(ipv6);
+                    out = out.fixed(br#", "ipv6": "#).value(ipv6);
                 }
                 if let Some(ipv4) = &case.ipv4 {
-                    room = room.fixed(br#", "ipv4": "#).value(ipv4);
+                    out = out.fixed(br#", "ipv4": "#).value(ipv4);
                 }
                 if let Some(keep_alive_idle) = &case.keep_alive_idle {
-                    room = room.fixed(br#", "keep-alive-idle": "#).value(keep_alive_idle);
+                    out = out.fixed(br#", "keep-alive-idle": "#).value(keep_alive_idle);
                 }
-                room = room.fixed(br#", "host": ""#).text(&case.host).fixed(b"\"");
+                out = out.fixed(br#", "host": ""#).text(&case.host).fixed(b"\"");
                 if let Some(keep_alive) = &case.keep_alive {
-                    room = room.fixed(br#", "keep-alive": "#).value(keep_alive);
+                    out = out.fixed(br#", "keep-alive": "#).value(keep_alive);
                 }
                 if let Some(to) = &case.to {
-                    room = room.fixed(br#", "to": "#).value(to);
+                    out = out.fixed(br#", "to": "#).value(to);
                 }
-                room = room.fixed(br#", "type": "inet""#);
+                out = out.fixed(br#", "type": "inet""#);
                 if let Some(keep_alive_count) = &case.keep_alive_count {
-                    room = room.fixed(br#", "keep-alive-count": "#).value(keep_alive_count);
+                    out = out.fixed(br#", "keep-alive-count": "#).value(keep_alive_count);
                 }
-                room.fixed(b"}")
+                out.fixed(b"}")
             }
             Self::Unix(case) => {
-                let mut room = room.fixed(b"{");
+                let mut out = out.fixed(b"{");
                 if let Some(r#abstract) = &case.r#abstract {
-                    room = room.fixed(br#""abstract": "#).value(r#abstract).fixed(b", ");
+                    out = out.fixed(br#""abstract": "#).value(r#abstract).fixed(b", ");
                 }
-                room = room.fixed(br#""path": ""#).text(&case.path).fixed(br#"", "type": "unix""#);
+                out = out.fixed(br#""path": ""#).text(&case.path).fixed(br#"", "type": "unix""#);
                 if let Some(tight) = &case.tight {
-                    room = room.fixed(br#", "tight": "#).value(tight);
+                    out = out.fixed(br#", "tight": "#).value(tight);
                 }
-                room.fixed(b"}")
+                out.fixed(b"}")
             }
-            Self::Vsock(case) => room
+            Self::Vsock(case) => out
                 .fixed(br#"{"port": ""#)
                 .text(&case.port)
                 .fixed(br#"", "cid": ""#)
                 .text(&case.cid)
                 .fixed(br#"", "type": "vsock"}"#),
-            Self::Fd(case) => room.fixed(br#"{"str": ""#).text(&case.str).fixed(br#"", "type": "fd"}"#),
-            Self::Other(members) => room.value(members),
+            Self::Fd(case) => out.fixed(br#"{"str": ""#).text(&case.str).fixed(br#"", "type": "fd"}"#),
+            Self::Other(members) => out.value(members),
         }
     }
 }
@@ -531,11 +532,11 @@ impl UnixSocketAddress<'_> {
 impl<'a> Decode<'a> for UnixSocketAddress<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for UnixSocketAddress<'a> {
+impl<'a> Fields<'a> for UnixSocketAddress<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self {
             r#abstract: members.optional(r#", "abstract": "#),
@@ -546,16 +547,16 @@ impl<'a> Record<'a> for UnixSocketAddress<'a> {
 }
 
 impl Put for UnixSocketAddress<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        let mut room = room.fixed(b"{");
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        let mut out = out.fixed(b"{");
         if let Some(r#abstract) = &self.r#abstract {
-            room = room.fixed(br#""abstract": "#).value(r#abstract).fixed(b", ");
+            out = out.fixed(br#""abstract": "#).value(r#abstract).fixed(b", ");
         }
-        room = room.fixed(br#""path": ""#).text(&self.path).fixed(b"\"");
+        out = out.fixed(br#""path": ""#).text(&self.path).fixed(b"\"");
         if let Some(tight) = &self.tight {
-            room = room.fixed(br#", "tight": "#).value(tight);
+            out = out.fixed(br#", "tight": "#).value(tight);
         }
-        room.fixed(b"}")
+        out.fixed(b"}")
     }
 }
 
@@ -571,18 +572,18 @@ impl VsockSocketAddress<'_> {
 impl<'a> Decode<'a> for VsockSocketAddress<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for VsockSocketAddress<'a> {
+impl<'a> Fields<'a> for VsockSocketAddress<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { port: members.required(r#", "port": "#), cid: members.required(r#", "cid": "#) }
     }
 }
 
 impl Put for VsockSocketAddress<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"port": ""#).text(&self.port).fixed(br#"", "cid": ""#).text(&self.cid).fixed(br#""}"#)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"port": ""#).text(&self.port).fixed(br#"", "cid": ""#).text(&self.cid).fixed(br#""}"#)
     }
 }

@@ -6,9 +6,10 @@ use crate::{
     Decode, Error, Event, GuestCrashloaded, GuestPanicAction, GuestPanicInformation, GuestPanicInformationHyperV,
     GuestPanicInformationS390, GuestPanicInformationSev, GuestPanicInformationTdx, GuestPanicInformationType,
     GuestPanicked, MemoryFailure, MemoryFailureAction, MemoryFailureFlags, MemoryFailureRecipient, Object, Reader,
-    Reset, S390CrashReason, Shutdown, ShutdownCause, Watchdog, WatchdogAction, open_enum,
-    record::{self, Members, Record, Take},
-    room::{Put, Room},
+    Reset, S390CrashReason, Shutdown, ShutdownCause, Watchdog, WatchdogAction,
+    fields::{self, Fields, Members, Take},
+    open_enum,
+    slice_writer::{Put, SliceWriter},
     value::own,
 };
 
@@ -24,19 +25,19 @@ impl Shutdown<'_> {
 impl<'a> Decode<'a> for Shutdown<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for Shutdown<'a> {
+impl<'a> Fields<'a> for Shutdown<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { guest: members.required(r#", "guest": "#), reason: members.required(r#", "reason": "#) }
     }
 }
 
 impl Put for Shutdown<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"guest": "#).value(&self.guest).fixed(br#", "reason": "#).value(&self.reason).fixed(b"}")
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"guest": "#).value(&self.guest).fixed(br#", "reason": "#).value(&self.reason).fixed(b"}")
     }
 }
 
@@ -58,19 +59,19 @@ impl Reset<'_> {
 impl<'a> Decode<'a> for Reset<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for Reset<'a> {
+impl<'a> Fields<'a> for Reset<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { guest: members.required(r#", "guest": "#), reason: members.required(r#", "reason": "#) }
     }
 }
 
 impl Put for Reset<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"guest": "#).value(&self.guest).fixed(br#", "reason": "#).value(&self.reason).fixed(b"}")
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"guest": "#).value(&self.guest).fixed(br#", "reason": "#).value(&self.reason).fixed(b"}")
     }
 }
 
@@ -92,19 +93,19 @@ impl Watchdog<'_> {
 impl<'a> Decode<'a> for Watchdog<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for Watchdog<'a> {
+impl<'a> Fields<'a> for Watchdog<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { action: members.required(r#", "action": "#) }
     }
 }
 
 impl Put for Watchdog<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"action": "#).value(&self.action).fixed(b"}")
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"action": "#).value(&self.action).fixed(b"}")
     }
 }
 
@@ -126,23 +127,23 @@ impl GuestPanicked<'_> {
 impl<'a> Decode<'a> for GuestPanicked<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for GuestPanicked<'a> {
+impl<'a> Fields<'a> for GuestPanicked<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { action: members.required(r#", "action": "#), info: members.optional(r#", "info": "#) }
     }
 }
 
 impl Put for GuestPanicked<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        let mut room = room.fixed(br#"{"action": "#).value(&self.action);
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        let mut out = out.fixed(br#"{"action": "#).value(&self.action);
         if let Some(info) = &self.info {
-            room = room.fixed(br#", "info": "#).value(info);
+            out = out.fixed(br#", "info": "#).value(info);
         }
-        room.fixed(b"}")
+        out.fixed(b"}")
     }
 }
 
@@ -164,23 +165,23 @@ impl GuestCrashloaded<'_> {
 impl<'a> Decode<'a> for GuestCrashloaded<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for GuestCrashloaded<'a> {
+impl<'a> Fields<'a> for GuestCrashloaded<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { action: members.required(r#", "action": "#), info: members.optional(r#", "info": "#) }
     }
 }
 
 impl Put for GuestCrashloaded<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        let mut room = room.fixed(br#"{"action": "#).value(&self.action);
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        let mut out = out.fixed(br#"{"action": "#).value(&self.action);
         if let Some(info) = &self.info {
-            room = room.fixed(br#", "info": "#).value(info);
+            out = out.fixed(br#", "info": "#).value(info);
         }
-        room.fixed(b"}")
+        out.fixed(b"}")
     }
 }
 
@@ -202,11 +203,11 @@ impl MemoryFailure<'_> {
 impl<'a> Decode<'a> for MemoryFailure<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for MemoryFailure<'a> {
+impl<'a> Fields<'a> for MemoryFailure<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self {
             flags: members.required(r#", "flags": "#),
@@ -217,8 +218,8 @@ impl<'a> Record<'a> for MemoryFailure<'a> {
 }
 
 impl Put for MemoryFailure<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"flags": "#)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"flags": "#)
             .value(&self.flags)
             .fixed(br#", "recipient": "#)
             .value(&self.recipient)
@@ -274,9 +275,9 @@ impl<'a> Take<'a> for GuestPanicInformation<'a> {
 }
 
 impl Put for GuestPanicInformation<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
         match self {
-            Self::HyperV(case) => room
+            Self::HyperV(case) => out
                 .fixed(br#"{"arg5": "#)
                 .value(&case.arg5)
                 .fixed(br#", "arg4": "#)
@@ -288,7 +289,7 @@ impl Put for GuestPanicInformation<'_> {
                 .fixed(br#", "arg1": "#)
                 .value(&case.arg1)
                 .fixed(br#", "type": "hyper-v"}"#),
-            Self::S390(case) => room
+            Self::S390(case) => out
                 .fixed(br#"{"core": "#)
                 .value(&case.core)
                 .fixed(br#", "psw-addr": "#)
@@ -299,35 +300,35 @@ impl Put for GuestPanicInformation<'_> {
                 .value(&case.psw_mask)
                 .fixed(br#", "type": "s390"}"#),
             Self::Tdx(case) => {
-                let mut room = room
+                let mut out = out
                     .fixed(br#"{"error-code": "#)
                     .value(&case.error_code)
                     .fixed(br#", "message": ""#)
                     .text(&case.message)
                     .fixed(br#"", "type": "tdx""#);
                 if let Some(gpa) = &case.gpa {
-                    room = room.fixed(br#", "gpa": "#).value(gpa);
+                    out = out.fixed(br#", "gpa": "#).value(gpa);
                 }
-                room.fixed(b"}")
+                out.fixed(b"}")
             }
-            Self::Sev(case) => room
+            Self::Sev(case) => out
                 .fixed(br#"{"code": "#)
                 .value(&case.code)
                 .fixed(br#", "set": "#)
                 .value(&case.set)
                 .fixed(br#", "type": "sev"}"#),
-            Self::Other(members) => room.value(members),
+            Self::Other(members) => out.value(members),
         }
     }
 }
 impl<'a> Decode<'a> for GuestPanicInformationHyperV {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for GuestPanicInformationHyperV {
+impl<'a> Fields<'a> for GuestPanicInformationHyperV {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self {
             arg5: members.required(r#", "arg5": "#),
@@ -340,8 +341,8 @@ impl<'a> Record<'a> for GuestPanicInformationHyperV {
 }
 
 impl Put for GuestPanicInformationHyperV {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"arg5": "#)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"arg5": "#)
             .value(&self.arg5)
             .fixed(br#", "arg4": "#)
             .value(&self.arg4)
@@ -372,11 +373,11 @@ impl GuestPanicInformationS390<'_> {
 impl<'a> Decode<'a> for GuestPanicInformationS390<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for GuestPanicInformationS390<'a> {
+impl<'a> Fields<'a> for GuestPanicInformationS390<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self {
             core: members.required(r#", "core": "#),
@@ -388,8 +389,8 @@ impl<'a> Record<'a> for GuestPanicInformationS390<'a> {
 }
 
 impl Put for GuestPanicInformationS390<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"core": "#)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"core": "#)
             .value(&self.core)
             .fixed(br#", "psw-addr": "#)
             .value(&self.psw_addr)
@@ -404,19 +405,19 @@ impl Put for GuestPanicInformationS390<'_> {
 impl<'a> Decode<'a> for GuestPanicInformationSev {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for GuestPanicInformationSev {
+impl<'a> Fields<'a> for GuestPanicInformationSev {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { code: members.required(r#", "code": "#), set: members.required(r#", "set": "#) }
     }
 }
 
 impl Put for GuestPanicInformationSev {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"code": "#).value(&self.code).fixed(br#", "set": "#).value(&self.set).fixed(b"}")
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"code": "#).value(&self.code).fixed(br#", "set": "#).value(&self.set).fixed(b"}")
     }
 }
 
@@ -432,11 +433,11 @@ impl GuestPanicInformationTdx<'_> {
 impl<'a> Decode<'a> for GuestPanicInformationTdx<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for GuestPanicInformationTdx<'a> {
+impl<'a> Fields<'a> for GuestPanicInformationTdx<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self {
             error_code: members.required(r#", "error-code": "#),
@@ -447,17 +448,17 @@ impl<'a> Record<'a> for GuestPanicInformationTdx<'a> {
 }
 
 impl Put for GuestPanicInformationTdx<'_> {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        let mut room = room
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        let mut out = out
             .fixed(br#"{"error-code": "#)
             .value(&self.error_code)
             .fixed(br#", "message": ""#)
             .text(&self.message)
             .fixed(b"\"");
         if let Some(gpa) = &self.gpa {
-            room = room.fixed(br#", "gpa": "#).value(gpa);
+            out = out.fixed(br#", "gpa": "#).value(gpa);
         }
-        room.fixed(b"}")
+        out.fixed(b"}")
     }
 }
 
@@ -476,11 +477,11 @@ Reset = "reset",
 impl<'a> Decode<'a> for MemoryFailureFlags {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        record::read(reader)
+        fields::read(reader)
     }
 }
 
-impl<'a> Record<'a> for MemoryFailureFlags {
+impl<'a> Fields<'a> for MemoryFailureFlags {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self {
             recursive: members.required(r#", "recursive": "#),
@@ -490,8 +491,8 @@ impl<'a> Record<'a> for MemoryFailureFlags {
 }
 
 impl Put for MemoryFailureFlags {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        room.fixed(br#"{"recursive": "#)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        out.fixed(br#"{"recursive": "#)
             .value(&self.recursive)
             .fixed(br#", "action-required": "#)
             .value(&self.action_required)

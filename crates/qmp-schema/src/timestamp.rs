@@ -1,9 +1,25 @@
-//! Between QMP's time and the standard library's (feature `std`).
+//! The time of an event.
 
+use core::fmt;
+#[cfg(feature = "std")]
 use std::time::{Duration, SystemTime};
 
-use crate::Timestamp;
+use crate::{
+    Decode, Error, Reader,
+    fields::{self, Fields, Members},
+    slice_writer::{Put, SliceWriter},
+};
 
+/// Wall-clock time of an event, as QMP carries it. With the feature `std` it is made [from](From) a `SystemTime`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Timestamp {
+    /// Seconds since 1970-01-01 00:00 UTC; −1 where QEMU's clock failed (QEMU 2.1…6.2 only).
+    pub seconds: i64,
+    /// Microseconds within the second, 0…999 999; −1 where QEMU's clock failed.
+    pub microseconds: i64,
+}
+
+#[cfg(feature = "std")]
 impl From<SystemTime> for Timestamp {
     /// To the microsecond before.
     fn from(time: SystemTime) -> Self {
@@ -24,6 +40,7 @@ impl From<SystemTime> for Timestamp {
     }
 }
 
+#[cfg(feature = "std")]
 impl Timestamp {
     /// The same moment as the standard library has it; `None` for the −1/−1 of a clock that failed, and for what
     /// [`SystemTime`] can't hold.
@@ -40,7 +57,37 @@ impl Timestamp {
     }
 }
 
-#[cfg(test)]
+/// Seconds since 1970 with six decimals, as `date -d @…` reads them: `1795370794.708759`.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let microseconds = i128::from(self.seconds) * 1_000_000 + i128::from(self.microseconds);
+        let sign = if microseconds < 0 { "-" } else { "" };
+        let microseconds = microseconds.unsigned_abs();
+        write!(f, "{sign}{}.{:06}", microseconds / 1_000_000, microseconds % 1_000_000)
+    }
+}
+
+impl Put for Timestamp {
+    #[inline]
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        let out = out.fixed(b"{\"seconds\": ").signed(self.seconds);
+        out.fixed(b", \"microseconds\": ").signed(self.microseconds).fixed(b"}")
+    }
+}
+
+impl<'a> Decode<'a> for Timestamp {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        fields::read(reader)
+    }
+}
+
+impl<'a> Fields<'a> for Timestamp {
+    fn build(members: &mut Members<'_, 'a>) -> Self {
+        Self { seconds: members.required(r#", "seconds": "#), microseconds: members.required(r#", "microseconds": "#) }
+    }
+}
+
+#[cfg(all(test, feature = "std"))]
 mod tests {
     use super::*;
 

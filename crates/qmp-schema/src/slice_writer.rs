@@ -12,12 +12,12 @@ use crate::scan;
 /// Something that is written as QEMU writes it.
 pub(crate) trait Put {
     /// Writes the value, and gives back the room behind it.
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r>;
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r>;
 }
 
-/// Room for text; none where something did not fit.
+/// SliceWriter for text; none where something did not fit.
 #[derive(Debug)]
-pub(crate) struct Room<'r>(&'r mut [u8]);
+pub(crate) struct SliceWriter<'r>(&'r mut [u8]);
 
 /// More than most events take.
 pub(crate) const EVENT: usize = 512;
@@ -30,7 +30,7 @@ pub(crate) fn append(out: &mut Vec<u8>, value: &dyn Put, enough: usize) {
     let mut size = enough.min(out.capacity() - start);
     loop {
         out.resize(start + size, 0);
-        let left = out.get_mut(start..).map_or(0, |room| value.put(Room(room)).0.len());
+        let left = out.get_mut(start..).map_or(0, |out| value.put(SliceWriter(out)).0.len());
         // A value that fits to the last byte can't be told from one that does not fit.
         if left > 0 {
             return out.truncate(start + size - left);
@@ -39,7 +39,7 @@ pub(crate) fn append(out: &mut Vec<u8>, value: &dyn Put, enough: usize) {
     }
 }
 
-impl Room<'_> {
+impl SliceWriter<'_> {
     #[inline]
     const fn none() -> Self {
         Self(&mut [])
@@ -92,36 +92,36 @@ impl Room<'_> {
     #[cold]
     #[inline(never)]
     fn escaped(self, text: &str) -> Self {
-        text.chars().fold(self, |room, char| match char {
-            '"' => room.fixed(b"\\\""),
-            '\\' => room.fixed(b"\\\\"),
-            '\u{8}' => room.fixed(b"\\b"),
-            '\u{c}' => room.fixed(b"\\f"),
-            '\n' => room.fixed(b"\\n"),
-            '\r' => room.fixed(b"\\r"),
-            '\t' => room.fixed(b"\\t"),
-            ' '..='~' => room.fixed(&[char as u8]),
-            _ => char.encode_utf16(&mut [0; 2]).iter().fold(room, |room, unit| {
+        text.chars().fold(self, |out, char| match char {
+            '"' => out.fixed(b"\\\""),
+            '\\' => out.fixed(b"\\\\"),
+            '\u{8}' => out.fixed(b"\\b"),
+            '\u{c}' => out.fixed(b"\\f"),
+            '\n' => out.fixed(b"\\n"),
+            '\r' => out.fixed(b"\\r"),
+            '\t' => out.fixed(b"\\t"),
+            ' '..='~' => out.fixed(&[char as u8]),
+            _ => char.encode_utf16(&mut [0; 2]).iter().fold(out, |out, unit| {
                 let digit = |shift: u32| b"0123456789ABCDEF"[usize::from(*unit >> shift & 0xF)];
-                room.fixed(b"\\u").fixed(&[digit(12), digit(8), digit(4), digit(0)])
+                out.fixed(b"\\u").fixed(&[digit(12), digit(8), digit(4), digit(0)])
             }),
         })
     }
 
     /// Items in brackets, or members in braces.
     pub(crate) fn list<T>(self, [open, close]: [u8; 2], items: &[T], put: impl Fn(Self, &T) -> Self) -> Self {
-        let mut room = self.fixed(&[open]);
+        let mut out = self.fixed(&[open]);
         for (i, item) in items.iter().enumerate() {
-            room = put(if i > 0 { room.fixed(b", ") } else { room }, item);
+            out = put(if i > 0 { out.fixed(b", ") } else { out }, item);
         }
-        room.fixed(&[close])
+        out.fixed(&[close])
     }
 
     /// An integer in decimal.
     #[inline]
     pub(crate) fn signed(self, value: i64) -> Self {
-        let room = if value < 0 { self.fixed(b"-") } else { self };
-        room.unsigned(value.unsigned_abs())
+        let out = if value < 0 { self.fixed(b"-") } else { self };
+        out.unsigned(value.unsigned_abs())
     }
 
     /// An unsigned integer in decimal.
@@ -170,8 +170,8 @@ const PAIRS: [[u8; 2]; 100] = {
 };
 
 impl<T: Put + ?Sized> Put for &T {
-    fn put<'r>(&self, room: Room<'r>) -> Room<'r> {
-        (**self).put(room)
+    fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
+        (**self).put(out)
     }
 }
 
@@ -196,11 +196,11 @@ mod tests {
     }
 
     #[test]
-    fn enough_room_is_not_enlarged() {
+    fn enough_capacity_is_not_enlarged() {
         let mut out = Vec::with_capacity(8);
-        let room = (out.as_ptr(), out.capacity());
+        let before = (out.as_ptr(), out.capacity());
         append(&mut out, &Cow::Borrowed("abcd"), EVENT);
-        assert_eq!((out.as_ptr(), out.capacity()), room);
+        assert_eq!((out.as_ptr(), out.capacity()), before);
         assert_eq!(out, b"\"abcd\"");
     }
 }

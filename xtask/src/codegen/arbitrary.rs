@@ -8,8 +8,8 @@ use super::{Facts, Kind, Member, facts::field, pascal};
 pub(crate) fn root(facts: &Facts) -> anyhow::Result<String> {
     let mut out = String::from(
         "//! Any value of every type.\n\n\
-         use arbitrary::{Result, Unstructured};\n\n\
-         use crate::make::{Make, made, unknown_case, unknown_event};\n\n",
+         use ::arbitrary::{Result, Unstructured};\n\n\
+         use crate::arbitrary::{Generate, generate_structs, unknown_case, unknown_event};\n\n",
     );
     let mut structs = String::new();
     for event in facts.events.iter().filter(|event| !event.members.is_empty()) {
@@ -24,28 +24,28 @@ pub(crate) fn root(facts: &Facts) -> anyhow::Result<String> {
                 let last = variants.len();
                 let mut arms = String::new();
                 for (i, variant) in variants.iter().enumerate() {
-                    writeln!(arms, "{i} => Self::{}(Make::make(u)?),", pascal(&variant.name))?;
+                    writeln!(arms, "{i} => Self::{}(Generate::generate(u)?),", pascal(&variant.name))?;
                 }
                 write!(
                     out,
-                    "impl Make for crate::{name}<'_> {{ fn make(u: &mut Unstructured<'_>) -> Result<Self> {{\n\
+                    "impl Generate for crate::{name}<'_> {{ fn generate(u: &mut Unstructured<'_>) -> Result<Self> {{\n\
                      Ok(match u.int_in_range(0..={last})? {{ {arms} _ => Self::Other(unknown_case({:?}, u)?), }})\n}} }}\n\n",
                     tag.name
                 )?;
             }
         }
     }
-    write!(out, "made! {{\n{structs}}}\n\n")?;
+    write!(out, "generate_structs! {{\n{structs}}}\n\n")?;
     let mut arms = String::new();
     for event in &facts.events {
-        let made = if event.members.is_empty() { "" } else { "(Make::make(u)?)" };
+        let made = if event.members.is_empty() { "" } else { "(Generate::generate(u)?)" };
         writeln!(arms, "{:?} => Self::{}{made},", event.name, pascal(&event.name))?;
     }
     write!(
         out,
         "impl crate::Event<'_> {{\n\
          /// Any event of this name; an event without a type where there is none.\n\
-         pub(crate) fn make_named(name: &str, u: &mut Unstructured<'_>) -> Result<Self> {{\n\
+         pub(crate) fn generate_named(name: &str, u: &mut Unstructured<'_>) -> Result<Self> {{\n\
          Ok(match name {{ {arms} _ => Self::Other(unknown_event(u)?), }})\n}}\n}}\n"
     )?;
     Ok(out)

@@ -5,42 +5,42 @@
 
 use alloc::{borrow::Cow, format, string::String, vec::Vec};
 
-use arbitrary::{Arbitrary, Result, Unstructured};
+use ::arbitrary::{Arbitrary, Result, Unstructured};
 
 use crate::{
     Command, Error, ErrorKind, Event, EventInfo, EventMessage, Object, OtherEvent, Timestamp, Value, value::own,
 };
 
 /// As [`Arbitrary`], for types that may borrow and here never do.
-pub(crate) trait Make: Sized {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self>;
+pub(crate) trait Generate: Sized {
+    fn generate(u: &mut Unstructured<'_>) -> Result<Self>;
 }
 
 /// Levels of arrays and objects in a [`Value`].
 const LEVELS: usize = 4;
 
-impl Make for Cow<'_, str> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
+impl Generate for Cow<'_, str> {
+    fn generate(u: &mut Unstructured<'_>) -> Result<Self> {
         <&str>::arbitrary(u).map(Cow::Borrowed).map(own)
     }
 }
 
-impl<T: Make> Make for Option<T> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        if bool::arbitrary(u)? { T::make(u).map(Some) } else { Ok(None) }
+impl<T: Generate> Generate for Option<T> {
+    fn generate(u: &mut Unstructured<'_>) -> Result<Self> {
+        if bool::arbitrary(u)? { T::generate(u).map(Some) } else { Ok(None) }
     }
 }
 
-impl<T: Make> Make for Vec<T> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        (0..u.int_in_range(0..=3)?).map(|_| T::make(u)).collect()
+impl<T: Generate> Generate for Vec<T> {
+    fn generate(u: &mut Unstructured<'_>) -> Result<Self> {
+        (0..u.int_in_range(0..=3)?).map(|_| T::generate(u)).collect()
     }
 }
 
 macro_rules! as_they_are {
     ($($name:ty)*) => {
-        $(impl Make for $name {
-            fn make(u: &mut Unstructured<'_>) -> Result<Self> {
+        $(impl Generate for $name {
+            fn generate(u: &mut Unstructured<'_>) -> Result<Self> {
                 u.arbitrary()
             }
         })*
@@ -49,14 +49,14 @@ macro_rules! as_they_are {
 
 as_they_are! { bool u16 u32 u64 i64 }
 
-impl Make for Value<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
+impl Generate for Value<'_> {
+    fn generate(u: &mut Unstructured<'_>) -> Result<Self> {
         value(u, LEVELS)
     }
 }
 
-impl Make for Object<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
+impl Generate for Object<'_> {
+    fn generate(u: &mut Unstructured<'_>) -> Result<Self> {
         object(u, LEVELS)
     }
 }
@@ -69,7 +69,7 @@ fn value(u: &mut Unstructured<'_>, levels: usize) -> Result<Value<'static>> {
         2 => Value::Int(u.arbitrary()?),
         3 => Value::from(u.arbitrary::<u64>()?),
         4 => float(u.arbitrary()?),
-        5 => Value::Str(Make::make(u)?),
+        5 => Value::Str(Generate::generate(u)?),
         6 => {
             let len = u.int_in_range(0..=3)?;
             Value::Array((0..len).map(|_| value(u, levels - 1)).collect::<Result<_>>()?)
@@ -90,7 +90,7 @@ fn float(value: f64) -> Value<'static> {
 
 fn object(u: &mut Unstructured<'_>, levels: usize) -> Result<Object<'static>> {
     let len = u.int_in_range(0..=3)?;
-    (0..len).map(|_| Ok((Make::make(u)?, value(u, levels)?))).collect::<Result<_>>().map(Object)
+    (0..len).map(|_| Ok((Generate::generate(u)?, value(u, levels)?))).collect::<Result<_>>().map(Object)
 }
 
 /// A text that is not one of these.
@@ -113,63 +113,68 @@ pub(crate) fn unknown_case(tag: &'static str, u: &mut Unstructured<'_>) -> Resul
 pub(crate) fn unknown_event(u: &mut Unstructured<'_>) -> Result<OtherEvent<'static>> {
     let name = unknown(u, |name| EventInfo::of(name).is_some())?;
     let reason = Error { kind: ErrorKind::UnknownEvent, offset: 0 };
-    Ok(OtherEvent { name, data: Make::make(u)?, reason })
+    Ok(OtherEvent { name, data: Generate::generate(u)?, reason })
 }
 
-impl Make for Event<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
+impl Generate for Event<'_> {
+    fn generate(u: &mut Unstructured<'_>) -> Result<Self> {
         let index = u.int_in_range(0..=EventInfo::all().len())?;
-        Self::make_named(EventInfo::all().get(index).map_or("", |info| info.name), u)
+        Self::generate_named(EventInfo::all().get(index).map_or("", |info| info.name), u)
     }
 }
 
 impl Event<'_> {
     /// Any event of this name; one that has no type where the name is unknown.
     pub fn arbitrary_named(name: &str, u: &mut Unstructured<'_>) -> Result<Self> {
-        Self::make_named(name, u)
+        Self::generate_named(name, u)
     }
 }
 
-impl Make for Timestamp {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { seconds: Make::make(u)?, microseconds: Make::make(u)? })
+impl Generate for Timestamp {
+    fn generate(u: &mut Unstructured<'_>) -> Result<Self> {
+        Ok(Self { seconds: Generate::generate(u)?, microseconds: Generate::generate(u)? })
     }
 }
 
-impl Make for EventMessage<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { timestamp: Make::make(u)?, event: Make::make(u)? })
+impl Generate for EventMessage<'_> {
+    fn generate(u: &mut Unstructured<'_>) -> Result<Self> {
+        Ok(Self { timestamp: Generate::generate(u)?, event: Generate::generate(u)? })
     }
 }
 
-impl Make for Command<'_> {
-    fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(Self { execute: Make::make(u)?, arguments: Make::make(u)?, id: Make::make(u)?, oob: Make::make(u)? })
+impl Generate for Command<'_> {
+    fn generate(u: &mut Unstructured<'_>) -> Result<Self> {
+        Ok(Self {
+            execute: Generate::generate(u)?,
+            arguments: Generate::generate(u)?,
+            id: Generate::generate(u)?,
+            oob: Generate::generate(u)?,
+        })
     }
 }
 
 /// Structs, each with its fields.
-macro_rules! made {
+macro_rules! generate_structs {
     ($($name:ident $(<$any:lifetime>)? { $($field:ident)* })*) => {
-        $(impl Make for crate::$name$(<$any>)? {
-            fn make(u: &mut Unstructured<'_>) -> Result<Self> {
-                Ok(Self { $($field: Make::make(u)?),* })
+        $(impl Generate for crate::$name$(<$any>)? {
+            fn generate(u: &mut Unstructured<'_>) -> Result<Self> {
+                Ok(Self { $($field: Generate::generate(u)?),* })
             }
         })*
     };
 }
-pub(crate) use made;
+pub(crate) use generate_structs;
 
 macro_rules! for_all {
     ($($name:ident)*; $($copied:ident)*) => {
         $(impl<'u> Arbitrary<'u> for crate::$name<'_> {
             fn arbitrary(u: &mut Unstructured<'u>) -> Result<Self> {
-                Make::make(u)
+                Generate::generate(u)
             }
         })*
         $(impl<'u> Arbitrary<'u> for crate::$copied {
             fn arbitrary(u: &mut Unstructured<'u>) -> Result<Self> {
-                Make::make(u)
+                Generate::generate(u)
             }
         })*
     };

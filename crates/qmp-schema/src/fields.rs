@@ -4,17 +4,15 @@
 //! and compares it in one go with what should be there. Where anything else is found (another order, other white space,
 //! a member that the schema does not name), the object is read again, by an index of its members.
 
-use alloc::{borrow::Cow, boxed::Box, vec::Vec};
+use alloc::{borrow::Cow, vec::Vec};
 
 use crate::{
-    Decode, Error, ErrorKind,
-    reader::Reader,
-    unknown::{UnknownMember, UnknownMembers},
-    value::{Object, Value},
+    Error, ErrorKind,
+    reader::{Decode, Reader},
 };
 
 /// A type that is written as an object.
-pub(crate) trait Record<'a>: Sized {
+pub(crate) trait Fields<'a>: Sized {
     /// Asks for each member in QEMU's order.
     fn build(members: &mut Members<'_, 'a>) -> Self;
 }
@@ -58,28 +56,18 @@ struct Entry<'a> {
     known: bool,
 }
 
-/// The unknown members seen so far, and the path to where the reader is.
-#[derive(Debug)]
-pub(crate) struct Keep<'a> {
-    /// Depth of the object whose members have no path.
-    root: usize,
-    /// The member that was last gone to, one for each object between there and here.
-    path: Vec<&'static str>,
-    members: Vec<UnknownMember<'a>>,
-}
-
 /// `, "key": ` → `key`
 fn bare(key: &'static str) -> &'static str {
     key.get(3..key.len() - 3).unwrap_or_default()
 }
 
 /// Reads an object.
-pub(crate) fn read<'a, T: Record<'a>>(reader: &mut Reader<'a>) -> Result<T, Error> {
+pub(crate) fn read<'a, T: Fields<'a>>(reader: &mut Reader<'a>) -> Result<T, Error> {
     let value = T::take(reader);
     reader.take_failure().map_or(Ok(value), Err)
 }
 
-impl<'a, T: Record<'a>> Take<'a> for T {
+impl<'a, T: Fields<'a>> Take<'a> for T {
     fn take(reader: &mut Reader<'a>) -> Self {
         let mut members = Members::open(reader);
         loop {
@@ -94,9 +82,9 @@ impl<'a, T: Record<'a>> Take<'a> for T {
 impl<'r, 'a> Members<'r, 'a> {
     #[inline(never)]
     fn open(reader: &'r mut Reader<'a>) -> Self {
-        let (start, tag) = ((reader.offset(), reader.depth(), reader.kept()), reader.tag.take());
+        let (start, tag) = ((reader.lexer.offset(), reader.lexer.depth(), reader.kept()), reader.tag.take());
         if !reader.has_failed()
-            && let Err(error) = reader.open(b'{', "an object")
+            && let Err(error) = reader.lexer.open(b'{', "an object")
         {
             reader.fail(error);
         }
@@ -133,8 +121,8 @@ impl<'r, 'a> Members<'r, 'a> {
         if self.reader.has_failed() {
             return false;
         }
-        if self.index.is_none() && self.reader.keep.is_none() && self.tag.is_none() {
-            let there = self.reader.eat_key(key, self.comma);
+        if self.index.is_none() && !self.reader.keeps_unknown() && self.tag.is_none() {
+            let there = self.reader.lexer.eat_key(key, self.comma);
             self.comma |= there;
             return there;
         }
@@ -145,11 +133,11 @@ impl<'r, 'a> Members<'r, 'a> {
     fn go_to_slowly(&mut self, key: &'static str) -> bool {
         let there = if let Some(index) = &mut self.index {
             let at = index.find(bare(key));
-            self.reader.go_to(at.unwrap_or(self.reader.offset()));
+            self.reader.lexer.go_to(at.unwrap_or(self.reader.lexer.offset()));
             at.is_some()
         } else {
             self.pass_tag();
-            let there = self.reader.eat_key(key, self.comma);
+            let there = self.reader.lexer.eat_key(key, self.comma);
             self.comma |= there;
             there
         };
@@ -162,11 +150,11 @@ impl<'r, 'a> Members<'r, 'a> {
     /// Reads past the discriminator, if it is next.
     fn pass_tag(&mut self) {
         if let Some(tag) = self.tag
-            && self.reader.eat_key(tag, self.comma)
+            && self.reader.lexer.eat_key(tag, self.comma)
         {
             self.comma = true;
             // Its grammar was checked when the union's case was looked for.
-            self.astray |= self.reader.skip().is_err();
+            self.astray |= self.reader.lexer.skip().is_err();
         }
     }
 
@@ -179,7 +167,7 @@ impl<'r, 'a> Members<'r, 'a> {
         }
         if !self.reader.has_failed() {
             self.pass_tag();
-            self.astray |= !self.reader.close(b'}');
+            self.astray |= !self.reader.lexer.close(b'}');
         }
         if self.astray {
             self.start_over();
@@ -208,7 +196,7 @@ impl<'r, 'a> Members<'r, 'a> {
             Ok(index) => {
                 self.index = Some(index);
                 self.reader.rewind(at, depth);
-                self.reader.enter();
+                self.reader.lexer.enter();
             }
             Err(error) => self.reader.fail(error),
         }
@@ -222,19 +210,18 @@ impl<'r, 'a> Members<'r, 'a> {
         if let Some(tag) = self.tag {
             index.find(bare(tag));
         }
-        if let Err(error) = self.reader.finish(index) {
-            self.reader.fail(error);
-        }
+        self.reader.finish(index);
     }
 }
 
+/// Takes what [`Decode`] reads, with a value that stands in after an error.
 macro_rules! taken {
     ($($name:ty)*; $failed:expr) => {
-        $(impl<'a> Take<'a> for $name {
+        $(impl<'a> crate::fields::Take<'a> for $name {
             #[inline(never)]
-            fn take(reader: &mut Reader<'a>) -> Self {
+            fn take(reader: &mut crate::Reader<'a>) -> Self {
                 if !reader.has_failed() {
-                    match Self::read(reader) {
+                    match <Self as crate::Decode<'a>>::read(reader) {
                         Ok(value) => return value,
                         Err(error) => reader.fail(error),
                     }
@@ -245,11 +232,11 @@ macro_rules! taken {
     };
 }
 
+pub(crate) use taken;
+
 taken! { Cow<'a, str>; Cow::Borrowed("") }
 taken! { bool; false }
 taken! { i64 u64 u32 u16; 0 }
-taken! { Value<'a>; Value::Null }
-taken! { Object<'a>; Object::default() }
 
 impl<'a, T: Take<'a>> Take<'a> for Vec<T> {
     fn take(reader: &mut Reader<'a>) -> Self {
@@ -257,7 +244,7 @@ impl<'a, T: Take<'a>> Take<'a> for Vec<T> {
         if reader.has_failed() {
             return items;
         }
-        if let Err(error) = reader.open(b'[', "an array") {
+        if let Err(error) = reader.lexer.open(b'[', "an array") {
             reader.fail(error);
         }
         while reader.take_element(items.is_empty()) {
@@ -283,28 +270,23 @@ impl<'a> Reader<'a> {
     /// Indexes the object that comes next, and checks its grammar.
     pub(crate) fn index(&mut self) -> Result<Index<'a>, Error> {
         let mut entries = Vec::new();
-        self.open(b'{', "an object")?;
-        while let Some(key) = self.next_key(entries.is_empty())? {
+        self.lexer.open(b'{', "an object")?;
+        while let Some(key) = self.lexer.next_key(entries.is_empty())? {
             // Past the white space before the value.
-            self.peek();
-            entries.push(Entry { key, at: self.offset(), known: false });
-            self.skip()?;
+            self.lexer.peek();
+            entries.push(Entry { key, at: self.lexer.offset(), known: false });
+            self.lexer.skip()?;
         }
-        Ok(Index { entries, end: self.offset() })
+        Ok(Index { entries, end: self.lexer.offset() })
     }
 
     /// Keeps the members of the innermost object that were not asked for, and goes behind it.
-    pub(crate) fn finish(&mut self, index: Index<'a>) -> Result<(), Error> {
-        if self.keep.is_some() {
-            for Entry { key, at, .. } in index.entries.into_iter().filter(|entry| !entry.known) {
-                self.go_to(at);
-                let value = Value::read(self)?;
-                self.keep(key, value);
-            }
+    pub(crate) fn finish(&mut self, index: Index<'a>) {
+        for Entry { key, at, .. } in index.entries.into_iter().filter(|entry| !entry.known) {
+            self.keep(key, at);
         }
-        self.go_to(index.end);
-        self.leave();
-        Ok(())
+        self.lexer.go_to(index.end);
+        self.lexer.leave();
     }
 
     /// Goes to the next element; `false` at the array's end, and once the reader has failed.
@@ -312,7 +294,7 @@ impl<'a> Reader<'a> {
         if self.has_failed() {
             return false;
         }
-        self.next_element(first).unwrap_or_else(|error| {
+        self.lexer.next_element(first).unwrap_or_else(|error| {
             self.fail(error);
             false
         })
@@ -331,14 +313,14 @@ impl<'a> Reader<'a> {
 
     /// The string member `tag` of the object that comes next, read ahead of the others: a union's discriminator.
     fn look_for_tag(&mut self, tag: &'static str) -> Result<Cow<'a, str>, Error> {
-        let (start, depth) = (self.offset(), self.depth());
+        let (start, depth) = (self.lexer.offset(), self.lexer.depth());
         let mut index = self.index()?;
-        let end = self.offset();
+        let end = self.lexer.offset();
         let Some(at) = index.find(bare(tag)) else {
             return Err(Error::new(ErrorKind::Missing { member: bare(tag) }, end.saturating_sub(1)));
         };
-        self.go_to(at);
-        let value = self.string();
+        self.lexer.go_to(at);
+        let value = self.lexer.string();
         self.rewind(start, depth);
         value
     }
@@ -347,45 +329,5 @@ impl<'a> Reader<'a> {
     pub(crate) fn case<T: Take<'a>>(&mut self, tag: &'static str) -> T {
         self.tag = Some(tag);
         T::take(self)
-    }
-
-    /// From here on, members that the schema does not name are kept.
-    pub(crate) fn keep_unknown(&mut self) {
-        self.keep = Some(Box::new(Keep { root: self.depth() + 1, path: Vec::new(), members: Vec::new() }));
-    }
-
-    /// What was kept.
-    pub(crate) fn take_unknown(&mut self) -> UnknownMembers<'a> {
-        UnknownMembers::new(self.keep.take().map(|keep| keep.members).unwrap_or_default())
-    }
-
-    /// How many unknown members were kept so far.
-    pub(crate) fn kept(&self) -> usize {
-        self.keep.as_ref().map_or(0, |keep| keep.members.len())
-    }
-
-    /// Forgets the unknown members kept after the first `len`.
-    pub(crate) fn forget_unknown(&mut self, len: usize) {
-        if let Some(keep) = &mut self.keep {
-            keep.members.truncate(len);
-        }
-    }
-
-    /// Keeps an unknown member of the innermost object.
-    fn keep(&mut self, name: Cow<'a, str>, value: Value<'a>) {
-        let depth = self.depth();
-        if let Some(keep) = &mut self.keep {
-            let path = keep.path.get(..depth.saturating_sub(keep.root)).unwrap_or_default().into();
-            keep.members.push(UnknownMember { path, name, value });
-        }
-    }
-
-    /// Notes that the reader has gone to a known member of the innermost object.
-    pub(crate) fn note(&mut self, key: &'static str) {
-        let depth = self.depth();
-        if let Some(keep) = &mut self.keep {
-            keep.path.resize(depth.saturating_sub(keep.root), "");
-            keep.path.push(key);
-        }
     }
 }
