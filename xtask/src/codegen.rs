@@ -2,6 +2,7 @@
 
 mod arbitrary;
 mod codec;
+mod descriptors;
 mod facts;
 mod readme;
 mod types;
@@ -70,6 +71,7 @@ fn files(package: &Path, facts: &Facts) -> anyhow::Result<Vec<(PathBuf, String)>
         (generated.join("mod.rs"), types::root(facts, &modules)),
         (generated.join("codec/mod.rs"), codec::root(facts, &modules)),
         (generated.join("arbitrary.rs"), arbitrary::root(facts)?),
+        (generated.join("descriptors.rs"), descriptors::root(facts)?),
     ];
     for module in &modules {
         files.push((generated.join(format!("{module}.rs")), types::module(facts, module)?));

@@ -1,6 +1,6 @@
 //! QEMU's exact bytes out.
 
-use alloc::{borrow::Cow, vec::Vec};
+use alloc::{borrow::Cow, string::String, vec::Vec};
 
 use crate::{
     slice_writer::{EVENT, Put, SliceWriter, append},
@@ -54,6 +54,19 @@ impl Encode for str {
     }
 }
 
+impl Encode for String {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        wire::write_str(out, self);
+    }
+}
+
+/// `{}`, which is what a command without a result returns.
+impl Encode for () {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{}");
+    }
+}
+
 impl Encode for Cow<'_, str> {
     fn write_to(&self, out: &mut Vec<u8>) {
         wire::write_str(out, self);
@@ -102,6 +115,8 @@ scalars! {
     u64 by |out, value| out.unsigned(value);
     u32 by |out, value| out.unsigned(value.into());
     u16 by |out, value| out.unsigned(value.into());
+    u8 by |out, value| out.unsigned(value.into());
+    i32 by |out, value| out.signed(value.into());
 }
 
 macro_rules! types {
@@ -126,7 +141,7 @@ crate::generated::with_all_types! { types }
 macro_rules! display {
     ($($name:ident)*) => {
         $(
-            /// As QEMU writes it.
+            /// The JSON text.
             impl core::fmt::Display for $name<'_> {
                 fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
                     let text = crate::Encode::to_vec(self);

@@ -1,12 +1,13 @@
 //! The envelope around an event, and events that have no type.
 
 use alloc::{borrow::Cow, vec::Vec};
+use core::{fmt, str::FromStr};
 
 use crate::{
     Decode, Encode, Error, ErrorKind, Event, EventInfo, Timestamp,
     encode::display,
     reader::Reader,
-    slice_writer::{Put, SliceWriter},
+    slice_writer::{EVENT, Put, SliceWriter, append},
     value::{Object, Value},
 };
 
@@ -201,6 +202,32 @@ impl OtherEvent<'_> {
             data: self.data.map(Value::into_owned),
             reason: self.reason,
         }
+    }
+}
+
+/// Reads the event out of JSON text that holds nothing else. [`from_str`](crate::from_str) borrows the text instead of copying it.
+///
+/// ```
+/// let message: qmp_schema::EventMessage = r#"{"event": "RESUME"}"#.parse()?;
+/// assert_eq!(message.event, qmp_schema::Event::Resume);
+/// # Ok::<(), qmp_schema::Error>(())
+/// ```
+impl FromStr for EventMessage<'static> {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        crate::from_str::<EventMessage<'_>>(text).map(EventMessage::into_owned)
+    }
+}
+
+/// Its name, then its data as JSON: `JOB_STATUS_CHANGE {"status": "running", "id": "job0"}`.
+impl fmt::Display for Event<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
+        let Some(data) = self.data() else { return Ok(()) };
+        let mut text = Vec::new();
+        append(&mut text, data, EVENT);
+        write!(f, " {}", core::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is known about each event beside its type.
 
-use crate::Event;
+use crate::{Event, qapi::Type};
 
 /// Facts about an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,6 +16,8 @@ pub struct EventInfo {
     pub deprecated: bool,
     /// QEMU has said that it may change at any time.
     pub unstable: bool,
+    /// The type of its data: a struct, without members where the event has no data.
+    pub data: Type,
     /// Whether QEMU sends at most one a second.
     pub rate_limit: Option<RateLimit>,
 }
@@ -32,7 +34,11 @@ pub struct RateLimit {
 
 impl EventInfo {
     pub(crate) const fn new(name: &'static str, since: &'static str) -> Self {
-        Self { name, since, until: None, deprecated: false, unstable: false, rate_limit: None }
+        Self { name, since, until: None, deprecated: false, unstable: false, data: Type::Struct(&[]), rate_limit: None }
+    }
+
+    pub(crate) const fn data(self, data: Type) -> Self {
+        Self { data, ..self }
     }
 
     pub(crate) const fn until(self, version: &'static str) -> Self {

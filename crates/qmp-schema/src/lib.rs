@@ -20,6 +20,7 @@ pub mod io;
 mod lexer;
 mod message;
 mod open_enum;
+pub mod qapi;
 mod reader;
 mod scan;
 mod sealed;
@@ -30,6 +31,7 @@ pub mod stream;
 mod timestamp;
 mod unknown;
 mod value;
+mod version;
 pub mod wire;
 
 pub use encode::Encode;

@@ -4,7 +4,8 @@ use alloc::{borrow::Cow, string::String, vec::Vec};
 use core::fmt;
 
 use crate::{
-    Capability, Decode, Encode, Error, ErrorClass, ErrorKind, EventMessage, VersionInfo,
+    Capability, Decode, Encode, Error, ErrorClass, ErrorKind, EventMessage, Version,
+    encode::display,
     fields::{self, Fields, Members},
     reader::Reader,
     value::{Object, Value},
@@ -29,7 +30,7 @@ pub enum Message<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Greeting<'a> {
     /// QEMU's version.
-    pub version: VersionInfo<'a>,
+    pub version: Version<'a>,
     /// What the client may switch on by `qmp_capabilities`.
     pub capabilities: Vec<Capability<'a>>,
 }
@@ -127,7 +128,23 @@ impl Message<'_> {
     }
 }
 
-impl Greeting<'_> {
+impl<'a> Greeting<'a> {
+    /// The greeting of this version.
+    ///
+    /// ```
+    /// use qmp_schema::{Capability, Encode as _, Greeting, Version};
+    ///
+    /// let line = br#"{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, "package": ""}, "capabilities": ["oob"]}}"#;
+    /// let greeting = Greeting::new(Version::new(7, 2, 22, ""), [Capability::Oob]);
+    /// assert_eq!(greeting.to_vec(), line);
+    /// assert_eq!(qmp_schema::from_slice::<Greeting>(line)?, greeting);
+    /// # Ok::<(), qmp_schema::Error>(())
+    /// ```
+    #[must_use]
+    pub fn new(version: Version<'a>, capabilities: impl IntoIterator<Item = Capability<'a>>) -> Self {
+        Self { version, capabilities: capabilities.into_iter().collect() }
+    }
+
     /// A copy that borrows nothing.
     #[inline]
     #[must_use]
@@ -396,7 +413,7 @@ impl fmt::Display for ErrorReply<'_> {
     }
 }
 
-/// A failed command is an error to whoever sent it.
+/// A failed command is an error to its sender.
 impl core::error::Error for ErrorReply<'_> {}
 
 impl<'a> Decode<'a> for RawJson<'a> {
@@ -426,3 +443,5 @@ impl From<RawJson<'_>> for String {
         raw.0.into_owned()
     }
 }
+
+display! { Message Greeting Command }

@@ -42,7 +42,8 @@ pub struct StreamDecoder {
 }
 
 /// One message's bytes, not taken apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Frame<'a> {
     /// Where it begins: bytes from the start of the stream.
     pub offset: u64,

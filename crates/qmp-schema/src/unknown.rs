@@ -76,6 +76,7 @@ impl Encode for FullEvent<'_> {
 
 /// A member of an event that this version of the crate has no field for.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct UnknownMember<'a> {
     /// The members that lead to the object that holds it: `["data", "client"]`; empty for the event itself.
     pub path: Vec<&'static str>,

@@ -23,7 +23,8 @@ pub enum Value<'a> {
     Int(i64),
     /// An integer of 2⁶³…2⁶⁴−1.
     Uint(u64),
-    /// Any other number. Beware of infinities and NaN: QEMU writes them bare, which is not JSON.
+    /// Any other number. An infinity is written as `1e+999`, which reads as an infinity again, and NaN as `null`: QEMU writes
+    /// both as words that are not JSON.
     Float(f64),
     /// A string.
     Str(Cow<'a, str>),
@@ -43,6 +44,69 @@ pub(crate) fn own(text: Cow<'_, str>) -> Cow<'static, str> {
 pub struct Object<'a>(pub Vec<(Cow<'a, str>, Value<'a>)>);
 
 impl<'a> Object<'a> {
+    /// An object without members.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Sets a member. One that is there keeps its place; a new one goes where [QEMU's order](wire::order) has it, if the others
+    /// are in that order.
+    ///
+    /// ```
+    /// use qmp_schema::Object;
+    ///
+    /// let object = Object::new().with("running", true).with("status", "running");
+    /// assert_eq!(object.to_string(), r#"{"status": "running", "running": true}"#);
+    /// ```
+    pub fn insert(&mut self, key: impl Into<Cow<'a, str>>, value: impl Into<Value<'a>>) {
+        let (key, value) = (key.into(), value.into());
+        if let Some(there) = self.get_mut(&key) {
+            *there = value;
+            return;
+        }
+        let bucket = wire::bucket(&key);
+        // QEMU puts a new entry at the head of its bucket's list.
+        let at = self.0.iter().position(|(other, _)| wire::bucket(other) >= bucket).unwrap_or(self.0.len());
+        self.0.insert(at, (key, value));
+    }
+
+    /// [`insert`](Self::insert)s a member in an expression.
+    #[must_use]
+    pub fn with(mut self, key: impl Into<Cow<'a, str>>, value: impl Into<Value<'a>>) -> Self {
+        self.insert(key, value);
+        self
+    }
+
+    /// Takes a member out; the last one where a key comes twice.
+    pub fn remove(&mut self, key: &str) -> Option<Value<'a>> {
+        let at = self.0.iter().rposition(|(name, _)| name == key)?;
+        Some(self.0.remove(at).1)
+    }
+
+    /// Whether there is such a member.
+    #[must_use]
+    pub fn contains_key(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// The number of members.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are no members.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The members, in the order in which they are held.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&str, &Value<'a>)> + ExactSizeIterator {
+        self.0.iter().map(|(key, value)| (&**key, value))
+    }
+
     /// Puts members that were inserted one after the other into QEMU's order, see [`wire::order`].
     #[inline]
     #[must_use]
@@ -101,10 +165,32 @@ impl<'a> Value<'a> {
         if let Self::Array(values) = self { Some(values) } else { None }
     }
 
-    /// The number, if it is an integer of −2⁶³…2⁶³−1.
+    /// The number, if it is an integer of −2⁶³…2⁶³−1. A number with a fraction or an exponent is none, as in QEMU.
     #[must_use]
     pub const fn as_i64(&self) -> Option<i64> {
         if let Self::Int(number) = self { Some(*number) } else { None }
+    }
+
+    /// The number, if it is an integer of 0…2⁶⁴−1.
+    #[must_use]
+    pub const fn as_u64(&self) -> Option<u64> {
+        match self {
+            Self::Int(number @ 0..) => Some(number.unsigned_abs()),
+            Self::Uint(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// Any number, rounded to the nearest double.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "what asking for a double means, in QEMU too")]
+    pub const fn as_f64(&self) -> Option<f64> {
+        match self {
+            Self::Int(number) => Some(*number as f64),
+            Self::Uint(number) => Some(*number as f64),
+            Self::Float(number) => Some(*number),
+            _ => None,
+        }
     }
 
     /// Whether it is `true`, if it is `true` or `false`.
@@ -127,7 +213,10 @@ impl Put for Value<'_> {
             Self::Bool(value) => out.value(value),
             Self::Int(value) => out.signed(*value),
             Self::Uint(value) => out.unsigned(*value),
-            Self::Float(value) => out.value(value),
+            Self::Float(value) if value.is_finite() => out.value(value),
+            Self::Float(value) if value.is_nan() => out.fixed(b"null"),
+            Self::Float(value) if value.is_sign_negative() => out.fixed(b"-1e+999"),
+            Self::Float(_) => out.fixed(b"1e+999"),
             Self::Str(text) => out.value(text),
             Self::Array(values) => out.value(values),
             Self::Object(members) => out.value(members),
@@ -204,15 +293,15 @@ impl<'a> From<&'a str> for Value<'a> {
     }
 }
 
-impl From<String> for Value<'_> {
-    fn from(text: String) -> Self {
-        Self::Str(Cow::Owned(text))
+impl<'a> From<Cow<'a, str>> for Value<'a> {
+    fn from(text: Cow<'a, str>) -> Self {
+        Self::Str(text)
     }
 }
 
-impl From<i64> for Value<'_> {
-    fn from(value: i64) -> Self {
-        Self::Int(value)
+impl From<String> for Value<'_> {
+    fn from(text: String) -> Self {
+        Self::Str(Cow::Owned(text))
     }
 }
 
@@ -222,17 +311,23 @@ impl From<u64> for Value<'_> {
     }
 }
 
-impl From<i32> for Value<'_> {
-    fn from(value: i32) -> Self {
-        Self::Int(value.into())
+impl From<f64> for Value<'_> {
+    fn from(value: f64) -> Self {
+        Self::Float(value)
     }
 }
 
-impl From<u32> for Value<'_> {
-    fn from(value: u32) -> Self {
-        Self::Int(value.into())
-    }
+macro_rules! from_integers {
+    ($($name:ident)*) => {
+        $(impl From<$name> for Value<'_> {
+            fn from(value: $name) -> Self {
+                Self::Int(value.into())
+            }
+        })*
+    };
 }
+
+from_integers! { i64 i32 u32 u16 u8 }
 
 impl From<bool> for Value<'_> {
     fn from(value: bool) -> Self {
@@ -252,7 +347,14 @@ impl<'a> From<Object<'a>> for Value<'a> {
     }
 }
 
-/// Members in this order.
+impl<'a, K: Into<Cow<'a, str>>, V: Into<Value<'a>>, const N: usize> From<[(K, V); N]> for Object<'a> {
+    /// Members in QEMU's order; of a key that comes twice the last value.
+    fn from(members: [(K, V); N]) -> Self {
+        members.into_iter().fold(Self::new(), |object, (key, value)| object.with(key, value))
+    }
+}
+
+/// Members in this order, which need not be QEMU's.
 ///
 /// ```
 /// use qmp_schema::{Command, Encode as _, Object, Value};

@@ -8,7 +8,7 @@ use arbitrary::{Arbitrary as _, Unstructured};
 use proptest::prelude::*;
 use qmp_schema::{
     Command, Encode as _, Error, Event, EventInfo, EventMessage, FullEvent, Message, Object, RawJson, SpiceInfo,
-    Timestamp, Value, VersionInfo, from_slice, stream::StreamDecoder,
+    Timestamp, Value, Version, from_slice, stream::StreamDecoder,
 };
 
 const FACTS: &str = include_str!("../facts/qmp.json");
@@ -79,9 +79,9 @@ proptest! {
         let info = SpiceInfo::arbitrary(&mut u).unwrap();
         let text = info.to_vec();
         prop_assert_eq!(&from_slice::<SpiceInfo<'_>>(&text).unwrap(), &info);
-        let version = VersionInfo::arbitrary(&mut u).unwrap();
+        let version = Version::arbitrary(&mut u).unwrap();
         let text = version.to_vec();
-        prop_assert_eq!(&from_slice::<VersionInfo<'_>>(&text).unwrap(), &version);
+        prop_assert_eq!(&from_slice::<Version<'_>>(&text).unwrap(), &version);
         let value = Value::arbitrary(&mut u).unwrap();
         let text = value.to_vec();
         prop_assert_eq!(&from_slice::<Value<'_>>(&text).unwrap(), &value);

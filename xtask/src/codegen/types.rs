@@ -11,7 +11,7 @@ use super::{
 /// `generated/mod.rs`: the event and the table of what is known about each.
 pub(crate) fn root(facts: &Facts, modules: &[String]) -> String {
     let mut out = String::from("//! Every event of QEMU, and what is known about it.\n\n");
-    out.push_str("use crate::{EventInfo, OtherEvent};\n\n#[cfg(feature = \"arbitrary\")]\nmod arbitrary;\nmod codec;\n");
+    out.push_str("use crate::{EventInfo, OtherEvent};\n\n#[cfg(feature = \"arbitrary\")]\nmod arbitrary;\nmod codec;\nmod descriptors;\n");
     for module in modules {
         writeln!(out, "mod {module};").unwrap_or_default();
     }
@@ -225,6 +225,9 @@ fn since(age: &Age) -> String {
 
 fn info(event: &Event) -> String {
     let mut out = format!("EventInfo::new({:?}, {:?})", event.name, event.since);
+    if !event.members.is_empty() {
+        write!(out, ".data({}::TYPE)", pascal(&event.name)).unwrap_or_default();
+    }
     if let Some(until) = &event.until {
         write!(out, ".until({until:?})").unwrap_or_default();
     }

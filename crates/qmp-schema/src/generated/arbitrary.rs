@@ -95,7 +95,7 @@ generate_structs! {
     SpiceInfo<'_> { enabled migrated host port tls_port auth compiled_version mouse_mode channels }
     SpiceServerInfo<'_> { host port family auth }
     UnixSocketAddress<'_> { path r#abstract tight }
-    VersionInfo<'_> { qemu package }
+    Version<'_> { qemu package }
     VersionTriple { major minor micro }
     VncBasicInfo<'_> { host service family websocket }
     VncClientInfo<'_> { host service family websocket x509_dname sasl_username }

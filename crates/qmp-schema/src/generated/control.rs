@@ -38,7 +38,7 @@ pub enum ErrorClass<'a> {
 ///
 /// Returned by the command `query-version`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct VersionInfo<'a> {
+pub struct Version<'a> {
     /// The version.
     pub qemu: VersionTriple,
     /// What the packager added, such as a distribution's own version; may be empty.

@@ -167,7 +167,7 @@ fn frames(input: &[u8], limit: usize) -> Vec<Result<(u64, Vec<u8>), Error>> {
     for (at, byte) in input.iter().enumerate() {
         decoder.push(&[*byte]);
         while let Some(frame) = decoder.next_frame() {
-            if let Ok(Frame { offset, bytes }) = frame {
+            if let Ok(Frame { offset, bytes, .. }) = frame {
                 let start = usize::try_from(offset).unwrap_or(usize::MAX);
                 assert_eq!(input.get(start..start + bytes.len()), Some(bytes), "the bytes that were pushed");
                 assert_eq!(start + bytes.len(), at + 1, "as soon as the last byte is there");

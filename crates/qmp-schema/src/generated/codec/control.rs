@@ -3,7 +3,7 @@
 //! Reading and writing the types of `control`.
 
 use crate::{
-    Capability, Decode, Error, ErrorClass, Reader, VersionInfo, VersionTriple,
+    Capability, Decode, Error, ErrorClass, Reader, Version, VersionTriple,
     fields::{self, Fields, Members},
     open_enum,
     slice_writer::{Put, SliceWriter},
@@ -20,29 +20,29 @@ DeviceNotFound = "DeviceNotFound",
 KvmMissingCap = "KVMMissingCap",
  } }
 
-impl VersionInfo<'_> {
+impl Version<'_> {
     /// A copy that borrows nothing.
     #[inline]
     #[must_use]
-    pub fn into_owned(self) -> VersionInfo<'static> {
-        VersionInfo { qemu: self.qemu, package: own(self.package) }
+    pub fn into_owned(self) -> Version<'static> {
+        Version { qemu: self.qemu, package: own(self.package) }
     }
 }
 
-impl<'a> Decode<'a> for VersionInfo<'a> {
+impl<'a> Decode<'a> for Version<'a> {
     #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         fields::read(reader)
     }
 }
 
-impl<'a> Fields<'a> for VersionInfo<'a> {
+impl<'a> Fields<'a> for Version<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
         Self { qemu: members.required(r#", "qemu": "#), package: members.required(r#", "package": "#) }
     }
 }
 
-impl Put for VersionInfo<'_> {
+impl Put for Version<'_> {
     fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
         out.fixed(br#"{"qemu": "#).value(&self.qemu).fixed(br#", "package": ""#).text(&self.package).fixed(br#""}"#)
     }
