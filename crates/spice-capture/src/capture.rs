@@ -2,13 +2,15 @@
 
 use crate::{
     Config, Counters, Error, Notice, Output,
+    decapsulate::{Decapsulator, Unread, Verdict, peek},
     file::{self, Enough, Packet},
     link::LinkType,
     packet::{Segment, Skipped},
     spice::{Follow, Spice},
     tcp::{MAX_FLOWS, Reassembler},
 };
-use std::io;
+use spice_events::Timestamp;
+use std::{collections::BTreeMap, io};
 
 /// Reads a capture: pcap or pcapng in, events out.
 ///
@@ -31,12 +33,21 @@ struct Packets {
     tcp: Reassembler<Follow>,
     spice: Spice,
     counters: Counters,
+    decapsulator: Decapsulator,
+    /// Packets that could carry SPICE and can't be read.
+    unread: BTreeMap<Unread, u64>,
+    /// The last packet's time.
+    at: Timestamp,
     /// Link types that have a notice.
     unknown_links: Vec<(u32, LinkType)>,
 }
 
 /// Link types that get a notice; a section may describe thousands of interfaces.
 const MAX_UNKNOWN_LINKS: usize = 16;
+/// Kinds of unread packets that are counted one by one; a capture may have a packet with each ethertype.
+const MAX_UNREAD: usize = 64;
+/// Kinds that are named at the end, the most frequent ones.
+const MAX_UNREAD_NOTICES: usize = 8;
 
 impl Capture {
     /// Before the file's first byte.
@@ -47,6 +58,9 @@ impl Capture {
                 tcp: Reassembler::new(config.max_flows.unwrap_or(MAX_FLOWS)),
                 spice: Spice::new(config),
                 counters: Counters::default(),
+                decapsulator: Decapsulator::new(),
+                unread: BTreeMap::new(),
+                at: Timestamp { seconds: 0, microseconds: 0 },
                 unknown_links: Vec::new(),
             },
         }
@@ -81,7 +95,7 @@ impl Capture {
     ///
     /// Connections that are open at the end have no further event.
     pub fn finish(&mut self) -> Result<(), Error> {
-        self.packets.tcp.finish(&mut self.packets.spice);
+        self.packets.finish();
         if let Some(cut) = self.reader.finish()? {
             self.packets.spice.notice(Notice::Cut(cut));
         }
@@ -129,48 +143,92 @@ impl Capture {
 impl Packets {
     fn packet(&mut self, packet: &Packet<'_>) -> Enough {
         let parsed = Segment::parse(packet.at, packet.link, packet.data, packet.wire_len);
+        match &parsed {
+            Ok(segment) => {
+                if !packet.is_whole() && self.tcp.wants_payload(segment, &self.spice) {
+                    return Enough::No;
+                }
+                if self.decapsulator.is_waiting() {
+                    self.expire(packet.at);
+                }
+                self.counters.packets += 1;
+                self.tcp.segment(segment, &mut self.spice);
+                Enough::Yes
+            }
+            Err(skipped) => self.unusual(*skipped, packet),
+        }
+    }
+
+    /// A packet that is not one TCP segment behind one link header and one IP header.
+    #[inline(never)]
+    fn unusual(&mut self, skipped: Skipped, packet: &Packet<'_>) -> Enough {
+        let deeper = !matches!(skipped, Skipped::Truncated | Skipped::Malformed);
         if !packet.is_whole() {
-            let enough = match &parsed {
-                Ok(segment) => !self.tcp.wants_payload(segment, &self.spice),
-                Err(skipped) => *skipped != Skipped::Truncated,
+            let enough = match peek(packet) {
+                Ok(segment) if deeper => segment.is_none_or(|segment| !self.tcp.wants_payload(&segment, &self.spice)),
+                _ => skipped == Skipped::Malformed,
             };
             if !enough {
                 return Enough::No;
             }
         }
         self.counters.packets += 1;
-        match &parsed {
-            Ok(segment) => self.tcp.segment(segment, &mut self.spice),
-            Err(Skipped::NotIp | Skipped::NotTcp) => {}
-            Err(skipped) => self.skipped(*skipped, packet),
+        self.at = packet.at;
+        let verdict = match skipped {
+            Skipped::Truncated => Verdict::Truncated,
+            Skipped::Malformed => Verdict::Malformed,
+            _ => {
+                let Self { tcp, spice, decapsulator, .. } = self;
+                decapsulator.segments(packet, &mut |segment| tcp.segment(segment, spice))
+            }
+        };
+        match verdict {
+            Verdict::Read | Verdict::Waits => {}
+            Verdict::Truncated => {
+                self.counters.truncated += 1;
+                if self.counters.truncated == 1 {
+                    self.spice.notice(Notice::ShortPackets { at: packet.at });
+                }
+            }
+            Verdict::Malformed => self.counters.malformed += 1,
+            Verdict::Unread(Unread::Link(link)) => self.unknown_link(link, packet),
+            Verdict::Unread(what) => {
+                self.counters.unread += 1;
+                if self.unread.len() < MAX_UNREAD || self.unread.contains_key(&what) {
+                    *self.unread.entry(what).or_default() += 1;
+                }
+            }
         }
         Enough::Yes
     }
 
+    fn unknown_link(&mut self, link: LinkType, packet: &Packet<'_>) {
+        self.counters.unknown_link += 1;
+        let interface = packet.interface;
+        if self.unknown_links.len() < MAX_UNKNOWN_LINKS && !self.unknown_links.contains(&(interface, link)) {
+            self.unknown_links.push((interface, link));
+            self.spice.notice(Notice::UnknownLink { at: packet.at, interface, link });
+        }
+    }
+
     #[cold]
-    fn skipped(&mut self, skipped: Skipped, packet: &Packet<'_>) {
-        let at = packet.at;
-        let (counter, notice) = match skipped {
-            Skipped::NotIp | Skipped::NotTcp => return,
-            Skipped::Fragment => (&mut self.counters.fragments, Some(Notice::Fragments { at })),
-            Skipped::Truncated => (&mut self.counters.truncated, Some(Notice::ShortPackets { at })),
-            Skipped::Malformed => (&mut self.counters.malformed, None),
-            Skipped::UnknownLink => {
-                self.counters.unknown_link += 1;
-                let link = (packet.interface, packet.link);
-                if self.unknown_links.len() < MAX_UNKNOWN_LINKS && !self.unknown_links.contains(&link) {
-                    self.unknown_links.push(link);
-                    let notice = Notice::UnknownLink { at, interface: packet.interface, link: packet.link };
-                    self.spice.notice(notice);
-                }
-                return;
-            }
-        };
-        *counter += 1;
-        if *counter == 1
-            && let Some(notice) = notice
-        {
-            self.spice.notice(notice);
+    fn expire(&mut self, at: Timestamp) {
+        let Self { tcp, spice, decapsulator, .. } = self;
+        decapsulator.expire(at, &mut |segment| tcp.segment(segment, spice));
+    }
+
+    fn finish(&mut self) {
+        let Self { tcp, spice, decapsulator, .. } = self;
+        decapsulator.finish(self.at, &mut |segment| tcp.segment(segment, spice));
+        tcp.finish(spice);
+        self.counters.fragments = decapsulator.incomplete();
+        if self.counters.fragments > 0 {
+            spice.notice(Notice::Fragments { fragments: self.counters.fragments });
+        }
+        let mut unread: Vec<_> = self.unread.iter().map(|(what, packets)| (*packets, *what)).collect();
+        unread.sort_unstable_by_key(|(packets, what)| (std::cmp::Reverse(*packets), *what));
+        for (packets, what) in unread.into_iter().take(MAX_UNREAD_NOTICES) {
+            spice.notice(Notice::Unread { what, packets });
         }
     }
 }

@@ -14,12 +14,14 @@ pub struct Counters {
     pub anomalies: u64,
     /// Connections whose first bytes are missing, so that they can't be recognised.
     pub unrecognised: u64,
-    /// IP fragments, which are dropped.
+    /// IP fragments whose packet never became complete.
     pub fragments: u64,
     /// Packets too short for a TCP header (snaplen).
     pub truncated: u64,
     /// Packets whose headers contradict each other.
     pub malformed: u64,
+    /// Packets that could carry SPICE and can't be read: see [`Unread`](crate::decapsulate::Unread). Those of an unknown link type are not among them.
+    pub unread: u64,
     /// Packets of a link type that is not read.
     pub unknown_link: u64,
 }

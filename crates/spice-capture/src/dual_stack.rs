@@ -5,6 +5,7 @@
 
 use crate::{
     Error,
+    decapsulate::peek,
     file::{Enough, Reader},
     packet::{Endpoint, Flags, Segment, Skipped},
 };
@@ -29,11 +30,14 @@ impl DualStack {
     pub fn push(&mut self, data: &[u8]) -> Result<(), Error> {
         let Self { reader, families } = self;
         reader.push_heads(data, |packet| {
-            let segment = Segment::parse(packet.at, packet.link, packet.data, packet.wire_len);
-            if !packet.is_whole() && segment.is_err_and(|skipped| skipped == Skipped::Truncated) {
-                return Enough::No;
-            }
-            if let Some(server) = segment.ok().and_then(answering) {
+            let parsed = Segment::parse(packet.at, packet.link, packet.data, packet.wire_len);
+            let segment = match parsed {
+                Ok(segment) => Some(segment),
+                Err(Skipped::Truncated) if !packet.is_whole() => return Enough::No,
+                Err(Skipped::Truncated | Skipped::Malformed) => None,
+                Err(_) => peek(&packet).ok().flatten(),
+            };
+            if let Some(server) = segment.and_then(answering) {
                 let address = SocketAddr::from(server);
                 families.entry(address.port()).or_default()[usize::from(address.is_ipv6())] = true;
             }

@@ -3,6 +3,7 @@
 mod capture;
 mod config;
 mod counters;
+pub mod decapsulate;
 mod dual_stack;
 mod error;
 pub mod file;

@@ -1,9 +1,9 @@
-//! What stands before the IP header: Ethernet with VLAN tags, Linux cooked capture, BSD loopback, nothing.
+//! Link types, and the quick way to the IP header behind the most frequent ones.
 
 use std::fmt;
 
 /// How a packet's first header is to be read: a `LINKTYPE_` number of the libpcap project.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LinkType(pub u32);
 
 macro_rules! link_types {
@@ -27,12 +27,50 @@ link_types! {
     NULL = 0;
     /// Ethernet, 14 bytes, VLAN tags 4 each.
     ETHERNET = 1;
+    /// PPP, with or without address and control.
+    PPP = 9;
+    /// FDDI.
+    FDDI = 10;
+    /// ATM with LLC (RFC 1483).
+    ATM_RFC1483 = 100;
     /// Raw IP as some BSDs number it (`DLT_RAW`).
     RAW_BSD = 12;
     /// Raw IP as OpenBSD numbers it.
     RAW_OPENBSD = 14;
     /// Raw IP, either version.
     RAW = 101;
+    /// PPP on a serial line, or Cisco HDLC.
+    PPP_HDLC = 50;
+    /// PPP over Ethernet, without the Ethernet header.
+    PPP_ETHER = 51;
+    /// Cisco HDLC.
+    C_HDLC = 104;
+    /// 802.11 without a header before it.
+    IEEE802_11 = 105;
+    /// OpenBSD's `enc(4)`: decrypted IPsec.
+    ENC = 109;
+    /// OpenBSD's packet filter log, also of FreeBSD and pfSense.
+    PFLOG = 117;
+    /// 802.11 behind a Prism header.
+    IEEE802_11_PRISM = 119;
+    /// 802.11 behind a radiotap header.
+    IEEE802_11_RADIOTAP = 127;
+    /// 802.11 behind an AVS header.
+    IEEE802_11_AVS = 163;
+    /// PPP with a direction in place of the address.
+    PPP_PPPD = 166;
+    /// Per-packet information.
+    PPI = 192;
+    /// PPP behind a byte for the direction.
+    PPP_WITH_DIR = 204;
+    /// Solaris's IPNET.
+    IPNET = 226;
+    /// Linux's netfilter log.
+    NFLOG = 239;
+    /// Ethernet behind 4 bytes of a netANALYZER.
+    NETANALYZER = 240;
+    /// Apple's header with the link type of each packet.
+    PKTAP = 258;
     /// OpenBSD loopback: an address family in network byte order, 4 bytes.
     LOOP = 108;
     /// Linux cooked capture (`tcpdump -i any` of old), 16 bytes.
@@ -67,7 +105,8 @@ const AF_INET6: [u32; 4] = [10, 24, 28, 30];
 impl LinkType {
     /// The IP packet behind the link header; `None` for anything else and for what is too short to tell.
     ///
-    /// A link type that is not named above has none: see [`LinkType::name`].
+    /// Packets of other link types than Ethernet, Linux cooked, loopback and raw IP have none here:
+    /// [`Decapsulator`](crate::decapsulate::Decapsulator) reads those.
     #[inline]
     pub fn ip(self, frame: &[u8]) -> Option<&[u8]> {
         match self {

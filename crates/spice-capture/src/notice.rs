@@ -1,4 +1,4 @@
-use crate::{file, link::LinkType};
+use crate::{decapsulate::Unread, file, link::LinkType};
 use spice_events::Timestamp;
 use std::{fmt, net::SocketAddr};
 
@@ -26,10 +26,17 @@ pub enum Notice {
         /// The server.
         server: SocketAddr,
     },
-    /// IP fragments are not put together. Only the first has a notice; [`Counters::fragments`](crate::Counters::fragments) counts them all.
+    /// Fragments of IP packets are missing. At the end of the capture.
     Fragments {
-        /// When it was captured.
-        at: Timestamp,
+        /// How many fragments are there of packets that are not complete.
+        fragments: u64,
+    },
+    /// Packets that could carry SPICE were not read. At the end of the capture, for each kind.
+    Unread {
+        /// What they are in.
+        what: Unread,
+        /// How many.
+        packets: u64,
     },
     /// A packet was cut so short (snaplen) that its TCP header is incomplete. Only the first has a notice;
     /// [`Counters::truncated`](crate::Counters::truncated) counts them all.
@@ -64,7 +71,13 @@ impl fmt::Display for Notice {
                     "{client} -> {server}: the client's first bytes are not in the capture; whether it is SPICE can only be said by naming its port"
                 )
             }
-            Self::Fragments { .. } => f.write_str("IP fragments are dropped: bytes that they carry count as lost"),
+            Self::Fragments { fragments } => write!(
+                f,
+                "{fragments} IP fragments belong to packets whose other fragments are not in the capture: those bytes count as lost; a capture filter for ports drops fragments, add \"or ip[6:2] & 0x1fff != 0\""
+            ),
+            Self::Unread { what, packets } => {
+                write!(f, "{packets} packets in {what} were not read: {}", what.advice())
+            }
             Self::ShortPackets { .. } => {
                 f.write_str("packets are cut within their headers (snaplen): those are not read")
             }

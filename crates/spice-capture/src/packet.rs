@@ -116,8 +116,24 @@ impl Flags {
     }
 }
 
+/// The addresses of an IP packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Addresses {
+    V4 { from: [u8; 4], to: [u8; 4] },
+    V6 { from: [u8; 16], to: [u8; 16] },
+}
+
+impl Addresses {
+    fn ends(self, from_port: u16, to_port: u16) -> (Endpoint, Endpoint) {
+        match self {
+            Self::V4 { from, to } => (Endpoint::v4(from, from_port), Endpoint::v4(to, to_port)),
+            Self::V6 { from, to } => (Endpoint::v6(from, from_port), Endpoint::v6(to, to_port)),
+        }
+    }
+}
+
 /// The longest IP packet that is believed: twice what Linux's BIG TCP makes of a loopback packet (512 KiB).
-const MAX_PACKET: usize = 1 << 20;
+pub(crate) const MAX_PACKET: usize = 1 << 20;
 
 /// A TCP segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -148,7 +164,7 @@ pub enum Skipped {
     NotIp,
     /// UDP, ICMP, …
     NotTcp,
-    /// A piece of an IP packet. Pieces are not put together.
+    /// A fragment of an IP packet. [`Decapsulator`](crate::decapsulate::Decapsulator) puts fragments together.
     Fragment,
     /// So little was captured that the TCP header is incomplete, its options aside.
     Truncated,
@@ -172,7 +188,10 @@ impl fmt::Display for Skipped {
 }
 
 impl<'a> Segment<'a> {
-    /// Takes a frame apart. `wire_len` is its length before the capture cut it.
+    /// Takes a frame apart that has one link header and one IP header. `wire_len` is its length before the capture cut it.
+    ///
+    /// [`Decapsulator`](crate::decapsulate::Decapsulator) reads what this calls [`Skipped::NotIp`], [`Skipped::NotTcp`], [`Skipped::Fragment`] and
+    /// [`Skipped::UnknownLink`].
     #[expect(clippy::inline_always, reason = "what it returns is long, and would be copied at each step")]
     #[inline(always)]
     pub fn parse(at: Timestamp, link: LinkType, frame: &'a [u8], wire_len: u32) -> Result<Self, Skipped> {
@@ -186,6 +205,16 @@ impl<'a> Segment<'a> {
             Some(6) => Self::ipv6(at, ip, wire_len),
             _ => Err(Skipped::NotIp),
         }
+    }
+
+    /// Takes the payload of an IP packet apart, of `length` bytes on the wire.
+    pub(crate) fn in_ip(
+        at: Timestamp,
+        addresses: Addresses,
+        payload: &'a [u8],
+        length: usize,
+    ) -> Result<Self, Skipped> {
+        Self::tcp(at, payload, length, |from, to| addresses.ends(from, to))
     }
 
     #[expect(clippy::inline_always, reason = "as above")]

@@ -5,9 +5,11 @@
 
 use std::{collections::HashMap, io};
 
+mod encapsulate;
 mod file;
 mod rng;
 
+pub use encapsulate::{ENCAPSULATIONS, Encapsulation};
 pub use rng::Rng;
 
 /// The packets of a capture that carry TCP, in order; all others are dropped.
