@@ -1,18 +1,18 @@
 //! `cargo xtask differential`: generated conversations against the real spice-server, in a process of its own.
 
-use anyhow::{Result, ensure};
+use std::{env, path::Path};
 
-use crate::shell;
+use anyhow::{Result, ensure};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// How many cases.
+    /// How many cases to run.
     #[arg(long, default_value_t = 3000)]
     cases: u64,
-    /// Which row of cases.
+    /// The seed of the generator: the same seed gives the same cases.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Of a hundred cases, so many may get in; each takes an RSA key or more, some milliseconds.
+    /// How many of a hundred cases know how to get in. Each of them takes at least one RSA key, some milliseconds.
     #[arg(long, default_value_t = 5)]
     deep: u64,
 }
@@ -23,19 +23,20 @@ impl Default for Args {
     }
 }
 
-/// A short run, as a part of every test run. Without the library it is a failure on a build machine, and said elsewhere.
+/// A short run, as a step of `cargo xtask test`. A missing library is an error where `CI` is set, and a notice elsewhere.
 pub(crate) fn check() -> Result<()> {
-    if is_here() || std::env::var_os("CI").is_some_and(|value| !value.is_empty()) {
+    if is_here() || env::var_os("CI").is_some_and(|value| !value.is_empty()) {
         return run(&Args::default());
     }
-    eprintln!("  no libspice-server-dev here: nothing is compared with the real spice-server (`cargo xtask setup`)");
+    eprintln!("  libspice-server-dev is missing: nothing is compared with the real spice-server (`cargo xtask setup`)");
     Ok(())
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    ensure!(is_here(), "libspice-server-dev is not here; `cargo xtask setup` says how to install it");
+    ensure!(is_here(), "libspice-server-dev is missing; `cargo xtask setup` installs it");
     let numbers = [("--cases", args.cases), ("--seed", args.seed), ("--deep", args.deep)];
-    let mut cargo = shell::cargo(&["run", "--quiet", "--release", "--manifest-path", "reference/Cargo.toml", "--"]);
+    let mut cargo =
+        shell::cargo(&["run", "--quiet", "--release", "--manifest-path", "fuzz/differential/Cargo.toml", "--"]);
     for (name, value) in numbers {
         cargo.arg(name).arg(value.to_string());
     }
@@ -43,5 +44,5 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 fn is_here() -> bool {
-    std::path::Path::new("/usr/include/spice-server/spice.h").exists()
+    Path::new("/usr/include/spice-server/spice.h").exists()
 }

@@ -3,26 +3,19 @@
 use std::{path::Path, process::Command};
 
 use anyhow::Result;
-use spice_testkit::lab::Peer;
 
-use crate::shell;
-
-/// What tests need beside the peers of the lab.
-const MORE: &[&str] = &[
-    "python3-venv",        // the clients that come from the Python package index
-    "libspice-server-dev", // the reference harness links spice-server
-    "valgrind",            // `cargo xtask bench --check` counts instructions with callgrind
-];
+/// One package a line; lines with `#` say what they are for.
+const PACKAGES: &str = include_str!("../debian-packages.txt");
 
 pub(crate) fn run() -> Result<()> {
-    let packages = Peer::ALL.iter().flat_map(|peer| peer.packages()).chain(MORE).copied();
+    let packages = PACKAGES.lines().filter(|line| !line.starts_with('#'));
     let missing: Vec<_> = packages.filter(|name| !installed(name)).collect();
     if missing.is_empty() {
-        eprintln!("setup: every package is there");
+        eprintln!("setup: all packages are installed");
         return Ok(());
     }
     if !is_root() || !Path::new("/etc/debian_version").exists() {
-        eprintln!("setup: the tests against real peers need these packages; without them they are skipped:");
+        eprintln!("setup: the tests against real peers need these packages; tests without their peer are skipped:");
         eprintln!("  sudo apt-get install -y --no-install-recommends {}", missing.join(" "));
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything that must hold, the cheap checks first and cargo's own test results last.
+//! `cargo xtask test`: every check, the cheap ones first and cargo's own test results last.
 
 use std::{
     env, fs,
@@ -7,89 +7,152 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
+use clap::ValueEnum as _;
+use shell::cargo;
 
-use crate::{
-    bench, coverage, differential, fuzz,
-    shell::{self, cargo},
-};
+use crate::differential;
 
-/// What is published; each must stand alone as a package.
+/// The published crates. Each must stand alone as a package.
 const PUBLISHED: &[&str] =
     &["qmp-schema", "spice-link", "spice-events", "qmp-server", "spice-capture", "spice-testkit", "spicewatch"];
 
-/// All of ours with all of their features. The benches are apart: their one feature builds the peers that they measure.
-const OURS: &[&str] = &["--workspace", "--exclude", "spicewatch-benches", "--all-features"];
+/// The workspace without the benches, whose one feature builds the peers that they measure.
+const WORKSPACE: &[&str] = &["--workspace", "--exclude", BENCHES];
+const BENCHES: &str = "spicewatch-benches";
+
+const DENY_WARNINGS: [&str; 3] = ["--", "-D", "warnings"];
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Only the tests: no format, lint, doc, feature, package or instruction checks.
-    #[arg(long)]
+    /// Run only the tests.
+    #[arg(long, conflicts_with = "only")]
     quick: bool,
+    /// Run only this step; may be given more than once.
+    #[arg(long, value_name = "STEP")]
+    only: Vec<Step>,
+    /// Check only this crate, with the steps that look at single crates: lint, docs, features, package and tests.
+    #[arg(long = "crate", value_name = "NAME")]
+    name: Option<String>,
+}
+
+/// A step, in the order in which they run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Step {
+    /// The format of the code.
+    Format,
+    /// Clippy, and cargo-deny where it is installed.
+    Lint,
+    /// The documentation builds without a warning.
+    Docs,
+    /// Each published crate builds without its features.
+    Features,
+    /// Each published crate builds as a package.
+    Packages,
+    /// The fuzzers' oracles notice each missing bound.
+    Mutants,
+    /// Generated conversations against the real spice-server.
+    Differential,
+    /// Enough lines are run by tests.
+    Coverage,
+    /// No benchmark takes more instructions than committed.
+    Instructions,
+    /// The tests, with real peers where they are installed.
+    Tests,
+}
+
+impl Step {
+    /// Whether the step can look at a crate by itself.
+    fn takes_a_crate(self) -> bool {
+        matches!(self, Self::Lint | Self::Docs | Self::Features | Self::Packages | Self::Tests)
+    }
+
+    fn run(self, name: Option<&str>) -> Result<()> {
+        match self {
+            Self::Format => shell::run(&mut cargo(&["fmt", "--all", "--check"])),
+            Self::Lint => lint(name),
+            Self::Docs => docs(name),
+            Self::Features => features(name),
+            Self::Packages => packages(name),
+            Self::Mutants => chore("xtask-fuzz", &["mutants"]),
+            Self::Differential => differential::check(),
+            Self::Coverage => chore("xtask-coverage", &["--check"]),
+            Self::Instructions => chore("xtask-bench", &["bench", "--check"]),
+            Self::Tests => shell::run(cargo(&["test", "--no-fail-fast"]).args(selected(name))),
+        }
+    }
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let mut failed = Vec::new();
-    let steps: &[fn() -> Result<()>] = &[
-        format,
-        lint,
-        docs,
-        features,
-        packages,
-        fuzz::readme::check,
-        fuzz::mutants::run,
-        differential::check,
-        coverage::check,
-        bench::check,
-    ];
-    // One that fails hides no other.
-    for step in steps.iter().filter(|_| !args.quick).chain([&(tests as fn() -> Result<()>)]) {
-        failed.extend(step().err());
-    }
-    ensure!(failed.is_empty(), "{}", failed.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+    let name = args.name.as_deref();
+    let wanted = |step: &Step| {
+        let named = args.only.is_empty() || args.only.contains(step);
+        named && (!args.quick || *step == Step::Tests) && (name.is_none() || step.takes_a_crate())
+    };
+    let steps: Vec<Step> = Step::value_variants().iter().copied().filter(wanted).collect();
+    ensure!(!steps.is_empty(), "this step does not look at single crates: leave out --crate");
+    // One failed step does not stop the others.
+    let failed: Vec<String> = steps.iter().filter_map(|step| step.run(name).err()).map(|e| e.to_string()).collect();
+    ensure!(failed.is_empty(), "{}", failed.join("\n"));
     Ok(())
 }
 
-fn format() -> Result<()> {
-    shell::run(&mut cargo(&["fmt", "--all", "--check"]))
+/// The crate, or the workspace; with all features.
+fn selected(name: Option<&str>) -> Vec<&str> {
+    let packages = name.map_or_else(|| WORKSPACE.to_vec(), |name| vec!["--package", name]);
+    packages.into_iter().chain(["--all-features"]).collect()
 }
 
-fn lint() -> Result<()> {
-    let deny_warnings = ["--", "-D", "warnings"];
-    shell::run(cargo(&["clippy", "--all-targets"]).args(OURS).args(deny_warnings))?;
-    shell::run(cargo(&["clippy", "--all-targets", "-p", "spicewatch-benches"]).args(deny_warnings))?;
-    // Not on every machine, and slow to install: a licence or an advisory is checked where it is there.
+/// The published crates among the selected ones.
+fn published(name: Option<&str>) -> impl Iterator<Item = &'static str> {
+    PUBLISHED.iter().copied().filter(move |published| name.is_none_or(|name| name == *published))
+}
+
+fn chore(package: &str, arguments: &[&str]) -> Result<()> {
+    shell::run(cargo(&["run", "--quiet", "--package", package, "--"]).args(arguments))
+}
+
+fn lint(name: Option<&str>) -> Result<()> {
+    shell::run(cargo(&["clippy", "--all-targets"]).args(selected(name)).args(DENY_WARNINGS))?;
+    if name.is_some() {
+        return Ok(());
+    }
+    shell::run(cargo(&["clippy", "--all-targets", "--package", BENCHES]).args(DENY_WARNINGS))?;
+    // It takes minutes to install: licences and advisories are checked on machines that have it.
     let deny = Command::new("cargo-deny").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if deny.is_ok_and(|status| status.success()) {
         shell::run(&mut cargo(&["deny", "check"]))?;
     } else {
-        eprintln!("  no cargo-deny here: licences and advisories are not checked");
+        eprintln!("  cargo-deny is missing: licences and advisories are not checked");
     }
     Ok(())
 }
 
-fn docs() -> Result<()> {
-    shell::run(cargo(&["doc", "--no-deps"]).args(OURS).env("RUSTDOCFLAGS", "-D warnings"))
+fn docs(name: Option<&str>) -> Result<()> {
+    shell::run(cargo(&["doc", "--no-deps"]).args(selected(name)).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
-/// Every published crate builds without its features.
-fn features() -> Result<()> {
-    PUBLISHED.iter().try_for_each(|name| shell::run(&mut cargo(&["check", "--no-default-features", "-p", name])))
+fn features(name: Option<&str>) -> Result<()> {
+    published(name).try_for_each(|name| shell::run(&mut cargo(&["check", "--no-default-features", "--package", name])))
 }
 
-/// Every published crate makes a package that builds from nothing but what is in it.
+/// Builds each published crate from nothing but what is in its package.
 ///
-/// cargo takes a package of one name and version for the same for ever, both where it unpacks and where it builds it: what an earlier
-/// run has left goes first.
-fn packages() -> Result<()> {
+/// cargo takes a package of one name and version for the same forever, both where it unpacks and where it builds it. So this
+/// first removes what an earlier run left.
+fn packages(name: Option<&str>) -> Result<()> {
+    let names: Vec<_> = published(name).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
     let folder = shell::target().join("packages");
     for old in unpacked()?.into_iter().chain([folder.clone()]).filter(|old| old.exists()) {
         fs::remove_dir_all(old)?;
     }
-    let packages = PUBLISHED.iter().flat_map(|name| ["-p", name]);
+    let packages = names.iter().flat_map(|name| ["--package", name]);
     shell::run(cargo(&["package", "--allow-dirty", "--target-dir"]).arg(folder).args(packages))
 }
 
-/// Where cargo may have unpacked ours: a registry that is a folder on this machine has no host in its name.
+/// The folders where cargo may have unpacked our packages. The folder of a registry on this machine has no host in its name.
 fn unpacked() -> Result<Vec<PathBuf>> {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let Some(home) = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo"))) else {
@@ -108,8 +171,4 @@ fn unpacked() -> Result<Vec<PathBuf>> {
         }
     }
     Ok(found)
-}
-
-fn tests() -> Result<()> {
-    shell::run(cargo(&["test", "--no-fail-fast"]).args(OURS))
 }

@@ -1,0 +1,217 @@
+//! What stands between both ends, each in a process of its own.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use spice_testkit::lab::{self, Pki, Scratch};
+
+use super::{
+    args::Args,
+    client::{self, Dial},
+    process,
+};
+
+/// One row of the table.
+pub(super) struct Peer {
+    pub(super) name: String,
+    pub(super) dial: Dial,
+    /// It starts a process for each connection.
+    pub(super) is_a_process_each: bool,
+    running: Option<Running>,
+}
+
+struct Running {
+    child: Child,
+    _files: Scratch,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Asked first: a master that is killed leaves its workers behind.
+        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        let asked = Instant::now();
+        while asked.elapsed() < Duration::from_secs(2) && matches!(self.child.try_wait(), Ok(None)) {
+            thread::sleep(Duration::from_millis(20));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Peer {
+    /// Whether there is anything in between.
+    pub(super) fn is_relay(&self) -> bool {
+        self.running.is_some()
+    }
+
+    pub(super) fn cpu(&self) -> Result<f64> {
+        self.running.as_ref().map_or(Ok(0.0), |running| process::cpu(running.child.id(), self.is_a_process_each))
+    }
+
+    pub(super) fn memory(&self) -> Result<u64> {
+        self.running.as_ref().map_or(Ok(0), |running| process::memory(running.child.id()))
+    }
+}
+
+/// A peer's command line, given where to listen, whom to connect to, a folder for its files, and where our program is.
+type Recipe = fn(u16, &str, &Scratch, &Pki, &Path) -> Result<Command>;
+
+const PEERS: &[(&str, &str, bool, Recipe)] = &[
+    ("spicewatch", "spicewatch", false, PLAIN),
+    ("haproxy", "haproxy", false, |port, server, files, _, _| haproxy(port, server, files, "", "")),
+    ("haproxy splice", "haproxy", false, |port, server, files, _, _| {
+        haproxy(port, server, files, "", "  option splice-request\n  option splice-response\n")
+    }),
+    ("nginx", "nginx", false, nginx),
+    ("socat", "socat", true, |port, server, _, _, _| {
+        let mut command = Command::new("socat");
+        let listen = format!("TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork,nodelay,backlog=1024");
+        command.args(["-b", "65536", &listen, &format!("TCP:{server},nodelay")]);
+        Ok(command)
+    }),
+    ("spicewatch TLS", "spicewatch", false, WITH_TLS),
+    ("haproxy TLS", "haproxy", false, |port, server, files, pki, _| {
+        let both: Vec<u8> = ["server-cert.pem", "server-key.pem"]
+            .iter()
+            .map(|name| fs::read(pki.dir().join(name)))
+            .collect::<Result<Vec<_>, _>>()?
+            .concat();
+        fs::write(files.join("both.pem"), both)?;
+        haproxy(port, server, files, &format!(" ssl crt {} no-tls-tickets", files.join("both.pem").display()), "")
+    }),
+];
+
+/// It admits a channel only with a token of its own control service, so that there is nothing to measure without that.
+const KERBSIDE: &str = "kerbside-proxy (needs its gRPC control service)";
+
+/// Starts all of them, then other builds of ours (`beside`); those that are not installed are named.
+pub(super) fn start(server: &str, pki: &Pki, args: &Args) -> Result<(Vec<Peer>, Vec<String>)> {
+    let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
+    let (mut peers, mut missing) = (Vec::new(), vec![KERBSIDE.to_owned()]);
+    if wanted("direct") {
+        let dial = Dial { address: server.parse()?, tls: None };
+        peers.push(Peer { name: "direct".to_owned(), dial, is_a_process_each: false, running: None });
+    }
+    let ours = shell::target().join("release/spicewatch");
+    for &(name, program, is_a_process_each, recipe) in PEERS.iter().filter(|peer| wanted(peer.0)) {
+        if program != "spicewatch" && version(program).is_none() {
+            missing.push(name.to_owned());
+            continue;
+        }
+        peers.push(running(name.to_owned(), is_a_process_each, recipe, server, pki, &ours)?);
+    }
+    for other in &args.beside {
+        for &(name, _, is_a_process_each, recipe) in
+            PEERS.iter().filter(|peer| peer.1 == "spicewatch" && wanted(peer.0))
+        {
+            let kind = if is_tls(name) { "TLS" } else { "plain" };
+            peers.push(running(format!("{} {kind}", other.display()), is_a_process_each, recipe, server, pki, other)?);
+        }
+    }
+    Ok((peers, missing))
+}
+
+fn is_tls(name: &str) -> bool {
+    name.ends_with("TLS")
+}
+
+/// Starts a relay, and waits until it listens.
+fn running(
+    name: String,
+    is_a_process_each: bool,
+    recipe: Recipe,
+    server: &str,
+    pki: &Pki,
+    program: &Path,
+) -> Result<Peer> {
+    let (port, files) = (lab::free_port()?, Scratch::new()?);
+    let mut command = recipe(port, server, &files, pki, program)?;
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let child = command.spawn().with_context(|| format!("can't run {name}"))?;
+    let tls = is_tls(&name).then(|| client::tls(pki)).transpose()?;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let running = Some(Running { child, _files: files });
+    let peer = Peer { name, dial: Dial { address, tls }, is_a_process_each, running };
+    let start = Instant::now();
+    while TcpStream::connect(address).is_err() {
+        if start.elapsed() > Duration::from_secs(10) {
+            bail!("{} does not listen", peer.name);
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(peer)
+}
+
+const PLAIN: Recipe =
+    |port, server, files, _, program| Ok(spicewatch(program, "--listen", port, server, &files.join("vm.qmp")));
+
+const WITH_TLS: Recipe = |port, server, files, pki, program| {
+    let mut command = spicewatch(program, "--tls-listen", port, server, &files.join("vm.qmp"));
+    command.arg("--x509-dir").arg(pki.dir());
+    Ok(command)
+};
+
+/// Events are made and served, to a QMP socket.
+fn spicewatch(program: &Path, listen: &str, port: u16, server: &str, qmp: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.args(["relay", listen, &format!("127.0.0.1:{port}"), "--upstream", server, "--log", "error"]);
+    command.arg("--qmp").arg(format!("unix:{}", qmp.display()));
+    command
+}
+
+fn haproxy(port: u16, server: &str, files: &Scratch, bind: &str, options: &str) -> Result<Command> {
+    let file = files.join("haproxy.cfg");
+    let most = process::raise_descriptor_limit()? + process::RESERVE / 2;
+    let text = format!(
+        "global\n  maxconn {most}\n  maxpipes 100\n\
+         defaults\n  mode tcp\n  timeout connect 10s\n  timeout client 1h\n  timeout server 1h\n{options}\
+         listen relay\n  bind 127.0.0.1:{port}{bind}\n  server vm {server}\n"
+    );
+    fs::write(&file, text)?;
+    let mut command = Command::new("haproxy");
+    command.arg("-db").arg("-f").arg(file);
+    Ok(command)
+}
+
+/// As many workers as there are cores, as the others have threads. Debian has its stream module apart.
+fn nginx(port: u16, server: &str, files: &Scratch, _: &Pki, _: &Path) -> Result<Command> {
+    const MODULE: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
+    let (file, pid) = (files.join("nginx.conf"), files.join("pid"));
+    let most = process::raise_descriptor_limit()? + process::RESERVE / 2;
+    let module = if Path::new(MODULE).exists() { format!("load_module {MODULE};\n") } else { String::new() };
+    let text = format!(
+        "{module}daemon off;\npid {};\nerror_log /dev/null;\nworker_processes auto;\nworker_rlimit_nofile {};\n\
+         events {{ worker_connections {}; }}\n\
+         stream {{ server {{ listen 127.0.0.1:{port} backlog=4096; proxy_pass {server}; tcp_nodelay on; }} }}\n",
+        pid.display(),
+        2 * most,
+        2 * most
+    );
+    fs::write(&file, text)?;
+    let mut command = Command::new("nginx");
+    command.arg("-c").arg(file).arg("-p").arg(files.path());
+    Ok(command)
+}
+
+fn version(program: &str) -> Option<String> {
+    let flag = if program == "socat" { "-V" } else { "-v" };
+    let output = Command::new(program).arg(flag).output().ok()?;
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    said.lines().find(|line| line.to_lowercase().contains("version")).map(str::to_owned)
+}
+
+/// What the record says of who took part.
+pub(super) fn versions() -> Vec<String> {
+    ["haproxy", "nginx", "socat"].into_iter().filter_map(version).collect()
+}

@@ -1,0 +1,59 @@
+//! `cargo xtask record-captures`: the committed captures, recorded again from real peers.
+
+use std::fs;
+
+use anyhow::{Context, Result, bail, ensure};
+use spice_testkit::{
+    captures,
+    lab::scenarios::{self, Scenario},
+};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Which captures; all of them where none is named.
+    names: Vec<String>,
+    /// Only list their names and what they show.
+    #[arg(long)]
+    list: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    if args.list {
+        for scenario in scenarios::all() {
+            println!("{:12} {}", scenario.name, scenario.about);
+        }
+        return Ok(());
+    }
+    for name in &args.names {
+        ensure!(scenarios::all().any(|scenario| scenario.name == name), "no capture is called `{name}`; try --list");
+    }
+    let wanted = |scenario: &&Scenario| args.names.is_empty() || args.names.iter().any(|name| name == scenario.name);
+    for scenario in scenarios::all().filter(wanted) {
+        record(scenario).with_context(|| format!("recording `{}`", scenario.name))?;
+    }
+    Ok(())
+}
+
+fn record(scenario: &Scenario) -> Result<()> {
+    if let Some(missing) = scenario.peers().iter().find(|peer| !peer.is_here()) {
+        bail!("{missing:?} is not here; `cargo xtask setup` says how to install it");
+    }
+    let recording = scenario.run()?;
+    let write = |extension: &str, bytes: &[u8]| {
+        let path = captures::folder().join(format!("{}.{extension}", scenario.name));
+        fs::write(&path, bytes).with_context(|| format!("can't write {}", path.display()))
+    };
+    write(recording.extension, &recording.capture)?;
+    write("qmp", &recording.qmp)?;
+    let note = "# Made by `cargo xtask record-captures`; not for editing.\n";
+    write("toml", format!("{note}{}", toml::to_string(&recording.manifest)?).as_bytes())?;
+    let lines = String::from_utf8_lossy(&recording.qmp).lines().count();
+    println!(
+        "{:12} {} bytes, {} event lines, {} links by hand",
+        scenario.name,
+        recording.capture.len(),
+        lines,
+        recording.manifest.links.len()
+    );
+    Ok(())
+}
