@@ -13,8 +13,16 @@ use shell::cargo;
 use crate::differential;
 
 /// The published crates. Each must stand alone as a package.
-const PUBLISHED: &[&str] =
-    &["qmp-schema", "spice-link", "spice-events", "qmp-server", "spice-capture", "spice-testkit", "spicewatch"];
+const PUBLISHED: &[&str] = &[
+    "qmp-schema",
+    "spice-link",
+    "spice-events",
+    "qmp-server",
+    "spice-relay",
+    "spice-capture",
+    "spice-testkit",
+    "spicewatch",
+];
 
 /// The workspace without the benches, whose one feature builds the peers that they measure.
 const WORKSPACE: &[&str] = &["--workspace", "--exclude", BENCHES];

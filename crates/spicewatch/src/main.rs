@@ -1,6 +1,4 @@
-//! The program: `spicewatch --help` says what it does.
-//!
-//! One module a command; this file only names them.
+#![doc = include_str!("../README.md")]
 
 mod conformance;
 mod dial;
@@ -18,8 +16,8 @@ use std::{
 
 /// Who is connected to which virtual machine, and when.
 ///
-/// SPICE is the remote desktop protocol of QEMU's virtual machines. QEMU reports each SPICE connection to whatever manages the machine, with the events
-/// SPICE_CONNECTED, SPICE_INITIALIZED and SPICE_DISCONNECTED. spicewatch makes the very same events from the outside, without asking QEMU.
+/// SPICE is the remote desktop protocol of QEMU's virtual machines. QEMU reports each SPICE connection to its management software, with the events
+/// SPICE_CONNECTED, SPICE_INITIALIZED and SPICE_DISCONNECTED. spicewatch makes the same events from the outside, without asking QEMU.
 #[derive(Parser)]
 #[command(name = "spicewatch", version, max_term_width = 100)]
 enum Command {
@@ -32,7 +30,7 @@ enum Command {
 fn main() -> ExitCode {
     let command = match Command::try_parse() {
         Ok(command) => command,
-        Err(error) => return refuse(&error),
+        Err(error) => return report_usage_error(&error),
     };
     match command {
         Command::Read(args) => read::run(args),
@@ -42,19 +40,19 @@ fn main() -> ExitCode {
     }
 }
 
-/// A value that is none is one line; where flags are not understood, how they are used comes after it.
-fn refuse(error: &clap::Error) -> ExitCode {
+/// Reports an invalid value in one line, without usage. Other errors are reported with usage.
+fn report_usage_error(error: &clap::Error) -> ExitCode {
     if matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue | ErrorKind::ArgumentConflict) {
-        let said = error.to_string();
-        let what = said.lines().take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+        let message = error.to_string();
+        let what = message.lines().take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
         let words: Vec<_> = what.flat_map(str::split_whitespace).collect();
-        complain(format_args!("spicewatch: {}", words.join(" ").trim_start_matches("error: ")));
+        print_error(format_args!("spicewatch: {}", words.join(" ").trim_start_matches("error: ")));
         return ExitCode::from(2);
     }
     error.exit()
 }
 
-/// A line to stderr. Nobody may read it, or its disk be full: that is no reason to panic, and the exit code still tells.
-fn complain(line: impl Display) {
+/// Writes a line to stderr. If that fails, the exit code is the only report.
+fn print_error(line: impl Display) {
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }

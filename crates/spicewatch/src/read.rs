@@ -2,7 +2,7 @@
 
 mod input;
 
-use crate::complain;
+use crate::print_error;
 use clap::ValueEnum;
 use input::Input;
 use spice_capture::{Capture, Config, Counters, DualStack, Output};
@@ -224,7 +224,7 @@ impl Report {
         self.anomalies += 1;
         if self.anomalies <= self.max_anomalies {
             self.clear_progress();
-            complain(format_args!("spicewatch: {anomaly}"));
+            print_error(format_args!("spicewatch: {anomaly}"));
         }
     }
 
@@ -254,13 +254,13 @@ impl Report {
 
     fn summary(&self, counters: &Counters, elapsed: Duration) {
         if self.anomalies > self.max_anomalies {
-            complain(format_args!(
+            print_error(format_args!(
                 "spicewatch: {} more anomalies; --anomalies N prints more",
                 self.anomalies - self.max_anomalies
             ));
         }
         let Counters { packets, connections, events, anomalies, bytes, .. } = counters;
-        complain(format_args!(
+        print_error(format_args!(
             "spicewatch: {packets} packets, {connections} connections, {events} events, {anomalies} anomalies, {bytes} bytes in {:.3} s",
             elapsed.as_secs_f64()
         ));
@@ -268,7 +268,7 @@ impl Report {
 }
 
 fn fail(name: &str, error: &dyn Display) -> ExitCode {
-    complain(format_args!("spicewatch: {name}: {error}"));
+    print_error(format_args!("spicewatch: {name}: {error}"));
     ExitCode::from(2)
 }
 
@@ -277,6 +277,6 @@ fn output_failed(error: &io::Error) -> ExitCode {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return ExitCode::SUCCESS;
     }
-    complain(format_args!("spicewatch: standard output: {error}"));
+    print_error(format_args!("spicewatch: standard output: {error}"));
     ExitCode::FAILURE
 }

@@ -121,9 +121,9 @@ fn as_many_connections_as_may_be() {
     // And there is room again when one has left.
     drop((first, inside));
     relay.events.wait_for("SPICE_DISCONNECTED", 1);
-    eventually("connections are let in again", || {
+    eventually("accepting connections again", || {
         drop(connect(&relay));
-        relay.log.count("connections are let in again") > 0
+        relay.log.count("accepting connections again") > 0
     });
 }
 

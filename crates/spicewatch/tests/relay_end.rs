@@ -28,7 +28,7 @@ fn sigterm_lets_live_connections_end_and_sends_their_last_events() {
     let (mut client, address) = (connect(&relay), relay.address());
     let mut inside = server.accept();
     relay.signal("-TERM");
-    relay.log.wait_for("waiting for live connections", 1);
+    relay.log.wait_for("waiting for open connections", 1);
     assert_eq!(TcpStream::connect(address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
     // The live one still lives.
     client.write_all(b"x").unwrap();
@@ -53,7 +53,7 @@ fn the_drain_has_an_end_and_a_second_signal_cuts_it_short() {
     let relay = server.relay(&["--drain-seconds", "600"]);
     let (_client, _inside) = (connect(&relay), server.accept());
     relay.signal("-TERM");
-    relay.log.wait_for("waiting for live connections", 1);
+    relay.log.wait_for("waiting for open connections", 1);
     relay.signal("-TERM");
     let events = relay.events.clone();
     assert_eq!(relay.wait().code(), Some(143));

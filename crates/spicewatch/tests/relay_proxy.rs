@@ -83,16 +83,16 @@ fn who_a_proxy_header_names_is_who_counts() {
     assert_eq!(read_all(&from(1)), b"", "the third of one client");
     relay.log.wait_for("\"source\":\"192.0.2.1\"", 1);
     clients.push((from(3), server.accept()));
-    assert_eq!(relay.log.count("let in again"), 0, "not those of the one that has too many");
+    assert_eq!(relay.log.count("accepting connections again"), 0, "not those of the one that has too many");
     // A health check of the balancer's is no news.
     drop(connect(&relay));
-    relay.log.wait_for("left without a byte", 1);
+    relay.log.wait_for("closed without a byte", 1);
     assert_eq!(relay.log.count("no PROXY header"), 0);
     // Neither is one that says that it speaks for itself: no event, and no connection to the server.
     for local in [&b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"[..], b"PROXY UNKNOWN\r\n"] {
         connect(&relay).write_all(local).unwrap();
     }
-    relay.log.wait_for("left without a byte after its PROXY header", 2);
+    relay.log.wait_for("closed without a byte after the PROXY header", 2);
     let mut itself = connect(&relay);
     itself.write_all(b"PROXY UNKNOWN\r\nREDQ").unwrap();
     server.accept().read_exact(&mut [0; 4]).unwrap();

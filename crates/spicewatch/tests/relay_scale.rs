@@ -194,5 +194,5 @@ fn five_thousand_at_once_and_nothing_is_left_when_they_go() {
     relay.signal("-TERM");
     let log = relay.log.clone();
     assert!(relay.wait().success());
-    assert!(!log.all().iter().any(|line| line.contains("waiting for live connections")), "no connection was left");
+    assert!(!log.all().iter().any(|line| line.contains("waiting for open connections")), "no connection was left");
 }

@@ -110,7 +110,7 @@ fn a_service_manager_is_told() {
     assert_eq!(first, "RELOADING=1");
     assert!(clock.strip_prefix("MONOTONIC_USEC=").unwrap().parse::<u64>().unwrap() > 0);
     assert_eq!(hear(), "READY=1");
-    relay.log.wait_for("SIGHUP: there are no certificates to read again", 1);
+    relay.log.wait_for("SIGHUP: no certificates are configured", 1);
     relay.signal("-TERM");
     assert_eq!(hear(), "STOPPING=1");
     assert_eq!(relay.wait().code(), Some(0));
@@ -156,7 +156,7 @@ fn a_log_that_nobody_reads_holds_up_nothing() {
     assert!(lost > 0, "{status}");
     // Who reads it now finds whole lines, and how many are missing.
     let log = relay_lab::Lines::follow(child.stderr.take().unwrap());
-    log.wait_for("lines of the log were lost", 1);
+    log.wait_for("lost log lines", 1);
     assert!(log.all().iter().all(|line| line.starts_with('{') && line.ends_with('}')));
     let kill = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
@@ -183,7 +183,7 @@ fn a_flood_does_not_fill_the_log() {
         drop((accept(&server), client));
     }
     qmp.lines.wait_for("SPICE_DISCONNECTED", FLOOD);
-    relay.log.wait_for("\"message\":\"more lines like the one before are left out for now\",\"seconds\":10", 1);
+    relay.log.wait_for("\"message\":\"leaving out more lines like the one before\",\"seconds\":10", 1);
     let status = qmp.execute("__org.spicewatch_query-relay");
     let log = relay.log.clone();
     relay.signal("-TERM");
@@ -212,5 +212,5 @@ fn qemus_that_do_not_answer_are_waited_for_together() {
     let relay = Relay::start_with(&scratch.join("relay.toml"));
     // Each is waited for 5 seconds.
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
-    relay.log.wait_for("no answer in 5s; QEMU serves one client a QMP socket", VMS);
+    relay.log.wait_for("no answer in 5s; QEMU serves one client per QMP socket", VMS);
 }

@@ -127,7 +127,7 @@ fn a_certificate_and_the_key_of_another() {
             .unwrap();
         assert_eq!(output.status.code(), Some(2));
         let said = String::from_utf8(output.stderr).unwrap();
-        assert!(said.contains("ca-key.pem: the key is not that of the certificate"), "{said}");
+        assert!(said.contains("ca-key.pem: the key does not belong to the certificate"), "{said}");
     }
 }
 
@@ -226,7 +226,7 @@ fn sighup_shows_the_new_certificate_and_drops_nobody() {
 
     fs::write(&names[1], "half a key").unwrap();
     relay.signal("-HUP");
-    relay.log.wait_for("the old certificate stays in use", 1);
+    relay.log.wait_for("can't use the new certificate; the old one stays in use", 1);
     let (_newer, said) = s_client(&pki, &relay, &[]);
     said.wait_for("O = second", 1);
 
@@ -261,7 +261,7 @@ fn sighup_trusts_the_new_authority() {
     assert_eq!(answer(), "reward\n");
     fs::write(&trusted, "half a certificate").unwrap();
     relay.signal("-HUP");
-    relay.log.wait_for("the old CA of the upstream stays in use", 1);
+    relay.log.wait_for("can't use the new CA of the upstream; the old one stays in use", 1);
     assert_eq!(answer(), "reward\n");
 }
 

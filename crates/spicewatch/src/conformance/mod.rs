@@ -6,9 +6,9 @@ mod report;
 mod wire;
 
 use crate::{
-    complain,
     dial::{Reach, Target},
     password::Password,
+    print_error,
 };
 use case::{Server, Verdict};
 use clap::ValueEnum;
@@ -94,7 +94,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
-            complain(format_args!("spicewatch conformance: {error}"));
+            print_error(format_args!("spicewatch conformance: {error}"));
             ExitCode::from(2)
         }
     }
@@ -118,7 +118,7 @@ fn conform(args: &Args) -> Result<bool, String> {
     let target = args.reach.target()?;
     let password = args.password.read()?;
     let Target { address, carrier, .. } = target;
-    complain(format_args!(
+    print_error(format_args!(
         "sends {} cases to {address} ({}): up to three connections each; live sessions end",
         table.len(),
         carrier.name()
@@ -168,7 +168,7 @@ fn survey(target: Target, args: &Args, password: Option<String>) -> io::Result<S
     let mut main = server.link(&Mess::main(), &server.good())?;
     if main.session.is_none() {
         let seen = Answer::show(&main.seen);
-        complain(format_args!("no session can be made ({seen}): cases that need one will fail"));
+        print_error(format_args!("no session can be made ({seen}): cases that need one will fail"));
         return Ok(server);
     }
     // ATTACH_CHANNELS; the answer is CHANNELS_LIST: a count, then a type and an id each.

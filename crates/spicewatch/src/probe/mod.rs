@@ -3,9 +3,9 @@
 mod report;
 
 use crate::{
-    complain,
     dial::{Carrier, Line, Reach, Target, TlsFacts},
     password::Password,
+    print_error,
 };
 use clap::ValueEnum;
 use report::{Channel, Report};
@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            complain(format_args!("spicewatch probe: {error}"));
+            print_error(format_args!("spicewatch probe: {error}"));
             ExitCode::from(2)
         }
     }
@@ -86,7 +86,7 @@ fn probe(args: &Args) -> Result<Report, String> {
     let target = args.reach.target()?;
     let Target { address, carrier, .. } = target;
     let session = if password.is_some() { "; one session is opened" } else { "" };
-    complain(format_args!(
+    print_error(format_args!(
         "probing {address} ({}) with up to {} links{session}",
         carrier.name(),
         11 * usize::from(MOST_IDS) + LATENCY_LINKS

@@ -1,18 +1,17 @@
-//! What each value by itself allows, and all of them together do not: found before anything is bound.
+//! Checks that span several configuration values. They run before anything is bound.
 //!
-//! Flags are held to some of it by clap already; a file is held to it here alone.
+//! clap checks some of it for flags; for a file, this is the only check.
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{
-    config::{Config, VmConfig},
-    endpoint::Endpoint,
-};
+use spice_relay::net::NetAddress;
 
-/// More threads than any machine has cores, and fewer than break it.
+use super::config::{Config, VmConfig};
+
+/// The most threads that may be configured: more than any machine has cores.
 const MAX_WORKERS: usize = 1024;
 
-/// The VMs together, and the process.
+/// Checks the settings of the process, and the VMs against each other.
 pub(super) fn whole(config: &Config) -> Result<(), String> {
     if config.vm.is_empty() {
         return Err("expected at least one [[vm]] in the configuration, found none".into());
@@ -20,16 +19,19 @@ pub(super) fn whole(config: &Config) -> Result<(), String> {
     if let Some(workers) = config.workers.filter(|workers| workers.get() > MAX_WORKERS) {
         return Err(format!("expected at most {MAX_WORKERS} workers, found {workers}"));
     }
-    let mut named: Vec<(&Endpoint, String)> = Vec::new();
+    let mut seen: Vec<(&NetAddress, String)> = Vec::new();
     for (index, vm) in config.vm.iter().enumerate() {
-        let by = called(config, index);
-        for endpoint in vm.listen.iter().chain(&vm.tls_listen).chain(&vm.qmp) {
-            let before = named.iter().find(|(other, _)| *other == endpoint && !endpoint.is_any_port());
+        let prefix = error_prefix(config, index);
+        for address in vm.listen.iter().chain(&vm.tls_listen).chain(&vm.qmp) {
+            let before = seen.iter().find(|(other, _)| *other == address && !address.is_any_port());
             match before {
-                None => named.push((endpoint, by.clone())),
-                Some((_, other)) if *other == by => return Err(format!("{by}{endpoint} is listened on twice")),
+                None => seen.push((address, prefix.clone())),
+                Some((_, other)) if *other == prefix => {
+                    return Err(format!("{prefix}{address} is configured as a listener twice"));
+                }
                 Some((_, other)) => {
-                    return Err(format!("{by}{endpoint} is what {} listens on", other.trim_end_matches(": ")));
+                    let other = other.trim_end_matches(": ");
+                    return Err(format!("{prefix}{address} is already a listener of {other}"));
                 }
             }
         }
@@ -37,8 +39,8 @@ pub(super) fn whole(config: &Config) -> Result<(), String> {
     Ok(())
 }
 
-/// How an error begins that is about one VM of several.
-pub(super) fn called(config: &Config, index: usize) -> String {
+/// The beginning of an error about one VM of several.
+pub(super) fn error_prefix(config: &Config, index: usize) -> String {
     match config.vm.get(index).and_then(|vm| vm.name.as_ref()) {
         _ if config.vm.len() == 1 => String::new(),
         Some(name) => format!("vm `{name}`: "),
@@ -46,11 +48,11 @@ pub(super) fn called(config: &Config, index: usize) -> String {
     }
 }
 
-/// One VM; its upstream.
-pub(super) fn vm(config: &VmConfig) -> Result<Endpoint, String> {
+/// Checks the settings of one VM. Returns its upstream.
+pub(super) fn vm(config: &VmConfig) -> Result<NetAddress, String> {
     let upstream = config.upstream.clone().ok_or("expected an upstream (--upstream ADDR), found none")?;
     if config.listen.is_empty() && config.tls_listen.is_empty() {
-        return Err("expected something to listen on (--listen ADDR or --tls-listen ADDR), found nothing".into());
+        return Err("expected an address to listen on (--listen ADDR or --tls-listen ADDR), found none".into());
     }
     if upstream.host() == Some("*") {
         return Err(format!("expected a host in the upstream, found `{upstream}`"));
@@ -59,7 +61,9 @@ pub(super) fn vm(config: &VmConfig) -> Result<Endpoint, String> {
         return Err(format!("expected a port from 1 to 65535 in the upstream, found `{upstream}`"));
     }
     if config.listen.iter().chain(&config.tls_listen).any(|listen| is_itself(&upstream, listen)) {
-        return Err(format!("expected an upstream other than the relay itself, found {upstream}, which it listens on"));
+        return Err(format!(
+            "expected an upstream other than the relay itself, found {upstream}, which is one of its listeners"
+        ));
     }
     if !config.upstream_tls {
         for (key, given) in [
@@ -69,17 +73,17 @@ pub(super) fn vm(config: &VmConfig) -> Result<Endpoint, String> {
         ] {
             if given {
                 return Err(format!(
-                    "expected upstream-tls with {key}, found none: the upstream would not be asked for TLS"
+                    "expected upstream-tls with {key}, found none: without it, the upstream connection is plain"
                 ));
             }
         }
     }
     if config.tls_listen.is_empty() {
         if config.cert.is_some() || config.key.is_some() {
-            return Err("a certificate is of no use without --tls-listen".into());
+            return Err("a certificate needs --tls-listen".into());
         }
         if config.x509_dir.is_some() && !config.upstream_tls {
-            return Err("x509-dir is of no use without --tls-listen or --upstream-tls".into());
+            return Err("x509-dir needs --tls-listen or --upstream-tls".into());
         }
     }
     if config.auth.is_some() && config.qemu_qmp.is_some() {
@@ -88,26 +92,25 @@ pub(super) fn vm(config: &VmConfig) -> Result<Endpoint, String> {
     Ok(upstream)
 }
 
-/// Whether whoever connects to the upstream would be accepted by this listener: each connection would make another.
+/// Whether a connection to the upstream would be accepted by this listener: each connection would open another one.
 ///
-/// Of the names for this machine, those are known that need neither a list of its interfaces nor a name server, which may
-/// be long in answering.
-fn is_itself(upstream: &Endpoint, listen: &Endpoint) -> bool {
+/// Only addresses and `localhost` are compared. Other names of this machine would need a name server, which may answer slowly.
+fn is_itself(upstream: &NetAddress, listen: &NetAddress) -> bool {
     match (upstream, listen) {
-        (Endpoint::Tcp(host, there), Endpoint::Tcp(_, here))
+        (NetAddress::Tcp(host, there), NetAddress::Tcp(_, here))
             if there == here && (host == "localhost" || host.parse::<IpAddr>().is_ok()) =>
         {
             let (Ok(there), Ok(here)) = (upstream.resolve(), listen.resolve()) else { return false };
-            let taken = |address: &SocketAddr| {
+            let accepted = |address: &SocketAddr| {
                 let local = address.ip().is_loopback() || address.ip().is_unspecified();
                 here.iter().any(|here| {
                     let all = here.ip().is_unspecified() && (here.is_ipv6() || address.is_ipv4());
                     here.ip() == address.ip() || all && local
                 })
             };
-            !there.is_empty() && there.iter().all(taken)
+            !there.is_empty() && there.iter().all(accepted)
         }
-        (Endpoint::Unix(there), Endpoint::Unix(here)) => there == here,
+        (NetAddress::Unix(there), NetAddress::Unix(here)) => there == here,
         _ => false,
     }
 }
@@ -117,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_relay_is_not_its_own_upstream() {
+    fn relay_as_its_own_upstream_is_found() {
         let itself = |upstream: &str, listen: &str| is_itself(&upstream.parse().unwrap(), &listen.parse().unwrap());
         for (upstream, listen) in [
             ("127.0.0.1:5900", "127.0.0.1:5900"),

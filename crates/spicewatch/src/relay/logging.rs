@@ -1,7 +1,7 @@
-//! The log: to stderr, as text for people or JSON for machines.
+//! The log on stderr, as text for people or JSON for machines.
 //!
-//! Whoever reads stderr may be slow, a full pipe, or a full disk. So a thread of its own writes it, from a queue; lines that
-//! find the queue full, or can't be written, are lost, and counted in a line of their own as soon as there is room.
+//! The reader of stderr may be slow or stuck, and its disk full. So a thread writes the log from a queue. Lines that find the
+//! queue full, or can't be written, are lost. A line of its own says how many, as soon as it can be written.
 
 use std::{
     io::{self, Write},
@@ -26,53 +26,53 @@ use tracing_subscriber::{
 
 use super::{
     config::LogFormat,
-    lines::{self, Lines},
-    seldom::{PEER, Seldom, Verdict, WITHIN},
+    line_writer::{self, LineWriter},
+    log_rate_limit::{LogRateLimit, PEER_LOG_TARGET, Verdict, WINDOW},
 };
 
-/// Lines that wait for a slow reader; some 200 bytes each.
+/// How many lines wait for a slow reader. Each has some 200 bytes.
 const QUEUE: usize = 4096;
 
-/// What became of the log.
+/// The log.
 #[derive(Clone, Debug)]
 pub(super) struct Log {
-    lines: Lines,
+    lines: LineWriter,
     format: LogFormat,
-    seldom: Arc<Seldom>,
+    rate_limit: Arc<LogRateLimit>,
     lost: Arc<Lost>,
 }
 
-/// Lines that nobody can read.
+/// How many lines were not written.
 #[derive(Debug, Default)]
 struct Lost {
-    /// Since it was last said how many.
-    unsaid: AtomicU64,
+    /// Those that no line has reported yet.
+    unreported: AtomicU64,
     all: AtomicU64,
 }
 
 impl Lost {
     fn add(&self, lines: u64) {
-        self.unsaid.fetch_add(lines, Ordering::Relaxed);
+        self.unreported.fetch_add(lines, Ordering::Relaxed);
         self.all.fetch_add(lines, Ordering::Relaxed);
     }
 }
 
 impl Log {
-    /// Lines that were lost or left out so far.
+    /// How many lines were lost or left out so far.
     pub(super) fn lost(&self) -> u64 {
         self.lost.all.load(Ordering::Relaxed)
     }
 
-    /// Waits until what was queued is written, but not longer than this.
+    /// Waits until all queued lines are written, but no longer than `patience`.
     pub(super) fn finish(&self, patience: Duration) {
-        // As if all time were over: what is left out by now is said.
-        self.say_left_out(self.seldom.ask(None, Instant::now() + WITHIN).left_out);
+        // At the end of all windows, so that lines left out until now are reported.
+        self.report_left_out(self.rate_limit.check(None, Instant::now() + WINDOW).left_out);
         self.lines.finish(patience);
     }
 
-    fn say_left_out(&self, lines: u64) {
+    fn report_left_out(&self, lines: u64) {
         if lines > 0 {
-            self.send(note(self.format, "lines were left out, as there were too many of a kind", "left_out", lines));
+            self.send(note(self.format, "left out log lines: too many of one kind", "left_out", lines));
         }
     }
 
@@ -83,9 +83,9 @@ impl Log {
     }
 }
 
-/// Starts the log with this filter: a level, or tracing's directives.
+/// Starts the log. The filter is a level or tracing's directives.
 pub(super) fn start(filter: &str, format: LogFormat) -> Result<Log, String> {
-    // A word that is no level names a target to tracing, so that a slip of the pen would silence everything.
+    // For tracing, a word that is not a level is a target. A misspelt level would silence everything.
     let is_word = filter.chars().all(|char| char.is_ascii_alphanumeric() || "_-".contains(char));
     if is_word && (filter.is_empty() || filter.parse::<LevelFilter>().is_err()) {
         return Err(format!("--log: expected off, error, warn, info, debug, trace or directives, found `{filter}`"));
@@ -93,11 +93,11 @@ pub(super) fn start(filter: &str, format: LogFormat) -> Result<Log, String> {
     let filter = EnvFilter::try_new(filter).map_err(|error| format!("--log {filter}: {error}"))?;
     let lost = Arc::<Lost>::default();
     let mut out = Out { stream: io::stderr(), torn: false, format, lost: Arc::clone(&lost) };
-    let lines = Lines::start("log", QUEUE, move |lines| {
+    let lines = LineWriter::start("log", QUEUE, move |lines| {
         out.write(lines);
         Ok(())
     });
-    let log = Log { lines: lines.map_err(|error| error.to_string())?, format, seldom: Arc::default(), lost };
+    let log = Log { lines: lines.map_err(|error| error.to_string())?, format, rate_limit: Arc::default(), lost };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(log.clone()).with_target(false);
     let started = match format {
         LogFormat::Text => builder.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).finish().try_init(),
@@ -106,10 +106,10 @@ pub(super) fn start(filter: &str, format: LogFormat) -> Result<Log, String> {
     started.map(|()| log).map_err(|error| error.to_string())
 }
 
-/// Where lines are written. What fails is counted, and the next lines are tried again: a disk may have room by then.
+/// Writes lines. Lines that fail are counted; the next lines are tried again, because a disk may have room by then.
 struct Out<W> {
     stream: W,
-    /// The last line that was written has no end.
+    /// The last line was written without its end.
     torn: bool,
     format: LogFormat,
     lost: Arc<Lost>,
@@ -117,20 +117,20 @@ struct Out<W> {
 
 impl<W: Write> Out<W> {
     fn write(&mut self, lines: &[u8]) {
-        let unsaid = self.lost.unsaid.swap(0, Ordering::Relaxed);
+        let unreported = self.lost.unreported.swap(0, Ordering::Relaxed);
         let mut text = if self.torn { b"\n".to_vec() } else { Vec::new() };
         let start = text.len();
         text.extend_from_slice(lines);
         let end = text.len();
-        if unsaid > 0 {
-            text.extend(note(self.format, "lines of the log were lost, as stderr did not take them", "lost", unsaid));
+        if unreported > 0 {
+            text.extend(note(self.format, "lost log lines: stderr did not accept them", "lost", unreported));
         }
-        let (written, error) = lines::write_all(&mut self.stream, &text);
+        let (written, error) = line_writer::write_all(&mut self.stream, &text);
         if let Some(last) = written.checked_sub(1) {
             self.torn = text[last] != b'\n';
         }
         if error.is_some() {
-            self.lost.unsaid.fetch_add(unsaid, Ordering::Relaxed);
+            self.lost.unreported.fetch_add(unreported, Ordering::Relaxed);
             let unwritten = &text[written.clamp(start, end)..end];
             self.lost.add(unwritten.split_inclusive(|byte| *byte == b'\n').count() as u64);
         }
@@ -159,31 +159,32 @@ impl<'a> MakeWriter<'a> for Log {
 
     fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Line<'a> {
         if *metadata.level() > Level::INFO {
-            // Who asks for all shall have all.
+            // Debug lines are not limited.
             return self.make_writer();
         }
-        let kind = (metadata.target() == PEER).then(|| metadata.callsite());
-        Line { log: self, verdict: self.seldom.ask(kind, Instant::now()) }
+        let is_limited = [PEER_LOG_TARGET, spice_relay::PEER_LOG_TARGET].contains(&metadata.target());
+        let kind = is_limited.then(|| metadata.callsite());
+        Line { log: self, verdict: self.rate_limit.check(kind, Instant::now()) }
     }
 }
 
-/// A line that is to be written, or not.
+/// A line, and whether it is to be written.
 pub(super) struct Line<'a> {
     log: &'a Log,
     verdict: Verdict,
 }
 
-/// One call is one line: tracing formats each before it writes it.
+/// Each call is one line, because tracing formats a line before it writes it.
 impl Write for Line<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let (log, Verdict { left_out, written, last }) = (self.log, self.verdict);
-        log.say_left_out(left_out);
+        log.report_left_out(left_out);
         if written {
             let mut text = line.to_vec();
             if last {
-                // In one piece, as other threads have lines too.
-                let message = "more lines like the one before are left out for now";
-                text.extend(note(log.format, message, "seconds", WITHIN.as_secs()));
+                // In one piece, because other threads write lines too.
+                let message = "leaving out more lines like the one before";
+                text.extend(note(log.format, message, "seconds", WINDOW.as_secs()));
             }
             log.send(text);
         } else {
@@ -201,7 +202,7 @@ impl Write for Line<'_> {
 mod tests {
     use super::*;
 
-    /// A disk with so much room.
+    /// A disk with room for some bytes.
     struct Disk {
         text: Vec<u8>,
         room: usize,
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_loses_lines_until_it_has_room() {
+    fn full_disk_loses_lines_until_it_has_room() {
         let lost = Arc::<Lost>::default();
         let stream = Disk { text: Vec::new(), room: 8 };
         let mut out = Out { stream, torn: false, format: LogFormat::Text, lost: Arc::clone(&lost) };
@@ -237,7 +238,7 @@ mod tests {
         let text = String::from_utf8(out.stream.text).unwrap();
         let lines: Vec<_> = text.lines().collect();
         assert_eq!((lines[0], lines[1], lines.len()), ("one", "twot", 5));
-        assert!(lines[3].ends_with("WARN lines of the log were lost, as stderr did not take them lost=3"), "{text}");
+        assert!(lines[3].ends_with("WARN lost log lines: stderr did not accept them lost=3"), "{text}");
         assert_eq!((lines[2], lines[4]), ("six", "seven"));
     }
 }

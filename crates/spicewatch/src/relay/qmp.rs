@@ -1,8 +1,8 @@
-//! The QMP service of one VM: `query-spice`, live, and QEMU's built-in commands.
+//! The QMP service of one VM: `query-spice`, answered from the live connections, and QEMU's built-in commands.
 //!
-//! What QEMU knows and a relay does not is left out or said to be unknown, unless QEMU was asked (`--qemu-qmp`):
-//! `compiled-version` is absent, `mouse-mode` is `unknown`, and the version of the greeting is that of the QEMU whose
-//! events these are, 10.2.0, with `spicewatch` and our own version as its package. `migrated` is always false.
+//! What QEMU knows and a relay does not is left out or `unknown`, unless QEMU was asked (`--qemu-qmp`): `compiled-version`
+//! is absent, `mouse-mode` is `unknown`, and the greeting has the version of the QEMU whose events these are, 10.2.0, with
+//! `spicewatch` and the program's version as its package. `migrated` is always false.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,22 +11,25 @@ use qmp_server::{
     Command, Limits, Reply, Service, Version,
     schema::{Struct, Type},
 };
-use spice_events::{Auth, Tracker};
+use spice_relay::{
+    observe::SharedTracker,
+    spice_events::{Auth, Tracker},
+};
 
-use super::{status::Status, watch::lock};
+use super::status::Status;
 
-/// What a client may make us keep of a message, in bytes and in tokens; QEMU keeps 64 MiB. No command here takes as much as a
-/// hundredth, and over TCP anybody may connect, so often as there are places.
+/// The largest message that is kept, in bytes and in tokens. QEMU's limit is 64 MiB. No command here needs a hundredth of it,
+/// and over TCP any client may connect.
 const MAX_MESSAGE: (usize, usize) = (64 << 10, 8 << 10);
 
-/// What is said of a VM that no byte shows.
+/// What `query-spice` says about a VM's SPICE server besides its channels.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Facts {
-    /// As configured: the host of the first listener, `*` for all, or a unix socket's path.
+pub(super) struct ServerDetails {
+    /// The host of the first configured listener: `*` for all addresses, or the path of a unix socket.
     pub(super) host: Option<String>,
-    /// The first plain TCP listener's.
+    /// The port of the first plain TCP listener.
     pub(super) port: Option<u16>,
-    /// The first TLS listener's.
+    /// The port of the first TLS listener.
     pub(super) tls_port: Option<u16>,
     pub(super) auth: Option<Auth>,
     pub(super) version: Option<Version>,
@@ -34,12 +37,12 @@ pub(super) struct Facts {
     pub(super) mouse_mode: Option<SpiceQueryMouseMode<'static>>,
 }
 
-/// The service of one VM.
-pub(super) fn service(tracker: &Arc<Mutex<Tracker>>, facts: &Arc<Mutex<Facts>>, status: Status) -> Service {
-    let version = facts.lock().unwrap_or_else(PoisonError::into_inner).version.clone();
+/// Builds the service of one VM.
+pub(super) fn service(tracker: &SharedTracker, details: &Arc<Mutex<ServerDetails>>, status: Status) -> Service {
+    let version = details.lock().unwrap_or_else(PoisonError::into_inner).version.clone();
     let package = concat!("spicewatch ", env!("CARGO_PKG_VERSION"));
     let version = version.unwrap_or_else(|| Version::new(10, 2, 0, package));
-    let (tracker, facts) = (Arc::clone(tracker), Arc::clone(facts));
+    let (tracker, details) = (tracker.clone(), Arc::clone(details));
     let family = || Type::of(["ipv4", "ipv6", "unix", "vsock", "unknown"]);
     let basic = || Struct::new().required("host", Type::Str).required("port", Type::Str).required("family", family());
     let channel = || {
@@ -66,7 +69,7 @@ pub(super) fn service(tracker: &Arc<Mutex<Tracker>>, facts: &Arc<Mutex<Facts>>, 
     (limits.token_bytes, limits.tokens) = MAX_MESSAGE;
     Service::builder(version)
         .limits(limits)
-        .command(Command::new("query-spice", move |_| Ok(query_spice(&tracker, &facts))).returns(info))
+        .command(Command::new("query-spice", move |_| Ok(query_spice(&tracker, &details))).returns(info))
         .command(status.command())
         .event("SPICE_CONNECTED", ends())
         .event("SPICE_INITIALIZED", initialized)
@@ -74,18 +77,21 @@ pub(super) fn service(tracker: &Arc<Mutex<Tracker>>, facts: &Arc<Mutex<Facts>>, 
         .build()
 }
 
-fn query_spice(tracker: &Mutex<Tracker>, facts: &Mutex<Facts>) -> Reply {
-    let facts = facts.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let tracker = lock(tracker);
+fn query_spice(tracker: &SharedTracker, details: &Mutex<ServerDetails>) -> Reply {
+    let details = details.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    tracker.look(|tracker| reply(tracker, details))
+}
+
+fn reply(tracker: &Tracker, details: ServerDetails) -> Reply {
     let info = SpiceInfo {
         enabled: true,
         migrated: false,
-        host: facts.host.map(Into::into),
-        port: facts.port.map(Into::into),
-        tls_port: facts.tls_port.map(Into::into),
-        auth: Some(facts.auth.unwrap_or(Auth::Spice).name().into()),
-        compiled_version: facts.compiled_version.map(Into::into),
-        mouse_mode: facts.mouse_mode.unwrap_or(SpiceQueryMouseMode::Unknown),
+        host: details.host.map(Into::into),
+        port: details.port.map(Into::into),
+        tls_port: details.tls_port.map(Into::into),
+        auth: Some(details.auth.unwrap_or(Auth::Spice).name().into()),
+        compiled_version: details.compiled_version.map(Into::into),
+        mouse_mode: details.mouse_mode.unwrap_or(SpiceQueryMouseMode::Unknown),
         channels: Some(tracker.channels()),
     };
     Reply::Json(info.to_vec().into())

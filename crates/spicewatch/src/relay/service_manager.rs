@@ -1,4 +1,4 @@
-//! Telling systemd that we are ready, or not any more: a datagram to `$NOTIFY_SOCKET` (sd_notify(3)).
+//! Notifications to systemd: datagrams to `$NOTIFY_SOCKET` (sd_notify(3)).
 
 use std::{
     env,
@@ -11,14 +11,14 @@ use std::{
     },
 };
 
-/// Says that configuration is being read again; `READY=1` has to follow. The time tells it from an earlier one
-/// (`Type=notify-reload`).
+/// Notifies that the configuration is being read again. `READY=1` must follow. The time distinguishes this reload from an
+/// earlier one (`Type=notify-reload`).
 pub(super) fn reloading() {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     notify(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.tv_sec * 1_000_000 + now.tv_nsec / 1000));
 }
 
-/// Sends a state, `READY=1` for example; nobody there is no error.
+/// Sends a state, for example `READY=1`. Does nothing without a service manager.
 pub(super) fn notify(state: &str) {
     let Some(path) = env::var_os("NOTIFY_SOCKET") else { return };
     let address = match path.as_bytes() {
@@ -27,6 +27,6 @@ pub(super) fn notify(state: &str) {
     };
     let sent = address.and_then(|address| UnixDatagram::unbound()?.send_to_addr(state.as_bytes(), &address));
     if let Err(error) = sent {
-        tracing::warn!(%error, "can't tell the service manager");
+        tracing::warn!(%error, "can't notify the service manager");
     }
 }

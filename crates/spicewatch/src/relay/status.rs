@@ -1,4 +1,4 @@
-//! How the whole process is doing, for whoever runs it: `__org.spicewatch_query-relay` on each QMP socket.
+//! The state of the whole process, for its operator: `__org.spicewatch_query-relay` on each QMP socket.
 
 use std::sync::Arc;
 
@@ -6,21 +6,22 @@ use qmp_server::{
     Command, Object,
     schema::{Struct, Type},
 };
+use spice_relay::connection::ConnectionLimit;
 use tokio::runtime::Handle;
 
-use super::{gate::Gate, logging::Log};
+use super::logging::Log;
 
-/// What there is to know.
+/// What the command reports about.
 #[derive(Clone, Debug)]
 pub(super) struct Status {
-    pub(super) gate: Arc<Gate>,
+    pub(super) limit: Arc<ConnectionLimit>,
     pub(super) log: Log,
-    /// The runtime that moves bytes: a task a connection, and a few for each listener.
+    /// The runtime that moves bytes. It has a task for each connection, and a few for each listener.
     pub(super) data: Handle,
 }
 
 impl Status {
-    /// The command, in QAPI's form for what is not QEMU's.
+    /// The command. QAPI wants names that are not QEMU's to begin with `__` and a domain.
     pub(super) fn command(self) -> Command {
         let all = Struct::new()
             .required("connections", Type::Int)
@@ -30,8 +31,8 @@ impl Status {
         Command::new("__org.spicewatch_query-relay", move |_| {
             let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
             let answer = Object::new()
-                .with("connections", count(self.gate.open()))
-                .with("refused", count(self.gate.refused()))
+                .with("connections", count(self.limit.open()))
+                .with("refused", count(self.limit.refused()))
                 .with("tasks", count(self.data.metrics().num_alive_tasks()))
                 .with("log-lines-lost", i64::try_from(self.log.lost()).unwrap_or(i64::MAX));
             Ok(answer)

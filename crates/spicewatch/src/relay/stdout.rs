@@ -1,28 +1,28 @@
-//! Events on stdout, one a line, for whoever names no QMP socket.
+//! Events on stdout, one per line, for VMs without a QMP socket.
 
 use std::{
     io::{self, Write as _},
     time::Duration,
 };
 
-use super::lines::{Lines, Refused, write_all};
+use super::line_writer::{LineWriter, Refused, write_all};
 
-/// Events that wait for a slow reader; some 300 bytes each.
+/// How many events wait for a slow reader. Each has some 300 bytes.
 const QUEUE: usize = 100_000;
 
-/// Stdout, as a place for events.
+/// Writes events to stdout.
 #[derive(Clone, Debug)]
-pub(super) struct Stdout(Lines);
+pub(super) struct Stdout(LineWriter);
 
 impl Stdout {
     pub(super) fn start() -> io::Result<Self> {
-        let lines = Lines::start("stdout", QUEUE, |lines| {
+        let lines = LineWriter::start("stdout", QUEUE, |lines| {
             let mut stdout = io::stdout().lock();
             let (_, error) = write_all(&mut stdout, lines);
             match error.map_or_else(|| stdout.flush(), Err) {
                 Ok(()) => Ok(()),
                 Err(error) => {
-                    tracing::error!(%error, "stdout does not take the events; none is written any more, as none must be missing in between; start again for more");
+                    tracing::error!(%error, "can't write events to stdout; stopped writing them to avoid gaps; restart to resume");
                     Err(error)
                 }
             }
@@ -30,19 +30,19 @@ impl Stdout {
         Ok(Self(lines))
     }
 
-    /// Queues an event. A reader that is too far behind gets no more, as none must be missing in between.
+    /// Queues an event. A reader that is too far behind gets no more events, because events must not be missing in between.
     pub(super) fn send(&self, mut line: Vec<u8>) {
         line.push(b'\n');
         if self.0.send(line) == Err(Refused::Full) {
             tracing::error!(
                 queued = QUEUE,
-                "stdout's reader is too far behind; no event is written any more, as none must be missing in between; start again for more"
+                "the reader of stdout is too far behind; stopped writing events to avoid gaps; restart to resume"
             );
             self.0.close();
         }
     }
 
-    /// Waits until what was queued is written, but not longer than this.
+    /// Waits until all queued events are written, but no longer than `patience`.
     pub(super) fn finish(&self, patience: Duration) {
         self.0.finish(patience);
     }

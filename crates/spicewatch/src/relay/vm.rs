@@ -2,93 +2,49 @@
 
 use std::{
     fmt, io,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex},
 };
 
-use qmp_server::{BindError, Listener, Server};
-use rustls::pki_types::ServerName;
-use spice_events::Auth;
-use tokio::{runtime::Handle, sync::Notify, task::JoinHandle};
-use tokio_rustls::TlsAcceptor;
+use qmp_server::{BindError, Server};
+use spice_relay::{
+    BoundRelay, Error, Relay,
+    connection::Upstream,
+    net::{
+        NetAddress, bind_each, check_socket_path,
+        tls::{ServerCheck, ServerIdentity, ServerTls, UpstreamTls},
+    },
+    observe::{EventObserver, SharedTracker},
+    spice_events::{Auth, Config as TrackerConfig},
+};
+use tokio::{runtime::Handle, sync::Notify};
 
 use super::{
+    ask_qemu::Qemu,
     check,
-    config::{AuthName, Config, VmConfig},
-    connection::{Way, serve},
-    endpoint::{Endpoint, check_socket_path},
-    listen::{self, Bound},
-    qemu::Qemu,
-    qmp::{self, Facts},
-    seldom::PEER,
+    config::{Config, VmConfig},
+    qmp::{self, ServerDetails},
+    sink::{EventOutput, VmSink},
     status::Status,
     stdout::Stdout,
-    tls::{Connector, Expected, Identity},
-    watch::{Sink, Watch},
 };
 
-/// The SPICE server, and whether it could be reached last time.
-#[derive(Debug)]
-pub(super) struct Upstream {
-    address: Endpoint,
-    down: AtomicBool,
-    /// Told when it is back after it was gone.
-    back: Arc<Notify>,
-}
-
-impl Upstream {
-    pub(super) fn address(&self) -> &Endpoint {
-        &self.address
-    }
-
-    pub(super) fn is_down(&self) {
-        self.down.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn is_up(&self, vm: &str) {
-        if self.down.load(Ordering::Relaxed) && self.down.swap(false, Ordering::Relaxed) {
-            tracing::info!(target: PEER, vm, upstream = %self.address, "the upstream is back");
-            self.back.notify_one();
-        }
-    }
-}
-
-impl fmt::Display for Upstream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.address.fmt(f)
-    }
-}
-
-/// A VM whose configuration is sound: files are read, names are resolved. Nothing is bound yet.
+/// A VM whose configuration is valid: its files are read and its names resolved. Nothing is bound yet.
 pub(super) struct Plan {
     config: VmConfig,
-    upstream: Endpoint,
-    pub(super) identity: Option<Arc<Identity>>,
-    acceptor: Option<TlsAcceptor>,
-    pub(super) connector: Option<Arc<Connector>>,
+    upstream: NetAddress,
+    pub(super) identity: Option<Arc<ServerIdentity>>,
+    server_tls: Option<ServerTls>,
+    pub(super) upstream_tls: Option<Arc<UpstreamTls>>,
 }
 
 impl Plan {
     pub(super) fn check(config: VmConfig) -> Result<Self, String> {
         let upstream = check::vm(&config)?;
-        for endpoint in config.listen.iter().chain(&config.tls_listen).chain(&config.qmp) {
-            match endpoint {
-                Endpoint::Unix(path) => check_socket_path(path)?,
-                Endpoint::Tcp(..) => {
-                    endpoint.resolve().map_err(|error| format!("can't listen on {endpoint}: {error}"))?;
-                }
-            }
-        }
+        check_listeners(&config).map_err(|error| error.to_string())?;
         let identity = identity(&config)?;
-        let acceptor = identity.as_ref().map(Identity::acceptor).transpose()?;
-        let connector = config.upstream_tls.then(|| connector(&config, &upstream)).transpose()?;
-        Ok(Self { config, upstream, identity, acceptor, connector })
-    }
-
-    pub(super) fn name(&self) -> String {
-        self.config.name.clone().unwrap_or_else(|| self.upstream.to_string())
+        let server_tls = identity.as_ref().map(ServerTls::new).transpose().map_err(|error| error.to_string())?;
+        let upstream_tls = config.upstream_tls.then(|| upstream_tls(&config, &upstream)).transpose()?;
+        Ok(Self { config, upstream, identity, server_tls, upstream_tls })
     }
 
     /// Whether its events go to stdout.
@@ -96,31 +52,94 @@ impl Plan {
         self.config.qmp.is_empty()
     }
 
-    /// Binds everything. Has to run inside a tokio runtime, as QMP's listeners belong to it.
-    pub(super) fn bind(self) -> Result<BoundVm, String> {
-        let (mut plain, mut tls, mut qmp) = (Vec::new(), Vec::new(), Vec::new());
-        for endpoint in &self.config.listen {
-            plain.extend(listen::bind(endpoint)?);
+    /// Binds all its addresses. Must run inside a tokio runtime, to which the QMP listeners belong.
+    pub(super) fn bind(self, process: &Config, status: &Status, workers: usize) -> Result<BoundVm, String> {
+        let mut upstream = Upstream::new(self.upstream.clone());
+        if let Some(tls) = &self.upstream_tls {
+            upstream = upstream.tls(Arc::clone(tls));
         }
-        for endpoint in &self.config.tls_listen {
-            tls.extend(listen::bind(endpoint)?);
+        if let Some(version) = self.config.send_proxy {
+            upstream = upstream.send_proxy(version);
         }
-        for endpoint in &self.config.qmp {
-            let failed = |error: &dyn fmt::Display| format!("can't serve QMP on {endpoint}: {error}");
-            match endpoint {
-                Endpoint::Unix(path) => qmp.push(Listener::unix(path).map_err(|error| failed(&error))?),
-                Endpoint::Tcp(..) => qmp.extend(
-                    listen::bind_each(endpoint, |address| Listener::tcp(address).map_err(system))
+        let mut relay = Relay::builder(upstream)
+            .name(self.name())
+            .timeouts(process.timeouts())
+            .connection_limit(Arc::clone(&status.limit))
+            // One for each thread, so that a burst of connections is spread.
+            .accept_tasks(workers);
+        for address in &self.config.listen {
+            relay = relay.listen(address.clone());
+        }
+        for (address, tls) in self.config.tls_listen.iter().zip(std::iter::repeat(self.server_tls.as_ref())) {
+            if let Some(tls) = tls {
+                relay = relay.listen_tls(address.clone(), tls.clone());
+            }
+        }
+        for network in &self.config.proxy_from {
+            relay = relay.proxy_from(network.clone());
+        }
+        let relay = relay.bind().map_err(|error| error.to_string())?;
+        let qmp = self.bind_qmp()?;
+        let details = Arc::new(Mutex::new(self.details(&relay)));
+        Ok(BoundVm { plan: self, relay, qmp, details })
+    }
+
+    fn bind_qmp(&self) -> Result<Vec<qmp_server::Listener>, String> {
+        let mut bound = Vec::new();
+        for address in &self.config.qmp {
+            let failed = |error: &dyn fmt::Display| format!("can't serve QMP on {address}: {error}");
+            match address {
+                NetAddress::Unix(path) => {
+                    bound.push(qmp_server::Listener::unix(path).map_err(|error| failed(&error))?);
+                }
+                _ => bound.extend(
+                    bind_each(address, |address| qmp_server::Listener::tcp(address).map_err(system))
                         .map_err(|error| failed(&error))?,
                 ),
             }
         }
-        let facts = Arc::new(Mutex::new(self.facts(&plain, &tls)));
-        Ok(BoundVm { plan: self, plain, tls, qmp, facts })
+        Ok(bound)
+    }
+
+    fn name(&self) -> String {
+        self.config.name.clone().unwrap_or_else(|| self.upstream.to_string())
+    }
+
+    fn qemu(&self) -> Option<Qemu> {
+        self.config.qemu_qmp.clone().map(|path| Qemu { path })
+    }
+
+    /// What `query-spice` says about the listeners: the configured host, and the bound ports.
+    fn details(&self, relay: &BoundRelay) -> ServerDetails {
+        let port = |of_tls: bool| {
+            relay.addresses().find_map(|(address, tls)| match address {
+                NetAddress::Tcp(_, port) if tls == of_tls => Some(*port),
+                _ => None,
+            })
+        };
+        let host = match self.config.listen.first().or(self.config.tls_listen.first()) {
+            Some(NetAddress::Tcp(host, _)) => host.clone(),
+            Some(NetAddress::Unix(path)) => path.to_string_lossy().into_owned(),
+            _ => "*".to_owned(),
+        };
+        let auth = self.config.auth;
+        ServerDetails { host: Some(host), port: port(false), tls_port: port(true), auth, ..ServerDetails::default() }
     }
 }
 
-/// What the system said.
+fn check_listeners(config: &VmConfig) -> Result<(), Error> {
+    for address in config.listen.iter().chain(&config.tls_listen).chain(&config.qmp) {
+        match address {
+            NetAddress::Unix(path) => check_socket_path(path)?,
+            _ => {
+                address.resolve().map_err(|source| Error::Listen { address: address.clone(), source })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The system's part of a bind error.
 fn system(error: BindError) -> io::Error {
     match error {
         BindError::InUse { .. } => io::ErrorKind::AddrInUse.into(),
@@ -129,176 +148,103 @@ fn system(error: BindError) -> io::Error {
     }
 }
 
-fn identity(config: &VmConfig) -> Result<Option<Arc<Identity>>, String> {
-    match (&config.cert, &config.key, &config.x509_dir) {
+fn identity(config: &VmConfig) -> Result<Option<Arc<ServerIdentity>>, String> {
+    let (certificate, key) = match (&config.cert, &config.key, &config.x509_dir) {
         (Some(_), _, Some(_)) | (_, Some(_), Some(_)) => {
-            Err("expected either cert and key, or x509-dir, found both".into())
+            return Err("expected either cert and key, or x509-dir, found both".into());
         }
-        (Some(cert), Some(key), None) => Identity::load(cert.clone(), key.clone()).map(Some),
-        (Some(_), None, None) | (None, Some(_), None) => Err("expected cert and key, found one of them".into()),
+        (Some(certificate), Some(key), None) => (certificate.clone(), key.clone()),
+        (Some(_), None, None) | (None, Some(_), None) => return Err("expected cert and key, found one of them".into()),
         (None, None, Some(dir)) if !config.tls_listen.is_empty() => {
-            Identity::load(dir.join("server-cert.pem"), dir.join("server-key.pem")).map(Some)
+            (dir.join("server-cert.pem"), dir.join("server-key.pem"))
         }
         (None, None, None) if !config.tls_listen.is_empty() => {
-            Err("expected a certificate for --tls-listen (--cert FILE --key FILE, or --x509-dir DIR), found none"
-                .into())
+            return Err(
+                "expected a certificate for --tls-listen (--cert FILE --key FILE, or --x509-dir DIR), found none"
+                    .into(),
+            );
         }
-        (None, None, _) => Ok(None),
-    }
+        (None, None, _) => return Ok(None),
+    };
+    ServerIdentity::load(certificate, key).map(Some).map_err(|error| error.to_string())
 }
 
-fn connector(config: &VmConfig, upstream: &Endpoint) -> Result<Arc<Connector>, String> {
+fn upstream_tls(config: &VmConfig, upstream: &NetAddress) -> Result<Arc<UpstreamTls>, String> {
     let from_dir = config.x509_dir.as_ref().map(|dir| dir.join("ca-cert.pem"));
     let ca = config.ca.clone().or(from_dir).ok_or("expected a CA for --upstream-tls (--ca FILE), found none")?;
     let name = config.upstream_name.as_deref().or(upstream.host());
-    let expected = match (&config.host_subject, name) {
+    let check = match (&config.host_subject, name) {
         (Some(_), _) if config.upstream_name.is_some() => {
             return Err("expected either upstream-name or host-subject, found both".into());
         }
-        // TLS wants a name to ask for; where the subject decides, any does.
-        (Some(subject), name) => Expected::Subject(subject.as_str().into(), server_name(name.unwrap_or("localhost"))?),
-        (None, Some(name)) => Expected::Name(server_name(name)?),
+        // The TLS handshake asks for a name. The subject decides, so any name works.
+        (Some(subject), name) => {
+            ServerCheck::Subject { subject: subject.clone(), server_name: name.unwrap_or("localhost").to_owned() }
+        }
+        (None, Some(name)) => ServerCheck::Name(name.to_owned()),
         (None, None) => {
             return Err("expected --upstream-name or --host-subject for TLS over a unix socket, found neither".into());
         }
     };
-    Connector::load(ca, expected)
+    UpstreamTls::load(ca, &check).map_err(|error| error.to_string())
 }
 
-fn server_name(name: &str) -> Result<ServerName<'static>, String> {
-    ServerName::try_from(name.to_owned()).map_err(|_| format!("expected a host's name or address, found `{name}`"))
-}
-
-/// A VM that could listen on all that it shall.
+/// A VM that listens on all its addresses.
 pub(super) struct BoundVm {
     plan: Plan,
-    plain: Vec<Bound>,
-    tls: Vec<Bound>,
-    qmp: Vec<Listener>,
-    facts: Arc<Mutex<Facts>>,
+    relay: BoundRelay,
+    qmp: Vec<qmp_server::Listener>,
+    details: Arc<Mutex<ServerDetails>>,
 }
 
 /// A VM that is served.
 #[derive(Debug)]
 pub(super) struct RunningVm {
-    pub(super) watch: Arc<Watch>,
-    /// What is to be ended first of all.
-    accepting: Vec<JoinHandle<()>>,
-    /// The socket files of those, removed when this goes.
-    bound: Vec<Bound>,
+    pub(super) observer: Arc<EventObserver<VmSink>>,
+    pub(super) relay: Relay,
 }
 
 impl BoundVm {
-    /// Asks QEMU, where it is to be asked. Apart from [`start`](Self::start), so that those who don't answer are waited for together.
+    /// Asks QEMU, if that is configured. Separate from [`start`](Self::start), so that all VMs are asked at the same time.
     pub(super) fn ask(&self) -> impl Future<Output = Option<Auth>> + Send + 'static {
-        let (qemu, facts) = (self.plan.qemu(), Arc::clone(&self.facts));
-        async move { qemu?.ask(&facts).await.inspect_err(|error| tracing::debug!("{error:#}")).ok() }
+        let (qemu, details) = (self.plan.qemu(), Arc::clone(&self.details));
+        async move { qemu?.ask(&details).await.inspect_err(|error| tracing::debug!("{error:#}")).ok() }
     }
 
-    /// Starts all that serves it: connections on the runtime that moves bytes, the rest on the current runtime. `known` is what
-    /// QEMU said.
+    /// Starts everything that serves the VM: connections on the runtime that moves bytes, the rest on the current runtime.
+    /// `asked` is QEMU's answer.
     pub(super) fn start(
         self,
-        config: &Config,
+        process: &Config,
         status: &Status,
         stdout: Option<&Stdout>,
-        workers: usize,
-        known: Option<Auth>,
-    ) -> Result<RunningVm, String> {
-        let Self { plan, plain, tls, qmp, facts } = self;
-        let vm: Arc<str> = plan.name().into();
-        let qemu = plan.qemu();
-        let auth = known.or(plan.config.auth.map(auth));
-        let tracker = Watch::tracker(auth);
-        let sink = if let Some(stdout) = stdout.filter(|_| qmp.is_empty()) {
-            Sink::Stdout(stdout.clone())
+        asked: Option<Auth>,
+    ) -> Result<RunningVm, Error> {
+        let Self { plan, relay, qmp, details } = self;
+        let mut config = TrackerConfig::new();
+        config.auth = asked.or(plan.config.auth);
+        let tracker = SharedTracker::new(config);
+        let output = if let Some(stdout) = stdout.filter(|_| qmp.is_empty()) {
+            EventOutput::Stdout(stdout.clone())
         } else {
-            let mut server = Server::builder(qmp::service(&tracker, &facts, status.clone()));
-            if let Some(bytes) = config.max_qmp_behind {
+            let mut server = Server::builder(qmp::service(&tracker, &details, status.clone()));
+            if let Some(bytes) = process.max_qmp_behind {
                 server = server.max_behind(bytes.get());
             }
             let server = server.build();
             for listener in qmp {
                 server.listen(listener);
             }
-            Sink::Qmp(server)
+            EventOutput::Qmp(server)
         };
-        let watch = Arc::new(Watch::new(Arc::clone(&vm), tracker, sink));
-        let back = Arc::new(Notify::new());
-        if let Some(qemu) = qemu {
-            let asking = qemu.keep_asking(facts, Arc::clone(&watch), Arc::clone(&back), known.is_some());
+        let recovered = Arc::new(Notify::new());
+        if let Some(qemu) = plan.qemu() {
+            let asking = qemu.keep_asking(details, tracker.clone(), Arc::clone(&recovered), asked.is_some());
             Handle::current().spawn(asking);
         }
-        let way = Arc::new(Way {
-            watch: Arc::clone(&watch),
-            upstream: Upstream { address: plan.upstream, down: AtomicBool::new(false), back },
-            connector: plan.connector,
-            proxy_from: plan.config.proxy_from,
-            send_proxy: plan.config.send_proxy,
-            timing: config.timing(),
-        });
-        let mut accepting = Vec::new();
-        let listeners =
-            plain.iter().map(|bound| (bound, None)).chain(tls.iter().map(|bound| (bound, plan.acceptor.clone())));
-        for (bound, acceptor) in listeners {
-            tracing::info!(vm = &*vm, address = %bound.address, tls = acceptor.is_some(), upstream = %way.upstream, "accepting");
-            // As many tasks as threads take turns at it, so that a burst of connections is spread.
-            for _ in 0..workers {
-                let socket = bound.acceptor().map_err(|error| format!("can't listen on {}: {error}", bound.address))?;
-                let (way, gate, acceptor) = (Arc::clone(&way), Arc::clone(&status.gate), acceptor.clone());
-                accepting.push(status.data.spawn(listen::accept(socket, move |accepted| {
-                    // Who counts is the client, not the balancer in between.
-                    let source = accepted.source().filter(|_| !way.expects_proxy(accepted.source()));
-                    if let Some(pass) = gate.enter(source) {
-                        tokio::spawn(serve(Arc::clone(&way), accepted, acceptor.clone(), pass));
-                    }
-                })));
-            }
-        }
-        Ok(RunningVm { watch, accepting, bound: plain.into_iter().chain(tls).collect() })
-    }
-}
-
-impl Plan {
-    fn qemu(&self) -> Option<Qemu> {
-        self.config.qemu_qmp.clone().map(|path| Qemu { path })
-    }
-
-    /// What `query-spice` says of the listeners: as configured where it was, and the port that was bound.
-    fn facts(&self, plain: &[Bound], tls: &[Bound]) -> Facts {
-        let port = |bound: &[Bound]| {
-            bound.iter().find_map(|bound| match bound.address {
-                Endpoint::Tcp(_, port) => Some(port),
-                Endpoint::Unix(_) => None,
-            })
-        };
-        let host = match self.config.listen.first().or(self.config.tls_listen.first()) {
-            Some(Endpoint::Tcp(host, _)) => host.clone(),
-            Some(Endpoint::Unix(path)) => path.to_string_lossy().into_owned(),
-            None => "*".to_owned(),
-        };
-        let auth = self.config.auth.map(auth);
-        Facts { host: Some(host), port: port(plain), tls_port: port(tls), auth, ..Facts::default() }
-    }
-}
-
-impl RunningVm {
-    /// Stops accepting: the sockets are closed, their files removed.
-    pub(super) async fn stop_accepting(&mut self) {
-        for task in &self.accepting {
-            task.abort();
-        }
-        for task in self.accepting.drain(..) {
-            let _ = task.await;
-        }
-        self.bound.clear();
-    }
-}
-
-fn auth(name: AuthName) -> Auth {
-    match name {
-        AuthName::Spice => Auth::Spice,
-        AuthName::None => Auth::None,
-        AuthName::Sasl => Auth::Sasl,
+        let sink = VmSink { vm: plan.name().into(), output, recovered };
+        let observer = Arc::new(EventObserver::with_tracker(tracker, sink));
+        let relay = relay.start_on(&status.data, Arc::clone(&observer) as _)?;
+        Ok(RunningVm { observer, relay })
     }
 }

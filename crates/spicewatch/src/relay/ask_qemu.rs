@@ -1,4 +1,4 @@
-//! Asking the real QEMU what its SPICE server is configured to do.
+//! Asks QEMU over QMP how its SPICE server is configured.
 
 use std::{
     borrow::Cow,
@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Result, bail, ensure};
 use qmp_schema::{Encode, Object, SpiceInfo, Value};
 use qmp_server::Version;
-use spice_events::Auth;
+use spice_relay::{observe::SharedTracker, spice_events::Auth};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::UnixStream,
@@ -18,13 +18,13 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{qmp::Facts, watch::Watch};
+use super::qmp::ServerDetails;
 
-/// How long QEMU may take to answer.
+/// How long QEMU may take for all its answers.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Pauses between questions that nobody answers: the first, and the longest after doubling.
+/// Pauses between attempts that fail: the first, and the longest after doubling.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
-/// The longest line that is read; `query-spice` lists one channel in some 150 bytes.
+/// The most that QEMU may send, in bytes. `query-spice` lists one channel in some 150.
 const MAX_LINE: u64 = 4 << 20;
 
 /// QEMU's QMP socket.
@@ -34,11 +34,11 @@ pub(super) struct Qemu {
 }
 
 impl Qemu {
-    /// Connects, asks, leaves, so that QEMU's one place on that socket is free again.
-    pub(super) async fn ask(&self, facts: &Mutex<Facts>) -> Result<Auth> {
+    /// Connects, asks and disconnects, because QEMU serves one client per QMP socket.
+    pub(super) async fn ask(&self, details: &Mutex<ServerDetails>) -> Result<Auth> {
         let answers = timeout(PATIENCE, self.conversation());
         let Ok(answers) = answers.await else {
-            bail!("no answer in {PATIENCE:?}; QEMU serves one client a QMP socket, and another may be there");
+            bail!("no answer in {PATIENCE:?}; QEMU serves one client per QMP socket, and another one may be connected");
         };
         let (version, info) = answers?;
         let info: SpiceInfo<'_> = qmp_schema::from_slice(&info)?;
@@ -49,11 +49,11 @@ impl Qemu {
             Some("sasl") => Auth::Sasl,
             auth => bail!("expected auth to be spice, none or sasl, found {auth:?}"),
         };
-        let mut facts = facts.lock().unwrap_or_else(PoisonError::into_inner);
-        facts.auth = Some(auth);
-        facts.version = version;
-        facts.compiled_version = info.compiled_version.map(Cow::into_owned);
-        facts.mouse_mode = Some(info.mouse_mode.into_owned());
+        let mut details = details.lock().unwrap_or_else(PoisonError::into_inner);
+        details.auth = Some(auth);
+        details.version = version;
+        details.compiled_version = info.compiled_version.map(Cow::into_owned);
+        details.mouse_mode = Some(info.mouse_mode.into_owned());
         Ok(auth)
     }
 
@@ -70,7 +70,7 @@ impl Qemu {
             write.write_all(format!("{{\"execute\": \"{command}\"}}\n").as_bytes()).await?;
             returned = loop {
                 line.clear();
-                ensure!(lines.read_line(&mut line).await? > 0, "QMP ended before the reply to {command}");
+                ensure!(lines.read_line(&mut line).await? > 0, "the connection ended before the reply to {command}");
                 let reply: Object<'_> = match qmp_schema::from_str(line.trim_end())? {
                     Value::Object(reply) => reply,
                     _ => bail!("expected an object in reply to {command}"),
@@ -86,24 +86,24 @@ impl Qemu {
         Ok((version, returned))
     }
 
-    /// Asks until there is an answer, then whenever the upstream is back after it was gone.
+    /// Asks until QEMU answers, and again whenever the upstream has recovered. `known`: QEMU has answered already.
     pub(super) async fn keep_asking(
         self,
-        facts: Arc<Mutex<Facts>>,
-        watch: Arc<Watch>,
-        back: Arc<Notify>,
+        details: Arc<Mutex<ServerDetails>>,
+        tracker: SharedTracker,
+        recovered: Arc<Notify>,
         mut known: bool,
     ) {
         loop {
             if known {
-                back.notified().await;
+                recovered.notified().await;
             }
             let mut pause = PAUSES.0;
             loop {
-                match self.ask(&facts).await {
+                match self.ask(&details).await {
                     Ok(auth) => {
-                        watch.set_auth(auth);
-                        tracing::info!(qemu = %self.path.display(), auth = auth.name(), "asked QEMU");
+                        tracker.set_auth(auth);
+                        tracing::info!(qemu = %self.path.display(), auth = auth.name(), "QEMU answered");
                         known = true;
                         break;
                     }

@@ -1,4 +1,4 @@
-//! Lines for somebody who may read slowly, or not at all: a thread of their own writes them, from a queue with an end.
+//! Lines for a reader that may be slow or stuck: a thread writes them from a bounded queue.
 
 use std::{
     io::{self, Write},
@@ -10,30 +10,30 @@ use std::{
     time::Duration,
 };
 
-/// Lines that are written in one go where so many wait.
-const TOGETHER: usize = 1000;
+/// How many queued lines are written with one call, at most.
+const BATCH: usize = 1000;
 
-/// Between tries to write to a stream that would block.
-const AGAIN: Duration = Duration::from_millis(10);
+/// The pause before writing again to a stream that would block.
+const RETRY_PAUSE: Duration = Duration::from_millis(10);
 
-/// The queue's end for those who have something to say. Saying it never waits.
+/// The sending end of the queue. Sending never waits.
 #[derive(Clone, Debug)]
-pub(super) struct Lines {
+pub(super) struct LineWriter {
     queue: Arc<Mutex<Option<SyncSender<Vec<u8>>>>>,
     done: Arc<(Mutex<bool>, Condvar)>,
 }
 
-/// Why a line was not taken.
+/// Why a line was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// As many wait as may.
+    /// The queue is full.
     Full,
-    /// Nobody writes any more.
-    Over,
+    /// The queue is closed, or its thread has ended.
+    Closed,
 }
 
-impl Lines {
-    /// Starts the thread; `write` gets one line or more, and ends the thread by an error.
+impl LineWriter {
+    /// Starts the thread. `write` gets one line or more; an error of it ends the thread.
     pub(super) fn start(
         name: &str,
         capacity: usize,
@@ -50,23 +50,23 @@ impl Lines {
         Ok(Self { queue: Arc::new(Mutex::new(Some(queue))), done })
     }
 
-    /// Queues a line, its end included.
+    /// Queues a line with its line end.
     pub(super) fn send(&self, line: Vec<u8>) -> Result<(), Refused> {
         match &*self.queue.lock().unwrap_or_else(PoisonError::into_inner) {
-            None => Err(Refused::Over),
+            None => Err(Refused::Closed),
             Some(queue) => queue.try_send(line).map_err(|error| match error {
                 TrySendError::Full(_) => Refused::Full,
-                TrySendError::Disconnected(_) => Refused::Over,
+                TrySendError::Disconnected(_) => Refused::Closed,
             }),
         }
     }
 
-    /// Takes no more lines; those that wait are still written.
+    /// Closes the queue. Queued lines are still written.
     pub(super) fn close(&self) {
         *self.queue.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Closes, and waits until all is written, but not longer than this.
+    /// Closes the queue, and waits until all queued lines are written, but no longer than `patience`.
     pub(super) fn finish(&self, patience: Duration) {
         self.close();
         let done = self.done.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -74,9 +74,9 @@ impl Lines {
     }
 }
 
-/// Writes all that can be written: how much that was, and why not more.
+/// Writes all bytes. Returns how many were written, and the error that prevented more.
 ///
-/// A stream that somebody else has made non-blocking, as a terminal can be, is waited for.
+/// Waits for a stream that another process has made non-blocking, as can happen to a terminal.
 pub(super) fn write_all(out: &mut impl Write, bytes: &[u8]) -> (usize, Option<io::Error>) {
     let mut written = 0;
     while written < bytes.len() {
@@ -84,7 +84,7 @@ pub(super) fn write_all(out: &mut impl Write, bytes: &[u8]) -> (usize, Option<io
             Ok(0) => return (written, Some(io::ErrorKind::WriteZero.into())),
             Ok(len) => written += len,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(AGAIN),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(RETRY_PAUSE),
             Err(error) => return (written, Some(error)),
         }
     }
@@ -93,7 +93,7 @@ pub(super) fn write_all(out: &mut impl Write, bytes: &[u8]) -> (usize, Option<io
 
 fn serve(queue: &Receiver<Vec<u8>>, mut write: impl FnMut(&[u8]) -> io::Result<()>) {
     while let Ok(mut lines) = queue.recv() {
-        for line in queue.try_iter().take(TOGETHER) {
+        for line in queue.try_iter().take(BATCH) {
             lines.extend_from_slice(&line);
         }
         if write(&lines).is_err() {
@@ -108,21 +108,21 @@ mod tests {
     use std::sync::mpsc::channel;
 
     #[test]
-    fn a_writer_that_is_stuck_holds_up_nobody_and_the_queue_has_an_end() {
+    fn stuck_writer_delays_no_sender_and_the_queue_is_bounded() {
         let (seen, written) = channel();
         let (go, stuck) = channel::<()>();
-        let lines = Lines::start("test", 3, move |lines| {
+        let lines = LineWriter::start("test", 3, move |lines| {
             let _ = stuck.recv();
             seen.send(lines.to_vec()).map_err(io::Error::other)
         })
         .unwrap();
-        // One is in the writer's hand, or the fourth is refused.
+        // The writer may have taken one line from the queue already.
         let taken = (0..100).filter(|_| lines.send(b"x\n".to_vec()).is_ok()).count();
         assert!((3..=4).contains(&taken), "{taken}");
         assert_eq!(lines.send(b"x\n".to_vec()), Err(Refused::Full));
         drop(go);
         lines.finish(Duration::from_secs(10));
-        assert_eq!(lines.send(b"x\n".to_vec()), Err(Refused::Over));
+        assert_eq!(lines.send(b"x\n".to_vec()), Err(Refused::Closed));
         assert_eq!(written.iter().flatten().count(), 2 * taken);
     }
 }

@@ -1,4 +1,4 @@
-//! What webpki does not do: certificates of version 1, and whole subjects.
+//! Certificates of version 1, which webpki does not read, and the checks around the relay's own certificate.
 
 use rustls::{
     CertificateError, DigitallySignedStruct, Error, InconsistentKeys, PeerIncompatible,
@@ -6,14 +6,9 @@ use rustls::{
     crypto::WebPkiSupportedAlgorithms,
     pki_types::{CertificateDer, UnixTime},
 };
-use x509_parser::{
-    certificate::X509Certificate,
-    prelude::FromDer,
-    time::ASN1Time,
-    x509::{X509Name, X509Version},
-};
+use x509_parser::{certificate::X509Certificate, prelude::FromDer, time::ASN1Time, x509::X509Version};
 
-/// Reads a certificate that is nothing but that.
+/// Reads a certificate that has no bytes after it.
 pub(super) fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, Error> {
     match X509Certificate::from_der(der) {
         Ok(([], certificate)) => Ok(certificate),
@@ -21,15 +16,15 @@ pub(super) fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'
     }
 }
 
-/// Whether it is of version 1, which has no extensions.
+/// Whether the certificate has version 1, which has no extensions.
 pub(super) fn is_v1(certificate: &X509Certificate<'_>) -> bool {
     certificate.version() == X509Version::V1
 }
 
 /// Verifies that one of `authorities` signed this certificate of version 1, and that both are valid now.
 ///
-/// There are no intermediates: who wants those can make certificates of version 3. An authority of version 3 has to be
-/// one by its own word (basic constraints, and key usage where it is given); one of version 1 by the operator's.
+/// There are no intermediates; certificates of version 3 can have them. An authority of version 3 must say that it is one
+/// (basic constraints, and key usage if it is given). An authority of version 1 is one because the operator configured it.
 pub(super) fn verify_v1(
     certificate: &X509Certificate<'_>,
     authorities: &[CertificateDer<'_>],
@@ -76,7 +71,7 @@ fn is_authority(authority: &X509Certificate<'_>) -> Result<(), Error> {
     }
 }
 
-/// Verifies what the peer signed in a handshake of TLS 1.2, with the key of a certificate that webpki can't read.
+/// Verifies the signature in a TLS 1.2 handshake, with the key of a certificate that webpki can't read.
 pub(super) fn verify_tls12(
     message: &[u8],
     certificate: &X509Certificate<'_>,
@@ -95,7 +90,7 @@ pub(super) fn verify_tls12(
     Err(CertificateError::BadSignature.into())
 }
 
-/// The contents of a DER SEQUENCE, and what follows it.
+/// The contents of a DER SEQUENCE, and the bytes after it.
 fn sequence(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let [0x30, first, rest @ ..] = der else { return None };
     let (len, rest) = match *first {
@@ -107,7 +102,7 @@ fn sequence(der: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(len)
 }
 
-/// Whether the key that we sign with (its SubjectPublicKeyInfo) is the certificate's.
+/// Checks that the relay's key (its SubjectPublicKeyInfo) belongs to the certificate.
 pub(super) fn belongs(certificate: &X509Certificate<'_>, public_key: Option<&[u8]>) -> Result<(), Error> {
     match public_key {
         Some(key) if key == certificate.public_key().raw => Ok(()),
@@ -116,71 +111,12 @@ pub(super) fn belongs(certificate: &X509Certificate<'_>, public_key: Option<&[u8
     }
 }
 
-/// A subject as SPICE's `host-subject` has it: `C=XX,O=Organization,CN=name`, `\` before a comma or backslash of a value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Subject(Vec<(String, String)>);
-
-impl Subject {
-    /// The entries in order; a name is what OpenSSL calls the attribute for short.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let mut entries = vec![String::new()];
-        let mut chars = text.chars();
-        while let Some(char) = chars.next() {
-            let entry = entries.len() - 1;
-            match char {
-                ',' => entries.push(String::new()),
-                '\\' => entries[entry].extend(chars.next()),
-                char => entries[entry].push(char),
-            }
-        }
-        let pair = |entry: String| match entry.trim_start().split_once('=') {
-            Some((name, value)) if oid(name).is_some() => Ok((name.to_owned(), value.to_owned())),
-            _ => Err(format!("expected NAME=VALUE with C, ST, L, O, OU, CN, DC or emailAddress, found `{entry}`")),
-        };
-        entries.into_iter().map(pair).collect::<Result<_, _>>().map(Self)
-    }
-
-    /// Whether a certificate's subject has these entries, all of them, in this order, and no more.
-    pub(super) fn is(&self, name: &X509Name<'_>) -> bool {
-        let there: Vec<_> = name.iter_attributes().collect();
-        there.len() == self.0.len()
-            && there.iter().zip(&self.0).all(|(attribute, (name, value))| {
-                oid(name) == Some(attribute.attr_type().to_id_string().as_str())
-                    && attribute.as_str().is_ok_and(|there| there == value)
-            })
-    }
-}
-
-fn oid(name: &str) -> Option<&'static str> {
-    Some(match name {
-        "CN" => "2.5.4.3",
-        "C" => "2.5.4.6",
-        "L" => "2.5.4.7",
-        "ST" => "2.5.4.8",
-        "O" => "2.5.4.10",
-        "OU" => "2.5.4.11",
-        "DC" => "0.9.2342.19200300.100.1.25",
-        "emailAddress" => "1.2.840.113549.1.9.1",
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn subjects() {
-        let subject = Subject::parse(r"C=IL, O=Red\, Hat\\, CN=my server").unwrap();
-        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        assert_eq!(subject.0, [pair("C", "IL"), pair("O", r"Red, Hat\"), pair("CN", "my server")]);
-        for text in ["", "CN", "XX=1", "CN=a,"] {
-            assert!(Subject::parse(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn sequences() {
+    fn der_sequences_are_read() {
         assert_eq!(sequence(&[0x30, 2, 1, 2, 3]), Some((&[1, 2][..], &[3][..])));
         for der in
             [&[][..], &[0x30], &[0x30, 3, 1, 2], &[0x31, 0], &[0x30, 0x81], &[0x30, 0x82, 1], &[0x30, 0x83, 0, 0, 0]]

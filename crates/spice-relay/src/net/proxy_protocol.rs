@@ -1,75 +1,45 @@
-//! HAProxy's PROXY protocol: who the original client is, said in front of the first byte by whoever stands between.
+//! HAProxy's PROXY protocol: a header before the first byte of a connection, in which a proxy names the original client.
 //!
-//! The specification is HAProxy's `doc/proxy-protocol.txt`. Both versions are read and written. A header is expected from
-//! the named sources alone, and then must be there: whether one comes is never guessed, as anybody could send one.
+//! The specification is HAProxy's `doc/proxy-protocol.txt`. Both versions are read and written.
 
 use std::{
-    io,
+    fmt, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     str::FromStr,
 };
 
-use serde_derive::Deserialize;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::config::ProxyVersion;
+use crate::Error;
 
-/// Sources that are trusted to tell the original client.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub(crate) enum Network {
-    /// Addresses whose first bits are these.
-    Ip(IpAddr, u8),
-    /// Every client of a unix socket.
-    Unix,
+/// A version of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ProxyVersion {
+    /// Text.
+    V1,
+    /// Binary.
+    V2,
 }
 
-impl Network {
-    /// Whether a source belongs to it; `None` is a unix socket's client. An IPv4 source of a dual-stack socket is one of IPv4.
-    pub(crate) fn contains(&self, source: Option<IpAddr>) -> bool {
-        match (self, source.map(|ip| ip.to_canonical())) {
-            (Self::Unix, None) => true,
-            (Self::Ip(IpAddr::V4(network), bits), Some(IpAddr::V4(ip))) => {
-                let shift = 32 - u32::from(*bits);
-                network.to_bits().checked_shr(shift) == ip.to_bits().checked_shr(shift)
-            }
-            (Self::Ip(IpAddr::V6(network), bits), Some(IpAddr::V6(ip))) => {
-                let shift = 128 - u32::from(*bits);
-                network.to_bits().checked_shr(shift) == ip.to_bits().checked_shr(shift)
-            }
-            _ => false,
+impl FromStr for ProxyVersion {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "v1" => Ok(Self::V1),
+            "v2" => Ok(Self::V2),
+            _ => Err(Error::parse("v1 or v2", text)),
         }
     }
 }
 
-impl FromStr for Network {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "unix" {
-            return Ok(Self::Unix);
-        }
-        let wrong = || format!("expected an address, ADDRESS/BITS or `unix`, found `{text}`");
-        let (ip, bits) = text.split_once('/').map_or((text, None), |(ip, bits)| (ip, Some(bits)));
-        let ip: IpAddr = ip.parse().map_err(|_| wrong())?;
-        let most = if ip.is_ipv4() { 32 } else { 128 };
-        let bits: u8 = bits.map_or(Ok(most), |bits| bits.parse().map_err(|_| wrong()))?;
-        if bits > most {
-            return Err(wrong());
-        }
-        // As events show an IPv4 source of a dual-stack socket: 96 bits of it say no more than that.
-        match ip.to_canonical() {
-            v4 @ IpAddr::V4(_) if ip.is_ipv6() && bits >= 96 => Ok(Self::Ip(v4, bits - 96)),
-            _ => Ok(Self::Ip(ip, bits)),
-        }
-    }
-}
-
-impl TryFrom<String> for Network {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
+impl fmt::Display for ProxyVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V1 => "v1",
+            Self::V2 => "v2",
+        })
     }
 }
 
@@ -77,16 +47,17 @@ impl TryFrom<String> for Network {
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// The longest line of version 1, its CR LF included.
 const MAX_V1: usize = 107;
-/// The most that version 2 may announce and we read past: two unix addresses take 216 bytes, the rest is for extensions.
+/// The longest body of version 2 that is read, in bytes. Two unix addresses take 216; the rest is for extensions.
 const MAX_V2: usize = 4096;
 
-/// Where a connection came from at first, and where it went to then.
-pub(crate) type Ends = (SocketAddr, SocketAddr);
+/// The original connection's two addresses: its source, then its destination.
+pub type Ends = (SocketAddr, SocketAddr);
 
-/// Reads a header and nothing after it. `None`: the sender speaks for itself, or says no address.
+/// Reads a header and nothing after it. `None`: the header has no addresses, or the proxy connected on its own account.
 ///
-/// Who leaves without a byte, as health checks do, is an error of the kind [`ConnectionAborted`](io::ErrorKind).
-pub(crate) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<Ends>> {
+/// Fails with the kind [`ConnectionAborted`](io::ErrorKind) if the connection ends before its first byte, as that of a health check
+/// does, and with [`InvalidData`](io::ErrorKind) if the bytes are not a header.
+pub async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<Ends>> {
     let mut start = [0; 12];
     let Ok(1..) = stream.read(&mut start[..1]).await else {
         return Err(io::ErrorKind::ConnectionAborted.into());
@@ -98,7 +69,7 @@ pub(crate) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Opt
     if !start.starts_with(b"PROXY ") {
         return Err(wrong("expected a PROXY protocol header, found something else"));
     }
-    // Byte by byte, for what comes after the line is not ours.
+    // Byte by byte: the bytes after the line belong to the connection.
     let mut line = start.to_vec();
     while !line.ends_with(b"\r\n") {
         if line.len() >= MAX_V1 {
@@ -112,7 +83,7 @@ pub(crate) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Opt
         .ok_or_else(|| wrong("expected `PROXY TCP4|TCP6 source destination port port` or `PROXY UNKNOWN`"))
 }
 
-#[expect(clippy::option_option, reason = "no header, and one without an address")]
+#[expect(clippy::option_option, reason = "a wrong header, and one without addresses")]
 fn parse_v1(line: &str) -> Option<Option<Ends>> {
     let mut words = line.trim_end_matches("\r\n").split(' ').skip(1);
     let family = words.next()?;
@@ -157,7 +128,7 @@ async fn read_v2<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<Ends
             Ok(Some(((ip(0), port(32)).into(), (ip(16), port(34)).into())))
         }
         (0x21, 1 | 2) => Err(wrong("expected the addresses of a PROXY header, found too few bytes")),
-        // LOCAL, or a family that has no port.
+        // The command LOCAL, or a family without ports.
         (0x20 | 0x21, _) => Ok(None),
         _ => Err(wrong("expected version 2 and a known command in a PROXY header")),
     }
@@ -167,9 +138,10 @@ fn wrong(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-/// The header for a connection from `source` to `destination`; without both, one that says no address.
-pub(crate) fn write(version: ProxyVersion, ends: Option<Ends>) -> Vec<u8> {
-    // Both addresses must be of one family; an IPv4 client of a dual-stack listener is shown as mapped.
+/// The header for a connection with these addresses, or one without addresses.
+#[must_use]
+pub fn write(version: ProxyVersion, ends: Option<Ends>) -> Vec<u8> {
+    // Both addresses must be of one family. A dual-stack listener shows an IPv4 client as an IPv6 address.
     let ends = ends.map(|(source, destination)| match (source.ip().to_canonical(), destination.ip().to_canonical()) {
         (IpAddr::V4(s), IpAddr::V4(d)) => {
             (SocketAddr::from((s, source.port())), SocketAddr::from((d, destination.port())))
@@ -226,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_and_nothing_more() {
+    fn written_header_is_read_and_the_bytes_after_it_are_left() {
         let v4 = ("192.0.2.1:1000".parse().unwrap(), "198.51.100.2:5900".parse().unwrap());
         let v6 = ("[2001:db8::1]:1000".parse().unwrap(), "[2001:db8::2]:5900".parse().unwrap());
         let mapped = ("[::ffff:192.0.2.1]:1000".parse().unwrap(), "[::ffff:198.51.100.2]:5900".parse().unwrap());
@@ -241,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_are_none() {
+    fn wrong_headers_are_refused() {
         let long = format!("PROXY UNKNOWN {}\r\n", "x".repeat(100));
         for bytes in [
             &b"REDQ\x02\0\0\0\x02\0\0\0\x12\0\0\0"[..],
@@ -259,20 +231,7 @@ mod tests {
             assert_ne!(error.kind(), io::ErrorKind::ConnectionAborted, "{}", bytes.escape_ascii());
         }
         assert_eq!(read_all(b"").unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
-        // LOCAL: a health check of the proxy's own. And extensions are read past.
+        // A LOCAL header, for a health check of the proxy's own, with an extension.
         assert_eq!(read_all(b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\x03abc!").unwrap(), (None, b"!".to_vec()));
-    }
-
-    #[test]
-    fn networks() {
-        let has = |network: &str, ip: &str| network.parse::<Network>().unwrap().contains(ip.parse().ok());
-        assert!(has("10.0.0.0/8", "10.255.0.1") && !has("10.0.0.0/8", "11.0.0.1"));
-        assert!(has("0.0.0.0/0", "11.0.0.1") && has("11.0.0.1", "::ffff:11.0.0.1") && !has("0.0.0.0/0", "::1"));
-        assert!(has("2001:db8::/32", "2001:db8:1::") && has("unix", "") && !has("::/0", ""));
-        assert!(has("::ffff:11.0.0.1", "11.0.0.1") && has("::ffff:11.0.0.1", "::ffff:11.0.0.1"));
-        assert!(has("::ffff:10.0.0.0/104", "10.1.2.3") && !has("::ffff:10.0.0.0/104", "11.0.0.1"));
-        for text in ["", "10.0.0.0/33", "::/129", "host", "10.0.0.0/x"] {
-            assert!(text.parse::<Network>().is_err(), "{text}");
-        }
     }
 }

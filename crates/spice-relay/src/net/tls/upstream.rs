@@ -1,6 +1,5 @@
-//! TLS to the upstream: who it has to be.
-
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::{
         Arc, PoisonError, RwLock,
@@ -9,7 +8,7 @@ use std::{
 };
 
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme,
     client::{
         Resumption,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -22,108 +21,118 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime},
     server::ParsedCertificate,
 };
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{
-    certificate::{self, Subject},
-    certificates,
-};
+use super::{certificate, certificates, explain, subject::Subject};
+use crate::{Error, net::Transport};
 
-/// Whom the upstream's certificate has to name.
-#[derive(Clone, Debug)]
-pub(crate) enum Expected {
-    /// A host's name or address.
-    Name(ServerName<'static>),
-    /// A whole subject, whatever the host; SPICE's own way for hosts that move.
-    Subject(Box<str>, ServerName<'static>),
+/// How the upstream's certificate must identify the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ServerCheck {
+    /// The certificate has this host name or address.
+    Name(String),
+    /// The certificate has exactly this subject, whatever its host: SPICE's own way for servers that move.
+    Subject {
+        /// The subject in the form of SPICE's `host-subject`: `C=XX,O=Organization,CN=name`.
+        subject: String,
+        /// The host name that the TLS handshake asks for.
+        server_name: String,
+    },
 }
 
-/// What connects to the upstream with TLS. The CA's certificates can be read again while it is in use.
-pub(crate) struct Connector {
+/// The TLS client of a relay: shakes hands with the upstream. The CA's certificates can be read again while it is in use.
+pub struct UpstreamTls {
     ca: PathBuf,
     name: ServerName<'static>,
     subject: Option<Subject>,
     current: RwLock<TlsConnector>,
 }
 
-impl std::fmt::Debug for Connector {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connector").field("ca", &self.ca).field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-impl Connector {
-    /// Trusts the certificates of this file, and nothing else.
-    pub(crate) fn load(ca: PathBuf, expected: Expected) -> Result<Arc<Self>, String> {
-        let (name, subject) = match expected {
-            Expected::Name(name) => (name, None),
-            Expected::Subject(text, name) => (name, Some(Subject::parse(&text)?)),
+impl UpstreamTls {
+    /// Trusts the certificates of the file `ca` (PEM), and no others.
+    pub fn load(ca: impl Into<PathBuf>, check: &ServerCheck) -> Result<Arc<Self>, Error> {
+        let ca = ca.into();
+        let (name, subject) = match check {
+            ServerCheck::Name(name) => (server_name(name)?, None),
+            ServerCheck::Subject { subject, server_name: name } => (server_name(name)?, Some(Subject::parse(subject)?)),
         };
         let current = RwLock::new(load(&ca, subject.clone())?);
         Ok(Arc::new(Self { ca, name, subject, current }))
     }
 
-    /// Reads the file again. What can't be used is left aside, and what was read before stays.
-    pub(crate) fn reload(&self) -> Result<(), String> {
+    /// Reads the file again. After an error the earlier certificates stay in use.
+    pub fn reload(&self) -> Result<(), Error> {
         let new = load(&self.ca, self.subject.clone())?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = new;
         Ok(())
     }
 
-    /// The file.
-    pub(crate) fn ca(&self) -> &Path {
+    /// The CA's file.
+    pub fn ca(&self) -> &Path {
         &self.ca
     }
 
-    pub(crate) fn connector(&self) -> (TlsConnector, ServerName<'static>) {
-        (self.current.read().unwrap_or_else(PoisonError::into_inner).clone(), self.name.clone())
+    pub(crate) async fn connect<T: Transport>(&self, transport: T) -> io::Result<TlsStream<T>> {
+        let connector = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
+        connector.connect(self.name.clone(), transport).await.map_err(explain)
     }
 }
 
-fn load(ca: &Path, subject: Option<Subject>) -> Result<TlsConnector, String> {
+impl std::fmt::Debug for UpstreamTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UpstreamTls").field("ca", &self.ca).field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+fn server_name(name: &str) -> Result<ServerName<'static>, Error> {
+    ServerName::try_from(name.to_owned()).map_err(|_| Error::parse("a host's name or address", name))
+}
+
+fn load(ca: &Path, subject: Option<Subject>) -> Result<TlsConnector, Error> {
     let authorities = certificates(ca)?;
     let mut roots = RootCertStore::empty();
     for authority in &authorities {
-        roots.add(authority.clone()).map_err(|error| format!("{}: {error}", ca.display()))?;
+        roots.add(authority.clone()).map_err(|error| Error::certificate(ca, error))?;
     }
     let provider = Arc::new(ring::default_provider());
     let supported = provider.signature_verification_algorithms;
-    let verifier = Verifier { roots, supported, authorities, subject, said_v1: AtomicBool::new(false) };
+    let verifier = Verifier { roots, supported, authorities, subject, logged_v1: AtomicBool::new(false) };
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
+        .map_err(|error| Error::certificate(ca, error))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
-    // As spice-server keeps no sessions, there is nothing to resume.
+    // spice-server keeps no TLS sessions, so there is none to resume.
     config.resumption = Resumption::disabled();
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-/// webpki's checks, with a way for what it can't: version 1, and a subject in place of a name.
+/// webpki's checks, and two that webpki lacks: certificates of version 1, and a subject instead of a name.
 #[derive(Debug)]
 struct Verifier {
     roots: RootCertStore,
     supported: WebPkiSupportedAlgorithms,
     authorities: Vec<CertificateDer<'static>>,
     subject: Option<Subject>,
-    /// Once is enough: each channel is a connection.
-    said_v1: AtomicBool,
+    /// It is logged once, because each channel is a connection.
+    logged_v1: AtomicBool,
 }
 
 impl Verifier {
-    /// Who signed it, and when; not yet who it is.
+    /// Verifies the signatures and the validity, not the name.
     fn verify_chain(
         &self,
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
-    ) -> Result<(), Error> {
+    ) -> Result<(), TlsError> {
         let certificate = certificate::parse(leaf)?;
         if certificate::is_v1(&certificate) {
             certificate::verify_v1(&certificate, &self.authorities, now)?;
-            if !self.said_v1.swap(true, Ordering::Relaxed) {
-                tracing::info!(subject = %certificate.subject(), "the upstream's certificate is X.509 version 1; a named CA signed it");
+            if !self.logged_v1.swap(true, Ordering::Relaxed) {
+                tracing::info!(subject = %certificate.subject(), "the upstream's certificate is X.509 version 1, signed by a configured CA");
             }
             return Ok(());
         }
@@ -131,11 +140,11 @@ impl Verifier {
         verify_server_cert_signed_by_trust_anchor(&leaf, &self.roots, intermediates, now, self.supported.all)
     }
 
-    fn verify_name(&self, leaf: &CertificateDer<'_>, name: &ServerName<'_>) -> Result<(), Error> {
+    fn verify_name(&self, leaf: &CertificateDer<'_>, name: &ServerName<'_>) -> Result<(), TlsError> {
         let certificate = certificate::parse(leaf)?;
-        let is_it = match &self.subject {
-            Some(subject) => subject.is(certificate.subject()),
-            // No names but the subject's: an exact one, as there is no telling what a wildcard would mean there.
+        let matches = match &self.subject {
+            Some(subject) => subject.matches(certificate.subject()),
+            // Version 1 has no names but the subject's. The common name must match exactly: wildcards have no meaning there.
             None if certificate::is_v1(&certificate) => certificate
                 .subject()
                 .iter_common_name()
@@ -143,7 +152,7 @@ impl Verifier {
                 .any(|common| common.eq_ignore_ascii_case(&name.to_str())),
             None => return verify_server_name(&ParsedCertificate::try_from(leaf)?, name),
         };
-        if is_it { Ok(()) } else { Err(CertificateError::NotValidForName.into()) }
+        if matches { Ok(()) } else { Err(CertificateError::NotValidForName.into()) }
     }
 }
 
@@ -155,7 +164,7 @@ impl ServerCertVerifier for Verifier {
         name: &ServerName<'_>,
         _ocsp: &[u8],
         now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
+    ) -> Result<ServerCertVerified, TlsError> {
         self.verify_chain(leaf, intermediates, now)?;
         self.verify_name(leaf, name)?;
         Ok(ServerCertVerified::assertion())
@@ -166,7 +175,7 @@ impl ServerCertVerifier for Verifier {
         message: &[u8],
         leaf: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
+    ) -> Result<HandshakeSignatureValid, TlsError> {
         let certificate = certificate::parse(leaf)?;
         if certificate::is_v1(&certificate) {
             return certificate::verify_tls12(message, &certificate, signed, &self.supported);
@@ -179,7 +188,7 @@ impl ServerCertVerifier for Verifier {
         message: &[u8],
         leaf: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
+    ) -> Result<HandshakeSignatureValid, TlsError> {
         let certificate = certificate::parse(leaf)?;
         if certificate::is_v1(&certificate) {
             let key = SubjectPublicKeyInfoDer::from(certificate.public_key().raw);

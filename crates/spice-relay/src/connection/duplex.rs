@@ -1,0 +1,214 @@
+//! Both directions of a connection, from the first byte of the link stage to the last end of stream.
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use spice_events::Side;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::{
+    half_duplex::{Fault, HalfDuplex, State},
+    stream::Stream,
+    timeouts::Timeouts,
+};
+use crate::{net::Transport, observe::ObservedConnection};
+
+/// How a connection ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// Both sides ended their streams.
+    Closed,
+    /// One side reset the connection or broke its TLS.
+    Broken(Side, io::Error),
+    /// A limit of [`Timeouts`] was reached while the relay waited for this.
+    TimedOut(&'static str, Duration),
+}
+
+/// Forwards bytes until the connection is over, and shows them to the observer while it wants them.
+#[derive(Debug)]
+pub(super) struct Duplex<C, U> {
+    client: Stream<C>,
+    upstream: Stream<U>,
+    to_server: HalfDuplex,
+    to_client: HalfDuplex,
+    observed: ObservedConnection,
+    observing: bool,
+    first_end: Option<Side>,
+    timeouts: Timeouts,
+    timer: Option<Timer>,
+}
+
+/// A running timer: its phase, and how many bytes had passed when it was set.
+#[derive(Debug)]
+struct Timer {
+    sleep: Pin<Box<Sleep>>,
+    phase: Phase,
+    moved: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Link,
+    Live,
+    HalfClosed,
+}
+
+impl<C: Transport, U: Transport> Duplex<C, U> {
+    /// `deadline` is the end of the time for the link stage.
+    pub(super) fn new(
+        client: Stream<C>,
+        upstream: Stream<U>,
+        observed: ObservedConnection,
+        deadline: Option<Instant>,
+        timeouts: Timeouts,
+    ) -> Self {
+        let timer =
+            deadline.map(|deadline| Timer { sleep: Box::pin(sleep_until(deadline)), phase: Phase::Link, moved: 0 });
+        let (to_server, to_client) = (HalfDuplex::new(), HalfDuplex::new());
+        Self { client, upstream, to_server, to_client, observed, observing: true, first_end: None, timeouts, timer }
+    }
+
+    /// How many bytes came from the client and from the server so far.
+    pub(super) fn moved(&self) -> (u64, u64) {
+        (self.to_server.moved, self.to_client.moved)
+    }
+
+    pub(super) fn observed(&self) -> &ObservedConnection {
+        &self.observed
+    }
+
+    fn phase(&self) -> Phase {
+        if self.to_server.state != State::Open || self.to_client.state != State::Open {
+            Phase::HalfClosed
+        } else if self.observing {
+            Phase::Link
+        } else {
+            Phase::Live
+        }
+    }
+
+    /// The server's side has ended: the moment of `SPICE_DISCONNECTED`.
+    fn server_ended(&mut self) {
+        self.observed.closed(Some(*self.first_end.get_or_insert(Side::Server)));
+    }
+
+    /// Ready when the direction to the server is over, with an [`End`] if the connection is over.
+    fn poll_to_server(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
+        let Self { to_server, to_client, client, upstream, observing, observed, .. } = self;
+        let observe = |bytes: &[u8]| observed.bytes(Side::Client, bytes);
+        let polled = to_server.poll(client, upstream, to_client.moved, observing, observe, cx);
+        if self.to_server.state != State::Open {
+            self.first_end.get_or_insert(Side::Client);
+        }
+        match polled {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) => Poll::Ready(None),
+            // The client reset the connection, so the relay resets the one to the server.
+            Poll::Ready(Err(Fault::Read(error))) => {
+                self.first_end.get_or_insert(Side::Client);
+                self.upstream.transport().reset_on_close();
+                self.server_ended();
+                Poll::Ready(Some(End::Broken(Side::Client, error)))
+            }
+            // The server takes no more bytes. Bytes that it sent before still go to the client.
+            Poll::Ready(Err(Fault::Write(_))) => {
+                self.to_server.state = State::Over;
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    /// Ready when the direction to the client is over, with an [`End`] if the connection is over.
+    fn poll_to_client(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
+        let Self { to_server, to_client, client, upstream, observing, observed, .. } = self;
+        let observe = |bytes: &[u8]| observed.bytes(Side::Server, bytes);
+        let polled = to_client.poll(upstream, client, to_server.moved, observing, observe, cx);
+        if self.to_client.state != State::Open {
+            self.server_ended();
+        }
+        match polled {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) => Poll::Ready(None),
+            // The client gets an orderly end after the kept bytes: a reset would overtake those bytes.
+            Poll::Ready(Err(Fault::Read(error))) => {
+                tracing::debug!(flow = self.observed.id(), %error, "the server broke the connection");
+                self.server_ended();
+                self.to_server.state = State::Over;
+                self.to_client.state = State::Ending;
+                self.poll_to_client(cx)
+            }
+            Poll::Ready(Err(Fault::Write(error))) => {
+                self.first_end.get_or_insert(Side::Client);
+                self.upstream.transport().reset_on_close();
+                self.server_ended();
+                Poll::Ready(Some(End::Broken(Side::Client, error)))
+            }
+        }
+    }
+
+    /// Ready when a limit is reached.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let phase = self.phase();
+        let limit = match phase {
+            Phase::Link => self.timeouts.link,
+            Phase::Live => self.timeouts.idle,
+            Phase::HalfClosed => self.timeouts.half_closed,
+        };
+        let moved = self.to_server.moved + self.to_client.moved;
+        loop {
+            match (&mut self.timer, limit) {
+                (None, None) => return Poll::Pending,
+                // Bytes do not extend the deadline of the link stage.
+                (Some(timer), Some(limit)) if timer.phase == phase => match timer.sleep.as_mut().poll(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(()) if phase == Phase::Link => {
+                        return Poll::Ready(End::TimedOut("the link stage", limit));
+                    }
+                    Poll::Ready(()) if moved == timer.moved => {
+                        let what = if phase == Phase::Live { "an idle channel" } else { "the other side's end" };
+                        return Poll::Ready(End::TimedOut(what, limit));
+                    }
+                    Poll::Ready(()) => {
+                        timer.moved = moved;
+                        timer.sleep.as_mut().reset(Instant::now() + limit);
+                    }
+                },
+                (_, None) => {
+                    self.timer = None;
+                    return Poll::Pending;
+                }
+                (timer, Some(limit)) => {
+                    let sleep = Box::pin(sleep_until(Instant::now() + limit));
+                    *timer = Some(Timer { sleep, phase, moved });
+                }
+            }
+        }
+    }
+}
+
+impl<C: Transport, U: Transport> Future for Duplex<C, U> {
+    type Output = End;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End> {
+        let this = self.get_mut();
+        if this.to_server.state != State::Over
+            && let Poll::Ready(Some(end)) = this.poll_to_server(cx)
+        {
+            return Poll::Ready(end);
+        }
+        if this.to_client.state != State::Over
+            && let Poll::Ready(Some(end)) = this.poll_to_client(cx)
+        {
+            return Poll::Ready(end);
+        }
+        if this.to_server.state == State::Over && this.to_client.state == State::Over {
+            return Poll::Ready(End::Closed);
+        }
+        this.poll_timer(cx)
+    }
+}

@@ -1,0 +1,157 @@
+//! One connection's life: accepted, reported, connected to the upstream, forwarded, ended.
+//!
+//! Nothing here knows about sockets: a client and an upstream can be any [`Transport`]. [`Relay`](crate::Relay) puts TCP and unix
+//! sockets around it; call [`serve`] to put something else around it.
+//!
+//! ```text
+//!  ConnectionLimit ─▶ serve ─▶ set_up: PROXY header, TLS, upstream
+//!                        └───▶ Duplex ─┬─ HalfDuplex to the server ── Stream: transport, TLS
+//!                                      └─ HalfDuplex to the client ── splice(2), coalescing
+//! ```
+
+mod coalesce;
+mod connection_limit;
+mod duplex;
+mod half_duplex;
+mod set_up;
+mod splice;
+mod stream;
+mod timeouts;
+mod upstream;
+
+use std::{net::IpAddr, sync::Arc};
+
+use spice_events::Address;
+use tokio::time::Instant;
+
+use crate::{
+    PEER_LOG_TARGET,
+    net::{Accepted, NetAddress, Network, Socket, Transport, proxy_protocol::Ends, tls::ServerTls},
+    observe::Observe,
+};
+pub use connection_limit::{ConnectionLimit, Permit};
+use duplex::{Duplex, End};
+pub use stream::Stream;
+pub use timeouts::Timeouts;
+pub use upstream::{Connect, Upstream};
+
+/// What all connections of one relay share.
+pub struct Route<A = NetAddress> {
+    pub(crate) name: Arc<str>,
+    pub(crate) upstream: Upstream<A>,
+    pub(crate) observer: Arc<dyn Observe>,
+    pub(crate) proxy_from: Vec<Network>,
+    pub(crate) timeouts: Timeouts,
+}
+
+impl<A: Connect> Route<A> {
+    /// A route to this upstream, with default timeouts, whose connections are reported to this observer.
+    pub fn new(upstream: impl Into<Upstream<A>>, observer: Arc<dyn Observe>) -> Self {
+        let upstream = upstream.into();
+        let name = upstream.address().to_string().into();
+        Self { name, upstream, observer, proxy_from: Vec::new(), timeouts: Timeouts::new() }
+    }
+
+    /// Sets the name that log lines show as `vm`. Default: the upstream's address.
+    #[must_use]
+    pub fn name(mut self, name: &str) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Sets the timeouts.
+    #[must_use]
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// Requires a PROXY protocol header from this network's clients, and takes the client's address from it.
+    ///
+    /// Other clients must not send one: a header is never detected, because every client could send one.
+    #[must_use]
+    pub fn proxy_from(mut self, network: Network) -> Self {
+        self.proxy_from.push(network);
+        self
+    }
+
+    /// Whether connections from this source begin with a PROXY header. `None` is a client of a unix socket.
+    pub(crate) fn expects_proxy(&self, source: Option<IpAddr>) -> bool {
+        self.proxy_from.iter().any(|network| network.contains(source))
+    }
+}
+
+impl<A: std::fmt::Debug> std::fmt::Debug for Route<A> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { name, upstream, proxy_from, timeouts, .. } = self;
+        f.debug_struct("Route")
+            .field("name", name)
+            .field("upstream", upstream)
+            .field("proxy_from", proxy_from)
+            .field("timeouts", timeouts)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A client's connection that was just accepted.
+#[derive(Debug)]
+pub struct Incoming<T> {
+    pub(crate) transport: T,
+    pub(crate) server: Address,
+    pub(crate) client: Address,
+    /// The local and the remote address, if the connection has socket addresses.
+    pub(crate) tcp: Option<Ends>,
+}
+
+impl<T: Transport> Incoming<T> {
+    /// A connection with these two ends, as the observer is to see them.
+    pub fn new(transport: T, server: Address, client: Address) -> Self {
+        Self { transport, server, client, tcp: None }
+    }
+
+    /// The client's IP address.
+    fn source(&self) -> Option<IpAddr> {
+        self.tcp.map(|(_, peer)| peer.ip())
+    }
+}
+
+impl From<Accepted> for Incoming<Socket> {
+    fn from(accepted: Accepted) -> Self {
+        let (server, client) = accepted.addresses();
+        Self { tcp: accepted.tcp, transport: accepted.socket, server, client }
+    }
+}
+
+/// Serves one connection until it ends. Dropping the future ends the connection; the observer learns that in any case.
+///
+/// With `tls`, the client speaks TLS.
+pub async fn serve<T: Transport, A: Connect>(
+    route: Arc<Route<A>>,
+    incoming: impl Into<Incoming<T>>,
+    tls: Option<ServerTls>,
+    mut permit: Permit,
+) {
+    let deadline = route.timeouts.link.map(|limit| Instant::now() + limit);
+    // Boxed, so that the memory for the set-up is freed when it is done.
+    let set_up = Box::pin(set_up::set_up(&route, incoming.into(), tls, &mut permit, deadline));
+    let Some((client, upstream, observed)) = set_up.await else {
+        return;
+    };
+    let mut duplex = Duplex::new(client, upstream, observed, deadline, route.timeouts);
+    let vm = Arc::clone(&route.name);
+    drop(route);
+    let end = (&mut duplex).await;
+    let (from_client, from_server) = duplex.moved();
+    let flow = duplex.observed().id();
+    match end {
+        End::Closed => tracing::debug!(vm = &*vm, flow, from_client, from_server, "closed"),
+        End::Broken(side, error) => {
+            tracing::debug!(vm = &*vm, flow, from_client, from_server, %side, %error, "broken");
+        }
+        End::TimedOut(what, limit) => {
+            tracing::info!(target: PEER_LOG_TARGET, vm = &*vm, flow, from_client, from_server, "closed after waiting {limit:?} for {what}");
+        }
+    }
+    drop(duplex);
+    drop(permit);
+}

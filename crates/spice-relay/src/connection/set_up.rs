@@ -1,0 +1,134 @@
+//! From an accepted connection to two streams.
+
+use std::{future::poll_fn, io, sync::Arc};
+
+use spice_events::{Address, Side};
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    Incoming, Permit, Route,
+    stream::Stream,
+    upstream::{Connect, within},
+};
+use crate::{
+    PEER_LOG_TARGET,
+    net::{
+        Socket, Transport,
+        proxy_protocol::{self, Ends},
+        tls::{ServerTls, explain},
+    },
+    observe::{ObservedConnection, Opened},
+};
+
+/// Reads the PROXY header, reports the connection, shakes hands and connects to the upstream.
+///
+/// `None`: that failed. The log says why, and the observer knows that the connection has ended.
+pub(super) async fn set_up<T: Transport, A: Connect>(
+    route: &Route<A>,
+    mut incoming: Incoming<T>,
+    tls: Option<ServerTls>,
+    permit: &mut Permit,
+    deadline: Option<Instant>,
+) -> Option<(Stream<T>, Stream<A::Transport>, ObservedConnection)> {
+    if route.expects_proxy(incoming.source()) {
+        read_proxy_header(&route.name, &mut incoming, permit, deadline).await?;
+    }
+    let Incoming { transport, server, client, tcp } = incoming;
+    let vm = &*route.name;
+    let shown = client.to_string();
+    let mut observed = ObservedConnection::open(&route.observer, Opened { server, client, tls: tls.is_some() });
+    let flow = observed.id();
+    let client = match tls {
+        None => Stream::plain(transport),
+        Some(tls) => match before(deadline, tls.accept(transport)).await {
+            Ok(stream) => Stream::tls_server(stream),
+            Err(error) => {
+                let error = explain(error);
+                tracing::info!(target: PEER_LOG_TARGET, vm, flow, client = shown, %error, "TLS handshake failed");
+                observed.closed(Some(Side::Client));
+                return None;
+            }
+        },
+    };
+    let limit = route.timeouts.connect;
+    let connected = |transport: &A::Transport| log_connected(vm, flow, &shown, transport.socket());
+    let ends = tcp.map(|(local, peer)| (peer, local));
+    match within(limit, route.upstream.connect(ends, limit, connected)).await {
+        Ok(upstream) => {
+            if route.upstream.recovered() {
+                tracing::info!(target: PEER_LOG_TARGET, vm, upstream = %route.upstream.address(), "the upstream is back");
+                route.observer.upstream_recovered();
+            }
+            Some((client, upstream, observed))
+        }
+        Err(error) => {
+            tracing::warn!(target: PEER_LOG_TARGET, vm, flow, client = shown, upstream = %route.upstream.address(), %error, "can't reach the upstream");
+            route.upstream.failed();
+            observed.closed(Some(Side::Server));
+            None
+        }
+    }
+}
+
+/// Reads the header of a client that must send one, and takes the client's address from it. `None`: the connection is closed.
+async fn read_proxy_header<T: Transport>(
+    vm: &Arc<str>,
+    incoming: &mut Incoming<T>,
+    permit: &mut Permit,
+    deadline: Option<Instant>,
+) -> Option<()> {
+    let source = &incoming.client;
+    let vm = &**vm;
+    match before(deadline, proxy_protocol::read(&mut incoming.transport)).await {
+        Ok(Some((original, destination))) => {
+            if !permit.count_source(original.ip()) {
+                return None;
+            }
+            incoming.client = Address::from(original);
+            // A unix socket has no socket addresses. Those of the header take their place.
+            incoming.tcp = Some(with_peer(incoming.tcp, destination, original));
+            Some(())
+        }
+        // A proxy's health check looks the same as a client without an address, until the client sends its first byte.
+        Ok(None) => {
+            let has_byte = before(deadline, poll_fn(|cx| incoming.transport.poll_peek(cx))).await;
+            if has_byte.unwrap_or(false) {
+                return Some(());
+            }
+            tracing::debug!(vm, %source, "closed without a byte after the PROXY header");
+            None
+        }
+        Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {
+            tracing::debug!(vm, %source, "closed without a byte");
+            None
+        }
+        Err(error) => {
+            tracing::warn!(target: PEER_LOG_TARGET, vm, %source, %error, "closed: no PROXY header");
+            None
+        }
+    }
+}
+
+/// The local address, if there is one, and the original client's.
+fn with_peer(tcp: Option<Ends>, destination: std::net::SocketAddr, original: std::net::SocketAddr) -> Ends {
+    (tcp.map_or(destination, |(local, _)| local), original)
+}
+
+fn log_connected(vm: &str, flow: u64, client: &str, socket: Option<&Socket>) {
+    // Asking for the address is a system call that only the log needs.
+    if let Some(Socket::Tcp(stream)) = socket
+        && tracing::enabled!(tracing::Level::DEBUG)
+    {
+        let local = stream.local_addr().map(|local| local.to_string()).unwrap_or_default();
+        tracing::debug!(vm, flow, client, local, "connected to the upstream");
+    } else {
+        tracing::debug!(vm, flow, client, "connected to the upstream");
+    }
+}
+
+async fn before<T>(deadline: Option<Instant>, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    match deadline {
+        None => work.await,
+        Some(deadline) => timeout_at(deadline, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
+    }
+}

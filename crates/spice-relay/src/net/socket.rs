@@ -1,0 +1,163 @@
+use std::{
+    fmt::Debug,
+    io,
+    os::fd::{AsFd, BorrowedFd},
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use rustix::net::{RecvFlags, recv};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
+    net::{TcpStream, UnixStream},
+};
+
+/// The idle time before the first keepalive probe, from spice-server (`reds_init_client_connection`).
+const KEEPALIVE: Duration = Duration::from_secs(600);
+
+/// What a connection's bytes, plain or TLS, are read from and written to.
+///
+/// [`Socket`] is the usual one. Any other stream works: implement the trait and leave all methods as they are.
+pub trait Transport: AsyncRead + AsyncWrite + Unpin + Send + Debug {
+    /// The socket below, for splice(2). `None`: bytes are copied.
+    fn socket(&self) -> Option<&Socket> {
+        None
+    }
+
+    /// Makes closing the transport a reset, so that the peer can tell it from an orderly end.
+    fn reset_on_close(&self) {}
+
+    /// Ready with `true` as soon as there is a byte to read, and with `false` at the end of the stream. Leaves the byte where it is.
+    ///
+    /// A transport that can't look ahead says `true` at once.
+    fn poll_peek(&self, _cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        Poll::Ready(Ok(true))
+    }
+}
+
+impl Transport for tokio::io::DuplexStream {}
+
+/// A connected TCP or unix socket.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Socket {
+    /// A TCP connection.
+    Tcp(TcpStream),
+    /// A connection over a unix socket.
+    Unix(UnixStream),
+}
+
+impl Socket {
+    /// Sets `TCP_NODELAY` and keepalive, as spice-server does.
+    ///
+    /// Accepted sockets inherit both from their [`Listener`](crate::net::Listener).
+    pub fn tune(&self) {
+        if let Self::Tcp(stream) = self {
+            tune(&SockRef::from(stream));
+        }
+    }
+
+    pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_read_ready(cx),
+            Self::Unix(stream) => stream.poll_read_ready(cx),
+        }
+    }
+
+    pub(crate) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_write_ready(cx),
+            Self::Unix(stream) => stream.poll_write_ready(cx),
+        }
+    }
+
+    /// Runs a system call on the socket. If the call would block, the socket counts as not ready from then on.
+    pub(crate) fn try_io<T>(&self, interest: Interest, call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        match self {
+            Self::Tcp(stream) => stream.try_io(interest, call),
+            Self::Unix(stream) => stream.try_io(interest, call),
+        }
+    }
+}
+
+/// Sets the options of [`Socket::tune`]. They fail for a connection that is already gone; reading it shows its end.
+pub(super) fn tune(socket: &socket2::Socket) {
+    let _ = socket.set_tcp_nodelay(true);
+    let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
+}
+
+impl Transport for Socket {
+    fn socket(&self) -> Option<&Socket> {
+        Some(self)
+    }
+
+    fn reset_on_close(&self) {
+        if let Self::Tcp(stream) = self {
+            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+
+    fn poll_peek(&self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        loop {
+            ready!(self.poll_read_ready(cx))?;
+            let mut byte = [0];
+            let peek = || Ok(recv(self, &mut byte, RecvFlags::PEEK)?.0);
+            match self.try_io(Interest::READABLE, peek) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                peeked => return Poll::Ready(peeked.map(|len| len > 0)),
+            }
+        }
+    }
+}
+
+impl From<TcpStream> for Socket {
+    fn from(stream: TcpStream) -> Self {
+        Self::Tcp(stream)
+    }
+}
+
+impl From<UnixStream> for Socket {
+    fn from(stream: UnixStream) -> Self {
+        Self::Unix(stream)
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

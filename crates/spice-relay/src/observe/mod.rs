@@ -1,0 +1,105 @@
+//! Reports about connections: the trait [`Observe`], and an implementation that makes QEMU's SPICE events.
+
+mod events;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use spice_events::{Address, FlowId, Side};
+
+pub use events::{EventObserver, EventSink, SharedTracker};
+
+/// Learns about every connection of a relay.
+///
+/// For each connection:
+///
+/// 1. [`opened`](Self::opened) comes first, as soon as the client is accepted and, if one is expected, its PROXY header is read.
+/// 2. [`bytes`](Self::bytes) comes for every run of bytes, after the run was handed to the other side, until it returns `false`.
+///    Bytes of one direction come in order.
+/// 3. [`closed`](Self::closed) comes last, exactly once, however the connection ends: also if the runtime is shut down.
+///
+/// Calls for one connection never overlap; calls for different connections do. No call may block: the bytes of other
+/// connections wait for it.
+pub trait Observe: Send + Sync + 'static {
+    /// A client was accepted: the moment of QEMU's `SPICE_CONNECTED`. No other connection of the process has the same id.
+    fn opened(&self, flow: FlowId, opened: Opened);
+
+    /// Bytes were forwarded. Returns whether the observer wants more bytes of this connection, of either side.
+    fn bytes(&self, flow: FlowId, from: Side, data: &[u8]) -> bool;
+
+    /// The server's side of the connection has ended: the moment of QEMU's `SPICE_DISCONNECTED`. `by` ended it first, if that is known.
+    fn closed(&self, flow: FlowId, by: Option<Side>);
+
+    /// The upstream can be reached again, after connecting to it had failed.
+    fn upstream_recovered(&self) {}
+}
+
+/// What is known about a connection at accept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Opened {
+    /// The local end of the accepted socket.
+    pub server: Address,
+    /// The client: the socket's peer, or the address that a trusted PROXY header names.
+    pub client: Address,
+    /// Whether the client speaks TLS to the relay.
+    pub tls: bool,
+}
+
+/// An observer that ignores everything.
+impl Observe for () {
+    fn opened(&self, _: FlowId, _: Opened) {}
+
+    fn bytes(&self, _: FlowId, _: Side, _: &[u8]) -> bool {
+        false
+    }
+
+    fn closed(&self, _: FlowId, _: Option<Side>) {}
+}
+
+/// One connection, as its observer sees it. Keeps the contract of [`Observe`]; dropping it reports the end.
+pub(crate) struct ObservedConnection {
+    observer: Arc<dyn Observe>,
+    id: FlowId,
+    open: bool,
+}
+
+impl ObservedConnection {
+    pub(crate) fn open(observer: &Arc<dyn Observe>, opened: Opened) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let id = FlowId(NEXT.fetch_add(1, Ordering::Relaxed));
+        observer.opened(id, opened);
+        Self { observer: Arc::clone(observer), id, open: true }
+    }
+
+    /// The id that log lines show.
+    pub(crate) fn id(&self) -> u64 {
+        self.id.0
+    }
+
+    /// Reports bytes. Returns whether more are wanted.
+    pub(crate) fn bytes(&self, from: Side, data: &[u8]) -> bool {
+        self.open && self.observer.bytes(self.id, from, data)
+    }
+
+    /// Reports the end, the first time that it is called.
+    pub(crate) fn closed(&mut self, by: Option<Side>) {
+        if std::mem::take(&mut self.open) {
+            self.observer.closed(self.id, by);
+        }
+    }
+}
+
+impl Drop for ObservedConnection {
+    fn drop(&mut self) {
+        self.closed(None);
+    }
+}
+
+impl std::fmt::Debug for ObservedConnection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ObservedConnection").field("id", &self.id).field("open", &self.open).finish_non_exhaustive()
+    }
+}

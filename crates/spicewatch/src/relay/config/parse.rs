@@ -1,0 +1,51 @@
+//! Values of the file that are written as strings.
+
+use std::{fmt, marker::PhantomData, str::FromStr};
+
+use serde::{Deserialize, Deserializer, de};
+use spice_relay::spice_events::Auth;
+
+/// `"a"`.
+pub(super) fn one<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    String::deserialize(deserializer)?.parse().map(Some).map_err(de::Error::custom)
+}
+
+/// `"spice"`, `"none"` or `"sasl"`.
+pub(super) fn auth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Auth>, D::Error> {
+    auth_name(&String::deserialize(deserializer)?).map(Some).map_err(de::Error::custom)
+}
+
+pub(super) fn auth_name(name: &str) -> Result<Auth, String> {
+    let all = [Auth::Spice, Auth::None, Auth::Sasl];
+    let found = all.into_iter().find(|auth| auth.name() == name);
+    found.ok_or_else(|| format!("expected spice, none or sasl, found `{name}`"))
+}
+
+/// `"a"` or `["a", "b"]`.
+pub(super) fn one_or_many<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    struct Visitor<T>(PhantomData<T>);
+    impl<'de, T: FromStr<Err: fmt::Display>> de::Visitor<'de> for Visitor<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a string or an array of strings")
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Vec<T>, E> {
+            text.parse().map(|one| vec![one]).map_err(E::custom)
+        }
+
+        fn visit_seq<A: de::SeqAccess<'de>>(self, mut many: A) -> Result<Vec<T>, A::Error> {
+            let mut all = Vec::new();
+            while let Some(text) = many.next_element::<String>()? {
+                all.push(text.parse().map_err(de::Error::custom)?);
+            }
+            Ok(all)
+        }
+    }
+    deserializer.deserialize_any(Visitor(PhantomData))
+}
