@@ -7,14 +7,14 @@ use std::{error::Error, sync::Arc, time::Duration};
 use spice_relay::{
     Relay,
     observe::{EventObserver, EventSink},
-    spice_events::{Anomaly, Config, Emitted},
+    spice_events::{Anomaly, ChannelEvent, Config},
 };
 
 /// Prints events to stdout, and anomalies to stderr.
 struct Print;
 
 impl EventSink for Print {
-    fn event(&self, event: &Emitted) {
+    fn event(&self, event: &ChannelEvent) {
         println!("{event}");
     }
 

@@ -19,14 +19,17 @@ mod stream;
 mod timeouts;
 mod upstream;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
-use spice_events::Address;
+use spice_events::Endpoints;
 use tokio::time::Instant;
 
 use crate::{
     PEER_LOG_TARGET,
-    net::{Accepted, NetAddress, Network, Socket, Transport, proxy_protocol::Ends, tls::ServerTls},
+    net::{Accepted, NetAddress, Network, Socket, Transport, tls::ServerTls},
     observe::Observe,
 };
 pub use connection_limit::{ConnectionLimit, Permit};
@@ -97,28 +100,26 @@ impl<A: std::fmt::Debug> std::fmt::Debug for Route<A> {
 #[derive(Debug)]
 pub struct Incoming<T> {
     pub(crate) transport: T,
-    pub(crate) server: Address,
-    pub(crate) client: Address,
-    /// The local and the remote address, if the connection has socket addresses.
-    pub(crate) tcp: Option<Ends>,
+    pub(crate) endpoints: Endpoints,
+    /// The socket addresses, if the connection has them.
+    pub(crate) tcp: Option<Endpoints<SocketAddr>>,
 }
 
 impl<T: Transport> Incoming<T> {
     /// A connection with these two ends, as the observer is to see them.
-    pub fn new(transport: T, server: Address, client: Address) -> Self {
-        Self { transport, server, client, tcp: None }
+    pub fn new(transport: T, endpoints: Endpoints) -> Self {
+        Self { transport, endpoints, tcp: None }
     }
 
     /// The client's IP address.
     fn source(&self) -> Option<IpAddr> {
-        self.tcp.map(|(_, peer)| peer.ip())
+        self.tcp.map(|tcp| tcp.client.ip())
     }
 }
 
 impl From<Accepted> for Incoming<Socket> {
     fn from(accepted: Accepted) -> Self {
-        let (server, client) = accepted.addresses();
-        Self { tcp: accepted.tcp, transport: accepted.socket, server, client }
+        Self { endpoints: accepted.endpoints(), tcp: accepted.tcp, transport: accepted.socket }
     }
 }
 

@@ -1,8 +1,8 @@
 //! From an accepted connection to two streams.
 
-use std::{future::poll_fn, io, sync::Arc};
+use std::{future::poll_fn, io};
 
-use spice_events::{Address, Side};
+use spice_events::{Address, Endpoints, Side};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
@@ -13,8 +13,7 @@ use super::{
 use crate::{
     PEER_LOG_TARGET,
     net::{
-        Socket, Transport,
-        proxy_protocol::{self, Ends},
+        Socket, Transport, proxy_protocol,
         tls::{ServerTls, explain},
     },
     observe::{ObservedConnection, Opened},
@@ -33,10 +32,10 @@ pub(super) async fn set_up<T: Transport, A: Connect>(
     if route.expects_proxy(incoming.source()) {
         read_proxy_header(&route.name, &mut incoming, permit, deadline).await?;
     }
-    let Incoming { transport, server, client, tcp } = incoming;
+    let Incoming { transport, endpoints, tcp } = incoming;
     let vm = &*route.name;
-    let shown = client.to_string();
-    let mut observed = ObservedConnection::open(&route.observer, Opened { server, client, tls: tls.is_some() });
+    let shown = endpoints.client.to_string();
+    let mut observed = ObservedConnection::open(&route.observer, Opened { endpoints, tls: tls.is_some() });
     let flow = observed.id();
     let client = match tls {
         None => Stream::plain(transport),
@@ -52,8 +51,7 @@ pub(super) async fn set_up<T: Transport, A: Connect>(
     };
     let limit = route.timeouts.connect;
     let connected = |transport: &A::Transport| log_connected(vm, flow, &shown, transport.socket());
-    let ends = tcp.map(|(local, peer)| (peer, local));
-    match within(limit, route.upstream.connect(ends, limit, connected)).await {
+    match within(limit, route.upstream.connect(tcp, limit, connected)).await {
         Ok(upstream) => {
             if route.upstream.recovered() {
                 tracing::info!(target: PEER_LOG_TARGET, vm, upstream = %route.upstream.address(), "the upstream is back");
@@ -72,21 +70,21 @@ pub(super) async fn set_up<T: Transport, A: Connect>(
 
 /// Reads the header of a client that must send one, and takes the client's address from it. `None`: the connection is closed.
 async fn read_proxy_header<T: Transport>(
-    vm: &Arc<str>,
+    vm: &str,
     incoming: &mut Incoming<T>,
     permit: &mut Permit,
     deadline: Option<Instant>,
 ) -> Option<()> {
-    let source = &incoming.client;
-    let vm = &**vm;
+    let source = &incoming.endpoints.client;
     match before(deadline, proxy_protocol::read(&mut incoming.transport)).await {
-        Ok(Some((original, destination))) => {
-            if !permit.count_source(original.ip()) {
+        Ok(Some(original)) => {
+            if !permit.count_source(original.client.ip()) {
                 return None;
             }
-            incoming.client = Address::from(original);
+            incoming.endpoints.client = Address::from(original.client);
             // A unix socket has no socket addresses. Those of the header take their place.
-            incoming.tcp = Some(with_peer(incoming.tcp, destination, original));
+            let server = incoming.tcp.map_or(original.server, |tcp| tcp.server);
+            incoming.tcp = Some(Endpoints { server, client: original.client });
             Some(())
         }
         // A proxy's health check looks the same as a client without an address, until the client sends its first byte.
@@ -107,11 +105,6 @@ async fn read_proxy_header<T: Transport>(
             None
         }
     }
-}
-
-/// The local address, if there is one, and the original client's.
-fn with_peer(tcp: Option<Ends>, destination: std::net::SocketAddr, original: std::net::SocketAddr) -> Ends {
-    (tcp.map_or(destination, |(local, _)| local), original)
 }
 
 fn log_connected(vm: &str, flow: u64, client: &str, socket: Option<&Socket>) {

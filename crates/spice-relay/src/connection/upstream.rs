@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use spice_events::Endpoints;
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpStream, UnixStream, lookup_host},
@@ -18,7 +19,7 @@ use tokio::{
 use super::stream::Stream;
 use crate::net::{
     NetAddress, Socket, Transport,
-    proxy_protocol::{self, Ends, ProxyVersion},
+    proxy_protocol::{self, ProxyVersion},
     tls::UpstreamTls,
 };
 
@@ -94,17 +95,17 @@ impl<A: Connect> Upstream<A> {
         self.is_down.load(Ordering::Relaxed) && self.is_down.swap(false, Ordering::Relaxed)
     }
 
-    /// Connects, with the PROXY header and the TLS handshake. `ends` are the client's addresses.
+    /// Connects, with the PROXY header and the TLS handshake. `accepted` are the addresses of the client's connection.
     pub(super) async fn connect(
         &self,
-        ends: Option<Ends>,
+        accepted: Option<Endpoints<SocketAddr>>,
         limit: Option<Duration>,
         connected: impl FnOnce(&A::Transport),
     ) -> io::Result<Stream<A::Transport>> {
         let mut transport = self.address.connect(limit).await?;
         connected(&transport);
         if let Some(version) = self.send_proxy {
-            transport.write_all(&proxy_protocol::write(version, ends)).await?;
+            transport.write_all(&proxy_protocol::write(version, accepted)).await?;
         }
         match &self.tls {
             None => Ok(Stream::plain(transport)),

@@ -12,7 +12,7 @@ use std::{
 
 use rustix::io::Errno;
 use socket2::{Domain, Type};
-use spice_events::{Address, Family};
+use spice_events::{Address, Endpoints, Family};
 
 use super::{
     accept_failures::AcceptFailures,
@@ -153,23 +153,23 @@ fn bind_tcp(address: SocketAddr) -> io::Result<Listener> {
 #[derive(Debug)]
 pub struct Accepted {
     pub(crate) socket: Socket,
-    /// The local and the remote address of a TCP connection.
-    pub(crate) tcp: Option<(SocketAddr, SocketAddr)>,
-    /// The paths of a unix connection's two ends, the local one first. Empty for an end without a path.
-    unix: (PathBuf, PathBuf),
+    /// The addresses of a TCP connection.
+    pub(crate) tcp: Option<Endpoints<SocketAddr>>,
+    /// The paths of a unix connection. Empty for an end without a path.
+    unix: Endpoints<PathBuf>,
 }
 
 impl Accepted {
     /// The client's IP address. `None` for a unix socket.
     pub fn source(&self) -> Option<IpAddr> {
-        self.tcp.map(|(_, peer)| peer.ip())
+        self.tcp.map(|tcp| tcp.client.ip())
     }
 
-    /// Both ends in QEMU's form, the server's first.
-    pub(crate) fn addresses(&self) -> (Address, Address) {
+    /// Both ends in QEMU's form.
+    pub(crate) fn endpoints(&self) -> Endpoints {
         match self.tcp {
-            Some((local, peer)) => (self.address(local), self.address(peer)),
-            None => (Address::unix(&self.unix.0.to_string_lossy()), Address::unix(&self.unix.1.to_string_lossy())),
+            Some(tcp) => tcp.map(|address| self.address(address)),
+            None => self.unix.as_ref().map(|path| Address::unix(&path.to_string_lossy())),
         }
     }
 
@@ -243,15 +243,15 @@ impl AsyncListener {
     async fn accept(&self) -> io::Result<Accepted> {
         match self {
             Self::Tcp(listener) => listener.accept().await.map(|(stream, peer)| {
-                let tcp = stream.local_addr().ok().map(|local| (local, peer));
-                Accepted { socket: stream.into(), tcp, unix: Default::default() }
+                let tcp = stream.local_addr().ok().map(|server| Endpoints { server, client: peer });
+                Accepted { socket: stream.into(), tcp, unix: Endpoints::default() }
             }),
             Self::Unix(listener) => listener.accept().await.map(|(stream, peer)| {
                 let local = stream.local_addr().ok();
                 let path = |address: Option<&tokio::net::unix::SocketAddr>| {
                     address.and_then(|address| address.as_pathname()).map(PathBuf::from).unwrap_or_default()
                 };
-                let unix = (path(local.as_ref()), path(Some(&peer)));
+                let unix = Endpoints { server: path(local.as_ref()), client: path(Some(&peer)) };
                 Accepted { socket: stream.into(), tcp: None, unix }
             }),
         }

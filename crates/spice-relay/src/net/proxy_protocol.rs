@@ -8,6 +8,7 @@ use std::{
     str::FromStr,
 };
 
+use spice_events::Endpoints;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::Error;
@@ -50,14 +51,12 @@ const MAX_V1: usize = 107;
 /// The longest body of version 2 that is read, in bytes. Two unix addresses take 216; the rest is for extensions.
 const MAX_V2: usize = 4096;
 
-/// The original connection's two addresses: its source, then its destination.
-pub type Ends = (SocketAddr, SocketAddr);
-
-/// Reads a header and nothing after it. `None`: the header has no addresses, or the proxy connected on its own account.
+/// Reads a header and nothing after it. Returns the addresses of the original connection: its destination is the server, its source the
+/// client. `None`: the header has no addresses, or the proxy connected on its own account.
 ///
 /// Fails with the kind [`ConnectionAborted`](io::ErrorKind) if the connection ends before its first byte, as that of a health check
 /// does, and with [`InvalidData`](io::ErrorKind) if the bytes are not a header.
-pub async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<Ends>> {
+pub async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<Endpoints<SocketAddr>>> {
     let mut start = [0; 12];
     let Ok(1..) = stream.read(&mut start[..1]).await else {
         return Err(io::ErrorKind::ConnectionAborted.into());
@@ -84,7 +83,7 @@ pub async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<End
 }
 
 #[expect(clippy::option_option, reason = "a wrong header, and one without addresses")]
-fn parse_v1(line: &str) -> Option<Option<Ends>> {
+fn parse_v1(line: &str) -> Option<Option<Endpoints<SocketAddr>>> {
     let mut words = line.trim_end_matches("\r\n").split(' ').skip(1);
     let family = words.next()?;
     if family == "UNKNOWN" {
@@ -99,11 +98,12 @@ fn parse_v1(line: &str) -> Option<Option<Ends>> {
         "TCP6" => source.is_ipv6() && destination.is_ipv6(),
         _ => false,
     };
-    let ends = (SocketAddr::new(source, port), SocketAddr::new(destination, destination_port));
-    (fits && words.next().is_none()).then_some(Some(ends))
+    let client = SocketAddr::new(source, port);
+    let server = SocketAddr::new(destination, destination_port);
+    (fits && words.next().is_none()).then_some(Some(Endpoints { server, client }))
 }
 
-async fn read_v2<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<Ends>> {
+async fn read_v2<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<Endpoints<SocketAddr>>> {
     let mut head = [0; 4];
     stream.read_exact(&mut head).await?;
     let [version_command, family, len @ ..] = head;
@@ -117,7 +117,7 @@ async fn read_v2<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<Ends
     match (version_command, family >> 4) {
         (0x21, 1) if len >= 12 => {
             let ip = |at: usize| Ipv4Addr::new(body[at], body[at + 1], body[at + 2], body[at + 3]);
-            Ok(Some(((ip(0), port(8)).into(), (ip(4), port(10)).into())))
+            Ok(Some(Endpoints { client: (ip(0), port(8)).into(), server: (ip(4), port(10)).into() }))
         }
         (0x21, 2) if len >= 36 => {
             let ip = |at: usize| {
@@ -125,7 +125,7 @@ async fn read_v2<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<Ends
                 ip.copy_from_slice(&body[at..at + 16]);
                 Ipv6Addr::from(ip)
             };
-            Ok(Some(((ip(0), port(32)).into(), (ip(16), port(34)).into())))
+            Ok(Some(Endpoints { client: (ip(0), port(32)).into(), server: (ip(16), port(34)).into() }))
         }
         (0x21, 1 | 2) => Err(wrong("expected the addresses of a PROXY header, found too few bytes")),
         // The command LOCAL, or a family without ports.
@@ -140,14 +140,15 @@ fn wrong(what: &'static str) -> io::Error {
 
 /// The header for a connection with these addresses, or one without addresses.
 #[must_use]
-pub fn write(version: ProxyVersion, ends: Option<Ends>) -> Vec<u8> {
+pub fn write(version: ProxyVersion, original: Option<Endpoints<SocketAddr>>) -> Vec<u8> {
     // Both addresses must be of one family. A dual-stack listener shows an IPv4 client as an IPv6 address.
-    let ends = ends.map(|(source, destination)| match (source.ip().to_canonical(), destination.ip().to_canonical()) {
-        (IpAddr::V4(s), IpAddr::V4(d)) => {
-            (SocketAddr::from((s, source.port())), SocketAddr::from((d, destination.port())))
-        }
-        (s, d) => ((v6(s), source.port()).into(), (v6(d), destination.port()).into()),
-    });
+    let ends =
+        original.map(|Endpoints { server, client }| match (client.ip().to_canonical(), server.ip().to_canonical()) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                (SocketAddr::from((source, client.port())), SocketAddr::from((destination, server.port())))
+            }
+            (source, destination) => ((v6(source), client.port()).into(), (v6(destination), server.port()).into()),
+        });
     match version {
         ProxyVersion::V1 => match ends {
             Some((s, d)) => {
@@ -192,16 +193,19 @@ fn v6(ip: IpAddr) -> Ipv6Addr {
 mod tests {
     use super::*;
 
-    fn read_all(mut bytes: &[u8]) -> io::Result<(Option<Ends>, Vec<u8>)> {
+    fn read_all(mut bytes: &[u8]) -> io::Result<(Option<Endpoints<SocketAddr>>, Vec<u8>)> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(read(&mut bytes)).map(|ends| (ends, bytes.to_vec()))
     }
 
     #[test]
     fn written_header_is_read_and_the_bytes_after_it_are_left() {
-        let v4 = ("192.0.2.1:1000".parse().unwrap(), "198.51.100.2:5900".parse().unwrap());
-        let v6 = ("[2001:db8::1]:1000".parse().unwrap(), "[2001:db8::2]:5900".parse().unwrap());
-        let mapped = ("[::ffff:192.0.2.1]:1000".parse().unwrap(), "[::ffff:198.51.100.2]:5900".parse().unwrap());
+        let ends = |client: &str, server: &str| {
+            Endpoints { client, server }.map(|address| address.parse::<SocketAddr>().unwrap())
+        };
+        let v4 = ends("192.0.2.1:1000", "198.51.100.2:5900");
+        let v6 = ends("[2001:db8::1]:1000", "[2001:db8::2]:5900");
+        let mapped = ends("[::ffff:192.0.2.1]:1000", "[::ffff:198.51.100.2]:5900");
         for version in [ProxyVersion::V1, ProxyVersion::V2] {
             for (ends, expected) in [(Some(v4), Some(v4)), (Some(v6), Some(v6)), (Some(mapped), Some(v4)), (None, None)]
             {

@@ -3,7 +3,7 @@ use std::{
     time::SystemTime,
 };
 
-use spice_events::{Anomaly, Auth, Config, Emitted, FlowId, Input, Output, Side, Tracker};
+use spice_events::{Anomaly, Auth, ChannelEvent, Config, FlowId, Input, Output, Side, Tracker};
 
 use super::{Observe, Opened};
 
@@ -26,7 +26,7 @@ pub struct SharedTracker(Arc<Mutex<Tracker>>);
 /// Every closure that takes an event is a sink: `|event: &ChannelEvent| println!("{event}")`.
 pub trait EventSink: Send + Sync + 'static {
     /// Takes an event, shown as QEMU writes it. Called under the observer's lock, so that events come in order, one at a time.
-    fn event(&self, event: &Emitted);
+    fn event(&self, event: &ChannelEvent);
 
     /// Takes an anomaly. Called without the lock. Does nothing by default.
     fn anomaly(&self, _anomaly: &Anomaly) {}
@@ -35,8 +35,8 @@ pub trait EventSink: Send + Sync + 'static {
     fn upstream_recovered(&self) {}
 }
 
-impl<F: Fn(&Emitted) + Send + Sync + 'static> EventSink for F {
-    fn event(&self, event: &Emitted) {
+impl<F: Fn(&ChannelEvent) + Send + Sync + 'static> EventSink for F {
+    fn event(&self, event: &ChannelEvent) {
         self(event);
     }
 }
@@ -107,8 +107,8 @@ impl SharedTracker {
 }
 
 impl<S: EventSink> Observe for EventObserver<S> {
-    fn opened(&self, flow: FlowId, Opened { server, client, tls }: Opened) {
-        self.handle(flow, Input::Opened { server, client, tls, readable: true });
+    fn opened(&self, flow: FlowId, Opened { endpoints, tls }: Opened) {
+        self.handle(flow, Input::Opened { endpoints, tls, readable: true });
     }
 
     fn bytes(&self, flow: FlowId, from: Side, data: &[u8]) -> bool {

@@ -7,7 +7,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use spice_events::{Address, FlowId, Side};
+use spice_events::{Endpoints, FlowId, Side};
 
 pub use events::{EventObserver, EventSink, SharedTracker};
 
@@ -40,10 +40,8 @@ pub trait Observe: Send + Sync + 'static {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Opened {
-    /// The local end of the accepted socket.
-    pub server: Address,
-    /// The client: the socket's peer, or the address that a trusted PROXY header names.
-    pub client: Address,
+    /// The local end of the accepted socket, and the client: the socket's peer, or the address that a trusted PROXY header names.
+    pub endpoints: Endpoints,
     /// Whether the client speaks TLS to the relay.
     pub tls: bool,
 }

@@ -129,7 +129,7 @@ pub(crate) struct VmConfig {
     ///
     /// `none` must be configured, because on the wire a server without ticketing looks the same as one with tickets.
     #[arg(long, value_name = "AUTH", conflicts_with = "qemu_qmp", value_parser = auth_parser())]
-    #[serde(deserialize_with = "parse::auth")]
+    #[serde(deserialize_with = "parse::one")]
     pub auth: Option<Auth>,
     /// Ask QEMU on this QMP socket for its authentication, versions and mouse mode
     ///
@@ -201,7 +201,7 @@ fn seconds(configured: Option<u64>, default: Option<Duration>) -> Option<Duratio
 fn auth_parser() -> impl TypedValueParser<Value = Auth> {
     let values = [(Auth::Spice, "Tickets"), (Auth::None, "disable-ticketing=on"), (Auth::Sasl, "sasl=on")];
     let possible = values.map(|(auth, help)| PossibleValue::new(auth.name()).help(help));
-    PossibleValuesParser::new(possible).try_map(|name| parse::auth_name(&name))
+    PossibleValuesParser::new(possible).try_map(|name| name.parse::<Auth>())
 }
 
 fn proxy_version_parser() -> impl TypedValueParser<Value = ProxyVersion> {

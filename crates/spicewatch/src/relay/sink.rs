@@ -5,7 +5,7 @@ use std::sync::Arc;
 use qmp_server::Server;
 use spice_relay::{
     observe::EventSink,
-    spice_events::{Anomaly, AnomalyKind, Emitted},
+    spice_events::{Anomaly, AnomalyKind, ChannelEvent},
 };
 use tokio::sync::Notify;
 
@@ -28,7 +28,7 @@ pub(super) enum EventOutput {
 }
 
 impl EventSink for VmSink {
-    fn event(&self, event: &Emitted) {
+    fn event(&self, event: &ChannelEvent) {
         let mut line = Vec::with_capacity(512);
         event.write_to(&mut line);
         match &self.output {

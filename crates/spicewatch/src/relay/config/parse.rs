@@ -3,24 +3,12 @@
 use std::{fmt, marker::PhantomData, str::FromStr};
 
 use serde::{Deserialize, Deserializer, de};
-use spice_relay::spice_events::Auth;
 
 /// `"a"`.
 pub(super) fn one<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     String::deserialize(deserializer)?.parse().map(Some).map_err(de::Error::custom)
-}
-
-/// `"spice"`, `"none"` or `"sasl"`.
-pub(super) fn auth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Auth>, D::Error> {
-    auth_name(&String::deserialize(deserializer)?).map(Some).map_err(de::Error::custom)
-}
-
-pub(super) fn auth_name(name: &str) -> Result<Auth, String> {
-    let all = [Auth::Spice, Auth::None, Auth::Sasl];
-    let found = all.into_iter().find(|auth| auth.name() == name);
-    found.ok_or_else(|| format!("expected spice, none or sasl, found `{name}`"))
 }
 
 /// `"a"` or `["a", "b"]`.
