@@ -1,14 +1,14 @@
 #!/bin/sh
-# How long a release build of qmp-schema takes, and of qapi-qmp: each as the only dependency of an empty program, with default
-# features, from nothing, on as many cores as there are. By turns, ROUNDS times (3 unless told: `build-time.sh 5`); then both
-# medians, and their ratio. Sources are fetched before, so that no network is in it.
+# Measures a release build of qmp-schema and of qapi-qmp: each is the only dependency of an empty program, with default features,
+# from an empty target folder, on all cores. The builds take turns, ROUNDS times (`build-time.sh 5`; 3 by default). Prints both
+# medians and their ratio. Sources are fetched before the measurement.
 set -eu
 rounds=${1:-3}
 root=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# An empty program with this dependency.
+# Makes an empty program with this dependency.
 program() {
     mkdir -p "$work/$1/src"
     echo 'fn main() {}' > "$work/$1/src/main.rs"
@@ -16,7 +16,7 @@ program() {
     (cd "$work/$1" && cargo fetch --quiet)
 }
 
-# Milliseconds of its release build.
+# Prints the milliseconds of its release build.
 build() {
     cd "$work/$1"
     rm -rf target

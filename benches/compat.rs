@@ -1,10 +1,10 @@
-//! Each cell of the table in qmp-schema's COMPATIBILITY.md, run: what we and the peers make of a QEMU's line.
+//! Checks each cell of the table in qmp-schema's COMPATIBILITY.md: how we and the peers parse lines of QEMU.
 
 use qmp_schema::{Event, EventMessage, Message, stream::StreamDecoder};
 
 const PAGE: &str = include_str!("../crates/qmp-schema/COMPATIBILITY.md");
 
-/// Inputs by the names that the page gives them.
+/// The inputs, with the names from the page.
 fn inputs() -> Vec<(&'static str, String)> {
     let event = |rest: &str| format!("{{\"timestamp\": {{\"seconds\": 1, \"microseconds\": 2}}, {rest}}}");
     let pass = |digits: &str| event(&format!("\"event\": \"MIGRATION_PASS\", \"data\": {{\"pass\": {digits}}}"));
@@ -50,7 +50,7 @@ fn ours(text: &str) -> &'static str {
     }
 }
 
-/// Both peers read a line at a time by serde_json.
+/// Both peers parse one line at a time with serde_json.
 #[cfg(feature = "peers")]
 fn qapi_qmp(text: &str) -> &'static str {
     if serde_json::from_str::<qapi_qmp::QmpMessageAny>(text).is_ok() { "typed" } else { "refused" }
@@ -58,7 +58,7 @@ fn qapi_qmp(text: &str) -> &'static str {
 
 #[cfg(feature = "peers")]
 fn qmp(text: &str) -> &'static str {
-    // Its event holds data as JSON, its replies are told by their fields.
+    // qmp keeps the data of events as JSON, and recognises replies by their fields.
     if text.contains("\"event\"") {
         return if serde_json::from_str::<qmp::types::EventMessage>(text).is_ok() { "untyped" } else { "refused" };
     }
@@ -66,7 +66,7 @@ fn qmp(text: &str) -> &'static str {
 }
 
 #[test]
-fn each_cell_of_the_page_is_what_happens() {
+fn every_cell_of_the_page_is_true() {
     let mut rows = Vec::new();
     for (name, text) in inputs() {
         #[cfg(feature = "peers")]

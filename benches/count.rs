@@ -1,7 +1,7 @@
-//! One row's work by its first contender, N times and nothing else: `count ROW N`.
+//! Runs the work of one row with its first contender, N times: `count ROW N`.
 //!
-//! `cargo xtask bench --check` runs this twice under callgrind; the difference of the two counts is the work, without the
-//! start of the process and the making of the scenario.
+//! `cargo xtask bench --check` runs this twice under callgrind. The difference of the two counts is the cost of the work, without
+//! the start of the process and the set-up of the scenario.
 
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
-//! Ten thousand events for a thousand QMP clients: through the server, and by one write(2) a client.
+//! Sends ten thousand events to a thousand QMP clients: through the server, and with one write(2) for each client.
 //!
-//! All clients are sockets that one thread reads and compares with what was sent, so that a lost, doubled or damaged line
-//! ends the bench. Both ways by turns: as a burst, and one by one, each event when all have the last.
+//! One thread reads all clients and compares their bytes with the sent ones: a lost, repeated or damaged line ends the bench. Both
+//! servers take turns: in a burst, then one by one, where each event waits until all clients have the previous one.
 #![allow(clippy::cast_precision_loss, reason = "what is measured is far below 2⁵²")]
 
 use std::{
@@ -24,7 +24,7 @@ const CLIENTS: usize = 1_000;
 const BURST: usize = 10_000;
 const ONE_BY_ONE: usize = 200;
 const ROUNDS: usize = 3;
-/// Nothing here takes so long, unless something was lost.
+/// A wait that takes longer than this means that an event was lost.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() -> io::Result<()> {
@@ -48,12 +48,12 @@ fn main() -> io::Result<()> {
             println!("{}", Figure { ratio: Some(ratio), ..Figure::new(ROW, who, what, "ns", median(theirs.clone())) });
         }
     }
-    // A line that was lost would have ended the bench: this is what each client of all rounds has compared.
+    // A lost line would have ended the bench, so each client has compared this many bytes in all rounds.
     println!("{}", Figure::new(ROW, names[0], "events lost", "", 0.0));
     Ok(())
 }
 
-/// Sends an event to everyone.
+/// Sends an event to all clients.
 type Publish = Box<dyn FnMut(&[u8])>;
 
 fn through_the_server(runtime: &runtime::Runtime, line: &Arc<Vec<u8>>) -> io::Result<(Publish, Audience)> {
@@ -109,13 +109,13 @@ fn one_by_one(publish: &mut Publish, audience: &Audience, line: &[u8]) -> f64 {
     start.elapsed().as_secs_f64() * 1e9 / ONE_BY_ONE as f64
 }
 
-/// A thousand clients that read, all in one thread.
+/// A thousand clients, which one thread reads.
 struct Audience {
     line: usize,
     tally: Arc<Tally>,
 }
 
-/// Bytes that all clients together have got, and should get before the waiting thread is woken.
+/// Bytes that all clients together have received, and the number at which the waiting thread wakes up.
 struct Tally {
     got: AtomicU64,
     awaited: AtomicU64,
@@ -141,12 +141,12 @@ impl Audience {
         Ok(Self { line: line.len(), tally })
     }
 
-    /// So many more events are coming to each.
+    /// Expects this many more events at each client.
     fn expect(&self, events: usize) {
         self.tally.awaited.fetch_add((events * self.line * CLIENTS) as u64, Ordering::SeqCst);
     }
 
-    /// Until all have all of them.
+    /// Waits until all clients have all expected events.
     fn wait(&self) {
         let start = Instant::now();
         while self.tally.got.load(Ordering::SeqCst) < self.tally.awaited.load(Ordering::SeqCst) {
@@ -157,7 +157,7 @@ impl Audience {
     }
 }
 
-/// Reads a client to its end, each byte compared.
+/// Reads a client until it would block, and compares each byte.
 async fn read(mut client: tokio::net::UnixStream, line: Arc<Vec<u8>>, tally: Arc<Tally>) {
     let mut buffer = vec![0; 16 * 1024];
     let mut at = 0;

@@ -1,23 +1,23 @@
 use std::fmt;
 
-/// One measured number. Printed as a line of JSON, which is how `cargo xtask bench` gets it.
+/// One measured number. It is printed as a line of JSON, which `cargo xtask bench` reads.
 #[derive(Clone, Copy, Debug)]
 pub struct Figure<'a> {
-    /// The row's name.
+    /// The name of the row.
     pub row: &'a str,
-    /// Whose number.
+    /// The name of the program or crate that did the work.
     pub who: &'a str,
     /// What was measured.
     pub what: &'a str,
     /// In which unit.
     pub unit: &'a str,
-    /// How many of what the row varies, where it does.
+    /// The value of the quantity that the row varies, for example the number of channels.
     pub at: Option<u64>,
-    /// The number: a median, where it was measured more than once.
+    /// The value: the median if it was measured more than once.
     pub value: f64,
-    /// The smallest and the largest of the middle eight tenths of all measurements.
+    /// The smallest and the largest measurement without the lowest tenth and the highest tenth.
     pub spread: Option<[f64; 2]>,
-    /// How many times as much this is as ours: the median of the ratios of neighbouring measurements.
+    /// This value divided by ours: the median of the ratios of neighbouring measurements.
     pub ratio: Option<f64>,
 }
 
@@ -27,7 +27,7 @@ impl<'a> Figure<'a> {
         Self { row, who, what, unit, at: None, value, spread: None, ratio: None }
     }
 
-    /// With how many of what the row varies.
+    /// Sets the value of the quantity that the row varies.
     #[must_use]
     pub const fn at(mut self, at: u64) -> Self {
         self.at = Some(at);
@@ -38,7 +38,7 @@ impl<'a> Figure<'a> {
 impl fmt::Display for Figure<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { row, who, what, unit, at, value, spread, ratio } = self;
-        // Names are plain ASCII, so that Rust's quotes are JSON's.
+        // Names are plain ASCII, so Rust's quoting is valid JSON.
         write!(
             f,
             "{{\"row\": {row:?}, \"who\": {who:?}, \"what\": {what:?}, \"unit\": {unit:?}, \"value\": {value:?}"

@@ -1,10 +1,10 @@
-//! Every figure of PERFORMANCE.md that is not about a whole program, printed again.
+//! Prints the figures of PERFORMANCE.md, except those of whole programs.
 //!
-//! [`rows`] is the data: each row is one piece of work, done by us, by the peers, and by the least that anyone must do, on the
-//! same bytes. The benches only differ in what they measure of it: `time` nanoseconds, `memory` allocations, `count` what
-//! callgrind counts. `cargo xtask bench` runs them all and keeps the record.
+//! [`rows`] is the data. A row is one piece of work, done on the same bytes by us, by the peers, and by the least code that could
+//! do it. The benches measure different things: `time` nanoseconds, `memory` allocations, `count` instructions under callgrind.
+//! `cargo xtask bench` runs them all and writes the record.
 //!
-//! Not here: whole programs beside whole programs (`read` beside tshark, the relay beside HAProxy). Those are xtask's.
+//! `xtask/bench` measures whole programs: `spicewatch read` beside tshark, the relay beside HAProxy.
 #![allow(
     clippy::missing_panics_doc,
     reason = "a scenario that does not do what its row says is a mistake in this crate"
@@ -25,15 +25,15 @@ pub use figure::Figure;
 pub use row::{Contender, Row};
 pub use rows::tracker::Channels;
 
-/// How many channels a full tracker holds.
+/// Numbers of channels in a full tracker.
 pub const SIZES: [u64; 4] = [1_000, 10_000, 100_000, 1_000_000];
 
-/// What is read in seconds, not in nanoseconds, and so is not among [`rows`]: a hundred megabytes of events.
+/// The row that reads a hundred megabytes of events. It is not among [`rows`] because one run takes seconds.
 pub fn long_stream() -> Row {
     rows::qmp::long_stream()
 }
 
-/// Every row.
+/// All rows.
 pub fn rows() -> Vec<Row> {
     vec![
         rows::link::parse(),

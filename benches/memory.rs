@@ -1,4 +1,4 @@
-//! Allocations of every row once it is warm, and what a channel costs while it links and after.
+//! Measures the allocations of every warm row, and the memory of a channel during and after its link stage.
 #![allow(clippy::cast_precision_loss, reason = "what is measured is far below 2⁵²")]
 
 use allocation_counter::measure;
@@ -20,7 +20,8 @@ fn main() {
     }
 }
 
-/// What a channel holds at its worst, and what is left of it; in a tracker that had one before, so that its own tables are there.
+/// The peak memory of one channel, and its memory after the link stage. The tracker has had a channel before, so that its tables are
+/// allocated.
 fn one_channel() {
     const ROW: &str = "one channel's memory";
     let mut channels = Channels::new();

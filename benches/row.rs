@@ -1,29 +1,29 @@
 use std::{fmt, hint::black_box};
 
-/// One piece of work, and who does it.
+/// One piece of work, and the ways to do it.
 #[derive(Debug)]
 pub struct Row {
-    /// What is done, as PERFORMANCE.md calls it.
+    /// The name of the work in PERFORMANCE.md.
     pub name: &'static str,
-    /// Who does it, ourselves first.
+    /// The ways to do it, ours first.
     pub contenders: Vec<Contender>,
 }
 
-/// One way to do a row's work.
+/// One way to do the work of a row.
 pub struct Contender {
-    /// Whose way.
+    /// The name of the program or crate.
     pub name: &'static str,
     run: Box<dyn FnMut(u64)>,
 }
 
 impl Row {
-    /// A row that nobody does yet.
+    /// Makes a row without contenders.
     pub const fn new(name: &'static str) -> Self {
         Self { name, contenders: Vec::new() }
     }
 
-    /// And who does it like this. What `work` returns is made up in full; what it reads, it must pass through
-    /// [`black_box`] itself.
+    /// Adds a contender. The result of `work` is not optimised away. `work` itself must pass its inputs through
+    /// [`black_box`].
     #[must_use]
     pub fn by<T>(mut self, name: &'static str, mut work: impl FnMut() -> T + 'static) -> Self {
         let run = Box::new(move |times| {
@@ -37,7 +37,7 @@ impl Row {
 }
 
 impl Contender {
-    /// Does the work so many times.
+    /// Does the work this many times.
     pub fn run(&mut self, times: u64) {
         (self.run)(times);
     }

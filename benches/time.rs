@@ -1,6 +1,6 @@
-//! Nanoseconds of every row, ours and the peers' by turns, so that a noisy moment hits all of them.
+//! Measures the nanoseconds of every row. We and the peers take turns, so that other load on the machine affects all of us.
 //!
-//! `cargo bench --bench time -- WORD` measures the rows whose name holds the word.
+//! `cargo bench --bench time -- WORD` measures the rows whose names contain the word.
 #![allow(clippy::cast_precision_loss, reason = "what is measured is far below 2⁵²")]
 
 use std::time::Instant;
@@ -9,13 +9,13 @@ use spicewatch_benches::{Channels, Contender, Figure, Row, SIZES, long_stream, r
 
 /// Measurements of each contender.
 const ROUNDS: usize = 101;
-/// How long one measurement should take at least, in nanoseconds: far above the clock's own cost.
+/// Minimum duration of one measurement in nanoseconds, far above the cost of reading the clock.
 const LEAST: u128 = 1_000_000;
 const FULL: &str = "a tracker full of channels";
-/// There, so many channels come and go in one measurement.
+/// Number of channels that open and close in one measurement of a full tracker.
 const REPLACED: u64 = 1_000;
 
-/// Bytes of the long stream, and how often each contender reads it.
+/// Length of the long stream in bytes, and how often each contender reads it.
 const LONG: f64 = 100e6;
 const LONG_ROUNDS: usize = 5;
 
@@ -32,7 +32,7 @@ fn main() {
     }
 }
 
-/// Bytes a second of the long stream: all contenders by turns, once more than is counted, as the first finds cold caches.
+/// Measures the long stream in bytes a second. All contenders take turns. The first turn is not counted: its caches are cold.
 fn throughput(mut row: Row) {
     let mut samples = vec![Vec::with_capacity(LONG_ROUNDS); row.contenders.len()];
     for round in 0..=LONG_ROUNDS {
@@ -60,7 +60,8 @@ fn measure(mut row: Row) {
     say(&row, &samples, "time", "ns");
 }
 
-/// The median of each contender's samples, their spread, and the median of their ratios to the first's of the same turn.
+/// Computes the median of each contender's samples, their spread, and the median of their ratios to the first contender's sample
+/// of the same turn.
 fn say(row: &Row, samples: &[Vec<f64>], what: &'static str, unit: &'static str) {
     for (contender, theirs) in row.contenders.iter().zip(samples) {
         let ratios = theirs.iter().zip(&samples[0]).map(|(theirs, ours)| theirs / ours).collect();
@@ -70,8 +71,8 @@ fn say(row: &Row, samples: &[Vec<f64>], what: &'static str, unit: &'static str) 
     }
 }
 
-/// What an event costs while so many channels are up: each measurement links new channels and ends the oldest, which no
-/// cache remembers. All sizes by turns.
+/// Measures the time for an event in a full tracker. Each measurement opens new channels and closes the oldest, which are no longer
+/// in any cache. All sizes take turns.
 fn full_trackers() {
     let mut lines = Vec::new();
     let mut trackers = SIZES.map(Channels::full);
@@ -90,7 +91,7 @@ fn full_trackers() {
     }
 }
 
-/// Doubles until it takes long enough, which also warms up.
+/// Doubles the number of runs until a measurement takes long enough. This also warms up the caches.
 fn times_for_a_measurement(contender: &mut Contender) -> u64 {
     let mut times = 1;
     loop {
@@ -103,7 +104,7 @@ fn times_for_a_measurement(contender: &mut Contender) -> u64 {
     }
 }
 
-/// The median, and what is left without the lowest tenth and the highest.
+/// The median, and the spread without the lowest tenth and the highest tenth.
 fn summary(mut numbers: Vec<f64>) -> (f64, [f64; 2]) {
     numbers.sort_unstable_by(f64::total_cmp);
     let (last, tenth) = (numbers.len() - 1, numbers.len() / 10);

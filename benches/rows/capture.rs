@@ -1,4 +1,4 @@
-//! A capture file, from bytes in memory.
+//! Reading a capture file from memory.
 
 use std::hint::black_box;
 
@@ -9,7 +9,7 @@ use crate::Row;
 /// A session of eleven channels over plain TCP, recorded from QEMU and spicy.
 const TICKET: &[u8] = include_bytes!("../../crates/spice-testkit/captures/ticket.pcap");
 
-/// The whole file, and its event lines.
+/// Reads the whole file and writes its event lines.
 pub(crate) fn read() -> Row {
     let mut lines = Vec::with_capacity(1 << 16);
     Row::new("read a capture").by("spice-capture", move || {

@@ -1,4 +1,4 @@
-//! The link stage's own units.
+//! Parsing and encoding messages of the link stage.
 
 use std::hint::black_box;
 
@@ -6,12 +6,12 @@ use spice_link::{CapsBuf, ChannelType, LinkMess};
 
 use crate::{Row, bytes::display_mess};
 
-/// The client's header and message, 42 bytes in one piece.
+/// Parses the client's header and link message, 42 bytes in one piece.
 pub(crate) fn parse() -> Row {
     let bytes = display_mess();
     let row = Row::new("parse header + mess")
         .by("spice-link", move || black_box(&LinkMess::parse(black_box(&bytes))).is_ok())
-        // The fields alone, with one check of the length: what no reader can go below.
+        // A lower limit for every parser: read the fields, after one check of the length.
         .by("fields by hand", move || {
             let bytes: &[u8; 42] = black_box(&bytes[..]).try_into().ok()?;
             let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
@@ -26,7 +26,7 @@ pub(crate) fn parse() -> Row {
     row
 }
 
-/// The same message made.
+/// Encodes the same message.
 pub(crate) fn encode() -> Row {
     let (common, channel) = (CapsBuf::<1>::from_words([0x9]), CapsBuf::<1>::from_words([0x1052]));
     let mut out = [0; 42];

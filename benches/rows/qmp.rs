@@ -1,4 +1,4 @@
-//! One event's line, out and in.
+//! Writing and reading QMP events.
 
 use std::{hint::black_box, sync::OnceLock};
 
@@ -6,7 +6,7 @@ use qmp_schema::{EventMessage, stream::StreamDecoder};
 
 use crate::{Row, bytes::INITIALIZED};
 
-/// `SPICE_INITIALIZED` written into a buffer that is there.
+/// Writes `SPICE_INITIALIZED` into an existing buffer.
 pub(crate) fn write() -> Row {
     let message = message();
     let mut out = Vec::with_capacity(512);
@@ -35,11 +35,11 @@ pub(crate) fn write() -> Row {
     row
 }
 
-/// The same line read, into a type that names its fields.
+/// Reads the same line into a type with named fields.
 pub(crate) fn read() -> Row {
     let row = Row::new("read SPICE_INITIALIZED")
         .by("qmp-schema", || qmp_schema::from_slice::<EventMessage<'_>>(black_box(INITIALIZED)))
-        // One pass over the bytes, as every reader of text must make it.
+        // A lower limit: one pass over the bytes, which every parser of text needs.
         .by("check of UTF-8", || std::str::from_utf8(black_box(INITIALIZED)));
     #[cfg(feature = "peers")]
     assert!(
@@ -54,13 +54,13 @@ pub(crate) fn read() -> Row {
     row
 }
 
-/// A tenth of a megabyte of events of all kinds.
+/// Reads a tenth of a megabyte of events of all kinds.
 pub(crate) fn stream() -> Row {
     static MIXED: OnceLock<Vec<u8>> = OnceLock::new();
     read_all("read 100 kB of mixed QMP lines", || MIXED.get_or_init(|| mixed(100_000)))
 }
 
-/// The same a thousand times as long, which no cache holds.
+/// Reads a stream a thousand times as long, which fits into no cache.
 pub(crate) fn long_stream() -> Row {
     static MIXED: OnceLock<Vec<u8>> = OnceLock::new();
     read_all(LONG_STREAM, || MIXED.get_or_init(|| mixed(100_000_000)))
@@ -68,7 +68,7 @@ pub(crate) fn long_stream() -> Row {
 
 pub(crate) const LONG_STREAM: &str = "read 100 MB of mixed QMP lines";
 
-/// As a stream in chunks; the second of ours is owned and line by line, as the peers' are.
+/// Reads a stream in chunks. Our second way reads owned values line by line, like the peers do.
 fn read_all(name: &'static str, lines: fn() -> &'static [u8]) -> Row {
     let row = Row::new(name)
         .by("qmp-schema", move || {
@@ -94,8 +94,8 @@ fn read_all(name: &'static str, lines: fn() -> &'static [u8]) -> Row {
     row
 }
 
-/// Lines that a real QEMU sent, of every kind that all of the row's contenders read, again and again up to that size, each time
-/// a second later.
+/// Lines that a real QEMU sent, repeated up to this size, each time a second later. Only kinds that all contenders of the row can
+/// read.
 fn mixed(size: usize) -> Vec<u8> {
     const RECORDED: &str = include_str!("../../crates/qmp-schema/tests/data/qemu-7.2.events");
     const SPICE: &str = include_str!("../../crates/qmp-schema/tests/data/spice.events");
@@ -135,7 +135,7 @@ fn message() -> EventMessage<'static> {
     message
 }
 
-/// Into a buffer that is there, which is the fastest that serde_json offers.
+/// Writes into an existing buffer, the fastest way of serde_json.
 #[cfg(feature = "peers")]
 fn into_buffer<T: serde::Serialize>(value: T) -> impl FnMut() -> usize {
     let mut out = Vec::with_capacity(512);

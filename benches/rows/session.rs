@@ -1,4 +1,4 @@
-//! A command's way through a QMP session.
+//! A command and its reply in a QMP session.
 
 use std::hint::black_box;
 
@@ -6,11 +6,11 @@ use qmp_server::{Command, Object, Service, Session, Version};
 
 use crate::Row;
 
-/// What clients poll QEMU with.
+/// A command that clients use to poll QEMU.
 const COMMAND: &[u8] = b"{\"execute\": \"query-status\", \"id\": 7}\r\n";
 const REPLY: &[u8] = b"{\"return\": {\"status\": \"running\", \"running\": true}, \"id\": 7}\r\n";
 
-/// The command's bytes in, the reply's bytes out.
+/// Reads the bytes of the command and writes the bytes of the reply.
 pub(crate) fn round_trip() -> Row {
     let status = |_: &Object| Ok(Object::new().with("status", "running").with("running", true));
     let service =

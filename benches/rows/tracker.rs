@@ -13,7 +13,7 @@ use crate::{
     bytes::{mechanism_and_ticket, mess, reply, result_and_main_init},
 };
 
-/// A main channel's whole life: its addresses made from a socket's, eight inputs, three events, each written as a line.
+/// The whole life of a main channel: addresses from a socket's address, eight inputs, three events, each written as a line.
 pub(crate) fn channel() -> Row {
     let mut channels = Channels::new();
     let mut lines = Vec::with_capacity(1024);
@@ -27,7 +27,7 @@ pub(crate) fn channel() -> Row {
     })
 }
 
-/// A tracker, and a peer's bytes for as many main channels as are asked for.
+/// A tracker, and the bytes of peers for any number of main channels.
 #[derive(Debug)]
 pub struct Channels {
     tracker: Tracker,
@@ -39,7 +39,7 @@ pub struct Channels {
 }
 
 impl Channels {
-    /// None yet.
+    /// Makes a tracker without channels.
     pub fn new() -> Self {
         Self {
             tracker: Tracker::new(Config::new()),
@@ -51,7 +51,7 @@ impl Channels {
         }
     }
 
-    /// So many live channels, whose events were all taken.
+    /// Makes a tracker with this many live channels. All their events have been taken.
     pub fn full(size: u64) -> Self {
         let mut channels = Self::new();
         let mut lines = Vec::new();
@@ -63,7 +63,7 @@ impl Channels {
         channels
     }
 
-    /// One more channel, and the end of the one that came so many before it: three events.
+    /// Opens one more channel, and closes the oldest one of a window of this size: three events.
     pub fn replace(&mut self, size: u64, lines: &mut Vec<u8>) -> usize {
         let newest = self.link();
         self.close(FlowId(newest.0 - size));
@@ -71,7 +71,7 @@ impl Channels {
         self.write_events(lines)
     }
 
-    /// The length of the addresses' text of the first so many channels, in bytes.
+    /// The length of the addresses of the first channels as text, in bytes.
     pub fn address_text(size: u64) -> u64 {
         (1..=size)
             .map(|number| client(number.try_into().unwrap_or(u32::MAX)))
@@ -79,8 +79,8 @@ impl Channels {
             .sum()
     }
 
-    /// One more channel, from accept to `SPICE_INITIALIZED`, each with a session and a client's address of its own. The
-    /// bytes come cut as spice-server and spice-gtk cut them.
+    /// Opens one more channel, from accept to `SPICE_INITIALIZED`, with a new session and a new client address. The bytes
+    /// arrive in the same pieces as from spice-server and spice-gtk.
     pub fn link(&mut self) -> FlowId {
         self.opened += 1;
         let flow = FlowId(self.opened.into());
@@ -104,17 +104,17 @@ impl Channels {
         flow
     }
 
-    /// Bytes of a channel that is up.
+    /// Passes bytes of a channel after its link stage.
     pub fn stream(&mut self, flow: FlowId, data: &[u8]) {
         self.tracker.handle(self.at, flow, Input::Bytes { from: Side::Server, data });
     }
 
-    /// The connection's end.
+    /// Closes the connection.
     pub fn close(&mut self, flow: FlowId) {
         self.tracker.handle(self.at, flow, Input::Closed { by: Some(Side::Client) });
     }
 
-    /// Writes what the tracker has to say, and returns how many events that was.
+    /// Writes all events of the tracker and returns their number.
     pub fn write_events(&mut self, lines: &mut Vec<u8>) -> usize {
         let mut events = 0;
         while let Some(output) = self.tracker.poll() {
@@ -127,12 +127,12 @@ impl Channels {
         events
     }
 
-    /// How many connections are open.
+    /// The number of open connections.
     pub fn len(&self) -> usize {
         self.tracker.len()
     }
 
-    /// Whether none is.
+    /// Whether no connection is open.
     pub fn is_empty(&self) -> bool {
         self.tracker.is_empty()
     }

@@ -1,4 +1,4 @@
-//! What is tried: a server, and a few links to it one after the other.
+//! A case: a server, and a few links to it, one after another.
 
 use spice_testkit::{
     generate::{Arbitrary, Mess, Unstructured, rarely},
@@ -9,36 +9,36 @@ use crate::real::Kind;
 
 type Result<T> = std::result::Result<T, spice_testkit::generate::Error>;
 
-/// Links to one server, which starts and ends without a client.
+/// Links to one server. It has no client at the start and at the end.
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     pub(crate) kind: Kind,
     pub(crate) links: Vec<Plan>,
 }
 
-/// One link: what is sent, whatever the server makes of it.
+/// One link: what the client sends, whatever the server answers.
 #[derive(Clone)]
 pub(crate) struct Plan {
     /// The connection is inside TLS.
     pub(crate) tls: bool,
-    /// The stream runs inside WebSocket: choices of its frames, and the request.
+    /// The stream is inside WebSocket: the choices for its frames, and the upgrade request.
     pub(crate) websocket: Option<(Vec<u8>, Vec<u8>)>,
     pub(crate) mess: Mess,
-    /// The message carries the id of the live session, if there is one, in place of its own.
+    /// The link message carries the id of the live session, if there is one, instead of its own.
     pub(crate) joins: bool,
-    /// The mechanism word; `None`: what fits the server.
+    /// The authentication mechanism. `None` is the one that fits the server.
     pub(crate) mechanism: Option<u32>,
     pub(crate) ticket: Ticket,
     pub(crate) sasl: Sasl,
-    /// Chunk sizes, in turn; none: all at once.
+    /// Sizes of the chunks, used in turn. An empty list sends everything at once.
     pub(crate) cuts: Vec<u8>,
-    /// The client sends no more than so many bytes of its message, and then FIN.
+    /// The client sends this many bytes of its message, then FIN.
     pub(crate) stop: Option<usize>,
-    /// The client leaves before the next link is made.
+    /// The client closes the connection before the next link.
     pub(crate) leaves: bool,
 }
 
-/// What is in the ticket.
+/// The content of the ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ticket {
     /// The password and a NUL.
@@ -51,35 +51,35 @@ pub(crate) enum Ticket {
     Wrong,
     /// The start of the password.
     Short,
-    /// Just a NUL.
+    /// Only a NUL.
     Empty,
-    /// Nothing at all.
+    /// An empty plaintext.
     Nothing,
-    /// 128 bytes that were never encrypted.
+    /// 128 bytes that are not an encrypted password.
     Garbage,
     /// Zeros.
     Zeros,
 }
 
-/// What a client does in a SASL exchange.
+/// The client's part of a SASL exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Sasl {
-    /// Its first length word is this one, with `name` behind it.
+    /// The client sends this length of the mechanism's name, then `name`.
     Name { length: Option<u32>, name: Vec<u8> },
-    /// A name that is offered, and this length word of the first data.
+    /// The client sends a mechanism that is offered, then this length of the first data.
     FirstLength(u32),
-    /// First data, then this length word.
+    /// The client sends first data, then this length of the next data.
     LaterLength(u32),
-    /// First data, then this answer to the challenge.
+    /// The client sends first data, then this answer to the challenge.
     Answer(Vec<u8>),
-    /// To the end, with the mechanism PLAIN.
+    /// The client completes the exchange with PLAIN.
     Plain { right: bool },
-    /// To the end, with DIGEST-MD5 and this quality of protection.
+    /// The client completes the exchange with DIGEST-MD5 and this quality of protection.
     Digest { right: bool, protection: &'static str },
 }
 
 impl Case {
-    /// Most cases: one link that the server refuses, or that ends before a key has to be made.
+    /// A case for most runs: one link that the server refuses, or that ends before the server makes a key.
     pub(crate) fn cheap(u: &mut Unstructured<'_>) -> Result<Self> {
         let mut kind = *u.choose(&[Kind::Ticket, Kind::Sasl, Kind::Secured, Kind::NoAuth])?;
         let mut plan = Plan::draw(u)?;
@@ -88,7 +88,7 @@ impl Case {
         plan.tls &= kind.has_tls();
         let secured = kind == Kind::Secured && plan.mess.channel_type == if plan.tls { 5 } else { 6 };
         if plan.stop.is_none() && known && !secured && matches!(judge(&plan.mess.bytes()), Verdict::Accepted { .. }) {
-            // It will be answered. A SASL server needs no key for a client that announces SASL.
+            // The server will answer this link. A SASL server makes no key for a client that announces SASL.
             kind = Kind::Sasl;
             match plan.mess.common.first_mut() {
                 Some(word) => *word |= 4,
@@ -98,7 +98,7 @@ impl Case {
         Ok(Self { kind, links: vec![plan] })
     }
 
-    /// Up to four links that know how to get in.
+    /// A case with up to four links that authenticate correctly in most cases.
     pub(crate) fn deep(u: &mut Unstructured<'_>) -> Result<Self> {
         let kind = *u.choose(&[
             Kind::Ticket,
@@ -113,7 +113,7 @@ impl Case {
             return Self::sasl(u);
         }
         let mut links = Vec::new();
-        // What is there to be seen of display and cursor needs a session that stays.
+        // Display and cursor channels need a session that stays open.
         let graphics = kind == Kind::Graphics;
         for index in 0..u.int_in_range(if graphics { 3 } else { 1 }..=4usize)? {
             let mut plan = Plan::draw(u)?;
@@ -141,7 +141,7 @@ impl Case {
                 plan.ticket = Ticket::Right;
                 plan.mechanism = None;
             }
-            // A main channel that brings a session along leaves what joins it behind for ever: it goes alone.
+            // Channels that join a main channel with a given session id stay open forever. So such a main channel gets no others.
             let brings = plan.mess.channel_type == 1 && plan.mess.connection_id != 0;
             plan.leaves |= brings;
             links.push(plan);
@@ -152,11 +152,11 @@ impl Case {
         Ok(Self { kind, links })
     }
 
-    /// Links that complete a SASL exchange, or fail at its end.
+    /// Makes links that complete a SASL exchange, or fail at its end.
     ///
-    /// Outside TLS a security layer follows, inside which nobody but the two ends can read: who watches such a connection knows
-    /// that it is linked once the server says more than its result, which main and inputs do at once. So only these are tried
-    /// there, and once each.
+    /// Outside TLS, a security layer follows, which an observer can't read. It knows that the connection is linked only when
+    /// the server sends more than the link result. Main and inputs do so at once. So only these channels are tried there,
+    /// once each.
     fn sasl(u: &mut Unstructured<'_>) -> Result<Self> {
         let tls = u.arbitrary()?;
         let mut links = Vec::new();
@@ -183,7 +183,7 @@ impl Case {
 }
 
 impl std::fmt::Debug for Plan {
-    /// The bytes as text, long lists cut short.
+    /// Formats the bytes, and shortens long lists.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { tls, websocket, mess, joins, mechanism, ticket, sasl, cuts, stop, leaves } = self;
         let request = websocket.as_ref().map(|(choices, request)| (choices, request.escape_ascii().to_string()));
@@ -218,7 +218,7 @@ impl Plan {
             Ticket::Zeros,
         ];
         Ok(Self {
-            // A handshake takes a millisecond or two: it is dear.
+            // TLS is rare, because a handshake takes one or two milliseconds.
             tls: rarely(u, 24)?,
             websocket,
             mess,
@@ -268,7 +268,7 @@ fn cuts(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     }
 }
 
-/// An upgrade request: in good order, or with something wrong.
+/// A valid upgrade request, or one with a fault.
 fn request(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let lines: String = match u.int_in_range(0..=13u8)? {

@@ -1,11 +1,11 @@
-//! DIGEST-MD5 (RFC 2831), the client's only answer.
+//! The client's answer in DIGEST-MD5 (RFC 2831).
 
 use md5::{Digest, Md5};
 
-/// The one user of the SASL servers; the password is the tickets'.
+/// The only user of the SASL servers. Its password is the password of the tickets.
 pub(crate) const USER: &str = "alice";
 
-/// The answer to a server's challenge, without SPICE's NUL; `None` where the challenge is none.
+/// The answer to a server's challenge, without SPICE's NUL. `None` if the challenge can't be read.
 pub(crate) fn respond(challenge: &[u8], password: &str, protection: &str) -> Option<Vec<u8>> {
     let challenge = std::str::from_utf8(challenge).ok()?;
     let value = |name: &str| challenge.split_once(&format!("{name}=\""))?.1.split('"').next();
@@ -13,7 +13,7 @@ pub(crate) fn respond(challenge: &[u8], password: &str, protection: &str) -> Opt
     let (cnonce, count, uri) = ("cmVmZXJlbmNl", "00000001", "spice/localhost");
     let secret = Md5::digest(format!("{USER}:{realm}:{password}"));
     let first = hex(&Md5::digest([&secret[..], format!(":{nonce}:{cnonce}").as_bytes()].concat()));
-    // RFC 2831, 2.1.2.1: with a layer, 32 zeros stand for the body.
+    // RFC 2831, 2.1.2.1: with a security layer, 32 zeros replace the hash of the body.
     let body = if protection == "auth" { String::new() } else { format!(":{:032}", 0) };
     let second = hex(&Md5::digest(format!("AUTHENTICATE:{uri}{body}")));
     let proof = hex(&Md5::digest(format!("{first}:{nonce}:{count}:{cnonce}:{protection}:{second}")));

@@ -1,7 +1,7 @@
-//! The core interface that the library asks of its host: timers and watches over poll(2), and the channel events kept.
+//! The core interface that the library needs from its host: timers and watches over poll(2), and a list of channel events.
 //!
-//! All of it runs on one thread. The library calls back in the middle of its own functions, so that no borrow of the state is
-//! ever held over a call into it.
+//! All of it runs on one thread. The library calls back from inside its own functions, so no borrow of the state may last during a
+//! call into the library.
 
 use std::{
     cell::RefCell,
@@ -13,17 +13,17 @@ use crate::ffi::{
     BaseInterface, ChannelEventInfo, CoreInterface, Handle, TimerFunc, WATCH_READ, WATCH_WRITE, WatchFunc,
 };
 
-/// A channel event, with what is needed to tell whose it is.
+/// A channel event, and the connection that it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ChannelEvent {
     /// 1 connected, 2 initialized, 3 disconnected.
     pub(crate) event: c_int,
-    /// Where its info lies: one place for each socket, from its first event to its last.
+    /// The address of its info. It is the same for all events of a socket.
     pub(crate) place: usize,
     pub(crate) connection_id: i32,
     pub(crate) channel_type: i32,
     pub(crate) channel_id: i32,
-    /// 1 TLS, 2 addresses are there.
+    /// Bit 0: TLS. Bit 1: the addresses are set.
     pub(crate) flags: i32,
 }
 
@@ -66,10 +66,10 @@ pub(crate) static CORE: CoreInterface = CoreInterface {
     channel_event,
 };
 
-/// Runs what is due until nothing is ready: the library has then done all that it can with what it was sent.
+/// Runs timers and watches until none is ready. The library has then processed all that it was sent.
 ///
 /// # Panics
-/// Where that takes ten thousand rounds: something is ready and never read.
+/// After ten thousand rounds: a watch is then ready that the library never reads.
 pub(crate) fn run_until_idle() {
     for _ in 0..10_000 {
         let timers = run_timers();
@@ -77,11 +77,11 @@ pub(crate) fn run_until_idle() {
             return;
         }
     }
-    panic!("the library never comes to rest");
+    panic!("the library is never idle");
 }
 
-/// Runs until the socket of this place has ended, for as long as `patience` allows; whether it has. For the end of a connection
-/// that another thread serves.
+/// Runs until the socket with this info has ended, for at most `patience`. Returns whether it has ended. For connections that
+/// another thread serves.
 pub(crate) fn run_until_ended(place: usize, patience: Duration) -> bool {
     let start = Instant::now();
     loop {
@@ -96,12 +96,12 @@ pub(crate) fn run_until_ended(place: usize, patience: Duration) -> bool {
     }
 }
 
-/// What has happened since the last call.
+/// Takes the events since the last call.
 pub(crate) fn take_events() -> Vec<ChannelEvent> {
     STATE.with_borrow_mut(|state| std::mem::take(&mut state.events))
 }
 
-/// How many watches there are.
+/// The number of watches.
 pub(crate) fn watches() -> usize {
     STATE.with_borrow(|state| state.watches.iter().flatten().count())
 }
@@ -118,14 +118,14 @@ fn run_timers() -> bool {
         .collect()
     });
     for timer in &due {
-        // SAFETY: the library gave both and has not removed the timer: it does so on this thread alone, at the latest in a
-        // callback before, and then the pair may be called once more, as with any event loop that collects what is due.
+        // SAFETY: the library gave both. It removes timers only on this thread, at the latest in an earlier callback of this
+        // round. It then accepts one more call of the pair, like with any event loop that first collects what is due.
         unsafe { (timer.func)(timer.opaque) };
     }
     !due.is_empty()
 }
 
-/// What there is to poll, and whose each of it is.
+/// The descriptors to poll, and the watch of each.
 fn watched() -> (Vec<libc::pollfd>, Vec<usize>) {
     STATE.with_borrow(|state| {
         let live = state.watches.iter().enumerate().filter_map(|(index, watch)| Some((index, (*watch)?)));
@@ -144,9 +144,9 @@ fn watched() -> (Vec<libc::pollfd>, Vec<usize>) {
     })
 }
 
-/// Waits for any of these, so many milliseconds at most; whether one is ready.
+/// Waits for any of these descriptors, at most this many milliseconds. Returns whether one is ready.
 fn poll(fds: &mut [libc::pollfd], patience: c_int) -> bool {
-    // SAFETY: the array is that long.
+    // SAFETY: the array has this length.
     unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, patience) > 0 }
 }
 
@@ -160,11 +160,11 @@ fn run_watches() -> bool {
             (WATCH_READ, libc::POLLIN | libc::POLLHUP | libc::POLLERR),
             (WATCH_WRITE, libc::POLLOUT | libc::POLLHUP | libc::POLLERR),
         ] {
-            // A callback before may have removed it, or changed what it waits for.
+            // An earlier callback may have removed the watch, or changed its events.
             let watch = STATE.with_borrow(|state| state.watches.get(index).copied().flatten());
             let Some(watch) = watch.filter(|watch| watch.fd == fd.fd && watch.mask & bit != 0) else { continue };
             if fd.revents & poll != 0 {
-                // SAFETY: the library gave both, and the watch is still there.
+                // SAFETY: the library gave both, and has not removed the watch.
                 unsafe { (watch.func)(watch.fd, bit, watch.opaque) };
             }
         }
@@ -172,7 +172,7 @@ fn run_watches() -> bool {
     true
 }
 
-/// Puts a value into the first free place; handles count from 1, as 0 is the null pointer.
+/// Puts a value into the first free place. Handles start at 1, because 0 is the null pointer.
 fn put<T>(places: &mut Vec<Option<T>>, value: T) -> Handle {
     let index = places.iter().position(Option::is_none).unwrap_or_else(|| {
         places.push(None);
@@ -231,7 +231,7 @@ extern "C" fn watch_remove(handle: Handle) {
 }
 
 extern "C" fn channel_event(event: c_int, info: *const ChannelEventInfo) {
-    // SAFETY: the library hands in a live info.
+    // SAFETY: the library passes a valid info.
     let ChannelEventInfo { connection_id, channel_type, channel_id, flags } = unsafe { info.read() };
     let event = ChannelEvent { event, place: info as usize, connection_id, channel_type, channel_id, flags };
     STATE.with_borrow_mut(|state| state.events.push(event));

@@ -1,5 +1,4 @@
-//! The part of libspice-server's C interface that is used: spice-core.h, spice-server.h,
-//! spice-audio.h and spice-qxl.h of 0.15.
+//! The used part of libspice-server's C interface: spice-core.h, spice-server.h, spice-audio.h and spice-qxl.h of 0.15.
 
 use std::ffi::{c_char, c_int, c_void};
 
@@ -17,7 +16,7 @@ pub(crate) struct BaseInterface {
     pub(crate) minor: u32,
 }
 
-// SAFETY: the pointers are to string literals.
+// SAFETY: the pointers point to string literals.
 unsafe impl Sync for BaseInterface {}
 
 #[repr(C)]
@@ -25,7 +24,7 @@ pub(crate) struct BaseInstance {
     pub(crate) interface: *const BaseInterface,
 }
 
-/// `SpicePlaybackInstance` and `SpiceRecordInstance`, which are alike.
+/// `SpicePlaybackInstance` and `SpiceRecordInstance`, which have the same layout.
 #[repr(C)]
 pub(crate) struct AudioInstance {
     pub(crate) base: BaseInstance,
@@ -52,14 +51,14 @@ pub(crate) struct QxlInitInfo {
     pub(crate) surfaces: u32,
 }
 
-/// `QXLReleaseInfoExt`, which is handed over by value.
+/// `QXLReleaseInfoExt`, which is passed by value.
 #[repr(C)]
 pub(crate) struct QxlReleaseInfoExt {
     pub(crate) info: *mut c_void,
     pub(crate) group_id: u32,
 }
 
-/// `QXLInterface`. Called from the worker's thread.
+/// `QXLInterface`. The worker's thread calls it.
 #[repr(C)]
 pub(crate) struct QxlInterface {
     pub(crate) base: BaseInterface,
@@ -80,7 +79,7 @@ pub(crate) struct QxlInterface {
     pub(crate) client_monitors_config: extern "C" fn(*mut QxlInstance, *mut c_void) -> c_int,
 }
 
-/// `SpiceChannelEventInfo` up to the addresses, which are not looked at: both ends of a socket pair have none.
+/// `SpiceChannelEventInfo` up to the addresses. They are not compared: the ends of a socket pair have none.
 #[repr(C)]
 pub(crate) struct ChannelEventInfo {
     pub(crate) connection_id: c_int,
@@ -91,7 +90,7 @@ pub(crate) struct ChannelEventInfo {
 
 pub(crate) type TimerFunc = unsafe extern "C" fn(*mut c_void);
 pub(crate) type WatchFunc = unsafe extern "C" fn(c_int, c_int, *mut c_void);
-/// A `SpiceTimer` or a `SpiceWatch`: to the library a pointer, here a number.
+/// A `SpiceTimer` or a `SpiceWatch`: a pointer for the library, a number here.
 pub(crate) type Handle = usize;
 
 #[repr(C)]

@@ -1,8 +1,10 @@
-//! A graphics device without graphics: what spice-server asks of one before it offers display and cursor.
+//! A graphics device that never draws. spice-server needs a device to offer display and cursor.
 //!
-//! Its worker is a thread of the library's, which calls all of this, and takes each connection's socket once its link stage is
-//! over. What the worker has to say of channel events it leaves to the main thread, by the library's own pipe; so they come, like all
-//! others, in [`run_until_idle`](crate::event_loop::run_until_idle), but when they come is the worker's affair.
+//! The library's worker thread calls the functions of the device, and takes over each connection's socket after the link stage. The
+//! worker sends its channel events to the main thread through a pipe of the library. So [`run_until_idle`] delivers them like all
+//! others, but their time depends on the worker.
+//!
+//! [`run_until_idle`]: crate::event_loop::run_until_idle
 
 use std::{
     ffi::{c_int, c_void},
@@ -14,24 +16,24 @@ use crate::{
     ffi::{self, BaseInstance, BaseInterface, QxlInitInfo, QxlInstance, QxlInterface, QxlReleaseInfoExt, SpiceServer},
 };
 
-/// A device that a server has. It lives for ever.
+/// The device of a server. It is never freed.
 pub(crate) struct Device(*mut QxlInstance);
 
 impl Device {
-    /// Adds one, and with it the channels display and cursor, each with the id 0.
+    /// Adds a device to a server, and with it the channels display and cursor, both with id 0.
     pub(crate) fn add(server: *mut SpiceServer) -> Self {
         let interface = &DEVICE.base;
         let instance = QxlInstance { base: BaseInstance { interface }, id: 0, state: ptr::null_mut() };
         let instance = Box::leak(Box::new(instance));
-        // SAFETY: the server is live; the instance and its interface live for ever.
+        // SAFETY: the server is live. The instance and its interface are never freed.
         unsafe { ffi::spice_server_add_interface(server, &mut instance.base) };
         Self(instance)
     }
 
-    /// Waits until the worker has done all that the main thread has told it so far. It is told of this like of anything else, and
-    /// this is what it answers to; there is no image that it could forget.
+    /// Waits until the worker has processed all messages of the main thread. The worker answers this call in turn. Its effect,
+    /// to drop images, does not matter here: there are none.
     pub(crate) fn catch_up(&self) {
-        // SAFETY: the instance was added to a server that is never destroyed.
+        // SAFETY: the instance belongs to a server that is never destroyed.
         unsafe { ffi::spice_qxl_reset_image_cache(self.0) };
         event_loop::run_until_idle();
     }
@@ -62,7 +64,7 @@ extern "C" fn set_number(_: *mut QxlInstance, _: c_int) {}
 
 extern "C" fn set_mm_time(_: *mut QxlInstance, _: u32) {}
 
-/// One group of one slot, which is never filled, and room for one surface, which is never made.
+/// One group with one slot, and space for one surface. Neither is ever used.
 extern "C" fn get_init_info(_: *mut QxlInstance, info: *mut QxlInitInfo) {
     let one = QxlInitInfo {
         memslot_groups: 1,
@@ -73,7 +75,7 @@ extern "C" fn get_init_info(_: *mut QxlInstance, info: *mut QxlInitInfo) {
         internal_groupslot_id: 0,
         surfaces: 1,
     };
-    // SAFETY: the library hands in a place for it.
+    // SAFETY: the library passes a pointer to writable memory for it.
     unsafe { info.write(one) };
 }
 
@@ -81,7 +83,7 @@ extern "C" fn no_command(_: *mut QxlInstance, _: *mut c_void) -> c_int {
     0
 }
 
-/// The device will say when there is a command, which there never is.
+/// The device promises to announce new commands. There are none.
 extern "C" fn notify(_: *mut QxlInstance) -> c_int {
     1
 }

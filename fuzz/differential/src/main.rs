@@ -1,8 +1,8 @@
-//! Generated conversations against the real spice-server in this process, and against ours.
+//! Compares the real spice-server, in this process, with our acceptor, observer and tracker on generated conversations.
 //!
-//! For each case the same bytes go to a real server (`spice_server_add_client` on a socket pair) and to `LinkAcceptor`, and the
-//! real connection's bytes to a `LinkObserver` and a `Tracker`. Compared are: the answered bytes (the key aside), whether the
-//! connection is ended, the channel events with their fields, per connection and in order, and what the observer reports.
+//! For each case, the same bytes go to a real server (`spice_server_add_client` on a socket pair) and to `LinkAcceptor`. The bytes of
+//! the real connection also go to a `LinkObserver` and a `Tracker`. The comparison covers the answered bytes (except the RSA key), the
+//! end of the connection, the channel events with their fields in their order for each connection, and the observer's report.
 
 mod case;
 mod digest_md5;
@@ -33,14 +33,14 @@ use ours::Host;
 use play::{Difference, Pair, Tally};
 use real::{Kind, Server};
 
-/// Bytes of choices for a case.
+/// Bytes of choices for one case.
 const CHOICES: usize = 400;
-/// Distinct disagreements after which it stops.
+/// Number of distinct disagreements after which the run stops.
 const ENOUGH: usize = 20;
 
-/// So many cases reach every check.
+/// Number of cases that is enough to reach every check.
 const ENOUGH_FOR_ALL: u64 = 3000;
-/// Every way in which the server's checks can end, by its name in the report, or what stands before a colon there.
+/// Every way in which the server's checks can end: its name in the report, or the part of the name before a colon.
 const CHECKS: &[&str] = &[
     " 2 magic",
     " 3 major version",
@@ -72,7 +72,7 @@ const CHECKS: &[&str] = &[
 struct Options {
     cases: u64,
     seed: u64,
-    /// Of a hundred cases, so many may get in.
+    /// How many of a hundred cases may authenticate.
     deep: u64,
 }
 
@@ -138,7 +138,7 @@ fn try_case(
     play::play(pair, &case, tally)
 }
 
-/// The plainest choices that still differ in the same way: a name, and the case.
+/// Minimises the choices while the case still differs in the same way. Returns the kind of difference, and the case.
 fn minimise(
     pairs: &mut BTreeMap<Kind, Pair>,
     is_deep: bool,
@@ -162,7 +162,7 @@ fn minimise(
 }
 
 fn report(seed: u64, done: u64, tally: &Tally, found: &BTreeMap<String, (u64, String)>, start: Instant) {
-    println!("\nchecks that decided a link, by their number in docs/PROTOCOL.md, section 8");
+    println!("\nnumber of links that each check decided (numbers of docs/PROTOCOL.md, section 8)");
     for (check, count) in &tally.checks {
         println!("  {count:>9}  {check}");
     }
@@ -180,7 +180,7 @@ fn report(seed: u64, done: u64, tally: &Tally, found: &BTreeMap<String, (u64, St
         start.elapsed().as_secs_f64()
     );
     for (name, (count, minimal)) in found {
-        println!("\n{name} ({count} cases), the plainest:\n    {minimal}");
+        println!("\n{name} ({count} cases), minimised:\n    {minimal}");
     }
 }
 
@@ -199,7 +199,7 @@ fn options() -> io::Result<Options> {
     let mut args = std::env::args().skip(1);
     while let Some(name) = args.next() {
         let value = args.next().and_then(|value| value.parse().ok());
-        let Some(value) = value else { return Err(io::Error::other(format!("{name} wants a number"))) };
+        let Some(value) = value else { return Err(io::Error::other(format!("{name} needs a number"))) };
         match &*name {
             "--cases" => options.cases = value,
             "--seed" => options.seed = value,
@@ -210,7 +210,7 @@ fn options() -> io::Result<Options> {
     Ok(options)
 }
 
-/// The library says on stderr whatever it refuses. Its words go nowhere; ours keep the old stderr.
+/// The library logs each refusal to stderr. This redirects it to /dev/null, and keeps the old stderr for our own messages.
 fn quiet_stderr() -> io::Result<std::fs::File> {
     let ours = std::fs::File::from(std::os::fd::AsFd::as_fd(&io::stderr()).try_clone_to_owned()?);
     let null = std::fs::OpenOptions::new().write(true).open("/dev/null")?;
@@ -221,7 +221,7 @@ fn quiet_stderr() -> io::Result<std::fs::File> {
     Ok(ours)
 }
 
-/// A folder with the SASL library's configuration, removed on drop: one mechanism, whatever else the machine has.
+/// A folder with the configuration of the SASL library, removed on drop. It fixes the mechanisms, whatever the machine has installed.
 struct Scratch(std::path::PathBuf);
 
 impl Drop for Scratch {
@@ -245,7 +245,7 @@ fn sasl_configuration() -> io::Result<Scratch> {
     if !adding.wait()?.success() {
         return Err(io::Error::other("saslpasswd2 adds no user"));
     }
-    // SAFETY: no other thread runs yet.
+    // SAFETY: this is the only thread so far.
     unsafe { std::env::set_var("SASL_CONF_PATH", &folder) };
     Ok(Scratch(folder))
 }

@@ -1,4 +1,4 @@
-//! Our side of the comparison: the acceptor with a server's knowledge behind it, WebSocket around it.
+//! Our side of the comparison: the acceptor, with the state of a server, and inside WebSocket if the link is.
 
 use spice_link::{
     Accepting, Caps, ChannelType, Error, Join, LinkAcceptor, LinkErrorCode, LinkHost, LinkReply, LinkRequest,
@@ -10,28 +10,28 @@ use spice_testkit::model;
 
 use crate::real::{Kind, PASSWORD};
 
-/// What our server knows, and the one key that it uses for all links: making one for each would take as long as the rest.
+/// The state of our server. One key serves all links, because making one for each would take as long as all the rest.
 pub(crate) struct Host {
     kind: Kind,
     pub(crate) model: model::Server,
     key: TicketKey,
-    /// What the real mechanism has just answered, which is not SPICE's and can't be foreseen.
+    /// The data that the real mechanism has just answered. It belongs to SASL, not SPICE, and can't be predicted.
     pub(crate) mechanism: Option<Answered>,
-    /// The link result as the real security layer has just sealed it; empty where there is no layer.
+    /// The link result that the real security layer has just encrypted; empty without a security layer.
     pub(crate) sealed: Option<Vec<u8>>,
 }
 
-/// A mechanism's answer to a step.
+/// The answer of a SASL mechanism to one step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answered {
     data: Option<Vec<u8>>,
     verdict: SaslVerdict,
-    /// What the server has sent behind it.
+    /// The bytes that the server sent after it.
     behind: Vec<u8>,
 }
 
 impl Answered {
-    /// Reads what the server sent at once: length, data and a NUL; a flag; and at the end of the exchange the verdict.
+    /// Parses the server's answer: length, data and a NUL; a flag; and the verdict at the end of the exchange.
     pub(crate) fn parse(sent: &[u8]) -> Option<Self> {
         let (length, rest) = sent.split_first_chunk()?;
         let (data, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
@@ -49,7 +49,7 @@ impl Answered {
         Some(Self { data, verdict, behind: behind.to_vec() })
     }
 
-    /// What the server has sent behind an exchange that is complete.
+    /// The bytes that the server sent after a complete exchange.
     pub(crate) fn completed(&self) -> Option<&[u8]> {
         (self.verdict == SaslVerdict::Complete).then_some(&self.behind)
     }
@@ -57,7 +57,7 @@ impl Answered {
 
 impl Host {
     pub(crate) fn new(kind: Kind, key: TicketKey) -> Self {
-        // The words that spice-server 0.15 sends: inputs KEY_SCANCODE; playback and record VOLUME, and not OPUS before a
+        // The capabilities that spice-server 0.15 sends: inputs KEY_SCANCODE; playback and record VOLUME, but not OPUS before a
         // sampling rate is set for it.
         let mut model = model::Server::new(&[(3, 0, 1), (5, 0, 0b10), (6, 0, 0b10)]);
         if kind == Kind::Secured {
@@ -65,7 +65,7 @@ impl Host {
             model.unsecured.push(5);
         }
         if kind == Kind::Graphics {
-            // Display's MONITORS_CONFIG, STREAM_REPORT, PREF_COMPRESSION and PREF_VIDEO_CODEC_TYPE; cursor has no words.
+            // Display: MONITORS_CONFIG, STREAM_REPORT, PREF_COMPRESSION and PREF_VIDEO_CODEC_TYPE. Cursor has none.
             model.channels.extend([(2, 0, vec![0x1052]), (4, 0, Vec::new())]);
         }
         Self { kind, model, key, mechanism: None, sealed: None }
@@ -103,14 +103,14 @@ impl LinkHost for Host {
 
     fn ticket(&mut self, ticket: &[u8; 128]) -> bool {
         match self.kind {
-            // Whatever it holds; but it has to be for this key.
+            // Any password is accepted, but the ticket must be encrypted for this key.
             Kind::NoAuth => self.key.open(&mut OsRng, ticket).is_some(),
             _ => self.key.matches(&mut OsRng, ticket, PASSWORD.as_bytes()),
         }
     }
 
     fn mechanisms(&mut self) -> Option<&[u8]> {
-        // A password in clear is for TLS alone.
+        // PLAIN sends the password in clear, so it is offered only inside TLS.
         Some(if self.model.tls { b",DIGEST-MD5,PLAIN," } else { b",DIGEST-MD5," })
     }
 
@@ -126,8 +126,9 @@ impl LinkHost for Host {
         self.model.join(request)
     }
 
-    /// Behind a security layer only the result is compared, and of it only the place: a length, the result, and what DIGEST-MD5
-    /// adds, which are a code of ten bytes, a type of two and a count of four.
+    /// The length of the frame that holds an encrypted link result: a length, the result, and the trailer of DIGEST-MD5, which
+    /// has a code of ten bytes, a type of two and a count of four. Behind a security layer, only the place of the result is
+    /// compared.
     fn seal(&mut self, bytes: &[u8], out: &mut [u8]) -> usize {
         let Some(sealed) = &mut self.sealed else {
             out[..bytes.len()].copy_from_slice(bytes);
@@ -143,14 +144,14 @@ impl LinkHost for Host {
     }
 }
 
-/// One link as our acceptor sees it.
+/// One link of our acceptor.
 pub(crate) struct OurLink {
     acceptor: LinkAcceptor,
     carrier: Carrier,
     unread: Vec<u8>,
-    /// The response to an upgrade.
+    /// The response to an upgrade request.
     pub(crate) head: Vec<u8>,
-    /// The answers, without WebSocket's frames.
+    /// The answers, without WebSocket frames.
     pub(crate) said: Vec<u8>,
     pub(crate) outcome: Accepting,
 }
@@ -173,7 +174,7 @@ impl OurLink {
         }
     }
 
-    /// Takes what the client sent at once. spice-server reads it so, and that matters for an upgrade alone.
+    /// Takes what the client sent in one piece, like spice-server reads it. The pieces matter only for an upgrade request.
     pub(crate) fn receive(&mut self, host: &mut Host, bytes: &[u8]) {
         if self.acceptor.is_over() {
             return;
@@ -203,7 +204,7 @@ impl OurLink {
         self.outcome = turn.outcome;
     }
 
-    /// The name of the check that decided, for the table of what was reached.
+    /// The name of the check that decided the link, for the table at the end.
     pub(crate) fn check(&self) -> String {
         use spice_link::Closing;
         let text = match self.outcome {

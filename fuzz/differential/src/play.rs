@@ -1,4 +1,4 @@
-//! A case against the real server and against ours, step by step, and what differs.
+//! Plays a case against the real server and against ours, step by step, and finds differences.
 
 mod compare;
 mod credentials;
@@ -22,23 +22,23 @@ use crate::{
     real::{Connection, Kind, Server},
 };
 
-/// Where the two differ.
+/// A difference between the two servers.
 #[derive(Clone, Debug)]
 pub(crate) struct Difference {
-    /// What kind: `answer`, `end`, `events`, `order`, `observer`, `watches`, `worker`.
+    /// The kind: `answer`, `end`, `events`, `order`, `observer`, `watches` or `worker`.
     pub(crate) what: &'static str,
-    /// What was expected and seen.
+    /// What was expected, and what happened.
     pub(crate) detail: String,
 }
 
-/// What a case came to.
+/// The result of a case.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
-    /// By check, how many links it decided.
+    /// The number of links that each check decided.
     pub(crate) checks: BTreeMap<String, u64>,
-    /// Links that passed authentication, by the real server's INITIALIZED.
+    /// The number of links that passed authentication: the real server sent INITIALIZED.
     pub(crate) authenticated: u64,
-    /// Channel events of the real server.
+    /// The number of channel events of the real server.
     pub(crate) events: u64,
 }
 
@@ -49,33 +49,33 @@ pub(crate) struct Pair {
     pub(crate) kind: Kind,
 }
 
-/// A link in the middle of a case.
+/// A link of a running case.
 struct Live {
     connection: Option<Connection>,
     ours: OurLink,
     watcher: Watcher,
     place: usize,
-    /// What the real server has sent, WebSocket's head and frames taken off.
+    /// The bytes that the real server has sent, without WebSocket's response and frames.
     said: Vec<u8>,
     head: Vec<u8>,
-    /// The server's frames and the client's, once the stream runs inside them.
+    /// The frames of server and client, once the stream is inside WebSocket.
     deframers: Option<[Deframer; 2]>,
     closed: bool,
     is_main: bool,
-    /// Another thread serves it once it is linked.
+    /// Another thread serves this connection after the link stage.
     in_worker: bool,
-    /// What follows the SASL exchange is inside a security layer.
+    /// The bytes after the SASL exchange are inside a security layer.
     layered: bool,
-    /// The next answer is a SASL mechanism's.
+    /// The next answer contains data of a SASL mechanism.
     in_sasl: bool,
-    /// A SASL exchange was completed.
+    /// The SASL exchange is complete.
     sasl_done: bool,
 }
 
-/// How long the worker may take to end a connection: it looks every ten milliseconds.
+/// How long the worker may take to end a connection. It checks every ten milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// One event, as both sides have it: which link, and 1 connected, 2 initialized, 3 disconnected, with its fields.
+/// One event in the form of both sides: the link, 1 connected, 2 initialized or 3 disconnected, and its fields.
 type Event = (usize, i32, [i64; 4]);
 
 struct Stage<'a> {
@@ -86,7 +86,7 @@ struct Stage<'a> {
     tracked: Vec<Event>,
 }
 
-/// Plays the case; both servers are without a client afterwards.
+/// Plays the case. Neither server has a client afterwards.
 pub(crate) fn play(pair: &mut Pair, case: &Case, tally: &mut Tally) -> Result<(), Difference> {
     let auth = match pair.kind {
         Kind::NoAuth => Auth::None,
@@ -112,7 +112,7 @@ pub(crate) fn play(pair: &mut Pair, case: &Case, tally: &mut Tally) -> Result<()
             break;
         }
     }
-    // The newest first, so that a session's main channel goes last.
+    // The newest link first, so that the main channel of a session closes last.
     for index in (0..stage.links.len()).rev() {
         found = found.and(stage.leave(index));
     }
@@ -152,7 +152,7 @@ impl Stage<'_> {
         };
         let events = event_loop::take_events();
         let Some(ChannelEvent { event: 1, place, .. }) = events.first() else {
-            return Err(Difference { what: "events", detail: format!("expected CONNECTED, saw {events:?}") });
+            return Err(Difference { what: "events", detail: format!("expected CONNECTED, found {events:?}") });
         };
         live.place = *place;
         self.links.push(live);
@@ -167,7 +167,7 @@ impl Stage<'_> {
         done
     }
 
-    /// What the client sends, depending on what the real server answers.
+    /// Sends the client's bytes, depending on the answers of the real server.
     fn converse(&mut self, index: usize, plan: &Plan) -> Result<(), Difference> {
         let mut mess = plan.mess.clone();
         if let (true, Some((id, _))) = (plan.joins, &self.pair.host.model.session) {
@@ -213,7 +213,7 @@ impl Stage<'_> {
         }
     }
 
-    /// Sends bytes in the plan's cuts, inside frames where there are some. `ours`: what our server gets in place of them.
+    /// Sends bytes in the chunks of the plan, inside WebSocket frames if the link has them. `ours` replaces the bytes for our server.
     fn say(
         &mut self,
         index: usize,
@@ -231,7 +231,7 @@ impl Stage<'_> {
         let (real, ours) = (frame(bytes), frame(ours.unwrap_or(bytes)));
         let (mut at, mut cuts) = (0, plan.cuts.iter().cycle());
         while at < real.len() {
-            // A long message byte by byte is slow and shows nothing that its first bytes don't.
+            // Sending a long message byte by byte is slow, and tests no more than its first bytes do.
             let size = cuts.next().filter(|_| at < 300).map_or(usize::MAX, |cut| usize::from(*cut));
             let end = at.saturating_add(size).min(real.len());
             self.send(index, &real[at..end], &ours[at..end])?;
@@ -254,8 +254,8 @@ impl Stage<'_> {
             None => link.watcher.bytes(Side::Client, real),
         }
         self.track(index, Input::Bytes { from: Side::Client, data: real });
-        // What happens on several connections at once has no order on the wire. The real server ends an old session before it
-        // lets a new one begin, and lets a second link to a sound channel in before it ends the first.
+        // Events of several connections have no order on the wire. The real server ends an old session before it starts a new
+        // one, but accepts a second link to a sound channel before it ends the first.
         let before = self.links[index].said.len();
         let others = (0..self.links.len()).filter(|other| *other != index);
         if self.links[index].is_main {
@@ -270,7 +270,7 @@ impl Stage<'_> {
             (link.in_sasl, link.sasl_done, link.layered) = (false, true, !self.pair.host.model.tls);
             self.pair.host.sealed = first_frame(behind).filter(|_| link.layered);
         }
-        // Behind a security layer it is not to be seen.
+        // An observer can't see it behind a security layer.
         let told = self.real.iter().rfind(|event| link.layered && link.is_main && (event.0, event.1) == (index, 2));
         let told = told.map(|event| event.2[0] as u32);
         if let Some(id) = session_id(&link.watcher).or(told) {
@@ -280,11 +280,11 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// What follows a link to a channel that the worker serves. A second one of its kind the worker ends.
+    /// Handles a link to a channel that the worker serves. The worker ends a second link to the same channel.
     ///
-    /// Display waits for its client's first message for 30 seconds, and the whole server with it as soon as the session ends;
-    /// spice-server 0.15.1 may not survive a client that leaves meanwhile. So the client says what every client says first,
-    /// and goes on once the worker has read it.
+    /// The display channel waits up to 30 seconds for its client's first message. If the session ends meanwhile, the whole
+    /// server waits, and spice-server 0.15.1 may crash if the client closes the connection. So the client sends the message
+    /// that every client sends first, and continues when the worker has read it.
     fn settle(&mut self, index: usize, plan: &Plan, carry: &mut Option<Vec<u8>>) -> Result<(), Difference> {
         let link = &self.links[index];
         if !link.in_worker {
@@ -308,7 +308,7 @@ impl Stage<'_> {
         if known || event_loop::run_until_ended(place, PATIENCE) {
             return Ok(());
         }
-        Err(Difference { what: "worker", detail: format!("link {index} has not ended after {PATIENCE:?}") })
+        Err(Difference { what: "worker", detail: format!("link {index} still open after {PATIENCE:?}") })
     }
 
     fn finish(&mut self, index: usize) -> Result<(), Difference> {
@@ -323,7 +323,7 @@ impl Stage<'_> {
         Err(Difference { what: "end", detail: "the client has sent FIN, and the server stays".to_owned() })
     }
 
-    /// Takes what the real server has sent on a connection, and whether it has ended it.
+    /// Receives what the real server has sent on a connection, and whether it has closed it.
     fn hear(&mut self, index: usize) -> Result<(), Difference> {
         let events = event_loop::take_events();
         self.note(&events);
@@ -346,7 +346,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// The client leaves, if it has not; and what ends with it is seen to end.
+    /// Closes the client's end, if it is open, and waits for all connections that end with it.
     fn leave(&mut self, index: usize) -> Result<(), Difference> {
         let mut waited = Ok(());
         let link = &mut self.links[index];
@@ -373,7 +373,7 @@ impl Stage<'_> {
         waited
     }
 
-    /// Our server's knowledge of a link that is over.
+    /// Updates the state of our server after a link.
     fn gone(&mut self, index: usize) {
         let Accepting::Linked(link) = self.links[index].ours.outcome else { return };
         let session = &mut self.pair.host.model.session;
@@ -387,7 +387,7 @@ impl Stage<'_> {
         }
     }
 
-    /// Keeps the real server's events, by link.
+    /// Stores the events of the real server by link.
     fn note(&mut self, events: &[ChannelEvent]) {
         for event in events {
             let index = self.links.iter().rposition(|link| link.place == event.place).unwrap_or(usize::MAX);
@@ -410,7 +410,7 @@ impl Stage<'_> {
             let (number, fields) = match event.kind {
                 EventKind::Connected => (1, [0; 4]),
                 EventKind::Initialized(channel) => {
-                    // As QMP shows it.
+                    // The signed form that QMP shows.
                     let shown = channel.info(&event.connection);
                     (2, [shown.connection_id, shown.channel_type, shown.channel_id, shown.tls.into()])
                 }
@@ -422,7 +422,7 @@ impl Stage<'_> {
 }
 
 impl Live {
-    /// The name of the check that decided, and for a link that succeeded how it came there.
+    /// The name of the check that decided the link, and for a successful link how it was made.
     fn check(&self, plan: &Plan) -> String {
         let how = match (self.ours.outcome, plan.tls) {
             (Accepting::Linked(_), true) if self.sasl_done => ", after SASL in TLS",
@@ -433,7 +433,7 @@ impl Live {
         self.ours.check() + how
     }
 
-    /// Takes WebSocket off the real server's bytes.
+    /// Removes WebSocket's response and frames from the bytes of the real server.
     fn take(&mut self, raw: &[u8]) {
         let mut rest = raw;
         if self.deframers.is_none() && self.said.is_empty() && self.head.is_empty() && raw.starts_with(b"HTTP") {
@@ -453,19 +453,19 @@ impl Live {
     }
 }
 
-/// A display client's first message, 101 with 14 bytes of what it can cache: nothing.
+/// The first message of a display client: type 101, with 14 bytes that announce empty caches.
 fn display_init(header: HeaderKind) -> Vec<u8> {
     let serial: &[u8] = if header == HeaderKind::Mini { &[] } else { &[1, 0, 0, 0, 0, 0, 0, 0] };
     let sub_list: &[u8] = if header == HeaderKind::Mini { &[] } else { &[0; 4] };
     [serial, &[101, 0, 14, 0, 0, 0], sub_list, &[0; 14]].concat()
 }
 
-/// The session's id, where the real server has just made one.
+/// The session id, if the real server has just made one.
 fn session_id(watcher: &Watcher) -> Option<u32> {
     watcher.seen().facts.iter().find_map(|(_, fact)| if let Fact::SessionId(id) = fact { Some(*id) } else { None })
 }
 
-/// The first frame of a security layer: its length, in the network's order, and so many bytes.
+/// The first frame of a security layer: its length in network byte order, and this many bytes.
 fn first_frame(bytes: &[u8]) -> Option<Vec<u8>> {
     let length = u32::from_be_bytes(*bytes.first_chunk()?) as usize;
     bytes.get(..4 + length).map(<[u8]>::to_vec)

@@ -1,4 +1,4 @@
-//! Real servers, and one client's end of a connection to one of them.
+//! Real servers, and the client's end of a connection to one.
 
 use std::{
     ffi::CString,
@@ -25,10 +25,10 @@ use crate::{
     graphics::Device,
 };
 
-/// The password of the servers that have one.
+/// The password of all servers with a password.
 pub(crate) const PASSWORD: &str = "sekrit";
 
-/// How a server is set up.
+/// The configuration of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     /// `password=sekrit`
@@ -37,35 +37,36 @@ pub(crate) enum Kind {
     NoAuth,
     /// `sasl=on`
     Sasl,
-    /// A password; display and cursor, which a thread of the library's serves.
+    /// A password, and the channels display and cursor, which a thread of the library serves.
     Graphics,
-    /// A password; the record channel in TLS alone, and the playback channel in plain alone.
+    /// A password, the record channel only inside TLS, and the playback channel only outside TLS.
     Secured,
 }
 
 impl Kind {
     pub(crate) const ALL: [Self; 5] = [Self::Ticket, Self::NoAuth, Self::Sasl, Self::Graphics, Self::Secured];
 
-    /// Whether it takes connections in TLS too.
+    /// Whether it also accepts connections inside TLS.
     pub(crate) fn has_tls(self) -> bool {
         matches!(self, Self::Sasl | Self::Graphics | Self::Secured)
     }
 }
 
-/// A spice-server with its channels main, inputs, playback and record, and where it has graphics display and cursor. Lives as long as the process.
+/// A spice-server with the channels main, inputs, playback and record; with graphics also display and cursor. It lives as long as
+/// the process.
 pub(crate) struct Server {
     server: *mut SpiceServer,
     pub(crate) graphics: Option<Device>,
-    /// Where connections come through that need an address: on a unix socket the SASL library does not start, and spice-server
-    /// closes without a word. One on each of some loopback addresses, so that closed connections in TIME-WAIT don't use up the
-    /// ports.
+    /// Listeners for connections that need an address: on a unix socket, the SASL library does not start, and spice-server
+    /// closes without an answer. There is one for each of several loopback addresses, so that connections in TIME-WAIT don't
+    /// use up the ports.
     listeners: Vec<TcpListener>,
     next: usize,
-    /// What its clients trust.
+    /// The TLS configuration of its clients.
     trust: Arc<ClientConfig>,
 }
 
-/// As many pairs of address and port as a minute of connections takes, several times over.
+/// Number of loopback addresses. It gives several times the pairs of address and port that a minute of connections takes.
 const LISTENERS: u8 = 100;
 
 static PLAYBACK: BaseInterface =
@@ -78,7 +79,7 @@ impl Server {
         let password = CString::new(PASSWORD)?;
         let file = |name: &str| CString::new(pki.dir().join(name).as_os_str().as_bytes());
         let [ca, certificate, key] = [file("ca-cert.pem")?, file("server-cert.pem")?, file("server-key.pem")?];
-        // SAFETY: a server that nobody else has; the strings are copied; the interfaces and instances live for ever.
+        // SAFETY: no other code uses this server. The library copies the strings. Interfaces and instances are never freed.
         unsafe {
             let server = ffi::spice_server_new();
             let done = match kind {
@@ -96,7 +97,7 @@ impl Server {
                 ffi::spice_server_set_channel_security(server, c"playback".as_ptr(), ffi::SECURITY_NONE);
             }
             if kind.has_tls() {
-                // It makes no TLS context without a port to listen on, although nobody ever connects to it.
+                // The library makes a TLS context only if it has a port to listen on. No client connects to that port.
                 let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
                 ffi::spice_server_set_addr(server, c"127.0.0.1".as_ptr(), 0);
                 let [ca, certificate, key] = [ca.as_ptr(), certificate.as_ptr(), key.as_ptr()];
@@ -106,7 +107,7 @@ impl Server {
                 }
             }
             if done != 0 || ffi::spice_server_init(server, &CORE) != 0 {
-                return Err(io::Error::other(format!("spice-server does not start as {kind:?}")));
+                return Err(io::Error::other(format!("spice-server does not start with the configuration {kind:?}")));
             }
             for interface in [&PLAYBACK, &RECORD] {
                 let instance = Box::new(AudioInstance { base: BaseInstance { interface }, state: ptr::null_mut() });
@@ -120,11 +121,11 @@ impl Server {
         }
     }
 
-    /// Connects, over loopback's TCP or a socket pair, in TLS or not. The server says CONNECTED at once.
+    /// Connects over loopback TCP or a socket pair, inside TLS or not. The server sends CONNECTED at once.
     pub(crate) fn connect(&mut self, tcp: bool, tls: bool) -> io::Result<Connection> {
         let (ours, theirs) = self.pair(tcp)?;
         let fd = theirs.into_raw_fd();
-        // SAFETY: the server is live, and the socket is its own from here on.
+        // SAFETY: the server is live, and owns the socket from here on.
         let taken = unsafe {
             match tls {
                 true => ffi::spice_server_add_ssl_client(self.server, fd, 0),
@@ -147,7 +148,7 @@ impl Server {
         Ok(connection)
     }
 
-    /// A client's socket, which does not block, and the server's.
+    /// The client's socket, which is non-blocking, and the server's.
     fn pair(&mut self, tcp: bool) -> io::Result<(OwnedFd, OwnedFd)> {
         self.next += 1;
         let listener = self.listeners.get(self.next % self.listeners.len().max(1));
@@ -163,16 +164,16 @@ impl Server {
     }
 }
 
-/// A client's end.
+/// The client's end of a connection.
 pub(crate) struct Connection {
     socket: File,
-    /// The server's end, by its number.
+    /// The descriptor of the server's end.
     fd: i32,
     ended: bool,
     tls: Option<Box<ClientConnection>>,
 }
 
-/// Trust in the server's certificate, and in no other.
+/// A TLS configuration that trusts only the server's certificate.
 fn trust(pki: &Pki) -> io::Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
     let ca = CertificateDer::from_pem_file(pki.ca()).map_err(io::Error::other)?;
@@ -183,7 +184,7 @@ fn trust(pki: &Pki) -> io::Result<Arc<ClientConfig>> {
 }
 
 impl Connection {
-    /// Sends, and lets the server do all it can with it. A server that has closed is no error.
+    /// Sends bytes and lets the server process them. A closed connection is not an error.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         if let Some(tls) = &mut self.tls {
             tls.writer().write_all(bytes)?;
@@ -199,7 +200,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Lets TLS send and receive until both ends have nothing more to say.
+    /// Lets TLS send and receive until both ends are idle.
     fn pump(&mut self) -> io::Result<()> {
         let Some(tls) = &mut self.tls else { return Ok(()) };
         loop {
@@ -222,11 +223,11 @@ impl Connection {
                 Ok(_) => moved = true,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => self.ended = true,
-                // What was received has to be taken first.
+                // Received plaintext must be taken first.
                 Err(error) if error.kind() == io::ErrorKind::Other => {}
                 Err(error) => return Err(error),
             }
-            // An alert is the server's way to end.
+            // With an alert, the server ends the connection.
             self.ended |= tls.process_new_packets().is_err();
             if !moved || self.ended {
                 return Ok(());
@@ -234,7 +235,7 @@ impl Connection {
         }
     }
 
-    /// No more bytes from this end.
+    /// Shuts down this end for writing.
     pub(crate) fn finish(&mut self) {
         if let Some(tls) = &mut self.tls {
             tls.send_close_notify();
@@ -245,14 +246,14 @@ impl Connection {
         event_loop::run_until_idle();
     }
 
-    /// What the server has sent by now.
+    /// Takes the bytes that the server has sent.
     pub(crate) fn receive(&mut self) -> io::Result<Vec<u8>> {
         let (mut out, mut buffer) = (Vec::new(), [0; 4096]);
         while self.tls.is_some() {
             self.pump()?;
             let before = out.len();
             self.take_plain(&mut out, &mut buffer)?;
-            // TLS takes no more in than it has room for; a session over TCP begins with 256 000 bytes, to measure the line.
+            // TLS buffers a limited number of bytes. A session over TCP starts with 256,000 bytes that measure the bandwidth.
             if out.len() == before {
                 return Ok(out);
             }
@@ -269,7 +270,7 @@ impl Connection {
         Ok(out)
     }
 
-    /// Takes what TLS has opened.
+    /// Takes the plaintext that TLS has decrypted.
     fn take_plain(&mut self, out: &mut Vec<u8>, buffer: &mut [u8]) -> io::Result<()> {
         let Some(tls) = &mut self.tls else { return Ok(()) };
         loop {
@@ -279,7 +280,7 @@ impl Connection {
                     out.extend(&buffer[..n]);
                     continue;
                 }
-                // The server closes without TLS's own word for it.
+                // The server closes without a close_notify.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.ended = true,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
@@ -288,14 +289,14 @@ impl Connection {
         }
     }
 
-    /// Whether the server has ended the connection, and all that it sent was received.
+    /// Whether the server has closed the connection and all its bytes were received.
     pub(crate) fn ended(&self) -> bool {
         self.ended
     }
 
-    /// Closes the server's own end, which it has forgotten and will never use again.
+    /// Closes the server's own end, which it has leaked and will never use again.
     pub(crate) fn close_leaked(&self) {
-        // SAFETY: the number is the library's, which leaks it; no watch is on it any more.
+        // SAFETY: the library owns the descriptor and has leaked it. No watch uses it any more.
         unsafe { libc::close(self.fd) };
     }
 }

@@ -1,7 +1,7 @@
-//! `cargo xtask bench`: every figure beside the peers', each part in one run; the record, and PERFORMANCE.md from it.
+//! `cargo xtask bench`: measures everything beside the peers, writes the bench record, and generates PERFORMANCE.md from it.
 //!
-//! A part is what one program measures in one go. Its figures replace the part's older ones in today's record, so that parts can
-//! be measured one by one; a ratio is never taken across parts. `--check` measures nothing but instruction counts.
+//! A part is what one program measures in one run. New figures of a part replace its older ones in today's record, so parts can be
+//! measured one by one. A ratio never compares values of different parts. `--check` only counts instructions.
 
 use std::process::Stdio;
 
@@ -20,10 +20,10 @@ pub(crate) struct Args {
     /// Count instructions under callgrind instead, and compare them with the committed counts.
     #[arg(long, conflicts_with_all = ["only", "page"])]
     check: bool,
-    /// With --check: what is counted becomes what is committed.
+    /// With --check: write the counts to the file of committed counts.
     #[arg(long, requires = "check")]
     accept: bool,
-    /// Measure nothing; make PERFORMANCE.md and its plots from the newest record.
+    /// Measure nothing; generate PERFORMANCE.md and its plots from the newest record.
     #[arg(long)]
     page: bool,
     /// Measure only this part; may be given more than once.
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return instructions::run(args.accept);
     }
     if args.page {
-        return page::make(&Record::newest()?.context("there is no record yet")?);
+        return page::make(&Record::newest()?.context("benches/records has no record")?);
     }
     let mut record = Record::today()?;
     for part in Part::ALL {
@@ -60,7 +60,7 @@ fn measure(part: Part) -> Result<Measured> {
     }
 }
 
-/// Runs one of benches/, with the peers where they can be built.
+/// Runs a bench of benches/, with the peers if they can be built.
 fn bench(name: &str) -> Result<Measured> {
     let arguments = |more: &[&'static str]| {
         let mut command = shell::cargo(&["bench", "--quiet", "-p", "spicewatch-benches", "--bench", name]);
@@ -71,7 +71,7 @@ fn bench(name: &str) -> Result<Measured> {
     let mut missing = Vec::new();
     let built = shell::run(arguments(&with_peers).arg("--no-run"));
     if let Err(error) = &built {
-        eprintln!("bench: the crates that are measured beside ours could not be built: {error}");
+        eprintln!("bench: the crates of the peers can't be built, so they are not measured: {error}");
         missing.extend(CRATES.map(str::to_owned));
     }
     let mut command = arguments(if built.is_ok() { &with_peers } else { &[] });
@@ -87,7 +87,7 @@ fn bench(name: &str) -> Result<Measured> {
 
 const CRATES: [&str; 3] = ["qapi-qmp", "qmp", "shakenfist-spice-protocol"];
 
-/// Of the crates that are measured beside ours, as the lock file has them.
+/// The versions of the crates of the peers, from the lock file.
 fn crate_versions() -> Result<Vec<String>> {
     let lock: toml::Table = std::fs::read_to_string("Cargo.lock")?.parse()?;
     let packages = lock.get("package").and_then(toml::Value::as_array).context("no packages in Cargo.lock")?;

@@ -1,4 +1,4 @@
-//! The record: `benches/records/DATE-MACHINE.json`, one figure a line, so that two of them can be compared by eye.
+//! The bench record: `benches/records/DATE-MACHINE.json`, with one figure on each line, so that `diff` compares two records.
 
 use std::{
     fmt::Write as _,
@@ -16,15 +16,15 @@ use crate::{
 
 const FOLDER: &str = "benches/records";
 
-/// What is measured in one go.
+/// A group of figures that one run measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Part {
-    /// Nanoseconds of benches/'s rows, beside the peers.
+    /// Nanoseconds of each row of benches/, beside the peers.
     Time,
-    /// Their allocations, and what channels hold.
+    /// Allocations of each row, and the memory that a channel takes.
     Memory,
-    /// Events to a thousand QMP clients.
+    /// Events for a thousand QMP clients.
     Fanout,
     /// `spicewatch read` beside tshark.
     Read,
@@ -46,16 +46,16 @@ impl Part {
     }
 }
 
-/// What measuring a part gave.
+/// The result of measuring a part.
 pub(crate) struct Measured {
     pub(crate) figures: Vec<Figure>,
-    /// Peers that are not installed, whose figures are not there.
+    /// The peers that are not installed, so that their figures are missing.
     pub(crate) missing: Vec<String>,
     /// The peers' versions.
     pub(crate) versions: Vec<String>,
 }
 
-/// The newest figures of each part on one kind of machine, on the day when one of them was measured last.
+/// The newest figures of each part on one kind of machine. Its date is the day of the newest measurement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub(crate) date: String,
@@ -63,16 +63,16 @@ pub(crate) struct Record {
     pub(crate) parts: Vec<PartRecord>,
 }
 
-/// One part's figures.
+/// The figures of one part.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PartRecord {
     pub(crate) part: Part,
-    /// When it was measured; empty: on the record's day.
+    /// The day of the measurement. Empty means the day of the record.
     #[serde(default)]
     pub(crate) date: String,
-    /// The commit that was measured; `+` where the tree differed from it.
+    /// The commit that was measured. A `+` at its end means that the work tree had uncommitted changes.
     pub(crate) commit: String,
-    /// Who was missing.
+    /// The peers that were not installed.
     pub(crate) missing: Vec<String>,
     /// The versions of the peers.
     #[serde(default)]
@@ -81,19 +81,19 @@ pub(crate) struct PartRecord {
 }
 
 impl PartRecord {
-    /// What was just measured.
+    /// Makes the record of a measurement that has just ended.
     pub(crate) fn new(part: Part, Measured { figures, missing, versions }: Measured) -> Result<Self> {
         Ok(Self { part, date: machine::today()?, commit: machine::commit()?, missing, versions, figures })
     }
 }
 
 impl Record {
-    /// Of one part alone.
+    /// Makes a record of one part.
     pub(crate) fn of(machine: Machine, part: PartRecord) -> Self {
         Self { date: String::new(), machine, parts: vec![part] }
     }
 
-    /// Today's on this machine. What is not measured again stays as it was measured before.
+    /// Makes today's record for this machine. Parts that are not measured again keep their older figures.
     pub(crate) fn today() -> Result<Self> {
         let (date, machine) = (machine::today()?, Machine::here()?);
         let before = Self::newest()?.filter(|newest| newest.machine.slug() == machine.slug());
@@ -101,7 +101,7 @@ impl Record {
         Ok(Self { date, machine, parts })
     }
 
-    /// The newest that is committed, of any machine.
+    /// Reads the newest committed record of any machine.
     pub(crate) fn newest() -> Result<Option<Self>> {
         let mut paths: Vec<PathBuf> =
             fs::read_dir(FOLDER).context(FOLDER)?.flatten().map(|entry| entry.path()).collect();
@@ -123,7 +123,7 @@ impl Record {
         Path::new(FOLDER).join(format!("{}-{}.json", self.date, self.machine.slug()))
     }
 
-    /// Puts a part's new figures in the place of its older ones.
+    /// Replaces the figures of a part.
     pub(crate) fn set(&mut self, part: Part, measured: Measured) -> Result<()> {
         self.parts.retain(|other| other.part != part);
         self.parts.push(PartRecord::new(part, measured)?);
@@ -131,17 +131,17 @@ impl Record {
         Ok(())
     }
 
-    /// Every figure.
+    /// All figures of all parts.
     pub(crate) fn figures(&self) -> impl Iterator<Item = &Figure> {
         self.parts.iter().flat_map(|part| &part.figures)
     }
 
-    /// One figure.
+    /// Finds one figure.
     pub(crate) fn find(&self, row: &str, who: &str, what: &str, at: Option<u64>) -> Option<&Figure> {
         self.figures().find(|figure| figure.row == row && figure.who == who && figure.what == what && figure.at == at)
     }
 
-    /// Writes it, and says where.
+    /// Writes the record and returns its path.
     pub(crate) fn write(&self) -> Result<PathBuf> {
         let path = self.path();
         fs::create_dir_all(FOLDER)?;
@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_survives_its_file() {
+    fn a_record_is_unchanged_after_write_and_read() {
         let figure = Figure::parse(r#"{"row": "r", "who": "w", "what": "time", "unit": "ns", "value": 2}"#).unwrap();
         let machine = Machine {
             cpu: "AMD EPYC".into(),

@@ -9,21 +9,21 @@ use serde_derive::{Deserialize, Serialize};
 pub(crate) struct Figure {
     /// The piece of work.
     pub(crate) row: String,
-    /// Who did it.
+    /// The name of the program or crate that did it.
     pub(crate) who: String,
     /// What was measured of it.
     pub(crate) what: String,
     /// In which unit.
     pub(crate) unit: String,
-    /// How many of what the row varies, where it does.
+    /// The value of the quantity that the row varies, for example the number of channels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) at: Option<u64>,
-    /// The number: a median, where it was measured more than once.
+    /// The value: the median if it was measured more than once.
     pub(crate) value: f64,
     /// The bounds of the middle eight tenths of all measurements.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) spread: Option<[f64; 2]>,
-    /// How many times as much this is as ours: the median of the ratios of neighbouring measurements.
+    /// This value divided by ours: the median of the ratios of neighbouring measurements.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ratio: Option<f64>,
 }
@@ -31,25 +31,26 @@ pub(crate) struct Figure {
 impl Figure {
     /// Reads one line of a bench's output.
     pub(crate) fn parse(line: &str) -> Result<Self> {
-        let mut figure: Self = serde_json::from_str(line).with_context(|| format!("no figure: {line}"))?;
+        let mut figure: Self =
+            serde_json::from_str(line).with_context(|| format!("expected a figure, found: {line}"))?;
         figure.value = short(figure.value);
         figure.spread = figure.spread.map(|bounds| bounds.map(short));
         figure.ratio = figure.ratio.map(short);
         Ok(figure)
     }
 
-    /// The number for people.
+    /// The value with its unit, for people to read.
     pub(crate) fn show(&self) -> String {
         show(self.value, &self.unit)
     }
 }
 
-/// Four significant digits: more than any measurement here is good for.
+/// Rounds to four significant digits. No measurement here is more precise than that.
 pub(crate) fn short(value: f64) -> f64 {
     format!("{value:.3e}").parse().unwrap_or(value)
 }
 
-/// A number with its unit, scaled to be read.
+/// Formats a value with the largest fitting unit.
 pub(crate) fn show(value: f64, unit: &str) -> String {
     let (value, unit) = match unit {
         "ns" => scale(value, &["ns", "µs", "ms", "s"]),
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_a_bench_is_a_figure() {
+    fn a_line_that_a_bench_prints_parses_as_a_figure() {
         let line = r#"{"row": "r", "who": "w", "what": "time", "unit": "ns", "value": 1.78887, "at": 10, "spread": [1.0, 2.0], "ratio": 1.0}"#;
         let figure = Figure::parse(line).unwrap();
         assert_eq!((figure.value, figure.at, figure.spread), (1.789, Some(10), Some([1.0, 2.0])));

@@ -1,6 +1,7 @@
-//! `cargo xtask bench --check`: instructions, counted by callgrind, beside the committed counts. A count is the same on a busy
-//! machine as on an idle one, which is why a build machine can be trusted with it; it depends on the compiler, so that counts made
-//! with another one only warn.
+//! `cargo xtask bench --check`: counts instructions with callgrind and compares them with the committed counts.
+//!
+//! Other load on the machine does not change a count, so this check is reliable on CI. The compiler does change it, so with another
+//! compiler than that of the committed counts, the check only warns.
 
 use std::{
     collections::BTreeMap,
@@ -19,10 +20,10 @@ use crate::{
 
 const RECORD: &str = "benches/records/instructions.toml";
 
-/// A row may take so much more than is committed.
+/// The largest accepted increase over the committed count.
 const MARGIN: f64 = 0.03;
 
-/// Each row runs so many times, and so many more times; the difference of the two counts is counted.
+/// Each row runs `FEW` times, then `FEW + MORE` times. The difference of the two counts is the cost of `MORE` runs.
 const FEW: u64 = 100;
 const MORE: u64 = 200;
 
@@ -31,7 +32,7 @@ const MORE: u64 = 200;
 struct Counts {
     rustc: String,
     valgrind: String,
-    /// Instructions for each row, once.
+    /// Instructions of one run of each row.
     instructions: BTreeMap<String, f64>,
 }
 
@@ -45,7 +46,7 @@ pub(crate) fn run(accept: bool) -> Result<()> {
     let counted = Counts { rustc: machine::rustc()?, valgrind, instructions: count_all(&build()?)? };
     if accept {
         let text =
-            format!("# Made by `cargo xtask bench --check --accept`; not for editing.\n{}", toml::to_string(&counted)?);
+            format!("# Made by `cargo xtask bench --check --accept`; do not edit.\n{}", toml::to_string(&counted)?);
         return fs::write(RECORD, text).context(RECORD);
     }
     let text = fs::read_to_string(RECORD).context(RECORD)?;
@@ -62,7 +63,7 @@ fn judge(committed: &Counts, counted: &Counts) -> Result<()> {
         let verdict = match change {
             None => "new",
             Some(change) if change > MARGIN => "more",
-            Some(change) if change < -MARGIN => "less: accept it, so that it stays",
+            Some(change) if change < -MARGIN => "less: use --accept to keep the gain",
             Some(_) => "",
         };
         if verdict == "more" {
@@ -79,19 +80,19 @@ fn judge(committed: &Counts, counted: &Counts) -> Result<()> {
     }
     println!("{table}");
     for row in committed.instructions.keys().filter(|row| !counted.instructions.contains_key(*row)) {
-        println!("{row}: committed, but no row any more");
+        println!("{row}: the committed counts have it, the benches do not");
     }
     if committed.rustc != counted.rustc {
-        println!("counted with {}, committed with {}: only a warning", counted.rustc, committed.rustc);
+        println!("counted with {}, committed with {}: differences are only a warning", counted.rustc, committed.rustc);
         return Ok(());
     }
     if !worse.is_empty() {
-        bail!("more instructions than committed, by over {} %: {}", MARGIN * 100.0, worse.join(", "));
+        bail!("over {} % more instructions than committed: {}", MARGIN * 100.0, worse.join(", "));
     }
     Ok(())
 }
 
-/// Builds the bench `count`, and finds it.
+/// Builds the bench `count` and returns its path.
 fn build() -> Result<PathBuf> {
     let mut cargo = shell::cargo(&["bench", "--quiet", "-p", "spicewatch-benches", "--bench", "count", "--no-run"]);
     let output = cargo.arg("--message-format=json").stderr(Stdio::inherit()).output().context("can't run cargo")?;
@@ -111,7 +112,7 @@ fn count_all(program: &Path) -> Result<BTreeMap<String, f64>> {
     rows.lines().map(|row| Ok((row.to_owned(), count(program, row, folder.path())?))).collect()
 }
 
-/// Instructions of a row, once.
+/// Instructions of one run of a row.
 fn count(program: &Path, row: &str, folder: &Path) -> Result<f64> {
     let [few, more] = [FEW, FEW + MORE].map(|times| instructions(program, row, times, folder));
     let difference = more?.checked_sub(few?).with_context(|| format!("{row}: fewer instructions for more work"))?;
@@ -120,7 +121,7 @@ fn count(program: &Path, row: &str, folder: &Path) -> Result<f64> {
     Ok(difference as f64 / MORE as f64)
 }
 
-/// Instructions of a whole process.
+/// Instructions of the process that runs a row this many times.
 fn instructions(program: &Path, row: &str, times: u64, folder: &Path) -> Result<u64> {
     let out = folder.join("callgrind.out");
     let output = Command::new("valgrind")
@@ -146,12 +147,12 @@ mod tests {
     }
 
     #[test]
-    fn only_a_row_that_takes_more_fails_and_only_with_the_same_compiler() {
+    fn only_more_instructions_with_the_same_compiler_fail() {
         let committed = counts("rustc 1.95.0", 1000.0);
         assert!(judge(&committed, &counts("rustc 1.95.0", 1029.0)).is_ok());
         assert!(judge(&committed, &counts("rustc 1.95.0", 500.0)).is_ok());
         assert!(judge(&committed, &counts("rustc 1.96.0", 2000.0)).is_ok());
         let error = judge(&committed, &counts("rustc 1.95.0", 1031.0)).unwrap_err();
-        assert_eq!(error.to_string(), "more instructions than committed, by over 3 %: row");
+        assert_eq!(error.to_string(), "over 3 % more instructions than committed: row");
     }
 }

@@ -1,7 +1,7 @@
-//! `cargo xtask load`: the relay and what people would use instead, by turns in one run.
+//! `cargo xtask load`: measures our relay and its alternatives by turns in one run.
 //!
-//! Both ends are here: a server that accepts any link and then streams, echoes or stays idle, and its clients. Everything
-//! stays on loopback, and ends by itself. `cargo xtask bench --only relay` measures the same and puts it on record.
+//! This process holds both ends: a server that accepts any link and then streams, echoes or stays idle, and its clients. All
+//! connections stay on loopback. `cargo xtask bench --only relay` measures the same and adds it to the bench record.
 
 mod args;
 mod client;
@@ -33,19 +33,19 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Measures all peers, one after the other in each turn.
+/// Measures all peers, one after another in each turn.
 pub(crate) fn measure(args: &Args) -> Result<Measured> {
     if !args.built {
         shell::run(&mut shell::cargo(&["build", "--release", "--quiet", "-p", "spicewatch"]))?;
     }
     let channels = args.channels.min(process::raise_descriptor_limit()?);
     if channels < args.channels {
-        eprintln!("load: descriptors for {channels} channels only");
+        eprintln!("load: the descriptor limit allows only {channels} channels");
     }
     let pki = Pki::new()?;
     let server = Server::start()?;
     let (peers, missing) = peers::start(&server.address(), &pki, args)?;
-    ensure!(!peers.is_empty(), "no peer is left to measure");
+    ensure!(!peers.is_empty(), "none of the chosen peers is installed");
     let mut versions = peers::versions();
     for peer in peers.iter().filter(|peer| peer.dial.tls.is_some()) {
         versions.push(format!("{}: {}", peer.name, client::negotiated(&peer.dial)?));

@@ -1,11 +1,11 @@
-//! What a record was measured on, and with.
+//! The machine and the versions that a record was measured with.
 
 use std::{fs, process::Command};
 
 use anyhow::{Context as _, Result};
 use serde_derive::{Deserialize, Serialize};
 
-/// The kind of machine, and the versions of what stands still while we change.
+/// The kind of machine, its kernel, and the compiler.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Machine {
     pub(crate) cpu: String,
@@ -16,7 +16,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// This one.
+    /// Describes this machine.
     pub(crate) fn here() -> Result<Self> {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").context("/proc/cpuinfo")?;
         let meminfo = fs::read_to_string("/proc/meminfo").context("/proc/meminfo")?;
@@ -31,7 +31,7 @@ impl Machine {
         })
     }
 
-    /// The kind's name as a file's.
+    /// The kind of machine as a part of a file name.
     pub(crate) fn slug(&self) -> String {
         let words = format!("{} {} cores", self.cpu, self.cores).to_lowercase();
         words.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect::<Vec<_>>().join("-")
@@ -47,17 +47,17 @@ pub(crate) fn rustc() -> Result<String> {
     output("rustc", &["--version"])
 }
 
-/// Today in UTC, `2026-11-22`.
+/// The date in UTC, like `2026-11-22`.
 pub(crate) fn today() -> Result<String> {
     output("date", &["-u", "+%F"])
 }
 
-/// The commit, with a mark where the tree differs from it.
+/// The commit, with a `+` if the work tree has uncommitted changes.
 pub(crate) fn commit() -> Result<String> {
     output("git", &["describe", "--always", "--dirty=+", "--exclude=*"])
 }
 
-/// The first line that a program prints.
+/// Runs a program and returns the first line that it prints.
 pub(crate) fn output(program: &str, args: &[&str]) -> Result<String> {
     let output = Command::new(program).args(args).output().with_context(|| format!("can't run {program}"))?;
     let text = String::from_utf8_lossy(&output.stdout);

@@ -1,4 +1,4 @@
-//! PERFORMANCE.md: its text is written by hand; its tables stand between marks and, like its plots, are made from the record.
+//! PERFORMANCE.md. Its text is written by hand. Its plots, and its tables between marks, are generated from the record.
 
 use std::{fmt::Write as _, fs, path::PathBuf};
 
@@ -14,7 +14,7 @@ const PAGE: &str = "PERFORMANCE.md";
 const PLOTS: &str = "benches/plots";
 const END: &str = "<!-- end -->";
 
-/// Writes the page and its plots anew.
+/// Writes the page and its plots.
 pub(crate) fn make(record: &Record) -> Result<()> {
     fs::create_dir_all(PLOTS)?;
     for (path, text) in files(record)? {
@@ -30,12 +30,13 @@ fn files(record: &Record) -> Result<Vec<(PathBuf, String)>> {
     Ok(files)
 }
 
-/// The page with each mark's table: `<!-- targets -->`, `<!-- machine -->`, or `<!-- row: NAME -->`, up to `<!-- end -->`.
+/// Fills in the table of each mark. A mark is `<!-- targets -->`, `<!-- machine -->` or `<!-- row: NAME -->`; its table ends at
+/// `<!-- end -->`.
 fn with_tables(page: &str, record: &Record) -> Result<String> {
     let mut out = String::new();
     let mut rest = page;
     while let Some((before, from)) = rest.split_once("<!-- ") {
-        let (mark, behind) = from.split_once(" -->").context("a mark has no end")?;
+        let (mark, behind) = from.split_once(" -->").context("a mark lacks its ` -->`")?;
         let (_, after) =
             behind.split_once(END).with_context(|| format!("the mark {mark:?} is not followed by {END}"))?;
         let table = match (mark, mark.strip_prefix("row: ")) {
@@ -70,7 +71,7 @@ fn machine(record: &Record) -> String {
     out
 }
 
-/// The plots that the record has figures for.
+/// Draws the plots that the record has figures for.
 fn plots(record: &Record) -> Vec<(&'static str, String)> {
     let groups: Vec<_> =
         [("parse header + mess", "time"), ("write SPICE_INITIALIZED", "time"), ("read SPICE_INITIALIZED", "time")]
@@ -87,26 +88,26 @@ fn plots(record: &Record) -> Vec<(&'static str, String)> {
     }
     let full = series(record, "a tracker full of channels", "time for an event");
     if !full.is_empty() {
-        let title = "Time for an event, with so many channels live";
+        let title = "Time for an event, by number of live channels";
         let plot = Lines { title, across: ("live channels", ""), unit: "ns", log: false, series: full };
         plots.push(("tracker.svg", plot.svg()));
     }
     let read = series(record, "read a large capture", "time");
     if !read.is_empty() {
-        let title = "Reading a capture of so many bytes";
+        let title = "Time to read a capture, by its size";
         plots.push(("read.svg", Lines { title, across: ("bytes", "B"), unit: "ns", log: true, series: read }.svg()));
     }
-    // TLS has tables of its own.
+    // TLS has separate tables.
     let plain = |row, what| series(record, row, what).into_iter().filter(|(who, _)| !who.ends_with("TLS")).collect();
     let streams: Vec<_> = plain("a stream through a relay, by bytes a message", "throughput");
     if !streams.is_empty() {
-        let title = "Throughput of one stream, by the size of its messages";
+        let title = "Throughput of one stream, by size of its messages";
         let across = ("bytes a message", "B");
         plots.push(("relay-throughput.svg", Lines { title, across, unit: "B/s", log: false, series: streams }.svg()));
     }
     for (name, what, title) in [
-        ("relay-p50.svg", "p50", "Round trip of 64 bytes beside so many idle channels: median"),
-        ("relay-p99.svg", "p99", "Round trip of 64 bytes beside so many idle channels: 99 of 100 are faster"),
+        ("relay-p50.svg", "p50", "Round trip of 64 bytes, by number of idle channels: median"),
+        ("relay-p99.svg", "p99", "Round trip of 64 bytes, by number of idle channels: 99th percentile"),
     ] {
         let pings: Vec<_> = plain("a ping-pong of 64 bytes, beside idle channels", what);
         if !pings.is_empty() {
@@ -116,7 +117,7 @@ fn plots(record: &Record) -> Vec<(&'static str, String)> {
     plots
 }
 
-/// A line for each who, over how many.
+/// One line for each program, over the quantity that the row varies.
 fn series(record: &Record, row: &str, what: &str) -> Vec<(String, Vec<(f64, f64)>)> {
     let mut lines: Vec<(String, Vec<(f64, f64)>)> = Vec::new();
     for figure in record.figures().filter(|figure| figure.row == row && figure.what == what) {
@@ -135,9 +136,9 @@ fn series(record: &Record, row: &str, what: &str) -> Vec<(String, Vec<(f64, f64)
 mod tests {
     use super::*;
 
-    /// So that no figure in the page is anyone's word: all come from the newest record.
+    /// Every figure of the page comes from the newest record.
     #[test]
-    fn what_is_committed_is_what_the_record_makes() {
+    fn committed_page_is_generated_from_the_newest_record() {
         shell::enter_workspace().unwrap();
         let record = Record::newest().unwrap().unwrap();
         for (path, text) in files(&record).unwrap() {

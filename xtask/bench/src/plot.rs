@@ -1,32 +1,32 @@
-//! Plots as SVG, by hand: two kinds, readable on white and on black.
+//! Two kinds of plots as SVG, readable on white and on black.
 
 use std::fmt::Write as _;
 
 use crate::figure::show;
 
-/// A line for each of several, over a logarithmic axis.
+/// A plot of several lines over a logarithmic axis.
 pub(crate) struct Lines<'a> {
     pub(crate) title: &'a str,
-    /// What the horizontal axis counts, and in which unit.
+    /// The quantity of the horizontal axis, and its unit.
     pub(crate) across: (&'a str, &'a str),
     /// The unit of the vertical axis.
     pub(crate) unit: &'a str,
-    /// Whether the vertical axis is logarithmic too; else it starts at zero.
+    /// Whether the vertical axis is logarithmic. A linear axis starts at zero.
     pub(crate) log: bool,
-    /// Each one's name, and its points.
+    /// The name and the points of each line.
     pub(crate) series: Vec<(String, Vec<(f64, f64)>)>,
 }
 
-/// A bar for each of several, in groups.
+/// A plot of bars in groups.
 pub(crate) struct Bars<'a> {
     pub(crate) title: &'a str,
     pub(crate) unit: &'a str,
-    /// Each group's name, and its bars: whose, and how long.
+    /// The name of each group, and the name and the length of each of its bars.
     pub(crate) groups: Vec<(String, Vec<(String, f64)>)>,
 }
 
 const WIDTH: f64 = 720.0;
-/// Text and axes take the page's colour; the hues keep their contrast on white and on black.
+/// Text and axes use the colour of the page. The hues have enough contrast on white and on black.
 const STYLE: &str = "\
 <style>\
 text{font:13px system-ui,sans-serif;fill:#24292f}\
@@ -71,7 +71,7 @@ impl Lines<'_> {
                 let _ = write!(out, "<circle class=\"c{colour}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\"/>", x(*px), y(*py));
             }
             if let Some((px, py)) = points.last() {
-                // Names of lines that end close to one another are moved apart.
+                // If lines end close to one another, their names are moved apart.
                 let mut at = y(*py) + 4.0;
                 while labels.iter().any(|other| (other - at).abs() < 15.0) {
                     at += 15.0;
@@ -137,7 +137,7 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
 }
 
-/// A tick of the horizontal axis: `10 k`, or with its unit's own scale.
+/// Formats a tick of the horizontal axis: `10 k`, or with the scale of its unit.
 fn across(value: f64, unit: &str) -> String {
     match unit {
         "" if value >= 1e6 => format!("{} M", value / 1e6),
@@ -147,7 +147,7 @@ fn across(value: f64, unit: &str) -> String {
     }
 }
 
-/// The powers of ten around some values.
+/// The powers of ten that enclose these values.
 fn decades(values: impl Iterator<Item = f64> + Clone) -> Vec<f64> {
     let low = values.clone().fold(f64::MAX, f64::min).log10().floor();
     let high = values.fold(f64::MIN_POSITIVE, f64::max).log10().ceil().max(low + 1.0);
@@ -158,7 +158,7 @@ fn decades(values: impl Iterator<Item = f64> + Clone) -> Vec<f64> {
     ticks
 }
 
-/// Four to eight round steps from zero.
+/// Four to eight round steps from zero that enclose these values.
 fn steps(values: impl Iterator<Item = f64>) -> Vec<f64> {
     let most = values.fold(f64::MIN_POSITIVE, f64::max);
     let power = 10f64.powf(most.log10().floor());
@@ -181,14 +181,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ticks_enclose_what_is_drawn() {
+    fn ticks_enclose_the_values() {
         assert_eq!(decades([20.0, 3000.0].into_iter()), [10.0, 100.0, 1000.0, 10_000.0]);
         assert_eq!(decades([100.0].into_iter()), [100.0, 1000.0]);
         assert_eq!(steps([720.0].into_iter()), [0.0, 200.0, 400.0, 600.0, 800.0]);
     }
 
     #[test]
-    fn a_plot_holds_its_names_and_numbers() {
+    fn a_plot_contains_its_names_and_numbers() {
         let bars = Bars {
             title: "a < b",
             unit: "ns",

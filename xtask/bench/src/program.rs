@@ -1,4 +1,4 @@
-//! One measured run of a whole program.
+//! Measures one run of a whole program.
 
 use std::{
     fs,
@@ -11,16 +11,16 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
-/// What a run took.
+/// Time and memory of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Run {
     pub(crate) elapsed: Duration,
-    /// Of its main thread, which is where both programs that are measured do their work.
+    /// CPU time of the main thread, where both measured programs do their work.
     pub(crate) cpu: Duration,
     pub(crate) peak_kb: u64,
 }
 
-/// Runs a program, its output thrown away.
+/// Runs a program and discards its output.
 pub(crate) fn measure(command: &mut Command) -> Result<Run> {
     let shown = shell::show(command);
     let started = Instant::now();
@@ -28,8 +28,8 @@ pub(crate) fn measure(command: &mut Command) -> Result<Run> {
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().with_context(|| format!("can't run `{shown}`"))?;
     let id = child.id();
     let pid = Pid::from_raw(id.cast_signed()).context("a process has a number")?;
-    // The end is waited for, and not polled, so that a run of a few milliseconds is measured as such. Nor is the process
-    // let go yet: the kernel still tells its time, though no longer its memory.
+    // A thread waits for the end, so that a run of a few milliseconds is measured correctly. NOWAIT keeps the process as a zombie: the
+    // kernel still reports its CPU time then, but no longer its memory.
     let (ended, end) = mpsc::channel::<()>();
     let waiter = thread::spawn(move || {
         let ending = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
@@ -56,13 +56,13 @@ pub(crate) fn lines(command: &mut Command) -> Result<usize> {
     Ok(String::from_utf8_lossy(&output.stdout).lines().count())
 }
 
-/// Nanoseconds on a CPU, as the scheduler counted them.
+/// CPU time in nanoseconds, counted by the scheduler.
 fn cpu_time(pid: u32) -> Option<Duration> {
     let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).ok()?;
     text.split(' ').next()?.parse().ok().map(Duration::from_nanos)
 }
 
-/// The kernel's own high-water mark, so that no peak falls between two looks.
+/// Peak resident memory, recorded by the kernel, so no peak is missed between two samples.
 fn peak_rss_kb(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -1,4 +1,4 @@
-//! `spicewatch read` and tshark on the same captures, from ten megabytes to ten gigabytes, by turns and from the page cache.
+//! Measures `spicewatch read` and tshark by turns on the same captures: ten megabytes to ten gigabytes, from the page cache.
 
 use std::{
     fs::{self, File},
@@ -20,11 +20,11 @@ use crate::{
 };
 
 const LOOPBACK: &str = "read a large capture";
-/// The same as a network card would have it.
+/// The same session in packets that fit a network card.
 const ETHERNET: &str = "read a large capture, in packets of 1500 bytes";
-/// A session as it went over the wire, pictures and all; the large captures are this one again and again.
+/// A complete session with its pictures. The large captures repeat this one.
 const CAPTURE: &str = "quit";
-/// How many bytes, how often ours runs, and how often tshark does: for the largest it would hold gigabytes.
+/// Size in bytes, runs of ours, and runs of tshark. tshark does not run on the largest, which would take gigabytes of memory.
 const SIZES: [(&str, u64, usize, usize); 6] = [
     (LOOPBACK, 10_000_000, 21, 3),
     (LOOPBACK, 100_000_000, 11, 3),
@@ -33,7 +33,7 @@ const SIZES: [(&str, u64, usize, usize); 6] = [
     (ETHERNET, 100_000_000, 11, 3),
     (ETHERNET, 1_000_000_000, 5, 1),
 ];
-/// Payload of a packet of 1500 bytes, with TCP's timestamps.
+/// Payload of a packet of 1500 bytes with TCP timestamps, in bytes.
 const MSS: usize = 1448;
 
 /// Measures all sizes.
@@ -52,7 +52,7 @@ pub(crate) fn measure() -> Result<Measured> {
         let mut out = BufWriter::with_capacity(1 << 20, File::create(&path)?);
         let (bytes, _) = synthesize::synthesize(&capture.bytes()?, port, mss, size, &mut out)?;
         drop(out);
-        // What was just written goes to the disk first, so that it is not in anyone's way.
+        // Write the new file to the disk before the measurement, so that writing does not disturb it.
         shell::run(&mut Command::new("sync"))?;
         let their_runs = if is_there { their_runs } else { 0 };
         let mut ours =
@@ -85,14 +85,14 @@ fn spicewatch(path: &Path, port: u16) -> Command {
     command
 }
 
-/// Its SPICE dissector, and a filter that prints what it dissected.
+/// tshark with its SPICE dissector, and a filter that prints the dissected messages.
 fn tshark(path: &Path, port: u16) -> Command {
     let mut command = Command::new("tshark");
     command.args(["-d", &format!("tcp.port=={port},spice"), "-Y", "spice", "-r"]).arg(path);
     command
 }
 
-/// One program's runs on one capture.
+/// The runs of one program on one capture.
 struct Side {
     who: &'static str,
     lines: usize,
@@ -100,10 +100,10 @@ struct Side {
 }
 
 impl Side {
-    /// Times, with how many times ours they are, then what follows from them; nothing for who did not run.
+    /// Computes times and their ratio to ours, then the figures that follow from them. A program without runs has no figures.
     #[allow(clippy::cast_precision_loss, reason = "far below 2⁵²")]
     fn figures(&self, row: &str, size: u64, bytes: u64, ours: &[Figure]) -> Vec<Figure> {
-        // The fastest run is the one that the rest of the machine disturbed least.
+        // The machine disturbed the fastest run least.
         let least = |time: fn(&Run) -> Duration| self.runs.iter().map(time).min();
         let Some((elapsed, cpu)) = least(|run| run.elapsed).zip(least(|run| run.cpu)) else { return Vec::new() };
         let peak = self.runs.iter().map(|run| run.peak_kb).max().unwrap_or_default() as f64 * 1024.0;

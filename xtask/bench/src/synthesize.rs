@@ -1,4 +1,4 @@
-//! A large capture out of a small one: its sessions again and again, each time from another client address and port, at another time.
+//! Synthesizes a large capture: repeats the sessions of a small one, each time with another client address, client port and time.
 
 use std::io::{self, Write};
 
@@ -10,11 +10,11 @@ use spice_capture::{
 
 /// Seconds between one repetition and the next.
 const STEP: i64 = 2;
-/// Client ports are moved within 1024…65535.
+/// Client ports are mapped to 1024…65535.
 const FIRST_PORT: u32 = 1024;
 const PORTS: u32 = 65_536 - FIRST_PORT;
 
-/// A packet of Ethernet, IPv4 and TCP, and where in it are the fields that are rewritten.
+/// A packet of Ethernet, IPv4 and TCP, and the offsets of the fields to rewrite.
 #[derive(Clone)]
 struct Template {
     seconds: i64,
@@ -29,10 +29,11 @@ struct Template {
     port: usize,
 }
 
-/// Writes `capture` to `out` as often as it takes to reach `size` bytes. Returns the bytes and the number of repetitions.
+/// Writes the packets of `capture` to `out` again and again, as long as the file stays within `size` bytes. Returns the bytes and
+/// the number of repetitions, which is at least one.
 ///
-/// With `mss`, a segment of more payload bytes becomes several: loopback's are of up to 64 KiB, those of a network card are not.
-/// `server_port` is kept, so that other programs can be told of it; IP and TCP checksums are not made right.
+/// With `mss`, segments with more payload bytes are split: those of loopback have up to 64 KiB, those of a network card do not.
+/// `server_port` is kept, so that other programs can be told of it. IP and TCP checksums are not corrected.
 pub(crate) fn synthesize(
     capture: &[u8],
     server_port: u16,
@@ -45,7 +46,7 @@ pub(crate) fn synthesize(
         templates = templates.iter().flat_map(|template| template.cut(mss)).collect();
     }
     let bytes: u64 = templates.iter().map(|t| 16 + t.data.len() as u64).sum();
-    ensure!(bytes > 0, "no packets of port {server_port} in the capture");
+    ensure!(bytes > 0, "the capture has no packets of port {server_port}");
     write_header(out)?;
     let mut written = 24;
     let mut times = 0;
@@ -105,7 +106,7 @@ impl Template {
         })
     }
 
-    /// As segments of so many payload bytes at most.
+    /// Splits the packet into segments of at most `mss` payload bytes.
     fn cut(&self, mss: usize) -> Vec<Self> {
         let (ip, tcp) = (14, self.tcp);
         let payload = tcp + usize::from(self.data[tcp + 12] >> 4) * 4;
@@ -141,7 +142,7 @@ impl Template {
         let port = u32::from(u16::from_be_bytes([data[self.port], data[self.port + 1]]));
         let mut moved = FIRST_PORT + (port + times * 13) % PORTS;
         if moved == u32::from(server_port) {
-            // The one port of this client that no other of its connections is moved to.
+            // No other connection of this client is mapped to this port.
             moved = 1023;
         }
         data[self.port..self.port + 2].copy_from_slice(&u16::try_from(moved).unwrap_or(u16::MAX).to_be_bytes());

@@ -1,4 +1,4 @@
-//! Tables as Markdown, padded so that they read the same in a terminal.
+//! Tables in Markdown, padded so that they are also readable in a terminal.
 
 use std::{
     fmt::{self, Write as _},
@@ -16,13 +16,13 @@ pub(crate) struct Table {
     right: Vec<bool>,
 }
 
-/// Those columns stand to the right.
+/// Flags that align these columns to the right.
 pub(crate) fn right(columns: Range<usize>) -> Vec<bool> {
     (0..columns.end).map(|column| columns.contains(&column)).collect()
 }
 
 impl Table {
-    /// With these heads, and a flag for each column that stands to the right.
+    /// Makes a table with these heads. `right` says for each column whether it is aligned to the right.
     pub(crate) fn new<T: AsRef<str>>(heads: &[T], right: &[bool]) -> Self {
         let heads: Vec<String> = heads.iter().map(|head| head.as_ref().to_owned()).collect();
         let mut right = right.to_vec();
@@ -30,7 +30,7 @@ impl Table {
         Self { rows: vec![heads], right }
     }
 
-    /// Adds a row of as many cells as there are heads.
+    /// Adds a row. It must have one cell for each head.
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         self.rows.push(cells.into_iter().collect());
     }
@@ -57,7 +57,7 @@ impl fmt::Display for Table {
     }
 }
 
-/// All rows of a record, one table each.
+/// All rows of a record, one table for each.
 pub(crate) fn everything(record: &Record) -> String {
     let mut out = String::new();
     for name in distinct(record.figures().map(|figure| figure.row.as_str())) {
@@ -69,8 +69,8 @@ pub(crate) fn everything(record: &Record) -> String {
     out
 }
 
-/// One row of a record: a line for each who and how many; for each what a column, and how many times ours it is where others
-/// did it too.
+/// The table of one row: a line for each program and quantity, a column for each measured value. A ratio to ours follows a value
+/// that several programs have.
 pub(crate) fn row(record: &Record, name: &str) -> Table {
     let figures: Vec<&Figure> = record.figures().filter(|figure| figure.row == name).collect();
     let whats = distinct(figures.iter().map(|figure| figure.what.as_str()));
@@ -116,7 +116,7 @@ fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
     distinct
 }
 
-/// `1000000` as `1 000 000`.
+/// Formats `1000000` as `1 000 000`.
 pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_reads_the_same_in_a_terminal() {
+    fn tables_are_padded() {
         let mut table = Table::new(&["who", "time"], &right(1..2));
         table.row(["spice-link".into(), "2.8 ns".into()]);
         table.row(["by hand".into(), "µs".into()]);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn thousands_are_set_apart() {
+    fn thousands_are_separated_by_spaces() {
         assert_eq!([0, 999, 1000, 1_000_000].map(thousands), ["0", "999", "1 000", "1 000 000"]);
     }
 }

@@ -1,4 +1,4 @@
-//! What was set out to be reached, and whether it is.
+//! The targets, and whether they are met.
 
 use crate::{
     bench_record::Record,
@@ -6,7 +6,7 @@ use crate::{
     table::Table,
 };
 
-/// One target: a figure of ours, and what it should be.
+/// A target for one of our figures.
 struct Target {
     work: &'static str,
     row: &'static str,
@@ -17,13 +17,13 @@ struct Target {
 }
 
 enum Goal {
-    /// So much at most, in the figure's own unit.
+    /// The figure is at most this, in its own unit.
     AtMost(f64),
-    /// So much at least.
+    /// The figure is at least this.
     AtLeast(f64),
-    /// The peer's figure is at least so many times ours.
+    /// The peer's figure is at least this multiple of ours.
     TimesLess(&'static str, f64),
-    /// The peer's figure is at most ours: what is to be large.
+    /// The peer's figure is at most ours, for figures that should be large.
     NoLess(&'static str),
 }
 
@@ -35,7 +35,7 @@ const fn target(work: &'static str, row: &'static str, who: &'static str, what: 
 
 const MILLION: Option<u64> = Some(1_000_000);
 
-/// In the order of PERFORMANCE.md.
+/// All targets, in the order of PERFORMANCE.md.
 const TARGETS: &[Target] = &[
     target("parse header + mess, 42 bytes", "parse header + mess", "spice-link", "time", AtMost(5.0)),
     target("", "parse header + mess", "spice-link", "time", TimesLess("shakenfist-spice-protocol", 15.0)),
@@ -108,7 +108,7 @@ const fn read(work: &'static str, what: &'static str, goal: Goal) -> Target {
     Target { work, row: "read a large capture", who: "spicewatch", what, at: Some(1_000_000_000), goal }
 }
 
-/// Each target beside what the record says.
+/// The table of all targets beside the figures of the record.
 pub(crate) fn table(record: &Record) -> String {
     let mut table = Table::new(
         &["work", "measured", "ours", "peer", "ratio", "target", "met"],

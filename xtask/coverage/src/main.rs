@@ -1,24 +1,24 @@
-//! `cargo xtask coverage`: the share of lines that the tests on stable run, a figure for each crate that reads what peers send.
+//! `cargo xtask coverage`: measures the share of lines that the tests run, for each crate that reads bytes of peers.
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use serde_json::Value;
 
-/// What has to be covered.
+/// The crates that must be covered.
 const CRATES: &[&str] = &["spice-link", "spice-events", "qmp-schema"];
-/// The crate whose oracles are tests of them too, and those of its features that need no real peer.
+/// spice-testkit, whose oracles test those crates too, with the features that need no real peer.
 const TESTKIT: (&str, &[&str]) = ("spice-testkit", &["capture", "captures", "generate", "qmp", "server"]);
-/// Lines of each crate that are run, per cent, at least.
-const LEAST: f64 = 95.0;
+/// Minimum share of lines that tests run, in per cent.
+const MINIMUM: f64 = 95.0;
 
-/// Measure how many lines the tests run, for each crate that reads what peers send.
+/// Measure the share of lines that the tests run, for each crate that reads bytes of peers.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask coverage")]
 struct Args {
     /// Install cargo-tarpaulin where CI is set; elsewhere, without it, measure nothing and succeed.
     #[arg(long)]
     check: bool,
-    /// Also list each file's lines that no test runs.
+    /// Also list the lines of each file that no test runs.
     #[arg(long)]
     lines: bool,
 }
@@ -39,11 +39,11 @@ fn main() -> Result<()> {
 }
 
 fn run(args: &Args) -> Result<()> {
-    ensure!(is_here(), "cargo-tarpaulin is not here: `cargo install cargo-tarpaulin --locked`");
+    ensure!(is_here(), "cargo-tarpaulin is missing: `cargo install cargo-tarpaulin --locked`");
     let folder = tempfile::tempdir()?;
-    // It builds with flags of its own: in the folder of everything else it would make all of that be built again.
-    // ptrace, as its other engine needs LLVM's tools of exactly the compiler's version.
-    // One of the tests builds its examples; on a busy machine that takes longer than the minute that a test has by default.
+    // A target folder of its own: tarpaulin builds with other flags, which would make cargo rebuild everything in the shared folder.
+    // Engine ptrace: the other engine needs LLVM tools of exactly the compiler's version.
+    // Timeout: one test builds its examples, which takes longer than the default of a minute on a busy machine.
     let mut cargo = shell::cargo(&["tarpaulin", "--engine", "ptrace", "--skip-clean", "--timeout", "900"]);
     cargo
         .args(["--out", "Json", "--output-dir"])
@@ -70,11 +70,11 @@ fn run(args: &Args) -> Result<()> {
         #[allow(clippy::cast_precision_loss, reason = "a crate has fewer lines than 2⁵³")]
         let share = 100.0 * covered as f64 / coverable as f64;
         println!("coverage: {name} {share:.1} % ({covered} of {coverable} lines)");
-        if share < LEAST {
+        if share < MINIMUM {
             short.push(*name);
         }
     }
-    ensure!(short.is_empty(), "less than {LEAST} % of the lines are run by a test: {}", short.join(", "));
+    ensure!(short.is_empty(), "tests run less than {MINIMUM} % of the lines of {}", short.join(", "));
     Ok(())
 }
 
@@ -83,7 +83,7 @@ fn is_here() -> bool {
     tarpaulin.output().is_ok_and(|output| output.status.success())
 }
 
-/// All features of the crates, and the testkit's that need no peer, as `crate/feature`.
+/// All features of the crates, and the features of the testkit that need no peer, as `crate/feature`.
 fn features() -> Result<Vec<String>> {
     let output = shell::cargo(&["metadata", "--no-deps", "--format-version", "1"]).output()?;
     let metadata: Value = serde_json::from_slice(&output.stdout).context("cargo's metadata can't be read")?;
@@ -96,13 +96,13 @@ fn features() -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// A report's file, from the workspace's root.
+/// The path of a file in the report.
 fn path(file: &Value) -> String {
     let parts = file["path"].as_array().into_iter().flatten().filter_map(Value::as_str);
     parts.collect::<Vec<_>>().join("/")
 }
 
-/// Prints the lines of a file that no test runs.
+/// Prints the lines of a file that no test runs, if there are any.
 fn missed(file: &Value) {
     let traces = file["traces"].as_array().into_iter().flatten();
     let lines: Vec<_> =

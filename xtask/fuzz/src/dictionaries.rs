@@ -1,4 +1,4 @@
-//! Words of the two protocols for libFuzzer, from the constants that the code has.
+//! `cargo xtask fuzz dictionaries`: words of both protocols for libFuzzer, from the constants in the code.
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
@@ -19,7 +19,7 @@ fn folder() -> PathBuf {
     shell::root().join("fuzz/dictionaries")
 }
 
-/// Each file's name and text.
+/// The name and the text of each dictionary.
 fn made() -> Result<[(&'static str, String); 2]> {
     Ok([("link.dict", text(&link())), ("qmp.dict", text(&qmp()?))])
 }
@@ -74,7 +74,8 @@ fn link() -> BTreeSet<Vec<u8>> {
     words
 }
 
-/// The frame, what is hard to read, and of qmp-schema's facts every event's name, member's key and enumeration's value.
+/// The keys of every message, values that are hard to parse, and from qmp-schema's facts the names of all events, members and
+/// enumeration values.
 fn qmp() -> Result<BTreeSet<Vec<u8>>> {
     let frame = [
         "\"execute\"",
@@ -112,7 +113,7 @@ fn qmp() -> Result<BTreeSet<Vec<u8>>> {
     ];
     let mut words: BTreeSet<String> = frame.iter().map(|&word| word.to_owned()).collect();
     words.extend(xtask_codegen::codegen::words()?);
-    // The byte that starts QEMU's reader anew, which is no text.
+    // The byte 0xff resets QEMU's parser. It is not valid UTF-8.
     Ok(words.into_iter().map(String::into_bytes).chain([vec![0xff]]).collect())
 }
 
@@ -128,16 +129,16 @@ fn escape(byte: u8) -> String {
 mod tests {
     use super::*;
 
-    /// `cargo xtask fuzz dictionaries` is to be run where a constant has changed.
+    /// If this fails, a constant has changed: run `cargo xtask fuzz dictionaries`.
     #[test]
-    fn the_dictionaries_are_those_of_today_s_constants() {
+    fn committed_dictionaries_match_the_constants() {
         for (file, text) in made().unwrap() {
-            assert!(fs::read_to_string(folder().join(file)).unwrap() == text, "{file} is of yesterday");
+            assert!(fs::read_to_string(folder().join(file)).unwrap() == text, "{file} is outdated");
         }
     }
 
     #[test]
-    fn the_byte_that_starts_a_reader_anew_is_one_byte() {
+    fn the_byte_that_resets_a_parser_is_one_byte() {
         assert!(text(&qmp().unwrap()).lines().any(|line| line == "\"\\xFF\""));
     }
 }

@@ -1,5 +1,5 @@
-//! The check on the check: with one bound or promise taken out of the code, the smoke test on stable finds it within a minute; and
-//! nothing in as long a time where all are there.
+//! `cargo xtask fuzz mutants`: checks the fuzzers' oracles. With one bound removed from the code, the smoke test on stable must fail
+//! within a minute. With all bounds in place, it must pass for the same time.
 
 mod table;
 
@@ -15,9 +15,9 @@ use anyhow::{Context, Result, ensure};
 
 use table::MUTANTS;
 
-/// How long a target is run without a mutant, at least.
+/// Minimum time for which a target runs without a mutant.
 const SHORTEST: Duration = Duration::from_secs(1);
-/// How long the smoke test may take to find one.
+/// Maximum time for the smoke test to find a mutant.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn run() -> Result<()> {
@@ -25,7 +25,7 @@ pub(crate) fn run() -> Result<()> {
     for part in ["Cargo.toml", "Cargo.lock", "LICENSE-MIT", "LICENSE-APACHE", "README.md"] {
         copy_file(part, copy.path())?;
     }
-    // Of fuzz/ what the smoke test reads: a build and a corpus may lie there, too.
+    // Copy only the parts of fuzz/ that the smoke test reads. The folder may also hold a build and a corpus.
     let mut cp = Command::new("cp");
     cp.args(["-a", "--parents", "crates", "benches", "xtask", "fuzz/seeds", "fuzz/regressions"]).arg(copy.path());
     ensure!(cp.status().context("can't run `cp`")?.success(), "can't make a copy");
@@ -46,12 +46,17 @@ pub(crate) fn run() -> Result<()> {
             missed.push(mutant.what);
         }
     }
-    // The inputs come in the same order each time: it was the mutant that was found if they do no harm without it.
+    // The inputs have the same order each time. If they pass without a mutant, then the mutant was what made the test fail.
     for (target, time) in longest {
         let found = smoke(copy.path(), target, time)?;
-        ensure!(found.is_none(), "{target} finds something without any mutant in {} s", time.as_secs_f64());
+        ensure!(found.is_none(), "{target} fails without any mutant within {} s", time.as_secs_f64());
     }
-    ensure!(missed.is_empty(), "nobody misses {} of the bounds: {}", missed.len(), missed.join("; "));
+    ensure!(
+        missed.is_empty(),
+        "no oracle notices that {} of the bounds are missing: {}",
+        missed.len(),
+        missed.join("; ")
+    );
     Ok(())
 }
 
@@ -63,9 +68,9 @@ fn copy_file(name: &str, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// How long the smoke test took to fail, if it did; the time to build it aside.
+/// Runs the smoke test. Returns how long it took to fail, without the time of the build, or `None` if it passed.
 fn smoke(copy: &Path, target: &str, patience: Duration) -> Result<Option<Duration>> {
-    // What both workspaces depend on is built once: they share the folder.
+    // The copy shares the target folder of this workspace, so dependencies are built once.
     let folder = shell::target();
     let cargo = |args: &[&str]| {
         let mut command =
@@ -74,7 +79,7 @@ fn smoke(copy: &Path, target: &str, patience: Duration) -> Result<Option<Duratio
         command.env("SMOKE_SECONDS", patience.as_secs_f64().to_string()).env("SMOKE_TARGET", target);
         command
     };
-    ensure!(cargo(&["--no-run"]).status()?.success(), "the mutant does not build");
+    ensure!(cargo(&["--no-run"]).status()?.success(), "the code with the mutant does not build");
     let start = Instant::now();
     let output = cargo(&["--", "a_while_of_mutated_seeds"]).output()?;
     let took = start.elapsed();
@@ -89,15 +94,19 @@ mod tests {
     use spice_testkit::oracles;
 
     #[test]
-    fn every_oracle_has_something_to_find() {
+    fn every_oracle_has_a_mutant_to_find() {
         for oracle in oracles::ALL {
-            assert!(MUTANTS.iter().any(|mutant| mutant.target == oracle.name), "{} is never seen to fail", oracle.name);
+            assert!(
+                MUTANTS.iter().any(|mutant| mutant.target == oracle.name),
+                "no mutant is for the target {}",
+                oracle.name
+            );
         }
     }
 
-    /// Whoever rewrites a bound finds here that its mutant has to follow, and not after a build of everything.
+    /// A change of a bound needs a change of its mutant. This test says so before a long run does.
     #[test]
-    fn every_bound_is_where_its_mutant_looks_for_it() {
+    fn every_mutant_matches_one_line() {
         for Mutant { file, from, .. } in MUTANTS {
             let source = fs::read_to_string(shell::root().join(file)).unwrap_or_default();
             assert_eq!(source.matches(from).count(), 1, "{file}: `{from}`");

@@ -1,4 +1,5 @@
-//! The check on `fuzz/oss-fuzz/build.sh`: run as OSS-Fuzz runs it, and each target with its seeds and dictionary comes out.
+//! `cargo xtask fuzz oss-fuzz`: runs `fuzz/oss-fuzz/build.sh` like OSS-Fuzz does, and checks that it makes each target with seeds and
+//! dictionary.
 
 use std::{
     fs,
@@ -9,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use spice_testkit::oracles;
 
-/// What a program says of a sum that is too large, if it was built to notice.
+/// The panic message of an overflow, which is in the program only if it was built with overflow checks.
 const OVERFLOW: &[u8] = b"attempt to add with overflow";
 
 pub(super) fn check() -> Result<()> {
@@ -27,11 +28,14 @@ pub(super) fn check() -> Result<()> {
             ensure!(len > 0, "{file} is empty");
         }
         let program = fs::read(out.join(name))?;
-        ensure!(program.windows(OVERFLOW.len()).any(|bytes| bytes == OVERFLOW), "{name} does not notice overflow");
+        ensure!(
+            program.windows(OVERFLOW.len()).any(|bytes| bytes == OVERFLOW),
+            "{name} was built without overflow checks"
+        );
         let mut target = Command::new(out.join(name));
         target.arg(format!("-dict={}", out.join(format!("{name}.dict")).display())).arg("-runs=0");
         target.arg(shell::root().join("fuzz/seeds").join(name)).stdout(Stdio::null()).stderr(Stdio::null());
-        ensure!(target.status()?.success(), "{name} does not run over its seeds");
+        ensure!(target.status()?.success(), "{name} fails on its seeds");
         println!("{name}: program, seeds, dictionary");
     }
     Ok(())
@@ -41,9 +45,9 @@ pub(super) fn check() -> Result<()> {
 mod tests {
     use super::*;
 
-    /// OSS-Fuzz's presubmit check refuses files of these kinds without it.
+    /// The presubmit check of OSS-Fuzz refuses files of these kinds without a licence header.
     #[test]
-    fn what_goes_to_oss_fuzz_names_its_licence() {
+    fn oss_fuzz_files_have_a_licence_header() {
         for name in ["Dockerfile", "build.sh"] {
             let text = fs::read_to_string(shell::root().join("fuzz/oss-fuzz").join(name)).unwrap();
             assert!(text.contains("http://www.apache.org/licenses/LICENSE-2.0"), "{name}");

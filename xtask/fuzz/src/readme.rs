@@ -1,4 +1,4 @@
-//! The figures of fuzz/README.md's table, from the record of the runs.
+//! `cargo xtask fuzz readme`: writes the figures of the record into the table of fuzz/README.md.
 
 use std::{fs, path::PathBuf};
 
@@ -16,7 +16,7 @@ pub(super) fn write() -> Result<()> {
     Ok(fs::write(path(), with_figures(&text)?)?)
 }
 
-/// The text, with the record's figures in each row that starts with a target's name.
+/// Replaces the figures in each row that starts with the name of a target.
 fn with_figures(text: &str) -> Result<String> {
     let record = Record::load(&shell::root().join("fuzz/record.toml"))?;
     let line = |line: &str| match line.strip_prefix("| `").and_then(|row| row.split_once('`')) {
@@ -36,7 +36,7 @@ fn figures(runs: Option<&Runs>) -> String {
     [minutes, runs.executions, runs.corpus, runs.edges, runs.crashes].map(grouped).join(" | ")
 }
 
-/// With a comma between each three digits.
+/// Formats `1000000` as `1,000,000`.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();

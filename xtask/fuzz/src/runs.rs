@@ -1,5 +1,5 @@
-//! `cargo xtask fuzz run`: each target on so many cores for a while, its corpus kept from run to run, and what was seen added
-//! to a record, from which the README's figures are written.
+//! `cargo xtask fuzz run`: fuzzes one target after another. The corpus is kept from run to run. With `--record`, the figures of the
+//! run are added to a record, from which `cargo xtask fuzz readme` writes the README's table.
 
 use std::{
     collections::BTreeMap,
@@ -12,20 +12,20 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde_derive::{Deserialize, Serialize};
 
-/// libFuzzer's limits for one input: bytes, and seconds before it counts as hanging.
+/// libFuzzer's limits for one input: its length in bytes, and the seconds after which it counts as a hang.
 const LIMITS: [&str; 2] = ["-max_len=8192", "-timeout=10"];
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Which targets; all of them where none is named.
+    /// Targets to run; all of them if none is named.
     targets: Vec<String>,
     /// Seconds for each target.
     #[arg(long, default_value_t = 60)]
     seconds: u32,
-    /// Fuzzers at work on a target at once, which share its corpus.
+    /// Processes that fuzz a target at the same time. They share its corpus.
     #[arg(long, default_value_t = 1)]
     jobs: u32,
-    /// Where the inputs that reach something new are kept, a folder a target; the next run goes on from there.
+    /// Folder of the corpus, with one folder for each target. It keeps inputs that reach new code; the next run starts from them.
     #[arg(long, default_value = "fuzz/corpus")]
     corpus: PathBuf,
     /// Add the figures of this run to this file. fuzz/record.toml is the record that fuzz/README.md shows.
@@ -33,23 +33,23 @@ pub(crate) struct Args {
     record: Option<PathBuf>,
 }
 
-/// What has been run, by target.
+/// The record of all runs, by target.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Record(pub(super) BTreeMap<String, Runs>);
 
-/// All runs of one target together.
+/// The figures of all runs of one target together.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Runs {
     /// Seconds of fuzzing, of all jobs together.
     pub(super) core_seconds: u64,
-    /// Inputs that were run.
+    /// Number of inputs that were executed.
     pub(super) executions: u64,
-    /// Inputs in the corpus after the last run, the seeds among them.
+    /// Number of inputs in the corpus after the last run, including the seeds.
     pub(super) corpus: u64,
-    /// Edges of the code that they reach together (libFuzzer's `cov`).
+    /// Number of code edges that the corpus covers (libFuzzer's `cov`).
     pub(super) edges: u64,
-    /// Inputs that broke a promise, hung or took too much memory.
+    /// Number of processes that ended with a crash, a hang or too much memory.
     pub(super) crashes: u64,
     /// The day of the last run.
     pub(super) last: String,
@@ -140,7 +140,7 @@ fn build(targets: &[String]) -> Result<PathBuf> {
     Ok(folder.join(host).join("release"))
 }
 
-/// One target on all its jobs, and then once over the corpus that they have made.
+/// Fuzzes one target with all jobs, then runs it once over the resulting corpus to measure the coverage.
 fn fuzz(program: &Path, name: &str, args: &Args) -> Result<Runs> {
     let corpus = args.corpus.join(name);
     let artifacts = shell::root().join("fuzz/artifacts").join(name);
@@ -149,7 +149,7 @@ fn fuzz(program: &Path, name: &str, args: &Args) -> Result<Runs> {
     for folder in [&corpus, &artifacts] {
         fs::create_dir_all(folder).with_context(|| format!("can't make {}", folder.display()))?;
     }
-    // The first folder takes what is found; the seeds are only read.
+    // libFuzzer adds new inputs to the first folder, and only reads the others.
     let fuzzer = || {
         let mut fuzzer = Command::new(program);
         fuzzer.args([&corpus, &seeds]).args(LIMITS).stdin(Stdio::null()).stdout(Stdio::null());
@@ -175,7 +175,7 @@ fn fuzz(program: &Path, name: &str, args: &Args) -> Result<Runs> {
             fs::remove_file(log)?;
         } else {
             runs.crashes += 1;
-            println!("{name}: {status}; {} has the story", log.display());
+            println!("{name}: {status}; see {}", log.display());
         }
     }
     let all = fuzzer().arg("-runs=0").output()?;
@@ -192,12 +192,12 @@ fn fuzz(program: &Path, name: &str, args: &Args) -> Result<Runs> {
     Ok(runs)
 }
 
-/// The number behind the last such word.
+/// The number after the last occurrence of a word.
 fn number_after(text: &str, word: &str) -> Option<u64> {
     text.rsplit_once(word)?.1.split_whitespace().next()?.parse().ok()
 }
 
-/// The day, as `date` writes it.
+/// The date in UTC, like `2026-11-22`.
 fn today() -> Result<String> {
     let output = Command::new("date").args(["-u", "+%F"]).output().context("can't run `date`")?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())

@@ -1,5 +1,7 @@
-//! Seeds: small, named by what they show. Link stages of the committed captures for oracles that take bytes of the wire, and
-//! choices that reach each outcome for those that take a generator's.
+//! `cargo xtask fuzz seeds`: small seeds, named after what they show.
+//!
+//! Oracles that read bytes from the wire get the link stages of the committed captures. Oracles that read choices of a generator get
+//! choices that reach each outcome.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -20,12 +22,12 @@ use spice_testkit::{
     packets::Packets,
 };
 
-/// No direction of a seed is longer, in bytes: the longest message, a ticket, and a little of what follows it.
+/// Maximum length of one direction of a seed, in bytes: the longest message, a ticket, and a little of what follows.
 const MAX_STREAM: usize = LinkMess::MAX_LEN + 200;
-/// Nor a capture file, in bytes: a few packets.
+/// Maximum size of a capture file, in bytes: a few packets.
 const MAX_FILE: usize = 6000;
 
-/// What a QMP client sends, one of each kind.
+/// Input of a QMP client, one of each kind.
 const QMP: &[(&str, &[u8])] = &[
     ("negotiate", b"{\"execute\": \"qmp_capabilities\"}"),
     ("negotiate-oob", b"{\"execute\": \"qmp_capabilities\", \"arguments\": {\"enable\": [\"oob\"]}}"),
@@ -43,7 +45,7 @@ const QMP: &[(&str, &[u8])] = &[
     ("deep", b"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["),
 ];
 
-/// Segments for `tcp_reassembly`, behind a handshake: side and flags, place (2), acknowledgement (2), length.
+/// Segments for `tcp_reassembly`, after a handshake. Each has side and flags, place (2 bytes), acknowledgement (2 bytes), length.
 const SEGMENTS: &[(&str, &[[u8; 6]])] = &[
     ("in-order", &[[0x10, 0, 0, 0, 0, 16], [0x90, 0, 0, 16, 0, 8], [0x11, 16, 0, 8, 0, 0], [0x91, 8, 0, 17, 0, 0]]),
     ("overtaken", &[[0x10, 16, 0, 0, 0, 16], [0x10, 0, 0, 0, 0, 16], [0x90, 0, 0, 32, 0, 8]]),
@@ -102,7 +104,7 @@ pub(super) fn write() -> Result<()> {
         fs::create_dir_all(&folder)?;
         let (mut count, mut seen) = (0, Vec::<Vec<u8>>::new());
         for (name, bytes) in files {
-            // The same bytes under another name show nothing new.
+            // Skip a file with the bytes of an earlier one.
             if !seen.contains(&bytes) {
                 fs::write(folder.join(name), &bytes)?;
                 count += 1;
@@ -114,7 +116,7 @@ pub(super) fn write() -> Result<()> {
     Ok(())
 }
 
-/// For each oracle of choices, the shortest ones of a row that reach each outcome.
+/// For each oracle that reads choices: the shortest generated choices that reach each outcome.
 fn by_outcome() -> Vec<(&'static str, String, Vec<u8>)> {
     type Name = fn(&[u8]) -> Option<String>;
     let kinds: [(&str, usize, Name); 7] = [
@@ -146,12 +148,13 @@ fn by_outcome() -> Vec<(&'static str, String, Vec<u8>)> {
     found
 }
 
-/// Small capture files of both formats: the first packets of real ones, cut before any ticket; and made ones, in and out of order.
+/// Small capture files of both formats: the first packets of real captures, cut before any ticket, and generated ones with
+/// segments in order and out of order.
 fn files() -> Result<Vec<(String, Vec<u8>)>> {
     let mut found = Vec::new();
     for name in ["wrong-password", "sasl-wrong-password", "migration-target", "refused", "mixed", "websocket"] {
         let mut packets = Packets::parse(&captures::load(name)?.bytes()?)?;
-        // A message without capabilities, and the head of the server's reply.
+        // 34 bytes: a link message without capabilities, and the start of the server's reply.
         packets.trim(34);
         let pcap = first_records(&packets.to_pcap());
         found.push((format!("{name}-as-pcapng"), pcapng(&pcap)));
@@ -166,7 +169,7 @@ fn files() -> Result<Vec<(String, Vec<u8>)>> {
     Ok(found)
 }
 
-/// A pcap file's header and its records, each with its header.
+/// The header of a pcap file and its records, each with the header of the record.
 fn records(pcap: &[u8]) -> Vec<&[u8]> {
     let (header, mut rest) = pcap.split_at(24);
     let mut found = vec![header];
@@ -179,7 +182,7 @@ fn records(pcap: &[u8]) -> Vec<&[u8]> {
     found
 }
 
-/// As many of a pcap file's records as make a small file.
+/// The first records of a pcap file, up to [`MAX_FILE`] bytes.
 fn first_records(pcap: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     for record in records(pcap) {
@@ -191,7 +194,7 @@ fn first_records(pcap: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The same packets in pcapng: a section, an interface, a block for each packet with its time in microseconds.
+/// Converts a pcap file to pcapng: a section, an interface, and a block for each packet with its time in microseconds.
 fn pcapng(pcap: &[u8]) -> Vec<u8> {
     let block = |kind: u32, body: &[u8]| {
         let padding = vec![0; body.len().next_multiple_of(4) - body.len()];
@@ -213,12 +216,12 @@ fn pcapng(pcap: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The link stages of a capture, each with a name: the client's bytes and the server's, without what is secret.
+/// The link stages of a capture with their names: the bytes of client and server, without secrets.
 fn links(capture: &Capture) -> Result<Vec<(String, [Vec<u8>; 2])>> {
     Ok(streams(capture)?.into_iter().map(|(name, streams)| (name, without_secrets(&streams))).collect())
 }
 
-/// The connections of a capture that can be read, each with a name: all that the client said, and the server.
+/// The readable connections of a capture with their names: all bytes of client and server.
 fn streams(capture: &Capture) -> Result<Vec<(String, [Vec<u8>; 2])>> {
     let mut streams = Streams::default();
     let mut reader = spice_capture::file::Reader::new();
@@ -241,7 +244,7 @@ fn streams(capture: &Capture) -> Result<Vec<(String, [Vec<u8>; 2])>> {
     Ok(found.map(|stream| (name(stream), stream.bytes.clone())).collect())
 }
 
-/// The channel that a client asks for.
+/// The name of the channel that a client asks for.
 fn channel(client: &[u8]) -> String {
     match LinkMess::parse(client) {
         Ok(Parsed::Complete(mess, _)) => format!("{}-{}", mess.channel_type, mess.channel_id),
@@ -284,18 +287,18 @@ impl Handler for Streams {
     fn closed(&mut self, _: &mut Self::State, _: Timestamp, _: Option<Side>) {}
 }
 
-/// Cuts both streams short, and zeroes what the observer counts past: tickets and SASL data.
+/// Truncates both streams, and zeroes the bytes that the observer skips: tickets and SASL data.
 fn without_secrets(streams: &[Vec<u8>; 2]) -> [Vec<u8>; 2] {
     let mut clean = streams.clone();
-    // Inside WebSocket's frames the observer sees nothing; a ticket there is cut off with all that follows the message.
+    // The observer does not read WebSocket frames. There, everything after the link message is cut off, the ticket too.
     if streams[0].starts_with(b"GET ") {
         clean[0].truncate(head_end(&streams[0], 0).unwrap_or(0) + 60);
         clean[1].truncate(500);
         return clean;
     }
     let (mut link, mut at, mut want) = (LinkObserver::new(), [0; 2], [0; 2]);
-    // The client goes first, and the server only where the client waits, as on the wire: the server's words read by themselves lead to
-    // the link's result, behind which an observer has no use for what the client said before it.
+    // Like on the wire, the client goes first, and the server's bytes are read only when the client waits. If the server's bytes were
+    // read alone, up to the link result, the observer would ignore the client's earlier bytes.
     while [Side::Client, Side::Server]
         .into_iter()
         .enumerate()
@@ -307,7 +310,7 @@ fn without_secrets(streams: &[Vec<u8>; 2]) -> [Vec<u8>; 2] {
     clean
 }
 
-/// Reads so little of one direction that it is either counted past, and zeroed, or not. Whether that led anywhere.
+/// Reads one step of one direction, and zeroes the bytes that the observer skips. Returns whether there was progress.
 fn one_step(link: &mut LinkObserver, side: Side, bytes: &mut [u8], at: &mut usize, want: &mut usize) -> bool {
     let rest = bytes.len() - *at;
     let skip = usize::try_from(link.skippable(side)).unwrap_or(usize::MAX).min(rest);
@@ -328,10 +331,10 @@ mod tests {
     use super::*;
     use spice_testkit::oracles::link::judge;
 
-    /// So many bytes of a ticket or of SASL data in a row are no accident.
+    /// This many consecutive bytes of a ticket or of SASL data can't match by accident.
     const TELLING: usize = 12;
 
-    /// The captures' tickets and SASL data, read here by the protocol's table alone.
+    /// The tickets and SASL data of a connection, found without the observer, from the layout of the protocol alone.
     fn secrets(streams: &[Vec<u8>; 2]) -> Vec<Vec<u8>> {
         let [client, server] = streams;
         let word = |bytes: &[u8]| bytes.first_chunk().map(|word| u32::from_le_bytes(*word) as usize);
@@ -349,7 +352,7 @@ mod tests {
             let at = if word(&said) == Some(1) { 4 } else { 0 };
             return vec![said.iter().skip(at).take(128).copied().collect()];
         }
-        // The name of the mechanism is no secret, nor is the server's list of them.
+        // The mechanism's name and the server's list of mechanisms are not secret.
         let told = fields(&said[4..], 0).into_iter().skip(1);
         let list = behind(server).unwrap_or_default();
         let answers = word(&list).and_then(|len| list.get(4 + len..)).unwrap_or_default().to_vec();
@@ -357,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_is_judged_as_the_link_that_it_is_named_after() {
+    fn the_oracle_judges_a_seed_like_the_link_that_it_is_made_from() {
         for capture in captures::all().unwrap() {
             for (name, streams) in streams(&capture).unwrap() {
                 let seed = without_secrets(&streams);
@@ -379,7 +382,7 @@ mod tests {
                 }
             }
         }
-        assert!(telling.len() > 10_000, "{} windows: the captures have secrets", telling.len());
+        assert!(telling.len() > 10_000, "only {} windows of secrets found in the captures", telling.len());
         for kind in ["seeds", "regressions"] {
             for target in ["caps", "capture_file", "link_mess", "link_observer", "link_reply", "websocket"] {
                 let Ok(folder) = fs::read_dir(shell::root().join("fuzz").join(kind).join(target)) else { continue };
@@ -387,7 +390,7 @@ mod tests {
                     let path = file.unwrap().path();
                     let bytes = fs::read(&path).unwrap();
                     let found = bytes.windows(TELLING).find_map(|window| telling.get(window));
-                    assert_eq!(found, None, "{} holds what is secret in a link of that name", path.display());
+                    assert_eq!(found, None, "{} contains a secret of the link with that name", path.display());
                 }
             }
         }

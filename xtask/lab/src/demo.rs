@@ -1,4 +1,5 @@
-//! `cargo xtask demo`: a real QEMU, the relay in front of it, real clients, and what both say, side by side.
+//! `cargo xtask demo`: boots a real QEMU, puts the relay in front of it, connects real clients, and prints the events of both side by
+//! side.
 
 use std::{
     fs::{self, File},
@@ -20,12 +21,12 @@ use spice_testkit::{
     lab::{self, CHANNELS, Client, EventLog, Peer, Process, Scratch, Vm},
 };
 
-/// How long a whole session stays, so that there is something to see, and QEMU is done with setting it up.
+/// How long the client stays connected, so that QEMU has finished the set-up of the session.
 const STAY: Duration = Duration::from_millis(500);
-/// How long to wait for a relay that starts, and for the last line of its log.
+/// How long to wait for the relay to start, and for the last line of its log.
 const PATIENCE: Duration = Duration::from_secs(20);
 const COLUMN: usize = 70;
-/// How often there is a look at what came. The relay's log, which tells whose port is whose, comes by another way.
+/// How often new events are printed. The relay's log, which maps ports, arrives on another path, a little later or earlier.
 const GLANCE: Duration = Duration::from_millis(20);
 
 pub(crate) fn run() -> Result<()> {
@@ -40,11 +41,11 @@ pub(crate) fn run() -> Result<()> {
     let vm = Vm::boot(&format!("port={port},addr=127.0.0.1,disable-ticketing=on"))?;
     let relay = Relay::start(port, &vm.qmp_socket())?;
     println!(
-        "{} listens for SPICE on port {port}, the relay before it on port {}.\n",
+        "{} listens for SPICE on port {port}. The relay in front of it listens on port {}.\n",
         vm.versions()?.join(", "),
         relay.port
     );
-    println!("{:COLUMN$}the relay says (ports are those of the client)", "QEMU says");
+    println!("{:COLUMN$}Events of the relay (with the ports of the client)", "Events of QEMU");
 
     let sides = [vm.events(), &relay.events];
     let screenshot = folder.join("screenshot.png");
@@ -76,23 +77,23 @@ pub(crate) fn run() -> Result<()> {
         both = told();
     }
     let (theirs, ours) = both;
-    println!("\nThe picture that a client got through the relay: {}", screenshot.canonicalize()?.display());
+    println!("\nA screenshot that a client took through the relay: {}", screenshot.canonicalize()?.display());
     let events: usize = ours.iter().map(|story| story.1.len()).sum();
     if ours != theirs {
-        bail!("they differ:\nQEMU      {theirs:#?}\nthe relay {ours:#?}");
+        bail!("the events differ:\nQEMU      {theirs:#?}\nthe relay {ours:#?}");
     }
     println!(
-        "They match: {events} events of {} connections, byte for byte, but for the addresses (each names the socket that \
-         it accepted) and the time.",
+        "The {events} events of {} connections are equal byte for byte, except the time and the addresses (each side names \
+         the socket that it accepted).",
         ours.len()
     );
     Ok(())
 }
 
-/// A client's port, and the one that the relay connected to QEMU with for it.
+/// Pairs of ports: the port of a client, and the local port of the relay's connection to QEMU for that client.
 type Ports = Vec<(String, String)>;
 
-/// The relay, ended when this goes.
+/// The relay. Dropping it ends the process.
 struct Relay {
     _process: Process,
     port: u16,
@@ -103,7 +104,7 @@ struct Relay {
 
 impl Relay {
     fn start(upstream: u16, qemu: &Path) -> Result<Self> {
-        // Built beside this very program.
+        // Cargo builds it into the folder of this program.
         let program = std::env::current_exe()?.with_file_name("spicewatch");
         let scratch = Scratch::new()?;
         let socket = scratch.join("relay.qmp");
@@ -133,10 +134,10 @@ impl Relay {
         if let (Ok(port), Some(Ok(events))) = (port, events) {
             return Ok(Self { _process: process, port: port.parse()?, events, log, scratch });
         }
-        bail!("the relay does not start: {:?}", log.lock().unwrap_or_else(PoisonError::into_inner))
+        bail!("the relay did not start: {:?}", log.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// From its log.
+    /// Reads the pairs of ports from the relay's log.
     fn ports(&self) -> Ports {
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         let connected = log.iter().filter(|line| line["message"] == "connected to the upstream");
@@ -148,7 +149,7 @@ fn port_of(address: &Value) -> Option<String> {
     Some(address.as_str()?.rsplit_once(':')?.1.to_owned())
 }
 
-/// Prints what both sides say while something goes on, each line when it comes.
+/// Prints the events of both sides as they arrive, while `play` runs.
 fn show(sides: [&EventLog; 2], ports: impl Fn() -> Ports, play: impl FnOnce() -> Result<()> + Send) -> Result<()> {
     thread::scope(|scope| {
         let playing = scope.spawn(play);
@@ -178,41 +179,41 @@ fn show(sides: [&EventLog; 2], ports: impl Fn() -> Ports, play: impl FnOnce() ->
     })
 }
 
-/// An event in a column's width.
+/// Shortens an event to the width of a column.
 fn short(line: &str, ports: &Ports) -> String {
     let Ok(message) = qmp_schema::from_str::<EventMessage<'_>>(line) else { return line.to_owned() };
     let Some(Timestamp { seconds, microseconds }) = message.timestamp else { return line.to_owned() };
     let at = format!("{:02}.{microseconds:06}", seconds % 60);
     match message.event {
-        Event::SpiceConnected(event) => format!("{at} CONNECTED    {}", client_s(ports, &event.client.port)),
-        Event::SpiceDisconnected(event) => format!("{at} DISCONNECTED {}", client_s(ports, &event.client.port)),
+        Event::SpiceConnected(event) => format!("{at} CONNECTED    {}", client_port_of(ports, &event.client.port)),
+        Event::SpiceDisconnected(event) => format!("{at} DISCONNECTED {}", client_port_of(ports, &event.client.port)),
         Event::SpiceInitialized(event) => {
             let (client, id) = (&event.client, event.client.connection_id);
             let code = u8::try_from(client.channel_type).map(ChannelType);
             let kind = code.ok().and_then(ChannelType::name).unwrap_or("?");
-            let port = client_s(ports, &client.port);
+            let port = client_port_of(ports, &client.port);
             format!("{at} INITIALIZED  {port} {kind} {} of session {id}", client.channel_id)
         }
         other => format!("{at} {}", other.name()),
     }
 }
 
-/// The client's port where this is the one that the relay connected to QEMU with for it.
+/// Maps the port of a relay's connection to the port of its client. Other ports stay unchanged.
 fn client_s<'a>(ports: &'a Ports, port: &'a str) -> &'a str {
     ports.iter().find(|(_, local)| local == port).map_or(port, |(client, _)| client)
 }
 
-/// What was said of each connection but for addresses and time, under the port of its client.
+/// The events of each connection without addresses and time, sorted by the port of its client.
 fn stories(lines: &[String], ports: &Ports) -> Vec<(String, Vec<String>)> {
     let mut stories: Vec<_> = connections(lines.iter().map(String::as_str))
         .iter()
-        .map(|connection| (client_s(ports, connection.client_port).to_owned(), connection.said()))
+        .map(|connection| (client_port_of(ports, connection.client_port).to_owned(), connection.said()))
         .collect();
     stories.sort();
     stories
 }
 
-/// spicy-screenshot, which is spice-gtk too; it waits for the first picture of the display.
+/// Takes a screenshot with spicy-screenshot, a program of spice-gtk that waits for the first picture of the display.
 fn take_picture(port: u16, scratch: &Path, file: &Path) -> Result<()> {
     let ppm = scratch.join("screenshot.ppm");
     let mut command = Command::new("spicy-screenshot");
@@ -220,14 +221,15 @@ fn take_picture(port: u16, scratch: &Path, file: &Path) -> Result<()> {
     let mut process = Process::spawn(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()))?;
     process.wait()?;
     let picture = fs::read(&ppm).context("spicy-screenshot wrote no picture")?;
-    let (width, height, pixels) = read_ppm(&picture).context("spicy-screenshot wrote a picture that is no PPM")?;
+    let (width, height, pixels) =
+        read_ppm(&picture).context("spicy-screenshot wrote a file that is not a PPM picture")?;
     let mut png = png::Encoder::new(BufWriter::new(File::create(file)?), width, height);
     png.set_color(png::ColorType::Rgb);
     png.write_header()?.write_image_data(pixels)?;
     Ok(())
 }
 
-/// Width, height and pixels of a binary PPM with a byte a colour, as spicy-screenshot writes it.
+/// Reads width, height and pixels of a binary PPM picture with one byte for each colour, the format of spicy-screenshot.
 fn read_ppm(bytes: &[u8]) -> Option<(u32, u32, &[u8])> {
     let mut lines = bytes.splitn(4, |byte| *byte == b'\n');
     let (magic, size, most, pixels) = (lines.next()?, lines.next()?, lines.next()?, lines.next()?);
@@ -242,7 +244,7 @@ mod tests {
     use super::read_ppm;
 
     #[test]
-    fn pictures() {
+    fn only_complete_binary_ppm_pictures_are_read() {
         assert_eq!(read_ppm(b"P6\n2 1\n255\n\n23456"), Some((2, 1, &b"\n23456"[..])));
         for bytes in [&b"P5\n2 1\n255\n123456"[..], b"P6\n2 1\n255\n12345", b"P6\n2 1\n", b""] {
             assert_eq!(read_ppm(bytes), None);

@@ -1,4 +1,4 @@
-//! `cargo xtask record-captures`: the committed captures, recorded again from real peers.
+//! `cargo xtask record-captures`: records the committed captures again, from real peers.
 
 use std::fs;
 
@@ -10,9 +10,9 @@ use spice_testkit::{
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Which captures; all of them where none is named.
+    /// Captures to record; all of them if none is named.
     names: Vec<String>,
-    /// Only list their names and what they show.
+    /// List the captures and what they show, and record nothing.
     #[arg(long)]
     list: bool,
 }
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 fn record(scenario: &Scenario) -> Result<()> {
     if let Some(missing) = scenario.peers().iter().find(|peer| !peer.is_here()) {
-        bail!("{missing:?} is not here; `cargo xtask setup` says how to install it");
+        bail!("{missing:?} is missing; `cargo xtask setup` installs it");
     }
     let recording = scenario.run()?;
     let write = |extension: &str, bytes: &[u8]| {

@@ -1,8 +1,7 @@
-//! `cargo xtask record-qmp`: what a real QEMU answers to the table of good and bad input.
+//! `cargo xtask record-qmp`: records what a real QEMU answers to the table of good and bad input.
 //!
-//! `crates/qmp-server/tests/table/cases.txt` is the input, `qemu-7.2.txt` beside it the record, and `schema-7.2.txt` a part
-//! of QEMU's introspection. The crate's tests hold its own answers against the record, and against a live QEMU where there
-//! is one.
+//! In `crates/qmp-server/tests/table`, `cases.txt` is the input, `qemu-7.2.txt` the record, and `schema-7.2.txt` a part of QEMU's
+//! introspection. The tests of the crate compare its own answers with the record, and with a live QEMU if one is installed.
 
 #[path = "../../../crates/qmp-server/tests/table/qemu.rs"]
 mod qemu;
@@ -35,14 +34,14 @@ pub(crate) fn run() -> Result<()> {
 
 fn record(folder: &Path) -> Result<(table::Answers, String)> {
     let Some(qemu) = qemu::Qemu::start(folder)? else {
-        bail!("qemu-system-x86_64 is not here; `cargo xtask setup` says how to install it");
+        bail!("qemu-system-x86_64 is missing; `cargo xtask setup` installs it");
     };
     let schema: Value = serde_json::from_str(&qemu.schema()?).context("QEMU's schema")?;
     let entries = schema["return"].as_array().context("QEMU's schema is no array")?;
     Ok((qemu.answers(&table::cases())?, reachable(entries)))
 }
 
-/// The entries that [`table::NAMES`] lead to, one a line, in QEMU's order.
+/// The entries that can be reached from [`table::NAMES`], one on each line, in QEMU's order.
 fn reachable(entries: &[Value]) -> String {
     let mut wanted: Vec<&str> = table::NAMES.to_vec();
     let mut at = 0;

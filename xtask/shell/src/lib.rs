@@ -1,32 +1,32 @@
-//! Running other programs from the workspace's root.
+//! Runs other programs from the root of the workspace.
 
 use std::{path::PathBuf, process::Command, time::Instant};
 
 use anyhow::{Context, Result, ensure};
 
-/// The workspace's root, wherever the chore was called from.
+/// The root of the workspace.
 pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// Where cargo builds.
+/// The folder that cargo builds into.
 pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
-/// Makes the workspace's root the current folder.
+/// Makes the root of the workspace the current folder.
 pub fn enter_workspace() -> Result<()> {
     std::env::set_current_dir(root()).with_context(|| format!("can't enter {}", root().display()))
 }
 
-/// Cargo itself, as the one that runs this program.
+/// A command for the cargo that runs this program.
 pub fn cargo(args: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(args);
     command
 }
 
-/// Shows the command, runs it and insists that it succeeds.
+/// Prints a command, runs it, and prints how long it took. A failure of the command is an error.
 pub fn run(command: &mut Command) -> Result<()> {
     let shown = show(command);
     eprintln!("+ {shown}");
@@ -37,7 +37,7 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// A command as it would be typed.
+/// Formats a command like it would be typed in a shell.
 pub fn show(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let environment = command.get_envs().filter_map(|(name, value)| {

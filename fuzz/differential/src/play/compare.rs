@@ -1,4 +1,4 @@
-//! What the two servers answered, how they ended and what they told, held against each other.
+//! Compares the answers, the ends and the events of the two servers.
 
 use spice_link::{Accepting, Closing};
 use spice_testkit::facts::Fact;
@@ -6,7 +6,7 @@ use spice_testkit::facts::Fact;
 use super::{Difference, Event, Stage};
 
 impl Stage<'_> {
-    /// The answers and the end of one link; and what an observer saw of it.
+    /// Compares the answers and the end of one link, and the report of an observer.
     pub(super) fn compare_answers(&mut self, index: usize) -> Result<(), Difference> {
         let link = &mut self.links[index];
         let differ = |what, detail| Err(Difference { what, detail });
@@ -18,7 +18,7 @@ impl Stage<'_> {
         mask(&mut ours, self.pair.host.public_key());
         mask(&mut real, self.pair.host.public_key());
         if let Accepting::Linked(linked) = link.ours.outcome {
-            // What follows MAIN_INIT's id, and all later messages, is the session's own.
+            // The rest of MAIN_INIT after the id, and all later messages, depend on the session.
             if linked.session_id.is_some() && !link.layered {
                 ours.truncate(ours.len() - 28);
             }
@@ -60,11 +60,11 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// The tracker's events and the real server's: the same for each link and in the same order, but that ends which come at
-    /// once have no order on the wire.
+    /// Compares the events of the tracker and of the real server. They must be equal for each link and have the same order.
+    /// Only ends that happen at the same time have no order on the wire.
     pub(super) fn compare_events(&mut self) -> Result<(), Difference> {
-        // What is inside a security layer is told later than it happens, and a session's id perhaps never.
-        // What the worker tells has no order beside what the main thread does.
+        // The tracker reports events inside a security layer later, and may never learn the session id.
+        // The worker's events have no order relative to those of the main thread.
         if self.links.iter().any(|link| link.layered || link.in_worker) {
             return self.compare_events_by_link();
         }
@@ -87,7 +87,7 @@ impl Stage<'_> {
         Err(Difference { what, detail: format!("ours {tracked:?}, real {real:?}") })
     }
 
-    /// Each link's events, with 0 for the id of a session that never came to be known.
+    /// Compares the events of each link. A session id that the tracker never learned counts as 0.
     fn compare_events_by_link(&self) -> Result<(), Difference> {
         for index in 0..self.links.len() {
             let of = |events: &[Event]| events.iter().filter(|event| event.0 == index).copied().collect::<Vec<_>>();
@@ -104,7 +104,7 @@ impl Stage<'_> {
     }
 }
 
-/// The code with which a server has refused, outside a SASL exchange: in its reply, in a second one, or as its result.
+/// The code of a refusal outside a SASL exchange: in the server's reply, in a second reply, or as the link result.
 fn refusal(said: &[u8]) -> Option<u32> {
     let word = |at: usize| Some(u32::from_le_bytes(*said.get(at..)?.first_chunk()?));
     let in_reply = word(16)?;
@@ -117,7 +117,7 @@ fn refusal(said: &[u8]) -> Option<u32> {
     (code != 0).then_some(code)
 }
 
-/// The key is each server's own; that it is there, or is zeros, is not.
+/// Replaces the key, which differs between servers, but keeps whether it is present or zeros.
 fn mask(said: &mut [u8], key: &[u8]) {
     if let Some(place) = said.get_mut(20..182)
         && place.iter().any(|byte| *byte != 0)

@@ -1,4 +1,4 @@
-//! What a client shows: a ticket, or its part of a SASL exchange.
+//! The client's credentials: a ticket, or its part of a SASL exchange.
 
 use spice_link::{
     LinkReply,
@@ -56,7 +56,7 @@ impl Stage<'_> {
     }
 }
 
-/// A ticket for a key.
+/// A ticket for this key.
 pub(super) fn seal(what: Ticket, key: &[u8; LinkReply::PUB_KEY_LEN]) -> [u8; 128] {
     let more = format!("{PASSWORD}\0and more");
     let nul = format!("{PASSWORD}\0");

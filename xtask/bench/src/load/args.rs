@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-/// How much is measured.
+/// What to measure, and how often.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Turns that each peer gets
+    /// Turns of each peer
     #[arg(long, default_value_t = 3)]
     pub(super) turns: usize,
     /// Seconds of each stream
@@ -14,42 +14,42 @@ pub(crate) struct Args {
     /// Channels set up in a turn
     #[arg(long, default_value_t = 1000)]
     pub(super) setups: usize,
-    /// Channels that are up at the same time, at most
+    /// Maximum number of channels that are open at the same time
     #[arg(long, default_value_t = 10_000)]
     pub(super) channels: usize,
-    /// Round trips of a ping-pong
+    /// Round trips of each ping-pong
     #[arg(long, default_value_t = 5000)]
     pub(super) pings: usize,
-    /// Only these peers, by their names in the table
+    /// Measure only these peers, named like in the table
     #[arg(long, value_delimiter = ';')]
     pub(super) only: Vec<String>,
-    /// Another build of spicewatch, to be measured beside this one; may be given more than once
+    /// Also measure this other build of spicewatch; may be given more than once
     #[arg(long, value_name = "FILE")]
     pub(super) beside: Vec<PathBuf>,
-    /// Only these parts of the work
+    /// Measure only these kinds of work
     #[arg(long, value_delimiter = ',')]
     pub(super) work: Vec<Work>,
-    /// Sizes of the messages of a single stream, in bytes
+    /// Message sizes of a single stream, in bytes
     #[arg(long, value_delimiter = ',', default_values_t = SIZES)]
     pub(super) sizes: Vec<usize>,
-    /// Print the figures as JSON, one a line
+    /// Print the figures as JSON, one on each line
     #[arg(long)]
     pub(super) json: bool,
-    /// Measure the release build that is there
+    /// Measure the existing release build, without building it again
     #[arg(long)]
     pub(super) built: bool,
 }
 
-/// A part of the work, with a table of its own.
+/// A kind of work, with its own table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Work {
-    /// Channels that are set up
+    /// Set up channels
     SetUp,
-    /// One stream, by the size of its messages
+    /// One stream, by message size
     Stream,
-    /// Several streams at the same time
+    /// Several concurrent streams
     Together,
-    /// Idle channels, and a ping-pong beside them
+    /// A ping-pong beside idle channels
     Idle,
     /// A ping-pong beside a stream
     Beside,
@@ -59,7 +59,7 @@ pub(super) enum Work {
 const SIZES: [usize; 3] = [64, 1024, 64 * 1024];
 
 impl Args {
-    /// What goes on record.
+    /// The arguments of a measurement for the bench record.
     pub(crate) fn for_the_record() -> Self {
         let (turns, seconds, setups, channels, pings) = (3, 0.5, 1000, 10_000, 5000);
         let (only, beside, work, sizes) = (Vec::new(), Vec::new(), Vec::new(), SIZES.to_vec());

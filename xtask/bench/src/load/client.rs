@@ -35,7 +35,7 @@ pub(super) struct Dial {
 pub(super) trait Stream: Read + Write + Send {}
 impl<T: Read + Write + Send> Stream for T {}
 
-/// TLS that trusts the lab's authority; each connection is a full handshake, as a SPICE client's are.
+/// A TLS configuration that trusts the lab's authority. Each connection makes a full handshake, like a SPICE client.
 pub(super) fn tls(pki: &Pki) -> Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(pki.ca())?)?;
@@ -62,22 +62,22 @@ impl Dial {
     }
 }
 
-/// Connects and goes through the link stage, step by step as a real client does.
+/// Connects and completes the link stage, one message at a time like a real client.
 pub(super) fn link(dial: &Dial, play: Play) -> Result<Box<dyn Stream>> {
     let mut stream = dial.connect()?;
     stream.write_all(&Mess::new(play.to_id(), 3, 0).bytes())?;
     stream.flush()?;
-    stream.read_exact(&mut [0; REPLY]).context("no link reply")?;
+    stream.read_exact(&mut [0; REPLY]).context("the link reply is missing")?;
     stream.write_all(&1u32.to_le_bytes())?;
     stream.write_all(&[7; 128])?;
     stream.flush()?;
     let mut result = [1; 4];
-    stream.read_exact(&mut result).context("no link result")?;
+    stream.read_exact(&mut result).context("the link result is missing")?;
     ensure!(result == [0; 4], "expected the link result 0, found {result:?}");
     Ok(stream)
 }
 
-/// Sets up this many channels, so many at once, and leaves each when it is up; the seconds that it took.
+/// Sets up channels, several at the same time, and closes each one when its link stage is complete. Returns the seconds it took.
 pub(super) fn set_up(dial: &Dial, count: usize, at_once: usize) -> Result<f64> {
     let start = Instant::now();
     thread::scope(|scope| {
@@ -89,7 +89,7 @@ pub(super) fn set_up(dial: &Dial, count: usize, at_once: usize) -> Result<f64> {
     Ok(start.elapsed().as_secs_f64())
 }
 
-/// Takes so many streams at once for this long; bytes and seconds.
+/// Reads several streams at the same time. Returns the bytes and the seconds.
 pub(super) fn streams(dial: &Dial, size: usize, count: usize, time: Duration) -> Result<(u64, f64)> {
     let streams = (0..count).map(|_| link(dial, Play::Stream(size))).collect::<Result<Vec<_>>>()?;
     let start = Instant::now();
@@ -109,7 +109,7 @@ pub(super) fn streams(dial: &Dial, size: usize, count: usize, time: Duration) ->
     Ok((bytes, start.elapsed().as_secs_f64()))
 }
 
-/// TLS's version and cipher suite, as a link comes to them.
+/// The TLS version, cipher suite and key exchange group that a link negotiates.
 pub(super) fn negotiated(dial: &Dial) -> Result<String> {
     let config = dial.tls.as_ref().context("no TLS")?;
     let mut stream = TcpStream::connect(dial.address)?;
@@ -123,7 +123,7 @@ pub(super) fn negotiated(dial: &Dial) -> Result<String> {
     Ok(format!("{:?} {suite:?} {group:?}", tls.protocol_version().context("no version")?))
 }
 
-/// Sends 64 bytes and waits for them, so many times.
+/// Measures round trips: sends 64 bytes and waits until they return.
 pub(super) fn pings(dial: &Dial, count: usize) -> Result<Vec<Duration>> {
     let mut stream = link(dial, Play::Echo)?;
     let mut message = [9; 64];
@@ -138,7 +138,7 @@ pub(super) fn pings(dial: &Dial, count: usize) -> Result<Vec<Duration>> {
         .collect()
 }
 
-/// The same, while a stream of messages of this size goes on.
+/// Measures round trips while another channel carries a stream.
 pub(super) fn pings_beside_stream(dial: &Dial, count: usize, size: usize) -> Result<Vec<Duration>> {
     let mut stream = link(dial, Play::Stream(size))?;
     let over = AtomicBool::new(false);

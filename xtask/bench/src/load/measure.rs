@@ -1,4 +1,4 @@
-//! What is measured of a peer, and the figures that follow.
+//! The measurements of a peer, and the figures computed from them.
 
 use std::{thread, time::Duration};
 
@@ -12,18 +12,19 @@ use super::{
 };
 use crate::figure::{Figure, short};
 
-/// Streams at the same time, and the size of their messages in bytes.
+/// Numbers of concurrent streams.
 const STREAMS: [usize; 3] = [1, 10, 100];
+/// Message size of the concurrent streams, in bytes.
 const LARGE: usize = 64 * 1024;
-/// Bytes of a message of the stream beside which a ping-pong is played.
+/// Message size of the stream beside the ping-pong, in bytes.
 const SMALL: usize = 64;
-/// Channels that are up while one of them plays ping-pong; at last as many as there may be.
+/// Numbers of open channels beside the ping-pong. The last measurement uses the maximum.
 const CHANNELS: [usize; 4] = [1, 10, 100, 1000];
-/// What a process each is spared.
+/// Maximum number of channels for a peer that starts a process for each connection.
 const MOST_PROCESSES: usize = 100;
-/// Fewer idle channels say nothing of the memory of each.
+/// Minimum number of idle channels to compute the memory of one.
 const ENOUGH: usize = 100;
-/// Channels that are set up at the same time.
+/// Number of channels that are set up concurrently.
 const AT_ONCE: usize = 4;
 
 const SET_UP: &str = "set up a channel through a relay";
@@ -33,7 +34,7 @@ const PING: &str = "a ping-pong of 64 bytes, beside idle channels";
 const BUSY: &str = "a ping-pong of 64 bytes, beside a stream of such messages";
 const IDLE: &str = "idle channels of a relay";
 
-/// Every value that was seen: of which figure, without a value, and in which turn.
+/// All measured values: for each figure (its value still unset), one value a turn.
 #[derive(Default)]
 pub(super) struct Samples(Vec<(Figure, Vec<f64>)>);
 
@@ -49,7 +50,7 @@ impl Samples {
         self.0.push((Figure { row, who, what, unit, at, value: 0.0, spread: None, ratio: None }, vec![value]));
     }
 
-    /// Medians, and how many times ours each is: the median of the turns' own ratios.
+    /// Computes the median of each figure, and its ratio to ours: the median of the ratios of single turns.
     pub(super) fn figures(&self) -> Vec<Figure> {
         let same = |a: &Figure, b: &Figure| a.row == b.row && a.what == b.what && a.at == b.at;
         let figure = |(figure, values): &(Figure, Vec<f64>)| {
@@ -64,7 +65,7 @@ impl Samples {
             }
         };
         let mut figures: Vec<Figure> = self.0.iter().map(figure).collect();
-        // The turns came one after the other; a table is read by rows.
+        // The values are in the order of turns; the tables need the order of rows.
         figures.sort_by_key(|figure| (ROWS.iter().position(|row| *row == figure.row), figure.at));
         figures
     }
@@ -77,13 +78,13 @@ fn sorted(mut values: Vec<f64>) -> Vec<f64> {
     values
 }
 
-/// A turn of one peer. Memory is only measured in the first, as what a process once had it may keep; and so is the largest number
-/// of channels, as it takes long to link them.
+/// Measures one turn of a peer. Memory is measured only in the first turn, because a process may keep memory that it once had. The
+/// largest number of channels is also measured only then, because linking them takes long.
 #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
 pub(super) fn peer(peer: &Peer, args: &Args, channels: usize, is_first: bool, samples: &mut Samples) -> Result<()> {
     let who = &peer.name;
     let is_relay = peer.is_relay();
-    // What is set up once, by its first channels, is no channel's own.
+    // The first channels cause allocations that happen only once, so they don't count.
     client::set_up(&peer.dial, 40, AT_ONCE)?;
     at_rest(peer)?;
     if args.wants(Work::Idle) {
@@ -118,7 +119,7 @@ pub(super) fn peer(peer: &Peer, args: &Args, channels: usize, is_first: bool, sa
     Ok(())
 }
 
-/// More and more idle channels, and with each number of them a ping-pong on one more.
+/// Opens more and more idle channels, and measures a ping-pong on one more channel at each number.
 #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
 fn idle_and_pings(peer: &Peer, args: &Args, most: usize, is_first: bool, samples: &mut Samples) -> Result<()> {
     let before = peer.memory()?;
@@ -149,7 +150,7 @@ fn quantiles(row: &str, peer: &Peer, at: Option<usize>, pings: &[Duration], samp
     }
 }
 
-/// Waits until the peer has done what it was given, for three seconds at most.
+/// Waits until the peer is idle, for at most three seconds.
 fn at_rest(peer: &Peer) -> Result<()> {
     const LOOK: Duration = Duration::from_millis(30);
     let mut before = peer.cpu()?;

@@ -1,4 +1,4 @@
-//! What stands between both ends, each in a process of its own.
+//! The relays between client and server, each in its own process.
 
 use std::{
     fs,
@@ -19,11 +19,11 @@ use super::{
     process,
 };
 
-/// One row of the table.
+/// A relay to measure, one row of the tables.
 pub(super) struct Peer {
     pub(super) name: String,
     pub(super) dial: Dial,
-    /// It starts a process for each connection.
+    /// Whether it starts a process for each connection.
     pub(super) is_a_process_each: bool,
     running: Option<Running>,
 }
@@ -35,7 +35,7 @@ struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Asked first: a master that is killed leaves its workers behind.
+        // SIGTERM first: a master that is killed leaves its workers behind.
         if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
             let _ = kill_process(pid, Signal::TERM);
         }
@@ -49,7 +49,7 @@ impl Drop for Running {
 }
 
 impl Peer {
-    /// Whether there is anything in between.
+    /// Whether there is a relay at all; `direct` has none.
     pub(super) fn is_relay(&self) -> bool {
         self.running.is_some()
     }
@@ -63,7 +63,7 @@ impl Peer {
     }
 }
 
-/// A peer's command line, given where to listen, whom to connect to, a folder for its files, and where our program is.
+/// Makes the command line of a peer from its port, the server's address, a folder for its files, certificates, and our program.
 type Recipe = fn(u16, &str, &Scratch, &Pki, &Path) -> Result<Command>;
 
 const PEERS: &[(&str, &str, bool, Recipe)] = &[
@@ -91,10 +91,10 @@ const PEERS: &[(&str, &str, bool, Recipe)] = &[
     }),
 ];
 
-/// It admits a channel only with a token of its own control service, so that there is nothing to measure without that.
+/// kerbside-proxy accepts a channel only with a token from its control service, so it can't be measured without that service.
 const KERBSIDE: &str = "kerbside-proxy (needs its gRPC control service)";
 
-/// Starts all of them, then other builds of ours (`beside`); those that are not installed are named.
+/// Starts all peers, then the other builds of ours (`beside`). Also returns the names of peers that are not installed.
 pub(super) fn start(server: &str, pki: &Pki, args: &Args) -> Result<(Vec<Peer>, Vec<String>)> {
     let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
     let (mut peers, mut missing) = (Vec::new(), vec![KERBSIDE.to_owned()]);
@@ -125,7 +125,7 @@ fn is_tls(name: &str) -> bool {
     name.ends_with("TLS")
 }
 
-/// Starts a relay, and waits until it listens.
+/// Starts a relay and waits until it listens.
 fn running(
     name: String,
     is_a_process_each: bool,
@@ -161,7 +161,7 @@ const WITH_TLS: Recipe = |port, server, files, pki, program| {
     Ok(command)
 };
 
-/// Events are made and served, to a QMP socket.
+/// Our relay, which also makes events and serves them on a QMP socket.
 fn spicewatch(program: &Path, listen: &str, port: u16, server: &str, qmp: &Path) -> Command {
     let mut command = Command::new(program);
     command.args(["relay", listen, &format!("127.0.0.1:{port}"), "--upstream", server, "--log", "error"]);
@@ -183,7 +183,7 @@ fn haproxy(port: u16, server: &str, files: &Scratch, bind: &str, options: &str) 
     Ok(command)
 }
 
-/// As many workers as there are cores, as the others have threads. Debian has its stream module apart.
+/// One worker for each core, like the threads of the others. Debian packages the stream module separately.
 fn nginx(port: u16, server: &str, files: &Scratch, _: &Pki, _: &Path) -> Result<Command> {
     const MODULE: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
     let (file, pid) = (files.join("nginx.conf"), files.join("pid"));
@@ -211,7 +211,7 @@ fn version(program: &str) -> Option<String> {
     said.lines().find(|line| line.to_lowercase().contains("version")).map(str::to_owned)
 }
 
-/// What the record says of who took part.
+/// The versions of the peers, for the record.
 pub(super) fn versions() -> Vec<String> {
     ["haproxy", "nginx", "socat"].into_iter().filter_map(version).collect()
 }

@@ -1,4 +1,4 @@
-//! A SPICE server as far as a load needs one: it lets everybody in, and then does what the client's message asks for.
+//! A minimal SPICE server for the load. It accepts every link, then does what the connection id of the link message asks for.
 
 use std::{
     io::{self, Read, Write},
@@ -9,14 +9,14 @@ use std::{
 
 use anyhow::Result;
 
-/// What happens once a channel is up. Goes in the link message's connection id: the kind on top, the size below.
+/// What the server does after the link stage. Encoded in the connection id: the kind in the top 4 bits, the size below.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Play {
-    /// Nothing, until the client leaves.
+    /// Send nothing.
     Idle,
-    /// Messages of this size, one write each, until the client leaves.
+    /// Send messages of this size in bytes, one write for each.
     Stream(usize),
-    /// What comes goes back.
+    /// Send back all bytes that arrive.
     Echo,
 }
 
@@ -38,7 +38,7 @@ impl Play {
     }
 }
 
-/// A thread that accepts, and one for each connection while it is busy.
+/// Accepts in one thread, and serves each busy connection in a thread of its own.
 pub(super) struct Server {
     address: SocketAddr,
 }
@@ -51,7 +51,7 @@ impl Server {
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let idle = Arc::clone(&idle);
-                // A client that leaves ends its play.
+                // The error of a client that closes its connection is expected.
                 let work = move || drop(serve(stream, &idle));
                 if thread::Builder::new().stack_size(512 * 1024).spawn(work).is_err() {
                     return;
@@ -76,7 +76,7 @@ fn serve(mut stream: TcpStream, idle: &Mutex<Vec<TcpStream>>) -> io::Result<()> 
     stream.write_all(&[0; 4])?;
     match play {
         Play::Idle => {
-            // Kept without a thread. Those whose client has left are let go when the next one comes.
+            // An idle connection needs no thread. Now and then, connections that the client has closed are dropped.
             let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
             stream.set_nonblocking(true)?;
             if idle.len().is_multiple_of(512) {
@@ -103,7 +103,7 @@ fn serve(mut stream: TcpStream, idle: &Mutex<Vec<TcpStream>>) -> io::Result<()> 
     }
 }
 
-/// A link reply that accepts: mechanism selection, tickets, mini headers; one word of channel capabilities.
+/// A link reply that accepts: mechanism selection, tickets and mini headers in the common capabilities, one word of channel capabilities.
 fn reply() -> Vec<u8> {
     let mut reply = b"REDQ\x02\0\0\0\x02\0\0\0".to_vec();
     reply.extend(186u32.to_le_bytes());
@@ -113,5 +113,5 @@ fn reply() -> Vec<u8> {
     reply
 }
 
-/// How long that is.
+/// The length of that reply in bytes.
 pub(super) const REPLY: usize = 16 + 178 + 8;

@@ -1,12 +1,12 @@
 //! The mutants: one or more for each oracle.
 
-/// A bound or a promise, and the line without it.
+/// A change of one line that removes a bound or a check.
 pub(super) struct Mutant {
     pub(super) what: &'static str,
     pub(super) file: &'static str,
     pub(super) from: &'static str,
     pub(super) to: &'static str,
-    /// The target that has to find it.
+    /// The target that must find it.
     pub(super) target: &'static str,
 }
 
@@ -47,14 +47,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
         target: "websocket",
     },
     Mutant {
-        what: "bytes that came before are passed on once more",
+        what: "bytes that were already delivered are delivered again",
         file: "crates/spice-capture/src/tcp/stream.rs",
         from: "let data = piece.data.get(old as usize..).unwrap_or_default();",
         to: "let data = piece.data.get((old as usize).saturating_sub(1)..).unwrap_or_default();",
         target: "tcp_reassembly",
     },
     Mutant {
-        what: "any magic will do",
+        what: "any magic is accepted",
         file: "crates/spice-link/src/header.rs",
         from: "if [m0, m1, m2, m3] != MAGIC {",
         to: "if [m0, m1, m2] != [MAGIC[0], MAGIC[1], MAGIC[2]] {",
@@ -75,91 +75,91 @@ pub(super) const MUTANTS: &[Mutant] = &[
         target: "acceptor_vs_connector",
     },
     Mutant {
-        what: "a reply's capabilities are read behind its fixed part, wherever it says that they are",
+        what: "a reply's capabilities are read after its fixed part, whatever offset it gives",
         file: "crates/spice-link/src/reply.rs",
         from: "split_lists(body, Self::MIN_SIZE, bytes::u32_le(fixed, 174), common, channel)?",
         to: "split_lists(body, Self::MIN_SIZE, Self::MIN_SIZE, common, channel)?",
         target: "link_reply",
     },
     Mutant {
-        what: "a capability is in the set where a higher one of its word is",
+        what: "a capability is in the set if a higher one of its word is",
         file: "crates/spice-link/src/caps.rs",
         from: "self.word((bit / 32) as usize) >> (bit % 32) & 1 == 1",
         to: "self.word((bit / 32) as usize) >> (bit % 32) != 0",
         target: "caps",
     },
     Mutant {
-        what: "a server's words are read before the client has named its mechanism",
+        what: "the server's SASL data is read before the client has named its mechanism",
         file: "crates/spice-link/src/observer/server.rs",
         from: "None if !self.shared.client_lost => return at.end(Outcome::BlockedOn(Side::Client)),",
         to: "None if at.rest.is_empty() => return at.end(Outcome::Need(4)),",
         target: "link_observer",
     },
     Mutant {
-        what: "a refusal at the end of the SASL exchange is taken for its success",
+        what: "a refusal at the end of the SASL exchange counts as a success",
         file: "crates/spice-link/src/observer/server.rs",
         from: "Some(1) => return self.refused(&at, LinkErrorCode::ERROR, RefusalForm::Sasl),",
         to: "Some(1) => State::AfterAccept,",
         target: "conversation",
     },
     Mutant {
-        what: "a server is thought to know only long headers",
+        what: "a server is taken to support only long headers",
         file: "crates/spice-link/src/observer/server.rs",
         from: "mini_header: reply.common_caps.contains(common::MINI_HEADER),",
         to: "mini_header: reply.error != LinkErrorCode::OK,",
         target: "observer_vs_endpoints",
     },
     Mutant {
-        what: "any ticket will do",
+        what: "any ticket is accepted",
         file: "crates/spice-link/src/acceptor/mod.rs",
         from: "if host.ticket(ticket) {",
         to: "if host.ticket(ticket) || ticket.len() == 128 {",
         target: "acceptor_vs_connector",
     },
     Mutant {
-        what: "only a main channel is asked about TLS",
+        what: "the TLS policy applies only to main channels",
         file: "crates/spice-link/src/acceptor/mod.rs",
         from: "if let Err(code) = host.security(mess.channel_type) {",
         to: "if let (Err(code), true) = (host.security(mess.channel_type), is_main) {",
         target: "acceptor_vs_connector",
     },
     Mutant {
-        what: "a channel inside TLS is shown as one outside",
+        what: "the event of a channel inside TLS says that it is not",
         file: "crates/spice-events/src/output.rs",
         from: "tls: connection.tls,",
         to: "tls: false,",
         target: "tracker_ops",
     },
     Mutant {
-        what: "a session's id is not the one that its server has told",
+        what: "a session's id is not the one that its server sent",
         file: "crates/spice-events/src/tracker.rs",
         from: "Note::SessionId(id) => link.session_id = Some(id),",
         to: "Note::SessionId(id) => link.session_id = Some(id ^ 1),",
         target: "tracker_ops",
     },
     Mutant {
-        what: "bytes that came early are dropped",
+        what: "segments that arrive early are dropped",
         file: "crates/spice-capture/src/tcp/stream.rs",
         from: "        self.keep(d, piece, ctx);\n        let kept",
         to: "        let kept",
         target: "tcp_reassembly",
     },
     Mutant {
-        what: "a connection is closed while bytes wait behind a hole",
+        what: "a connection closes although bytes after a hole are still buffered",
         file: "crates/spice-capture/src/tcp/rules.rs",
         from: "Some((at, by)) if !hole =>",
         to: "Some((at, by)) if !hole || at <= self.at =>",
         target: "tcp_reassembly",
     },
     Mutant {
-        what: "a large packet is judged by its first byte, where that is all there is",
+        what: "one byte of a large packet is enough to recognise its protocol",
         file: "crates/spice-capture/src/file/pcap.rs",
         from: "let partial = captured > SMALL && input.len() >= self.record + HEAD;",
         to: "let partial = captured > SMALL && input.len() > self.record;",
         target: "capture_file",
     },
     Mutant {
-        what: "a character that QEMU escapes is written as it is",
+        what: "a character that QEMU escapes is written without an escape",
         file: "crates/qmp-schema/src/scan.rs",
         from: "(low | backslash | word.wrapping_add(ONES)) & HIGH",
         to: "(low | backslash | word) & HIGH",
@@ -173,14 +173,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
         target: "qmp_stream",
     },
     Mutant {
-        what: "a reply has no id where its command was not to overtake others",
+        what: "the reply to an in-band command has no id",
         file: "crates/qmp-server/src/session.rs",
         from: "let id = request.remove(\"id\");",
         to: "let id = request.remove(\"id\").filter(|_| self.oob);",
         target: "qmp_server_session",
     },
     Mutant {
-        what: "an out-of-band command goes unanswered",
+        what: "an out-of-band command gets no answer",
         file: "crates/qmp-server/src/session.rs",
         from: "Some(at) => Some(self.detached.remove(at)),",
         to: "Some(at) => Some(self.detached.remove(at)).filter(|_| false),",
