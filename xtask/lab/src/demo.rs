@@ -199,7 +199,7 @@ fn short(line: &str, ports: &Ports) -> String {
 }
 
 /// Maps the port of a relay's connection to the port of its client. Other ports stay unchanged.
-fn client_s<'a>(ports: &'a Ports, port: &'a str) -> &'a str {
+fn client_port_of<'a>(ports: &'a Ports, port: &'a str) -> &'a str {
     ports.iter().find(|(_, local)| local == port).map_or(port, |(client, _)| client)
 }
 
