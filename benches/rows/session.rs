@@ -12,7 +12,7 @@ const REPLY: &[u8] = b"{\"return\": {\"status\": \"running\", \"running\": true}
 
 /// Reads the bytes of the command and writes the bytes of the reply.
 pub(crate) fn round_trip() -> Row {
-    let status = |_: &Object| Ok(Object::new().with("status", "running").with("running", true));
+    let status = |_: &Object<'static>| Ok(Object::new().with("status", "running").with("running", true));
     let service =
         Service::builder(Version::new(10, 2, 0, "benches")).command(Command::new("query-status", status)).build();
     let mut session = Session::new(&service);

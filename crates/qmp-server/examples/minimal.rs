@@ -1,16 +1,17 @@
-//! A VMM's QMP socket in a page: `cargo run --example minimal -- /tmp/vm.qmp`, then `qmp-shell /tmp/vm.qmp`.
+//! A machine's QMP socket in a page: `cargo run --example minimal -- /tmp/vm.qmp`, then `qmp-shell /tmp/vm.qmp`.
 //!
-//! The machine can be stopped and continued, and says so in events, as QEMU's does.
+//! The machine can be stopped and continued. It tells its listeners so in events, as QEMU does.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
+use qmp_server::qmp_schema::Event;
 use qmp_server::schema::{Struct, Type};
-use qmp_server::{Command, Listener, Object, Server, Service, Value, Version};
+use qmp_server::{Command, EventInfo, EventMessage, Listener, Object, Server, Service, Version};
 
-/// What the machine has: a state, and where it tells of changes once the server is there.
+/// The machine's state, and the server that it publishes changes to.
 #[derive(Default)]
 struct Machine {
     paused: AtomicBool,
@@ -19,64 +20,54 @@ struct Machine {
 
 impl Machine {
     fn pause(&self, paused: bool) {
-        if self.paused.swap(paused, Ordering::SeqCst) != paused
-            && let Some(server) = self.server.get()
-        {
-            server.publish(&event(if paused { "STOP" } else { "RESUME" }));
+        if self.paused.swap(paused, Ordering::SeqCst) != paused {
+            self.publish(if paused { Event::Stop } else { Event::Resume });
         }
     }
 
-    fn status(&self) -> Object {
+    fn status(&self) -> Object<'static> {
         let paused = self.paused.load(Ordering::SeqCst);
         Object::new().with("running", !paused).with("status", if paused { "paused" } else { "running" })
     }
-}
 
-/// A command that does something with the machine.
-fn command(
-    machine: &Arc<Machine>,
-    name: &'static str,
-    run: impl Fn(&Machine) -> Value + Send + Sync + 'static,
-) -> Command {
-    let machine = Arc::clone(machine);
-    Command::new(name, move |_| Ok(run(&machine)))
-}
-
-fn event(name: &str) -> Vec<u8> {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let timestamp = Object::new().with("seconds", now.as_secs()).with("microseconds", now.subsec_micros());
-    Value::from(Object::new().with("event", name).with("timestamp", timestamp)).to_bytes()
+    fn publish(&self, event: Event<'_>) {
+        if let Some(server) = self.server.get() {
+            server.publish_event(&EventMessage { timestamp: Some(SystemTime::now().into()), event });
+        }
+    }
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::args().nth(1).unwrap_or_else(|| "vm.qmp".to_owned());
     let machine = Arc::new(Machine::default());
-    let nothing = || Value::from(Object::new());
-    let set = |name, paused| {
-        command(&machine, name, move |machine| {
+    let pause = |name, paused| {
+        let machine = Arc::clone(&machine);
+        Command::new(name, move |_| {
             machine.pause(paused);
-            nothing()
+            Ok(())
         })
     };
-    let status = Struct::new().required("running", Type::Bool).required("status", Type::of(["running", "paused"]));
+    let query_status = {
+        let machine = Arc::clone(&machine);
+        let status = Struct::new().required("running", Type::Bool).required("status", Type::of(["running", "paused"]));
+        Command::new("query-status", move |_| Ok(machine.status())).returns(status)
+    };
     let service = Service::builder(Version::new(0, 1, 0, "minimal"))
-        .command(set("stop", true))
-        .command(set("cont", false))
-        .command(command(&machine, "query-status", |machine| machine.status().into()).returns(status))
-        .event("STOP", Struct::new())
-        .event("RESUME", Struct::new())
-        .event("SHUTDOWN", Struct::new())
+        .command(pause("stop", true))
+        .command(pause("cont", false))
+        .command(query_status)
+        .events(["STOP", "RESUME", "POWERDOWN"].into_iter().filter_map(EventInfo::of))
         .build();
 
     let listener = Listener::unix(&path)?;
     let server = machine.server.get_or_init(|| Server::new(service));
-    println!("listening on {}; end with Enter", listener.address());
+    println!("listening on {}; Enter ends the machine", listener.address());
     server.listen(listener);
 
     tokio::task::spawn_blocking(|| io::stdin().read_line(&mut String::new())).await??;
-    server.publish(&event("SHUTDOWN"));
+    machine.publish(Event::Powerdown);
     let end = server.shutdown(Duration::from_secs(2)).await;
-    println!("{} clients told, {} cut off", end.flushed, end.cut_off);
+    println!("{} clients were sent everything, {} were cut off", end.flushed, end.cut_off);
     Ok(())
 }

@@ -1,10 +1,10 @@
 //! Arguments held against their declaration, with QEMU's wording and order (`qapi/qobject-input-visitor.c`).
 //!
 //! Members are visited in the order of the declaration, depth first; the first that is wrong is reported. Members that
-//! nobody declared are reported last. Of several such QEMU names whichever its hash table yields first, here it is the
-//! first that the client sent.
+//! the declaration does not have are reported last. Of several such members QEMU names the one that GLib's hash table yields
+//! first; this server names the first in the order of QEMU's own dictionary.
 
-use crate::schema::{Member, Struct, Type};
+use crate::schema::{Member, Struct, Type, Union};
 use crate::{CommandError, Object, Value};
 
 /// Where a value is, for the error: `a.b[2]`.
@@ -35,11 +35,11 @@ impl Path<'_> {
 }
 
 /// Whether `arguments` are what a command takes.
-pub(crate) fn check(arguments: &Object, declared: &Struct) -> Result<(), CommandError> {
+pub(crate) fn check(arguments: &Object<'_>, declared: &Struct) -> Result<(), CommandError> {
     check_struct(arguments, declared, &Path::Root)
 }
 
-fn check_struct(object: &Object, declared: &Struct, path: &Path<'_>) -> Result<(), CommandError> {
+fn check_struct(object: &Object<'_>, declared: &Struct, path: &Path<'_>) -> Result<(), CommandError> {
     for Member { name, kind, optional } in &declared.members {
         let path = Path::Member(path, name);
         match object.get(name) {
@@ -57,20 +57,32 @@ fn check_struct(object: &Object, declared: &Struct, path: &Path<'_>) -> Result<(
     }
 }
 
-fn check_value(value: &Value, kind: &Type, path: &Path<'_>) -> Result<(), CommandError> {
+/// A union's discriminator is checked first, then the members of its case.
+fn check_union(object: &Object<'_>, declared: &Union, path: &Path<'_>) -> Result<(), CommandError> {
+    let (tag, cases) = &declared.tag;
+    let case = object.get(tag).and_then(Value::as_str);
+    let case = case.and_then(|case| cases.values.iter().position(|value| value == case));
+    let members = case.and_then(|case| declared.variants.get(case)).map(|case| case.members.clone());
+    let tag = Member { name: tag.clone(), kind: Type::Enum(cases.clone()), optional: false };
+    let members = std::iter::once(tag).chain(members.unwrap_or_default()).collect();
+    check_struct(object, &Struct { members }, path)
+}
+
+fn check_value(value: &Value<'_>, kind: &Type, path: &Path<'_>) -> Result<(), CommandError> {
     let expected = match (kind, value) {
         (Type::Any, _)
-        | (Type::Str, Value::String(_))
+        | (Type::Str, Value::Str(_))
         | (Type::Int, Value::Int(_))
         | (Type::Uint64, Value::Int(_) | Value::Uint(_))
         | (Type::Number, Value::Int(_) | Value::Uint(_) | Value::Float(_))
         | (Type::Bool, Value::Bool(_))
         | (Type::Null, Value::Null) => return Ok(()),
         (Type::Struct(declared), Value::Object(object)) => return check_struct(object, declared, path),
+        (Type::Union(declared), Value::Object(object)) => return check_union(object, declared, path),
         (Type::Array(kind), Value::Array(items)) => {
             return items.iter().enumerate().try_for_each(|(i, item)| check_value(item, kind, &Path::Element(path, i)));
         }
-        (Type::Enum(kind), Value::String(text)) => {
+        (Type::Enum(kind), Value::Str(text)) => {
             if kind.values.iter().any(|value| value == text) {
                 return Ok(());
             }
@@ -95,16 +107,18 @@ fn check_value(value: &Value, kind: &Type, path: &Path<'_>) -> Result<(), Comman
         (Type::Bool, _) => "boolean",
         (Type::Null, _) => "null",
         (Type::Array(_), _) => "array",
-        (Type::Struct(_), _) => "object",
+        (Type::Struct(_) | Type::Union(_), _) => "object",
     };
     Err(CommandError::generic(format!("Invalid parameter type for '{}', expected: {expected}", path.text())))
 }
 
 #[cfg(test)]
 mod tests {
+    use qmp_schema::SocketAddress;
+
     use super::*;
 
-    fn outcome(arguments: &Object) -> String {
+    fn outcome(arguments: &Object<'_>) -> String {
         let inner = Struct::new().required("b", Type::array(Type::of(["on", "off"]))).optional("n", Type::UINT8);
         let declared = Struct::new()
             .required("s", Type::Str)
@@ -118,13 +132,14 @@ mod tests {
 
     #[test]
     fn the_first_in_the_order_of_the_declaration_is_reported() {
-        let s = || Object::new().with("s", "x");
-        let a = |inner: Object| s().with("a", inner);
-        let b = |items: Vec<Value>| Object::new().with("b", items);
+        let s = || Object::<'static>::new().with("s", "x");
+        let a = |inner: Object<'static>| s().with("a", inner);
+        let b = |items: Vec<Value<'static>>| Object::new().with("b", items);
         for (arguments, expected) in [
             (s(), "ok"),
             (Object::new().with("z", 1).with("y", 2), "Parameter 's' is missing"),
-            (s().with("z", 1).with("y", 2), "Parameter 'z' is unexpected"),
+            // `y` is before `z` in QEMU's dictionary.
+            (s().with("z", 1).with("y", 2), "Parameter 'y' is unexpected"),
             (Object::new().with("s", 5), "Invalid parameter type for 's', expected: string"),
             (a(Object::new()), "Parameter 'a.b' is missing"),
             (a(b(vec!["on".into()])), "ok"),
@@ -144,6 +159,23 @@ mod tests {
             (s().with("i", 1.0), "Invalid parameter type for 'i', expected: integer"),
         ] {
             assert_eq!(outcome(&arguments), expected, "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn the_discriminator_of_a_union_is_checked_before_its_members() {
+        let declared = Struct::new().required("addr", SocketAddress::TYPE);
+        for (addr, expected) in [
+            (Object::from([("type", "unix"), ("path", "/x")]), "ok"),
+            (Object::from([("path", "/x")]), "Parameter 'addr.type' is missing"),
+            (Object::from([("type", "x"), ("path", "/x")]), "Parameter 'type' does not accept value 'x'"),
+            (Object::from([("type", "unix")]), "Parameter 'addr.path' is missing"),
+            (Object::from([("type", "unix"), ("path", "/x"), ("cid", "3")]), "Parameter 'addr.cid' is unexpected"),
+            (Object::from([("type", "vsock"), ("cid", "3"), ("port", "1")]), "ok"),
+        ] {
+            let arguments = Object::new().with("addr", addr);
+            let found = check(&arguments, &declared).map_or_else(|error| error.desc, |()| "ok".to_owned());
+            assert_eq!(found, expected, "{arguments}");
         }
     }
 }

@@ -4,57 +4,51 @@ use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
+use qmp_schema::Encode;
 
 use crate::schema::{Struct, Type};
-use crate::{CommandError, Object, Responder, Value};
+use crate::{CommandError, Object, Responder};
 
 /// What a command answers: the value of `return`, or an error.
 pub type Answer = Result<Reply, CommandError>;
 
-/// The value of a `return` member.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Reply {
-    /// A value, which the session writes.
-    Value(Value),
-    /// One JSON value that is written already, without a line break; it is copied out as it is.
-    Json(Bytes),
+/// The value of a `return` member, as JSON text.
+///
+/// Made [from](From) anything that [encodes](Encode) itself: `()`, texts, numbers, values, objects, and the types of
+/// `qmp-schema`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply(pub(crate) Json);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Json {
+    Written(Vec<u8>),
+    Shared(Bytes),
+}
+
+impl Reply {
+    /// One JSON value that is written already, on one line and without a line end. It is sent as it is, and not copied if it
+    /// is large.
+    pub fn json(json: impl Into<Bytes>) -> Self {
+        Self(Json::Shared(json.into()))
+    }
 }
 
 impl Default for Reply {
     /// `{}`, which is what a command without a result returns.
     fn default() -> Self {
-        Self::Value(Value::Object(Object::new()))
+        Self::from(())
     }
 }
 
-impl From<()> for Reply {
-    fn from((): ()) -> Self {
-        Self::default()
-    }
-}
-
-impl From<Value> for Reply {
-    fn from(value: Value) -> Self {
-        Self::Value(value)
-    }
-}
-
-impl From<Object> for Reply {
-    fn from(object: Object) -> Self {
-        Self::Value(object.into())
-    }
-}
-
-impl From<Bytes> for Reply {
-    fn from(json: Bytes) -> Self {
-        Self::Json(json)
+impl<T: Encode> From<T> for Reply {
+    fn from(value: T) -> Self {
+        Self(Json::Written(value.to_vec()))
     }
 }
 
 pub(crate) enum Handler {
-    Now(Box<dyn Fn(&Object) -> Answer + Send + Sync>),
-    Later(Box<dyn Fn(Object, Responder) + Send + Sync>),
+    Now(Box<dyn Fn(&Object<'static>) -> Answer + Send + Sync>),
+    Later(Box<dyn Fn(Object<'static>, Responder) + Send + Sync>),
     /// `qmp_capabilities`, which is the session's own.
     Negotiate,
     /// `query-commands` and `query-qmp-schema`, whose answers are written when the service is built.
@@ -78,7 +72,7 @@ impl Command {
     /// It runs on whatever thread reads the client's input, and must not block: see [`Command::later`] for what takes time.
     pub fn new<R: Into<Reply>>(
         name: impl Into<Cow<'static, str>>,
-        run: impl Fn(&Object) -> Result<R, CommandError> + Send + Sync + 'static,
+        run: impl Fn(&Object<'static>) -> Result<R, CommandError> + Send + Sync + 'static,
     ) -> Self {
         Self::with(name, Handler::Now(Box::new(move |arguments| run(arguments).map(Into::into))))
     }
@@ -87,7 +81,10 @@ impl Command {
     ///
     /// Until then the client's next commands wait, as in QEMU: [`Limits::queue`](crate::Limits::queue) of them where the client
     /// negotiated `oob`, else none; input beyond that isn't read.
-    pub fn later(name: impl Into<Cow<'static, str>>, run: impl Fn(Object, Responder) + Send + Sync + 'static) -> Self {
+    pub fn later(
+        name: impl Into<Cow<'static, str>>,
+        run: impl Fn(Object<'static>, Responder) + Send + Sync + 'static,
+    ) -> Self {
         Self::with(name, Handler::Later(Box::new(run)))
     }
 

@@ -1,54 +1,21 @@
-//! What a command can fail with, in QMP's own terms.
+//! The error reply of a command.
 
 use std::fmt;
 
-/// The `class` member of a QMP error (`qapi/error.json`, `QapiErrorClass`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum ErrorClass {
-    /// Every error that no other class fits; clients read `desc`.
-    #[default]
-    GenericError,
-    /// There is no such command, or not in this state.
-    CommandNotFound,
-    /// The device is there but not in use, e.g. "SPICE is not in use".
-    DeviceNotActive,
-    /// There is no such device.
-    DeviceNotFound,
-    /// KVM lacks something that the command needs.
-    KVMMissingCap,
-}
-
-impl ErrorClass {
-    /// The name on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::GenericError => "GenericError",
-            Self::CommandNotFound => "CommandNotFound",
-            Self::DeviceNotActive => "DeviceNotActive",
-            Self::DeviceNotFound => "DeviceNotFound",
-            Self::KVMMissingCap => "KVMMissingCap",
-        }
-    }
-}
-
-impl fmt::Display for ErrorClass {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+use crate::ErrorClass;
 
 /// A command's error reply: `{"error": {"class": …, "desc": …}}`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CommandError {
     /// The class, which clients may decide by.
-    pub class: ErrorClass,
+    pub class: ErrorClass<'static>,
     /// Text for people. QEMU promises nothing about it, and neither should a server.
     pub desc: String,
 }
 
 impl CommandError {
     /// An error of `class`.
-    pub fn new(class: ErrorClass, desc: impl Into<String>) -> Self {
+    pub fn new(class: ErrorClass<'static>, desc: impl Into<String>) -> Self {
         Self { class, desc: desc.into() }
     }
 

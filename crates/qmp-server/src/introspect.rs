@@ -6,14 +6,14 @@
 use std::borrow::Cow;
 
 use crate::command::Command;
-use crate::schema::{Struct, Type};
+use crate::schema::{Struct, Type, Union};
 use crate::{Object, Value};
 
 /// The schema as a value.
 pub(crate) fn schema<'a>(
     commands: impl Iterator<Item = &'a Command>,
     events: impl Iterator<Item = (&'a str, &'a Struct)>,
-) -> Value {
+) -> Value<'static> {
     let mut types = Types::default();
     types.name(&Struct::new().into());
     let mut entries = Vec::new();
@@ -36,8 +36,8 @@ pub(crate) fn schema<'a>(
     Value::Array(entries)
 }
 
-fn entry(name: &str, meta_type: &str) -> Object {
-    Object::new().with("name", name).with("meta-type", meta_type)
+fn entry(name: &str, meta_type: &str) -> Object<'static> {
+    Object::new().with("name", name.to_owned()).with("meta-type", meta_type.to_owned())
 }
 
 /// The types met so far, by the order of first use.
@@ -67,7 +67,7 @@ impl Types {
             Type::Null => "null".to_owned(),
             Type::Any => "any".to_owned(),
             Type::Array(element) => format!("[{}]", self.name(element)),
-            Type::Enum(_) | Type::Struct(_) => {
+            Type::Enum(_) | Type::Struct(_) | Type::Union(_) => {
                 self.numbers += 1;
                 (self.numbers - 1).to_string()
             }
@@ -77,7 +77,7 @@ impl Types {
     }
 
     /// Describing a type may meet others, which come after it.
-    fn describe_into(&mut self, entries: &mut Vec<Value>) {
+    fn describe_into(&mut self, entries: &mut Vec<Value<'static>>) {
         let mut at = 0;
         while let Some(Met { name, kind }) = self.met.get(at) {
             let (name, kind) = (name.clone(), kind.clone());
@@ -86,8 +86,8 @@ impl Types {
         }
     }
 
-    fn describe(&mut self, name: &str, kind: &Type) -> Object {
-        let builtin = |json_type: &str| entry(name, "builtin").with("json-type", json_type);
+    fn describe(&mut self, name: &str, kind: &Type) -> Object<'static> {
+        let builtin = |json_type: &str| entry(name, "builtin").with("json-type", json_type.to_owned());
         match kind {
             Type::Str => builtin("string"),
             Type::Int | Type::Ranged { .. } | Type::Uint64 => builtin("int"),
@@ -97,13 +97,14 @@ impl Types {
             Type::Any => builtin("value"),
             Type::Array(element) => entry(name, "array").with("element-type", self.name(element)),
             Type::Enum(kind) => {
-                let values: Vec<Value> = kind.values.iter().map(|value| Value::from(&**value)).collect();
+                let values: Vec<Value<'static>> = kind.values.iter().map(|value| Value::from(value.clone())).collect();
                 let members = values.iter().map(|value| Object::new().with("name", value.clone()).into()).collect();
                 entry(name, "enum").with("members", Value::Array(members)).with("values", values)
             }
             Type::Struct(Struct { members }) => {
                 let members = members.iter().map(|member| {
-                    let mut object = Object::new().with("name", &*member.name).with("type", self.name(&member.kind));
+                    let mut object =
+                        Object::new().with("name", member.name.clone()).with("type", self.name(&member.kind));
                     if member.optional {
                         object.insert("default", Value::Null);
                     }
@@ -111,6 +112,18 @@ impl Types {
                 });
                 let members = members.collect();
                 entry(name, "object").with("members", Value::Array(members))
+            }
+            Type::Union(Union { tag: (tag, cases), variants }) => {
+                let base = Object::new().with("name", tag.clone()).with("type", self.name(&Type::Enum(cases.clone())));
+                let cases = cases.values.iter().zip(variants).map(|(case, members)| {
+                    let members = self.name(&Type::Struct(members.clone()));
+                    Object::new().with("case", case.clone()).with("type", members).into()
+                });
+                let cases = cases.collect();
+                entry(name, "object")
+                    .with("members", vec![base.into()])
+                    .with("tag", tag.clone())
+                    .with("variants", Value::Array(cases))
             }
         }
     }

@@ -19,14 +19,14 @@ pub mod schema;
 mod server;
 mod service;
 mod session;
-mod value;
 
 pub use answers::Responder;
 pub use command::{Answer, Command, Reply};
-pub use error::{CommandError, ErrorClass};
+pub use error::CommandError;
+pub use json::{ParseError, parse_value};
 pub use limits::Limits;
+pub use qmp_schema::{self, Encode, ErrorClass, EventInfo, EventMessage, Object, Value, Version};
 #[cfg(feature = "tokio")]
 pub use server::{BindError, DEFAULT_MAX_BEHIND, DEFAULT_MAX_CLIENTS, Listener, Server, ServerBuilder, Shutdown};
-pub use service::{Service, ServiceBuilder, Version};
+pub use service::{Service, ServiceBuilder};
 pub use session::Session;
-pub use value::{Object, ParseError, Value};

@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use qmp_schema::qapi;
+
 /// A QAPI type.
 ///
 /// Integers of every width are one type to introspection, as in QEMU; the width is checked.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Type {
     /// `str`
@@ -38,6 +40,8 @@ pub enum Type {
     Array(Box<Type>),
     /// A struct.
     Struct(Struct),
+    /// A flat union.
+    Union(Union),
 }
 
 impl Type {
@@ -63,19 +67,28 @@ impl Type {
 }
 
 /// The values of an enumeration. Introspection calls it by a number, as QEMU's does, so it has no name here.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Enum {
     pub(crate) values: Arc<[Cow<'static, str>]>,
 }
 
+/// A flat union whose base is the discriminator alone: QEMU's `SocketAddress`, for example.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Union {
+    /// The name of the discriminator, and the enumeration of the cases.
+    pub(crate) tag: (Cow<'static, str>, Enum),
+    /// The members of each case, in the order of the enumeration.
+    pub(crate) variants: Vec<Struct>,
+}
+
 /// The members of a struct, in the order in which they are checked.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Struct {
     pub(crate) members: Vec<Member>,
 }
 
 /// A member of a struct.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Member {
     pub(crate) name: Cow<'static, str>,
     pub(crate) kind: Type,
@@ -100,6 +113,14 @@ impl Struct {
         self.member(name.into(), kind.into(), true)
     }
 
+    /// The members of a type of `qmp-schema`; none if it is no struct.
+    pub(crate) fn of(kind: &qapi::Type) -> Self {
+        let qapi::Type::Struct(members) = kind else { return Self::new() };
+        members
+            .iter()
+            .fold(Self::new(), |all, member| all.member(member.name.into(), member.kind.into(), member.optional))
+    }
+
     fn member(mut self, name: Cow<'static, str>, kind: Type, optional: bool) -> Self {
         self.members.push(Member { name, kind, optional });
         self
@@ -109,5 +130,28 @@ impl Struct {
 impl From<Struct> for Type {
     fn from(members: Struct) -> Self {
         Self::Struct(members)
+    }
+}
+
+/// A type of `qmp-schema`: `SpiceInfo::TYPE` and the like.
+impl From<qapi::Type> for Type {
+    fn from(kind: qapi::Type) -> Self {
+        match kind {
+            qapi::Type::Str => Self::Str,
+            qapi::Type::Bool => Self::Bool,
+            qapi::Type::Int => Self::Int,
+            qapi::Type::Uint16 => Self::UINT16,
+            qapi::Type::Uint32 => Self::UINT32,
+            qapi::Type::Uint64 => Self::Uint64,
+            qapi::Type::Enum(values) => Self::of(values.iter().copied()),
+            qapi::Type::Array(element) => Self::array(*element),
+            qapi::Type::Struct(_) => Self::Struct(Struct::of(&kind)),
+            qapi::Type::Union { tag, variants } => Self::Union(Union {
+                tag: (tag.into(), Enum { values: variants.iter().map(|variant| variant.case.into()).collect() }),
+                variants: variants.iter().map(|variant| Struct::of(&variant.kind)).collect(),
+            }),
+            // A kind of type that qmp-schema learns later.
+            _ => Self::Any,
+        }
     }
 }

@@ -5,36 +5,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use qmp_schema::{Capability, Encode as _, EventInfo, Greeting};
 
 use crate::command::Handler;
 use crate::introspect;
 use crate::schema::{Struct, Type};
-use crate::{Command, Limits, Object, Reply, Value};
-
-/// The version in the greeting and in `query-version`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Version {
-    /// 7 of 7.2.22
-    pub major: i64,
-    /// 2 of 7.2.22
-    pub minor: i64,
-    /// 22 of 7.2.22
-    pub micro: i64,
-    /// The package, as Debian's `Debian 1:7.2+dfsg-7+deb12u18+b3`; may be empty.
-    pub package: String,
-}
-
-impl Version {
-    /// A version and a package.
-    pub fn new(major: i64, minor: i64, micro: i64, package: impl Into<String>) -> Self {
-        Self { major, minor, micro, package: package.into() }
-    }
-
-    fn to_object(&self) -> Object {
-        let qemu = Object::from([("major", self.major), ("minor", self.minor), ("micro", self.micro)]);
-        Object::new().with("qemu", qemu).with("package", self.package.as_str())
-    }
-}
+use crate::{Command, Limits, Object, Reply, Value, Version};
 
 /// What every session of a server offers. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -55,7 +31,7 @@ struct Inner {
 
 impl Service {
     /// Starts with QEMU's built-in commands: `qmp_capabilities`, `query-version`, `query-commands`, `query-qmp-schema`.
-    pub fn builder(version: Version) -> ServiceBuilder {
+    pub fn builder(version: Version<'static>) -> ServiceBuilder {
         let commands = built_in(&version);
         ServiceBuilder { version, oob: true, limits: Limits::default(), commands, events: Vec::new() }
     }
@@ -89,7 +65,7 @@ impl Service {
 /// Builds a [`Service`].
 #[derive(Debug)]
 pub struct ServiceBuilder {
-    version: Version,
+    version: Version<'static>,
     oob: bool,
     limits: Limits,
     commands: Vec<Command>,
@@ -107,13 +83,26 @@ impl ServiceBuilder {
         self
     }
 
-    /// Tells introspection of an event and its data. Events that nobody declared are published all the same.
+    /// Tells introspection of an event and its data. An event that is not declared can be published all the same.
     #[must_use]
     pub fn event(mut self, name: impl Into<Cow<'static, str>>, data: Struct) -> Self {
         let name = name.into();
         self.events.retain(|(other, _)| *other != name);
         self.events.push((name, data));
         self
+    }
+
+    /// [Tells](Self::event) introspection of QEMU's own events, with their data as `qmp-schema` has it.
+    ///
+    /// ```
+    /// use qmp_server::{EventInfo, Service, Version};
+    ///
+    /// let spice = EventInfo::all().iter().filter(|event| event.name.starts_with("SPICE_"));
+    /// let service = Service::builder(Version::new(11, 1, 0, "")).events(spice).build();
+    /// ```
+    #[must_use]
+    pub fn events(self, events: impl IntoIterator<Item = &'static EventInfo>) -> Self {
+        events.into_iter().fold(self, |builder, event| builder.event(event.name, Struct::of(&event.data)))
     }
 
     /// Limits on what a client sends.
@@ -135,13 +124,13 @@ impl ServiceBuilder {
         let Self { version, oob, limits, commands, events } = self;
         let schema = introspect::schema(commands.iter(), events.iter().map(|(name, data)| (&**name, data)));
         // QEMU lists the last registered first.
-        let names = commands.iter().rev().map(|command| Object::new().with("name", &*command.name).into());
+        let names = commands.iter().rev().map(|command| Object::new().with("name", command.name.clone()).into());
         let names = Value::Array(names.collect());
         Service {
             inner: Arc::new(Inner {
-                greeting: greeting(&version, oob),
-                names: names.to_bytes().into(),
-                schema: schema.to_bytes().into(),
+                greeting: greeting(version, oob),
+                names: names.to_vec().into(),
+                schema: schema.to_vec().into(),
                 oob,
                 limits,
                 commands: commands.into_iter().map(|command| (command.name.clone(), command)).collect(),
@@ -150,10 +139,8 @@ impl ServiceBuilder {
     }
 }
 
-fn greeting(version: &Version, oob: bool) -> Bytes {
-    let capabilities: Vec<Value> = if oob { vec!["oob".into()] } else { Vec::new() };
-    let qmp = Object::new().with("version", version.to_object()).with("capabilities", capabilities);
-    let mut line = Value::from(Object::new().with("QMP", qmp)).to_bytes();
+fn greeting(version: Version<'static>, oob: bool) -> Bytes {
+    let mut line = Greeting::new(version, oob.then_some(Capability::Oob)).to_vec();
     line.extend_from_slice(b"\r\n");
     line.into()
 }
@@ -161,14 +148,12 @@ fn greeting(version: &Version, oob: bool) -> Bytes {
 pub(crate) const NEGOTIATE: &str = "qmp_capabilities";
 
 /// QEMU's `qapi/control.json` and `qapi/introspect.json`, as far as a server without a machine has use for them.
-fn built_in(version: &Version) -> Vec<Command> {
-    let capability = Type::of(["oob"]);
-    let triple = Struct::new().required("major", Type::Int).required("minor", Type::Int).required("micro", Type::Int);
-    let version = Reply::from(version.to_object());
+fn built_in(version: &Version<'static>) -> Vec<Command> {
+    let reply = Reply::from(version);
     vec![
-        Command::with(NEGOTIATE, Handler::Negotiate).takes(Struct::new().optional("enable", Type::array(capability))),
-        Command::new("query-version", move |_| Ok(version.clone()))
-            .returns(Struct::new().required("qemu", triple).required("package", Type::Str)),
+        Command::with(NEGOTIATE, Handler::Negotiate)
+            .takes(Struct::new().optional("enable", Type::array(Capability::TYPE))),
+        Command::new("query-version", move |_| Ok(reply.clone())).returns(Version::TYPE),
         Command::with("query-commands", Handler::Names).returns(Type::array(Struct::new().required("name", Type::Str))),
         Command::with("query-qmp-schema", Handler::Schema).returns(Type::array(Type::Any)),
     ]

@@ -5,18 +5,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use qmp_schema::wire;
+use qmp_schema::{Encode as _, ErrorReply};
 
 use crate::answers::{Answers, Responder};
 use crate::check::check;
-use crate::command::{Answer, Handler, Reply};
+use crate::command::{Answer, Handler, Json, Reply};
 use crate::json::Stream;
 use crate::output::Output;
 use crate::service::NEGOTIATE;
 use crate::{CommandError, Object, Service, Value};
 
 /// A message as it came, or QEMU's words for why it couldn't be read.
-type Message = Result<Value, String>;
+type Message = Result<Value<'static>, String>;
 
 /// One client's conversation: bytes in, bytes out.
 ///
@@ -44,7 +44,7 @@ pub struct Session {
 #[derive(Debug)]
 struct Call {
     number: u64,
-    id: Option<Value>,
+    id: Option<Value<'static>>,
 }
 
 impl Session {
@@ -135,7 +135,7 @@ impl Session {
             None => self.running.take_if(|call| call.number == number),
         };
         if let Some(call) = call {
-            self.reply(call.id.as_ref(), answer);
+            self.reply(call.id, answer);
         }
     }
 
@@ -176,7 +176,7 @@ impl Session {
         let id = request.remove("id");
         let (name, oob) = match envelope(&request, self.oob) {
             Ok(command) => command,
-            Err(error) => return self.fail(id.as_ref(), error),
+            Err(error) => return self.fail(id, error),
         };
         let arguments = match request.remove("arguments") {
             Some(Value::Object(arguments)) => arguments,
@@ -189,22 +189,22 @@ impl Session {
             } else {
                 "Expecting capabilities negotiation with 'qmp_capabilities'".to_owned()
             };
-            return self.fail(id.as_ref(), CommandError::not_found(desc));
+            return self.fail(id, CommandError::not_found(desc));
         };
         if oob && !command.allow_oob {
             let desc = format!("The command {name} does not support OOB");
-            return self.fail(id.as_ref(), CommandError::generic(desc));
+            return self.fail(id, CommandError::generic(desc));
         }
         if let Some(declared) = &command.arguments
             && let Err(error) = check(&arguments, declared)
         {
-            return self.fail(id.as_ref(), error);
+            return self.fail(id, error);
         }
         let answer = match &command.handler {
             Handler::Now(run) => run(&arguments),
             Handler::Negotiate => self.negotiate(&arguments),
-            Handler::Names => Ok(Reply::Json(service.names().clone())),
-            Handler::Schema => Ok(Reply::Json(service.schema().clone())),
+            Handler::Names => Ok(Reply::json(service.names().clone())),
+            Handler::Schema => Ok(Reply::json(service.schema().clone())),
             Handler::Later(run) => {
                 self.calls += 1;
                 let call = Call { number: self.calls, id };
@@ -217,10 +217,10 @@ impl Session {
                 return;
             }
         };
-        self.reply(id.as_ref(), answer);
+        self.reply(id, answer);
     }
 
-    fn negotiate(&mut self, arguments: &Object) -> Answer {
+    fn negotiate(&mut self, arguments: &Object<'_>) -> Answer {
         if self.negotiated {
             let desc = "Capabilities negotiation is already complete, command ignored";
             return Err(CommandError::not_found(desc));
@@ -234,39 +234,30 @@ impl Session {
         Ok(Reply::default())
     }
 
-    fn fail(&mut self, id: Option<&Value>, error: CommandError) {
+    fn fail(&mut self, id: Option<Value<'static>>, error: CommandError) {
         self.reply(id, Err(error));
     }
 
     /// Writes a reply. The order of members is that of QEMU's hash table: `return, id` but `id, error`.
-    fn reply(&mut self, id: Option<&Value>, answer: Answer) {
-        let out = self.output.tail();
+    fn reply(&mut self, id: Option<Value<'static>>, answer: Answer) {
         match answer {
-            Ok(reply) => {
-                out.extend_from_slice(b"{\"return\": ");
-                match reply {
-                    Reply::Value(value) => value.write(out),
-                    Reply::Json(json) => self.output.push(json),
+            Ok(Reply(json)) => {
+                self.output.tail().extend_from_slice(b"{\"return\": ");
+                match json {
+                    Json::Written(json) => self.output.tail().extend_from_slice(&json),
+                    Json::Shared(json) => self.output.push(json),
                 }
                 let out = self.output.tail();
                 if let Some(id) = id {
                     out.extend_from_slice(b", \"id\": ");
-                    id.write(out);
+                    id.write_to(out);
                 }
                 out.extend_from_slice(b"}\r\n");
             }
             Err(CommandError { class, desc }) => {
-                out.push(b'{');
-                if let Some(id) = id {
-                    out.extend_from_slice(b"\"id\": ");
-                    id.write(out);
-                    out.extend_from_slice(b", ");
-                }
-                out.extend_from_slice(b"\"error\": {\"class\": \"");
-                out.extend_from_slice(class.as_str().as_bytes());
-                out.extend_from_slice(b"\", \"desc\": ");
-                wire::write_str(out, &desc);
-                out.extend_from_slice(b"}}\r\n");
+                let out = self.output.tail();
+                ErrorReply { class, desc: desc.into(), id }.write_to(out);
+                out.extend_from_slice(b"\r\n");
             }
         }
     }
@@ -274,17 +265,18 @@ impl Session {
 
 /// The command that a message asks for, and whether out of band (`qapi/qmp-dispatch.c`).
 ///
-/// Members are looked at in the order of QEMU's hash table, which decides which of several errors is told.
-fn envelope(request: &Object, oob_enabled: bool) -> Result<(String, bool), CommandError> {
+/// Members are looked at in the order of QEMU's hash table, in which the parser leaves them. It decides which of several errors
+/// is reported.
+fn envelope(request: &Object<'_>, oob_enabled: bool) -> Result<(String, bool), CommandError> {
     let mut command: Option<(&str, &str)> = None;
-    for (name, value) in request.in_qdict_order() {
+    for (name, value) in request.iter() {
         let desc = match name {
             "execute" | "exec-oob" if name == "execute" || oob_enabled => match (value, command) {
-                (Value::String(text), None) => {
+                (Value::Str(text), None) => {
                     command = Some((name, text));
                     continue;
                 }
-                (Value::String(_), Some((other, _))) => format!("QMP input member '{name}' clashes with '{other}'"),
+                (Value::Str(_), Some((other, _))) => format!("QMP input member '{name}' clashes with '{other}'"),
                 _ => format!("QMP input member '{name}' must be a string"),
             },
             "arguments" if value.as_object().is_none() => "QMP input member 'arguments' must be an object".to_owned(),

@@ -5,6 +5,7 @@
 mod qemu;
 mod table;
 
+use qmp_server::qmp_schema::{self, Greeting};
 use qmp_server::schema::{Struct, Type};
 use qmp_server::{Command, CommandError, ErrorClass, Object, Service, Session, Version};
 use table::{Answers, Case, END, cases};
@@ -12,7 +13,7 @@ use table::{Answers, Case, END, cases};
 const RECORDED: &str = include_str!("table/qemu-7.2.txt");
 
 /// As much of QEMU's commands as the cases need, declared as QEMU 7.2 declares them.
-fn service(version: Version) -> Service {
+fn service(version: Version<'static>) -> Service {
     let ok = |name: &'static str| Command::new(name, |_| Ok(()));
     let capability = Struct::new().required("capability", Type::of(["xbzrle", "events"])).required("state", Type::Bool);
     Service::builder(version)
@@ -51,16 +52,10 @@ fn service(version: Version) -> Service {
         .build()
 }
 
-/// Version and package out of a greeting line.
-fn version(greeting: &str) -> Version {
-    let number = |key: &str| {
-        let (_, tail) = greeting.split_once(&format!("\"{key}\": ")).expect("the greeting has a version");
-        let digits: String = tail.chars().take_while(char::is_ascii_digit).collect();
-        digits.parse().expect("a number")
-    };
-    let (_, package) = greeting.split_once("\"package\": \"").expect("the greeting has a package");
-    let (package, _) = package.split_once('"').expect("the package ends");
-    Version::new(number("major"), number("minor"), number("micro"), package)
+/// The version in a greeting line.
+fn version(greeting: &str) -> Version<'static> {
+    let greeting: Greeting<'_> = qmp_schema::from_str(greeting).expect("a greeting");
+    greeting.version.into_owned()
 }
 
 /// What this server answers, the input being cut into pieces of `chunk` bytes.

@@ -25,11 +25,11 @@ fn service(limits: Limits) -> (Service, Waiting) {
     let service = Service::builder(Version::new(1, 2, 3, "test"))
         .limits(limits)
         .command(Command::new("echo", |arguments| Ok(arguments.clone())).takes_anything())
-        .command(Command::new("json", |_| Ok(Bytes::from_static(b"[1, {\"z\": 2}]"))))
+        .command(Command::new("json", |_| Ok(Reply::json(Bytes::from_static(b"[1, {\"z\": 2}]")))))
         .command(Command::new("fail", |_| -> Result<(), _> { Err(CommandError::generic("no")) }))
         .command(wait("wait"))
         .command(wait("wait-oob").allow_oob())
-        .command(Command::later("prompt", |_, responder| responder.answer(Ok(Reply::from(Value::from("at once"))))))
+        .command(Command::later("prompt", |_, responder| responder.answer(Ok("at once".into()))))
         .command(Command::later("forget", |_, _| {}))
         .build();
     (service, waiting)
@@ -63,7 +63,7 @@ fn check_with(limits: Limits, trace: &str) {
                 Some(("answer", name)) => {
                     let mut waiting = waiting.lock().unwrap();
                     let at = waiting.iter().position(|(other, _)| other == name).expect("the command is running");
-                    waiting.remove(at).1.answer(Ok(Object::new().with("as", name).into()));
+                    waiting.remove(at).1.answer(Ok(Object::new().with("as", name.to_owned()).into()));
                 }
                 Some(("deliver", event)) => session.deliver(Bytes::from(format!("{event}\r\n"))),
                 _ => assert_eq!(session.is_paused(), text == "paused", "{line}"),

@@ -4,6 +4,8 @@ mod lexer;
 mod parser;
 mod unicode;
 
+use std::fmt;
+
 use crate::{Limits, Value};
 use lexer::Lexer;
 use parser::Parser;
@@ -24,7 +26,7 @@ impl Stream {
     }
 
     /// Reads until a message ends: how many bytes were taken, and the message or QEMU's words for what is wrong with it.
-    pub(crate) fn read(&mut self, input: &[u8]) -> (usize, Option<Result<Value, String>>) {
+    pub(crate) fn read(&mut self, input: &[u8]) -> (usize, Option<Result<Value<'static>, String>>) {
         let mut taken = 0;
         while taken < input.len() {
             let (n, token) = self.lexer.next(&input[taken..]);
@@ -36,5 +38,67 @@ impl Stream {
             }
         }
         (taken, None)
+    }
+}
+
+/// Why a text isn't one JSON value, in QEMU's words.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ParseError(String);
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ParseError {}
+
+/// Reads one value in QEMU's dialect of JSON, with its default [`Limits`].
+///
+/// The dialect is wider than JSON (single quotes) and narrower (no noncharacters); [`qmp_schema::from_str`] reads JSON.
+///
+/// ```
+/// use qmp_server::parse_value;
+///
+/// assert_eq!(parse_value("{'a': [1, -2.5]}")?.to_string(), r#"{"a": [1, -2.5]}"#);
+/// assert_eq!(parse_value("[1 2]").unwrap_err().to_string(), "JSON parse error, expected separator in list");
+/// # Ok::<(), qmp_server::ParseError>(())
+/// ```
+pub fn parse_value(text: &str) -> Result<Value<'static>, ParseError> {
+    let mut stream = Stream::new(&Limits::default());
+    // A number or a word ends where something else begins.
+    let (text, end) = (text.trim_ascii_end().as_bytes(), b" ");
+    let (taken, value) = match stream.read(text) {
+        (taken, None) => (taken, stream.read(end).1),
+        read => read,
+    };
+    match value {
+        Some(Ok(_)) if taken < text.len() => Err(ParseError(format!("expected nothing after byte {taken}"))),
+        Some(value) => value.map_err(ParseError),
+        None => Err(ParseError("the text ends before the value does".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_value_is_read_from_text() {
+        for (text, expected) in [
+            ("{'a': [1, -2.5, null]}", "{\"a\": [1, -2.5, null]}"),
+            ("7", "7"),
+            (" true\n", "true"),
+            ("1 2", "expected nothing after byte 1"),
+            ("[1", "the text ends before the value does"),
+            ("", "the text ends before the value does"),
+            ("[1 2]", "JSON parse error, expected separator in list"),
+        ] {
+            let text = match parse_value(text) {
+                Ok(value) => value.to_string(),
+                Err(error) => error.to_string(),
+            };
+            assert_eq!(text, expected);
+        }
     }
 }

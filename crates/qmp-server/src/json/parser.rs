@@ -3,6 +3,7 @@
 //! QEMU collects a message's tokens and parses them when it ends. Here the value is built as the tokens come, and the
 //! first error is kept until then: the same answers, without the tokens.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
@@ -16,6 +17,8 @@ const MAX_MESSAGE: usize = 1023;
 const FEW: usize = 16;
 
 type Failure = String;
+/// The members of an object in the order in which they were sent.
+type Members = Vec<(Cow<'static, str>, Value<'static>)>;
 
 #[derive(Debug)]
 pub(super) struct Parser {
@@ -28,7 +31,7 @@ pub(super) struct Parser {
     tokens: usize,
     open: Vec<Container>,
     at: Expected,
-    root: Option<Value>,
+    root: Option<Value<'static>>,
     failed: Option<Failure>,
 }
 
@@ -47,8 +50,8 @@ enum Expected {
 
 #[derive(Debug)]
 enum Container {
-    Array(Vec<Value>),
-    Object { members: Object, key: Option<String>, seen: Seen },
+    Array(Vec<Value<'static>>),
+    Object { members: Members, key: Option<Cow<'static, str>>, seen: Seen },
 }
 
 impl Parser {
@@ -69,7 +72,7 @@ impl Parser {
     }
 
     /// Takes a token; `Some` when it ends a message.
-    pub(super) fn push(&mut self, token: Token, text: &[u8]) -> Option<Result<Value, String>> {
+    pub(super) fn push(&mut self, token: Token, text: &[u8]) -> Option<Result<Value<'static>, String>> {
         match token {
             Token::OpenBrace => self.braces += 1,
             Token::CloseBrace => self.braces -= 1,
@@ -146,7 +149,7 @@ impl Parser {
             (Expected::Colon, _) => Err("missing : in object pair".to_owned()),
             // Any value may stand where a key should; that it is no string shows when it is complete.
             (_, Token::OpenBrace) => {
-                self.open.push(Container::Object { members: Object::new(), key: None, seen: Seen::default() });
+                self.open.push(Container::Object { members: Members::new(), key: None, seen: Seen::default() });
                 self.at = Expected::KeyOrEnd;
                 Ok(())
             }
@@ -162,13 +165,13 @@ impl Parser {
     fn close(&mut self) -> Result<(), Failure> {
         match self.open.pop() {
             Some(Container::Array(items)) => self.complete(Value::Array(items)),
-            Some(Container::Object { members, .. }) => self.complete(Value::Object(members)),
+            Some(Container::Object { members, .. }) => self.complete(Value::Object(Object::in_qemu_order(members))),
             None => Err("expecting value".to_owned()),
         }
     }
 
     /// Puts a value where it belongs.
-    fn complete(&mut self, value: Value) -> Result<(), Failure> {
+    fn complete(&mut self, value: Value<'static>) -> Result<(), Failure> {
         match self.open.last_mut() {
             None => self.root = Some(value),
             Some(Container::Array(items)) => {
@@ -177,7 +180,7 @@ impl Parser {
             }
             Some(Container::Object { members, key, seen }) => match key.take() {
                 None => {
-                    let Value::String(name) = value else { return Err("key is not a string in object".to_owned()) };
+                    let Value::Str(name) = value else { return Err("key is not a string in object".to_owned()) };
                     *key = Some(name);
                     self.at = Expected::Colon;
                 }
@@ -185,7 +188,7 @@ impl Parser {
                     if seen.is_duplicate(members, &name) {
                         return Err("duplicate key".to_owned());
                     }
-                    members.push_new(name, value);
+                    members.push((name, value));
                     self.at = Expected::CommaOrEnd;
                 }
             },
@@ -199,22 +202,23 @@ impl Parser {
 struct Seen(Option<Box<(RandomState, HashSet<u64>)>>);
 
 impl Seen {
-    fn is_duplicate(&mut self, members: &Object, key: &str) -> bool {
+    fn is_duplicate(&mut self, members: &[(Cow<'static, str>, Value<'static>)], key: &str) -> bool {
+        let is_there = || members.iter().any(|(name, _)| name == key);
         if members.len() < FEW {
-            return members.contains_key(key);
+            return is_there();
         }
         let (state, hashes) = &mut **self.0.get_or_insert_with(|| {
             let state = RandomState::new();
-            let hashes = members.iter().map(|(name, _)| state.hash_one(name)).collect();
+            let hashes = members.iter().map(|(name, _)| state.hash_one(&**name)).collect();
             Box::new((state, hashes))
         });
-        !hashes.insert(state.hash_one(key)) && members.contains_key(key)
+        !hashes.insert(state.hash_one(key)) && is_there()
     }
 }
 
-fn scalar(token: Token, text: &[u8]) -> Result<Value, Failure> {
+fn scalar(token: Token, text: &[u8]) -> Result<Value<'static>, Failure> {
     match token {
-        Token::String => string(text).map(Value::String),
+        Token::String => string(text).map(Value::from),
         Token::Integer | Token::Float => Ok(number(token, text)),
         Token::Keyword => match text {
             b"true" => Ok(Value::Bool(true)),
@@ -227,7 +231,7 @@ fn scalar(token: Token, text: &[u8]) -> Result<Value, Failure> {
 }
 
 /// The lexer let only ASCII digits, signs, a point and an exponent through, so parsing can't fail; range can.
-fn number(token: Token, text: &[u8]) -> Value {
+fn number(token: Token, text: &[u8]) -> Value<'static> {
     let text = std::str::from_utf8(text).unwrap_or("0");
     if token == Token::Integer {
         if let Ok(value) = text.parse() {

@@ -18,8 +18,8 @@ use tokio::time::Instant;
 pub use self::listener::{BindError, Listener};
 
 use self::connection::Ending;
-use crate::Service;
 use crate::fanout::Fanout;
+use crate::{Encode as _, EventMessage, Service};
 
 /// Bytes of events that a client may be behind, unless [`ServerBuilder::max_behind`] says otherwise: some 60 000 SPICE events.
 pub const DEFAULT_MAX_BEHIND: usize = 16 << 20;
@@ -137,6 +137,11 @@ impl Server {
     /// know of an event that comes after it.
     pub fn publish(&self, event: &[u8]) {
         self.inner.events.publish(event.trim_ascii_end());
+    }
+
+    /// [Publishes](Self::publish) an event of `qmp-schema`'s.
+    pub fn publish_event(&self, event: &EventMessage<'_>) {
+        self.inner.events.publish(&event.to_vec());
     }
 
     /// How many clients are connected.

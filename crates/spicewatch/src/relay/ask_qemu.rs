@@ -7,9 +7,8 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Result, bail, ensure};
-use qmp_schema::{Encode, Object, SpiceInfo, Value};
-use qmp_server::Version;
+use anyhow::{Context as _, Result, bail, ensure};
+use qmp_schema::{Command, Message, RawJson, SpiceInfo, Version};
 use spice_relay::{observe::SharedTracker, spice_events::Auth};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -41,7 +40,7 @@ impl Qemu {
             bail!("no answer in {PATIENCE:?}; QEMU serves one client per QMP socket, and another one may be connected");
         };
         let (version, info) = answers?;
-        let info: SpiceInfo<'_> = qmp_schema::from_slice(&info)?;
+        let info: SpiceInfo<'_> = info.decode()?;
         ensure!(info.enabled, "its SPICE server is not enabled");
         let auth = match info.auth.as_deref() {
             Some("spice") => Auth::Spice,
@@ -57,33 +56,31 @@ impl Qemu {
         Ok(auth)
     }
 
-    /// The version of the greeting, and the return value of `query-spice` as JSON.
-    async fn conversation(&self) -> Result<(Option<Version>, Vec<u8>)> {
+    /// Returns the version in the greeting, and the reply to `query-spice`.
+    async fn conversation(&self) -> Result<(Option<Version<'static>>, RawJson<'static>)> {
         let stream = UnixStream::connect(&self.path).await?;
         let (read, mut write) = stream.into_split();
         let mut lines = BufReader::new(read.take(MAX_LINE));
         let mut line = String::new();
         lines.read_line(&mut line).await?;
-        let version = qmp_schema::from_str::<Value<'_>>(line.trim_end()).ok().as_ref().and_then(version);
-        let mut returned = Vec::new();
+        let version = match qmp_schema::from_str(line.trim_end()) {
+            Ok(Message::Greeting(greeting)) => Some(greeting.version.into_owned()),
+            _ => None,
+        };
+        let mut returned = None;
         for command in ["qmp_capabilities", "query-spice"] {
-            write.write_all(format!("{{\"execute\": \"{command}\"}}\n").as_bytes()).await?;
+            write.write_all(format!("{}\n", Command::new(command)).as_bytes()).await?;
             returned = loop {
                 line.clear();
                 ensure!(lines.read_line(&mut line).await? > 0, "the connection ended before the reply to {command}");
-                let reply: Object<'_> = match qmp_schema::from_str(line.trim_end())? {
-                    Value::Object(reply) => reply,
-                    _ => bail!("expected an object in reply to {command}"),
-                };
-                if let Some(error) = reply.get("error") {
-                    bail!("{command}: {}", String::from_utf8_lossy(&error.to_vec()));
-                }
-                if let Some(value) = reply.get("return") {
-                    break value.to_vec();
+                match qmp_schema::from_str(line.trim_end())? {
+                    Message::Return(reply) => break Some(reply.value.into_owned()),
+                    Message::Error(error) => bail!("{command}: {error}"),
+                    _ => {}
                 }
             };
         }
-        Ok((version, returned))
+        Ok((version, returned.context("no command was sent")?))
     }
 
     /// Asks until QEMU answers, and again whenever the upstream has recovered. `known`: QEMU has answered already.
@@ -118,19 +115,4 @@ impl Qemu {
             }
         }
     }
-}
-
-fn version(greeting: &Value<'_>) -> Option<Version> {
-    let member = |value: &'_ Value<'_>, name: &str| match value {
-        Value::Object(object) => object.get(name).cloned().map(Value::into_owned),
-        _ => None,
-    };
-    let version = member(&member(greeting, "QMP")?, "version")?;
-    let qemu = member(&version, "qemu")?;
-    let number = |name: &str| match member(&qemu, name) {
-        Some(Value::Int(number)) => Some(number),
-        _ => None,
-    };
-    let package = member(&version, "package")?;
-    Some(Version::new(number("major")?, number("minor")?, number("micro")?, package.as_str()?))
 }

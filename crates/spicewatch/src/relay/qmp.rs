@@ -6,11 +6,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use qmp_schema::{Encode, SpiceInfo, SpiceQueryMouseMode};
-use qmp_server::{
-    Command, Limits, Reply, Service, Version,
-    schema::{Struct, Type},
-};
+use qmp_schema::{EventInfo, SpiceInfo, SpiceQueryMouseMode};
+use qmp_server::{Command, Limits, Reply, Service, Version};
 use spice_relay::{
     observe::SharedTracker,
     spice_events::{Auth, Tracker},
@@ -22,6 +19,9 @@ use super::status::Status;
 /// and over TCP any client may connect.
 const MAX_MESSAGE: (usize, usize) = (64 << 10, 8 << 10);
 
+/// The events that the relay publishes.
+const SPICE_EVENTS: [&str; 3] = ["SPICE_CONNECTED", "SPICE_INITIALIZED", "SPICE_DISCONNECTED"];
+
 /// What `query-spice` says about a VM's SPICE server besides its channels.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ServerDetails {
@@ -32,7 +32,7 @@ pub(super) struct ServerDetails {
     /// The port of the first TLS listener.
     pub(super) tls_port: Option<u16>,
     pub(super) auth: Option<Auth>,
-    pub(super) version: Option<Version>,
+    pub(super) version: Option<Version<'static>>,
     pub(super) compiled_version: Option<String>,
     pub(super) mouse_mode: Option<SpiceQueryMouseMode<'static>>,
 }
@@ -43,37 +43,13 @@ pub(super) fn service(tracker: &SharedTracker, details: &Arc<Mutex<ServerDetails
     let package = concat!("spicewatch ", env!("CARGO_PKG_VERSION"));
     let version = version.unwrap_or_else(|| Version::new(10, 2, 0, package));
     let (tracker, details) = (tracker.clone(), Arc::clone(details));
-    let family = || Type::of(["ipv4", "ipv6", "unix", "vsock", "unknown"]);
-    let basic = || Struct::new().required("host", Type::Str).required("port", Type::Str).required("family", family());
-    let channel = || {
-        basic()
-            .required("connection-id", Type::Int)
-            .required("channel-type", Type::Int)
-            .required("channel-id", Type::Int)
-            .required("tls", Type::Bool)
-    };
-    let info = Struct::new()
-        .required("enabled", Type::Bool)
-        .required("migrated", Type::Bool)
-        .optional("host", Type::Str)
-        .optional("port", Type::Int)
-        .optional("tls-port", Type::Int)
-        .optional("auth", Type::Str)
-        .optional("compiled-version", Type::Str)
-        .required("mouse-mode", Type::of(["client", "server", "unknown"]))
-        .optional("channels", Type::array(channel()));
-    let ends = || Struct::new().required("server", basic()).required("client", basic());
-    let initialized =
-        Struct::new().required("server", basic().optional("auth", Type::Str)).required("client", channel());
     let mut limits = Limits::default();
     (limits.token_bytes, limits.tokens) = MAX_MESSAGE;
     Service::builder(version)
         .limits(limits)
-        .command(Command::new("query-spice", move |_| Ok(query_spice(&tracker, &details))).returns(info))
+        .command(Command::new("query-spice", move |_| Ok(query_spice(&tracker, &details))).returns(SpiceInfo::TYPE))
         .command(status.command())
-        .event("SPICE_CONNECTED", ends())
-        .event("SPICE_INITIALIZED", initialized)
-        .event("SPICE_DISCONNECTED", ends())
+        .events(SPICE_EVENTS.into_iter().filter_map(EventInfo::of))
         .build()
 }
 
@@ -83,7 +59,7 @@ fn query_spice(tracker: &SharedTracker, details: &Mutex<ServerDetails>) -> Reply
 }
 
 fn reply(tracker: &Tracker, details: ServerDetails) -> Reply {
-    let info = SpiceInfo {
+    Reply::from(SpiceInfo {
         enabled: true,
         migrated: false,
         host: details.host.map(Into::into),
@@ -93,6 +69,5 @@ fn reply(tracker: &Tracker, details: ServerDetails) -> Reply {
         compiled_version: details.compiled_version.map(Into::into),
         mouse_mode: details.mouse_mode.unwrap_or(SpiceQueryMouseMode::Unknown),
         channels: Some(tracker.channels()),
-    };
-    Reply::Json(info.to_vec().into())
+    })
 }
