@@ -17,6 +17,7 @@ const PUBLISHED: &[&str] = &[
     "qmp-schema",
     "spice-link",
     "spice-events",
+    "spice-sessions",
     "qmp-server",
     "spice-relay",
     "spice-capture",
