@@ -1,53 +1,46 @@
-//! Links to a real SPICE server: a new session's main channel, over TCP, TLS or WebSocket.
+//! Links to a real SPICE server: opens a new session's main channel over TCP or WebSocket.
 //!
 //! ```sh
 //! cargo run --features ticket --example client -- 127.0.0.1:5930 sekrit
 //! cargo run --features ticket --example client -- 127.0.0.1:5930 sekrit --websocket
-//! cargo run --features ticket --example client -- 127.0.0.1:5931 sekrit --tls ca-cert.pem
 //! ```
+//!
+//! [`link`] takes any stream. For TLS, give it a `rustls::StreamOwned`.
 
 use std::{
     env,
     io::{self, Read, Write},
-    net::{SocketAddr, TcpStream},
-    sync::Arc,
+    net::TcpStream,
     time::Duration,
 };
 
-use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
-};
 use spice_link::{
     CapsBuf, ChannelType, Connecting, LinkConnector, LinkMess, LinkReply, LinkUser,
     caps::{self, common, main as main_caps},
-    ticket::{self, rand_core::OsRng},
+    ticket,
     websocket::{Deframer, head_end, is_switching},
 };
 
 fn main() -> io::Result<()> {
     let args: Vec<String> = env::args().skip(1).collect();
     let [server, password, rest @ ..] = &args[..] else {
-        return Err(io::Error::other("expected: ADDRESS:PORT PASSWORD [--websocket | --tls CA.pem]"));
+        return Err(io::Error::other("expected: ADDRESS:PORT PASSWORD [--websocket]"));
     };
-    let server: SocketAddr = server.parse().map_err(io::Error::other)?;
     let stream = TcpStream::connect(server)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-    let mut user = User { password: password.clone() };
-    match rest {
-        [] => link(&mut user, stream),
-        [flag] if flag == "--websocket" => link(&mut user, WebSocket::upgrade(stream)?),
-        [flag, ca] if flag == "--tls" => link(&mut user, tls(stream, server, ca)?),
-        other => Err(io::Error::other(format!("expected --websocket or --tls CA.pem, found {other:?}"))),
-    }
+    let id = match rest {
+        [] => link(password, stream)?,
+        [flag] if flag == "--websocket" => link(password, WebSocket::upgrade(stream)?)?,
+        other => return Err(io::Error::other(format!("expected --websocket, found {other:?}"))),
+    };
+    println!("linked: session {}", id.cast_signed());
+    Ok(())
 }
 
 /// What this client knows: a password.
-struct User {
-    password: String,
-}
+struct User<'a>(&'a str);
 
-impl LinkUser for User {
+impl LinkUser for User<'_> {
     fn replied(&mut self, reply: &LinkReply<'_>) {
         let name = |bit| caps::common_name(bit).map_or_else(|| bit.to_string(), str::to_owned);
         println!("the server can {}", reply.common_caps.bits().map(name).collect::<Vec<_>>().join(", "));
@@ -56,7 +49,7 @@ impl LinkUser for User {
     }
 
     fn ticket(&mut self, pub_key: &[u8; LinkReply::PUB_KEY_LEN], ticket: &mut [u8; 128]) -> bool {
-        match ticket::seal(&mut OsRng, pub_key, self.password.as_bytes()) {
+        match ticket::seal(pub_key, self.0.as_bytes()) {
             Ok(sealed) => {
                 *ticket = sealed;
                 true
@@ -69,7 +62,8 @@ impl LinkUser for User {
     }
 }
 
-fn link(user: &mut User, mut stream: impl Read + Write) -> io::Result<()> {
+/// Opens the main channel of a new session and returns the session's id.
+pub fn link(password: &str, mut stream: impl Read + Write) -> io::Result<u32> {
     let common = CapsBuf::<1>::new().with(common::AUTH_SELECTION).with(common::MINI_HEADER);
     let channel = CapsBuf::<1>::new().with(main_caps::NAME_AND_UUID);
     let mess = LinkMess {
@@ -79,12 +73,13 @@ fn link(user: &mut User, mut stream: impl Read + Write) -> io::Result<()> {
         common_caps: common.as_caps(),
         channel_caps: channel.as_caps(),
     };
+    let mut user = User(password);
     let (mut link, mut unread, mut out) = (LinkConnector::new(), Vec::new(), [0; LinkConnector::ROOM]);
     let len = link.start(&mess, &mut out).map_err(io::Error::other)?;
     stream.write_all(&out[..len])?;
     stream.flush()?;
     loop {
-        let turn = link.read(user, &unread, &mut out);
+        let turn = link.read(&mut user, &unread, &mut out);
         unread.drain(..turn.consumed);
         stream.write_all(&out[..turn.written])?;
         stream.flush()?;
@@ -96,22 +91,10 @@ fn link(user: &mut User, mut stream: impl Read + Write) -> io::Result<()> {
                     len => unread.extend(&buffer[..len]),
                 }
             }
-            Connecting::Linked { session_id: Some(id), .. } => {
-                println!("linked: session {}", id.cast_signed());
-                return Ok(());
-            }
+            Connecting::Linked { session_id: Some(id), .. } => return Ok(id),
             other => return Err(io::Error::other(format!("not linked: {other:?}"))),
         }
     }
-}
-
-fn tls(stream: TcpStream, server: SocketAddr, ca: &str) -> io::Result<impl Read + Write> {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(ca).map_err(io::Error::other)?).map_err(io::Error::other)?;
-    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    let name = ServerName::from(server.ip());
-    let connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
-    Ok(StreamOwned::new(connection, stream))
 }
 
 /// A byte stream in WebSocket frames.

@@ -9,6 +9,7 @@
 
 use std::{
     env,
+    hash::{BuildHasher, RandomState},
     io::{self, ErrorKind, Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
     thread,
@@ -16,8 +17,7 @@ use std::{
 
 use spice_link::{
     Accepting, Caps, ChannelType, DataHeader, HeaderKind, Join, LinkAcceptor, LinkErrorCode, LinkHost, LinkReply,
-    LinkRequest, Linked, Parsed,
-    ticket::{TicketKey, rand_core::OsRng, rand_core::RngCore},
+    LinkRequest, Linked, Parsed, ticket::TicketKey,
 };
 
 fn main() -> io::Result<()> {
@@ -56,22 +56,28 @@ impl LinkHost for Host {
     }
 
     fn pub_key(&mut self) -> [u8; LinkReply::PUB_KEY_LEN] {
-        self.key = TicketKey::generate(&mut OsRng).ok();
+        self.key = TicketKey::generate().ok();
         self.key.as_ref().map_or([0; LinkReply::PUB_KEY_LEN], |key| *key.public())
     }
 
     fn ticket(&mut self, ticket: &[u8; 128]) -> bool {
-        self.key.take().is_some_and(|key| key.matches(&mut OsRng, ticket, self.password.as_bytes()))
+        self.key.take().is_some_and(|key| key.matches(ticket, self.password.as_bytes()))
     }
 
     fn join(&mut self, request: &LinkRequest) -> Join {
         if !request.is_new_session() {
             return Join::Refused(LinkErrorCode::BAD_CONNECTION_ID);
         }
-        let id = OsRng.next_u32().max(1);
+        let id = fresh_id();
         // One display hinted at, client mouse mode, no agent, ten agent tokens.
         Join::Session([id, 1, 2, 2, 0, 10, 0, 0])
     }
+}
+
+/// A random session id. It is never 0, which asks for a new session.
+fn fresh_id() -> u32 {
+    let [.., a, b, c, d] = RandomState::new().hash_one(()).to_be_bytes();
+    u32::from_be_bytes([a, b, c, d]).max(1)
 }
 
 fn serve(mut stream: TcpStream, peer: &str, password: String) -> io::Result<()> {

@@ -1,38 +1,35 @@
 //! Tickets: the password, encrypted with a server's RSA key. RSA-1024, OAEP with SHA-1 and MGF1-SHA-1, no label.
 //!
-//! Behind the feature `ticket`, as it takes a big-number library: the rest of the crate has no dependencies.
+//! This module is behind the feature `ticket` because it needs a big-number library; the rest of the crate has no dependencies.
+//! Keys and padding use the operating system's randomness.
 //!
-//! The `rsa` crate's private-key operations take a time that depends on the key (RUSTSEC-2023-0071). A [`TicketKey`] is meant to
-//! be made for one link and dropped with it, as spice-server does: whoever measures one decryption over a network learns
-//! little of a key that is never used again. Don't keep one for many clients.
+//! Make a [`TicketKey`] for one link and drop it with the link, as spice-server does. An attacker who measures decryption times
+//! over a network then has one sample for each key. The `rsa` crate computes with private keys in constant time since 0.10.
 
 extern crate alloc;
 
 use alloc::vec::Vec;
+use getrandom::SysRng;
 use rsa::{
-    Oaep, RsaPrivateKey, RsaPublicKey,
+    Oaep, PrivateKey, PublicKey,
     pkcs8::{DecodePublicKey, EncodePublicKey},
-    rand_core::CryptoRngCore,
 };
 use sha1::Sha1;
-
-/// The randomness that keys and tickets are made of: `OsRng` is the system's.
-pub use rsa::rand_core;
 
 use crate::{LinkReply, TICKET_LEN};
 
 /// The longest password that a server can be given, in bytes (`SPICE_MAX_PASSWORD_LENGTH`).
 pub const MAX_PASSWORD: usize = 60;
 
-/// Why there is no ticket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a ticket or a key could not be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TicketError {
-    /// The reply's key is no RSA key of 1024 bits.
+    /// The reply's key is not an RSA key of 1024 bits.
     Key,
-    /// The password is too long for one block: at most 85 bytes and the NUL behind them.
+    /// The password is too long for one block: at most 85 bytes and the NUL that follows them.
     TooLong,
-    /// There was no randomness, or no key could be made.
+    /// The operating system gave no randomness, or no key could be made with it.
     Random,
 }
 
@@ -48,63 +45,58 @@ impl core::fmt::Display for TicketError {
 
 impl core::error::Error for TicketError {}
 
-/// The ticket for this password: what spice-gtk sends, the password and a NUL, encrypted.
+/// Encrypts a password for a server's key. As in spice-gtk, a NUL follows the password.
 ///
-/// Passwords longer than [`MAX_PASSWORD`], which no server can have, are encrypted too, up to 85 bytes.
-pub fn seal(
-    rng: &mut impl CryptoRngCore,
-    pub_key: &[u8; LinkReply::PUB_KEY_LEN],
-    password: &[u8],
-) -> Result<[u8; TICKET_LEN], TicketError> {
+/// Passwords longer than [`MAX_PASSWORD`] are encrypted too, up to 85 bytes, although no server can have one.
+pub fn seal(pub_key: &[u8; LinkReply::PUB_KEY_LEN], password: &[u8]) -> Result<[u8; TICKET_LEN], TicketError> {
     let mut plain = Vec::with_capacity(password.len() + 1);
     plain.extend_from_slice(password);
     plain.push(0);
-    seal_bytes(rng, pub_key, &plain)
+    seal_bytes(pub_key, &plain)
 }
 
-/// The same for bytes as they are, without a NUL behind them: what a server makes of odd ones can be tried with it.
-pub fn seal_bytes(
-    rng: &mut impl CryptoRngCore,
-    pub_key: &[u8; LinkReply::PUB_KEY_LEN],
-    plain: &[u8],
-) -> Result<[u8; TICKET_LEN], TicketError> {
-    let key = RsaPublicKey::from_public_key_der(pub_key).map_err(|_| TicketError::Key)?;
-    let sealed = key.encrypt(rng, Oaep::new::<Sha1>(), plain).map_err(|_| TicketError::TooLong)?;
+/// Encrypts bytes for a server's key without adding a NUL. It makes tickets that no client sends, to test servers.
+pub fn seal_bytes(pub_key: &[u8; LinkReply::PUB_KEY_LEN], plain: &[u8]) -> Result<[u8; TICKET_LEN], TicketError> {
+    let key = PublicKey::from_public_key_der(pub_key).map_err(|_| TicketError::Key)?;
+    let sealed = key.encrypt(&mut SysRng, Oaep::<Sha1>::new(), plain).map_err(|error| match error {
+        rsa::Error::MessageTooLong => TicketError::TooLong,
+        _ => TicketError::Random,
+    })?;
     sealed.try_into().map_err(|_| TicketError::Key)
 }
 
-/// A server's key for one link.
+/// A server's RSA key for one link.
 #[derive(Debug)]
 pub struct TicketKey {
-    key: RsaPrivateKey,
+    key: PrivateKey,
     public: [u8; LinkReply::PUB_KEY_LEN],
 }
 
 impl TicketKey {
-    /// Makes a key. Some milliseconds of work.
-    pub fn generate(rng: &mut impl CryptoRngCore) -> Result<Self, TicketError> {
-        let key = RsaPrivateKey::new(rng, TICKET_LEN * 8).map_err(|_| TicketError::Random)?;
+    /// Makes a key. This takes some milliseconds.
+    pub fn generate() -> Result<Self, TicketError> {
+        let key = PrivateKey::new(&mut SysRng, TICKET_LEN * 8).map_err(|_| TicketError::Random)?;
         let der = key.to_public_key().to_public_key_der().map_err(|_| TicketError::Random)?;
         let public = der.as_bytes().try_into().map_err(|_| TicketError::Random)?;
         Ok(Self { key, public })
     }
 
-    /// The public half, as it goes into the reply: DER SubjectPublicKeyInfo.
+    /// The public half as it is sent in the reply: DER SubjectPublicKeyInfo.
     pub const fn public(&self) -> &[u8; LinkReply::PUB_KEY_LEN] {
         &self.public
     }
 
-    /// What is in a ticket; `None` where it was not made for this key.
-    pub fn open(&self, rng: &mut impl CryptoRngCore, ticket: &[u8; TICKET_LEN]) -> Option<Vec<u8>> {
-        self.key.decrypt_blinded(rng, Oaep::new::<Sha1>(), ticket).ok()
+    /// Decrypts a ticket; `None` if it was not made for this key.
+    pub fn open(&self, ticket: &[u8; TICKET_LEN]) -> Option<Vec<u8>> {
+        self.key.decrypt_blinded(&mut SysRng, Oaep::<Sha1>::new(), ticket).ok()
     }
 
-    /// Whether the ticket holds this password. Compared as spice-server compares them, up to the first NUL; an empty password
-    /// lets nobody in.
-    pub fn matches(&self, rng: &mut impl CryptoRngCore, ticket: &[u8; TICKET_LEN], password: &[u8]) -> bool {
-        let Some(plain) = self.open(rng, ticket) else { return false };
+    /// Whether the ticket holds this password. Like spice-server, it compares up to the first NUL, and never accepts an empty
+    /// password.
+    pub fn matches(&self, ticket: &[u8; TICKET_LEN], password: &[u8]) -> bool {
+        let Some(plain) = self.open(ticket) else { return false };
         let (seen, password) = (until_nul(&plain), until_nul(password));
-        // In a time that hangs on the lengths alone.
+        // The comparison's time depends on the lengths alone.
         let differ =
             seen.iter().zip(password).fold(seen.len() ^ password.len(), |sum, (a, b)| sum | usize::from(a ^ b));
         differ == 0 && !password.is_empty()
@@ -118,23 +110,22 @@ fn until_nul(bytes: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rsa::rand_core::OsRng;
 
     #[test]
-    fn a_ticket_opens_with_its_key_alone() {
-        let (key, other) = (TicketKey::generate(&mut OsRng).unwrap(), TicketKey::generate(&mut OsRng).unwrap());
+    fn ticket_opens_only_with_its_own_key() {
+        let (key, other) = (TicketKey::generate().unwrap(), TicketKey::generate().unwrap());
         // The prefix and suffix of every SPICE key: SubjectPublicKeyInfo, rsaEncryption, 129-byte modulus; exponent 65537.
         assert_eq!(key.public()[..10], *b"\x30\x81\x9f\x30\x0d\x06\x09\x2a\x86\x48");
         assert_eq!(key.public()[157..], *b"\x02\x03\x01\x00\x01");
-        let ticket = seal(&mut OsRng, key.public(), b"sekrit").unwrap();
-        assert_eq!(key.open(&mut OsRng, &ticket).as_deref(), Some(&b"sekrit\0"[..]));
-        assert_eq!(other.open(&mut OsRng, &ticket), None);
-        assert_eq!(key.open(&mut OsRng, &[0; 128]), None);
+        let ticket = seal(key.public(), b"sekrit").unwrap();
+        assert_eq!(key.open(&ticket).as_deref(), Some(&b"sekrit\0"[..]));
+        assert_eq!(other.open(&ticket), None);
+        assert_eq!(key.open(&[0; 128]), None);
     }
 
     #[test]
     fn passwords_are_compared_up_to_the_first_nul() {
-        let key = TicketKey::generate(&mut OsRng).unwrap();
+        let key = TicketKey::generate().unwrap();
         for (plain, password, good) in [
             (&b"sekrit\0"[..], &b"sekrit"[..], true),
             (b"sekrit", b"sekrit", true),
@@ -144,10 +135,10 @@ mod tests {
             (b"", b"sekrit", false),
             (b"\0", b"", false),
         ] {
-            let ticket = seal_bytes(&mut OsRng, key.public(), plain).unwrap();
-            assert_eq!(key.matches(&mut OsRng, &ticket, password), good, "{}", plain.escape_ascii());
+            let ticket = seal_bytes(key.public(), plain).unwrap();
+            assert_eq!(key.matches(&ticket, password), good, "{}", plain.escape_ascii());
         }
-        assert_eq!(seal_bytes(&mut OsRng, key.public(), &[1; 87]), Err(TicketError::TooLong));
-        assert_eq!(seal(&mut OsRng, &[0; 162], b""), Err(TicketError::Key));
+        assert_eq!(seal_bytes(key.public(), &[1; 87]), Err(TicketError::TooLong));
+        assert_eq!(seal(&[0; 162], b""), Err(TicketError::Key));
     }
 }

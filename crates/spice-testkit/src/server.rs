@@ -14,9 +14,7 @@ use std::{
 
 use spice_link::{
     Accepting, Caps, ChannelType, DataHeader, Error, HeaderKind, Join, LinkAcceptor, LinkErrorCode, LinkHost, LinkMess,
-    LinkReply, LinkRequest, Linked, Parsed, SaslAnswer, SaslVerdict, Upgrade,
-    caps::common,
-    ticket::{TicketKey, rand_core::OsRng},
+    LinkReply, LinkRequest, Linked, Parsed, SaslAnswer, SaslVerdict, Upgrade, caps::common, ticket::TicketKey,
     websocket::Deframer,
 };
 
@@ -207,7 +205,7 @@ impl Session {
 /// Some keys, made once for the whole process.
 fn keys() -> &'static [TicketKey] {
     static KEYS: OnceLock<Vec<TicketKey>> = OnceLock::new();
-    KEYS.get_or_init(|| (0..3).filter_map(|_| TicketKey::generate(&mut OsRng).ok()).collect())
+    KEYS.get_or_init(|| (0..3).filter_map(|_| TicketKey::generate().ok()).collect())
 }
 
 struct Host<'a> {
@@ -262,7 +260,7 @@ impl LinkHost for Host<'_> {
     }
 
     fn ticket(&mut self, ticket: &[u8; 128]) -> bool {
-        let good = self.key.is_some_and(|key| key.matches(&mut OsRng, ticket, self.shared.password.as_bytes()));
+        let good = self.key.is_some_and(|key| key.matches(ticket, self.shared.password.as_bytes()));
         good || self.shared.has(Flaw::Ticket)
     }
 

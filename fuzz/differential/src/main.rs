@@ -22,7 +22,7 @@ use std::{
     time::Instant,
 };
 
-use spice_link::ticket::{TicketKey, rand_core::OsRng};
+use spice_link::ticket::TicketKey;
 use spice_testkit::{
     generate::{Choices, Unstructured, plainest},
     lab::Pki,
@@ -83,7 +83,7 @@ fn main() -> io::Result<()> {
     let (pki, mut pairs) = (Pki::new()?, BTreeMap::new());
     for kind in Kind::ALL {
         let server = Server::new(kind, &pki)?;
-        let key = TicketKey::generate(&mut OsRng).map_err(io::Error::other)?;
+        let key = TicketKey::generate().map_err(io::Error::other)?;
         pairs.insert(kind, Pair { server, host: Host::new(kind, key), kind });
     }
     event_loop::run_until_idle();

@@ -1,10 +1,7 @@
 //! One conversation with the server under test, and what was seen of it.
 
 use crate::dial::{Line, Target};
-use spice_link::{
-    DataHeader, HeaderKind, LinkReply, Parsed,
-    ticket::{self, rand_core::OsRng},
-};
+use spice_link::{DataHeader, HeaderKind, LinkReply, Parsed, ticket};
 use std::{
     io::{self, Read, Write},
     time::Duration,
@@ -310,7 +307,7 @@ impl Wire {
     /// A ticket for the last reply's key, of these bytes.
     pub(super) fn seal(&self, plain: &[u8]) -> [u8; 128] {
         let key = self.reply.get(20..182).and_then(|key| <&[u8; 162]>::try_from(key).ok());
-        key.and_then(|key| ticket::seal_bytes(&mut OsRng, key, plain).ok()).unwrap_or([0; 128])
+        key.and_then(|key| ticket::seal_bytes(key, plain).ok()).unwrap_or([0; 128])
     }
 
     fn note_instead(&mut self, instead: Answer) {

@@ -13,7 +13,7 @@ use spice_link::{
     AuthMechanism, CapsBuf, ChannelType, Connecting, DataHeader, HeaderKind, LinkConnector, LinkErrorCode, LinkMess,
     LinkReply, LinkUser, Parsed, RefusalForm,
     caps::{self, common, main as main_caps},
-    ticket::{self, TicketError, rand_core::OsRng},
+    ticket::{self, TicketError},
 };
 use std::{
     io::{self, Read, Write},
@@ -235,7 +235,7 @@ impl LinkUser for User<'_> {
     }
 
     fn ticket(&mut self, pub_key: &[u8; LinkReply::PUB_KEY_LEN], ticket: &mut [u8; 128]) -> bool {
-        let sealed = ticket::seal(&mut OsRng, pub_key, self.password.as_bytes());
+        let sealed = ticket::seal(pub_key, self.password.as_bytes());
         sealed.map(|sealed| *ticket = sealed).map_err(|error| self.failed = Some(error)).is_ok()
     }
 }

@@ -1,25 +1,31 @@
-//! The examples against real peers: spice-gtk links to the server, the client links to QEMU.
+//! spice-link's examples against real peers: spice-gtk links to the example server, the example client links to QEMU.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
 
 use std::{
     io::{self, BufRead, BufReader},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    path::Path,
     process::{Child, ChildStdout, Command, Output, Stdio},
-    sync::Once,
+    sync::{Arc, Once},
 };
 
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
 use spice_testkit::lab::{self, Client, Peer, Pki, Vm};
 
 const PASSWORD: &str = "sekrit";
 
-/// An example, beside this test. `cargo test --test peers` alone does not build it.
+/// An example of spice-link. Cargo does not build another package's examples for a test, so the test does.
 fn example(name: &str) -> Command {
     static BUILD: Once = Once::new();
     let test = std::env::current_exe().unwrap();
     let profile = test.ancestors().nth(2).unwrap();
     BUILD.call_once(|| {
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--package", env!("CARGO_PKG_NAME"), "--features", "ticket", "--examples"]);
+        cargo.args(["build", "--quiet", "--package", "spice-link", "--features", "ticket", "--examples"]);
         cargo.args(profile.ends_with("release").then_some("--release"));
         assert!(cargo.arg("--target-dir").arg(profile.parent().unwrap()).status().unwrap().success());
     });
@@ -86,6 +92,22 @@ fn spice_gtk_with_a_wrong_password_is_refused() -> io::Result<()> {
     Ok(())
 }
 
+#[path = "../../spice-link/examples/client.rs"]
+#[allow(dead_code, unreachable_pub, reason = "an example, of which this test calls one function")]
+mod client;
+
+/// The example's `link` inside TLS. Returns the session's id as QMP shows it.
+fn link_in_tls(port: u16, ca: &Path) -> io::Result<String> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(ca).map_err(io::Error::other)?).map_err(io::Error::other)?;
+    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let connection =
+        ClientConnection::new(Arc::new(config), ServerName::from(server.ip())).map_err(io::Error::other)?;
+    let id = client::link(PASSWORD, StreamOwned::new(connection, TcpStream::connect(server)?))?;
+    Ok(id.cast_signed().to_string())
+}
+
 fn run_client(args: &[&str]) -> io::Result<Output> {
     example("client").args(args).output()
 }
@@ -96,17 +118,23 @@ fn the_client_links_to_qemu_plain_in_websocket_and_in_tls() -> io::Result<()> {
         return Ok(());
     }
     let (port, tls_port, pki) = (lab::free_port()?, lab::free_port()?, Pki::new()?);
-    let (dir, ca) = (pki.dir().display().to_string(), pki.ca().display().to_string());
+    let dir = pki.dir().display().to_string();
     let vm = Vm::boot(&format!("port={port},tls-port={tls_port},addr=127.0.0.1,password={PASSWORD},x509-dir={dir}"))?;
-    let (plain, tls) = (format!("127.0.0.1:{port}"), format!("127.0.0.1:{tls_port}"));
-    let ways: [&[&str]; 3] = [&[&plain, PASSWORD], &[&plain, PASSWORD, "--websocket"], &[&tls, PASSWORD, "--tls", &ca]];
-    for (index, way) in ways.into_iter().enumerate() {
-        let output = run_client(way)?;
+    let plain = format!("127.0.0.1:{port}");
+    let link = |args: &[&str]| -> io::Result<String> {
+        let output = run_client(args)?;
         let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{way:?}: {said} {}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{args:?}: {said} {}", String::from_utf8_lossy(&output.stderr));
         assert!(said.contains("the server can AUTH_SELECTION, AUTH_SPICE, MINI_HEADER"), "{said}");
-        let id = said.lines().last().unwrap().strip_prefix("linked: session ").unwrap();
-        // What the client read off MAIN_INIT is what QEMU reports.
+        Ok(said.lines().last().unwrap().strip_prefix("linked: session ").unwrap().to_owned())
+    };
+    let ways: [&dyn Fn() -> io::Result<String>; 3] =
+        [&|| link(&[&plain, PASSWORD]), &|| link(&[&plain, PASSWORD, "--websocket"]), &|| {
+            link_in_tls(tls_port, &pki.ca())
+        }];
+    for (index, way) in ways.into_iter().enumerate() {
+        let id = way()?;
+        // The id that the client reads in MAIN_INIT is the one that QEMU reports.
         vm.events().wait_for("SPICE_INITIALIZED", index + 1)?;
         let lines = vm.events().lines();
         let last = lines.iter().rfind(|line| line.contains("SPICE_INITIALIZED")).unwrap();
