@@ -14,6 +14,8 @@ pub mod packet;
 pub mod recognise;
 mod spice;
 pub mod tcp;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 pub use capture::Capture;
 pub use config::Config;
