@@ -71,8 +71,13 @@ impl Capture {
     /// After an error nothing more can be read. The outputs before it are valid: drain [`poll`](Self::poll), call [`finish`](Self::finish).
     pub fn push(&mut self, data: &[u8]) -> Result<(), Error> {
         self.packets.counters.bytes += data.len() as u64;
-        let Self { reader, packets } = self;
-        reader.push_heads(data, |packet| packets.packet(&packet))
+        self.reader.push_to(data, &mut self.packets)
+    }
+
+    /// Takes more of the key log that [`Config::keys`] began: its next bytes.
+    #[cfg(feature = "tls")]
+    pub fn push_keys(&mut self, data: &[u8]) {
+        self.packets.spice.push_keys(data);
     }
 
     /// How many of the file's next bytes are not needed: the payload of a connection after its link stage.
@@ -96,6 +101,8 @@ impl Capture {
     /// Connections that are open at the end have no further event.
     pub fn finish(&mut self) -> Result<(), Error> {
         self.packets.finish();
+        #[cfg(feature = "tls")]
+        self.packets.spice.finish_secured();
         if let Some(cut) = self.reader.finish()? {
             self.packets.spice.notice(Notice::Cut(cut));
         }
@@ -137,6 +144,20 @@ impl Capture {
         result?;
         finished.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         Ok(self.counters())
+    }
+}
+
+impl file::Sink for Packets {
+    fn packet(&mut self, packet: Packet<'_>) -> Enough {
+        Packets::packet(self, &packet)
+    }
+
+    #[cfg(feature = "tls")]
+    fn secrets(&mut self, kind: file::SecretsType, data: &[u8]) {
+        if kind == file::SecretsType::TLS_KEY_LOG {
+            self.spice.push_keys(data);
+            self.spice.push_keys(b"\n");
+        }
     }
 }
 

@@ -16,6 +16,10 @@ pub struct Config {
     pub dual_stack_ports: Vec<u16>,
     /// Settings of the [`Tracker`](spice_events::Tracker).
     pub tracker: spice_events::Config,
+    /// The secrets with which TLS is decrypted. With `Some`, those that a pcapng file brings are used too; with `None`, TLS is not
+    /// looked into. Where [`ports`](Self::ports) is empty, SPICE is then also recognised inside TLS, on any port.
+    #[cfg(feature = "tls")]
+    pub keys: Option<crate::tls::KeyLog>,
     /// The largest number of TCP connections that are remembered; `None` means [`MAX_FLOWS`](crate::tcp::MAX_FLOWS).
     pub max_flows: Option<u32>,
 }
@@ -65,6 +69,14 @@ impl Config {
     #[must_use]
     pub fn tracker(mut self, tracker: spice_events::Config) -> Self {
         self.tracker = tracker;
+        self
+    }
+
+    /// Decrypts TLS with these secrets, and with those that a pcapng file brings.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn keys(mut self, keys: crate::tls::KeyLog) -> Self {
+        self.keys = Some(keys);
         self
     }
 

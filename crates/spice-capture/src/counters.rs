@@ -14,6 +14,9 @@ pub struct Counters {
     pub anomalies: u64,
     /// Connections whose first bytes are missing, so that they can't be recognised.
     pub unrecognised: u64,
+    /// TLS connections that could not be read because their secrets were missing. Those without secrets are only counted where there is a
+    /// key log, or a pcapng file with secrets.
+    pub without_secrets: u64,
     /// IP fragments whose packet never became complete.
     pub fragments: u64,
     /// Packets too short for a TCP header (snaplen).

@@ -20,12 +20,16 @@ mod pcapng;
 
 use crate::{Error, link::LinkType};
 use spice_events::Timestamp;
+use std::ops::Range;
 
 /// The most bytes of one packet that a capture can hold: libpcap's `MAXIMUM_SNAPLEN`. A record that claims more is damage.
 pub const MAX_CAPTURED: u32 = 262_144;
 
 /// The most bytes of a pcapng block that are kept; a longer one of a type that we do not read is skipped, any other is damage.
 pub const MAX_BLOCK: u32 = MAX_CAPTURED + 65_536;
+
+/// The most bytes of a decryption secrets block that are kept: a key log of about 5,000 connections. A longer one is skipped.
+pub const MAX_SECRETS: u32 = 4 << 20;
 
 /// One packet of a capture.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +52,33 @@ impl Packet<'_> {
     /// `data` is all that the file has of it.
     pub fn is_whole(&self) -> bool {
         self.data.len() == self.captured as usize
+    }
+}
+
+/// Takes what a capture file has.
+pub trait Sink {
+    /// Takes a packet, or its first bytes: see [`Reader::push_heads`].
+    fn packet(&mut self, packet: Packet<'_>) -> Enough;
+
+    /// Takes the data of a decryption secrets block (pcapng). It comes before the packets that need it.
+    fn secrets(&mut self, _kind: SecretsType, _data: &[u8]) {}
+}
+
+/// What a decryption secrets block has: a number of the pcapng specification, §4.7.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SecretsType(pub u32);
+
+impl SecretsType {
+    /// An NSS key log: "TLSK".
+    pub const TLS_KEY_LOG: Self = Self(0x544c_534b);
+}
+
+/// Packets only.
+struct Heads<F>(F);
+
+impl<F: FnMut(Packet<'_>) -> Enough> Sink for Heads<F> {
+    fn packet(&mut self, packet: Packet<'_>) -> Enough {
+        self.0(packet)
     }
 }
 
@@ -104,6 +135,8 @@ enum Step {
     Need(usize),
     /// The record, or as much of it as matters, took `used` bytes; `skip` more are of no interest.
     Used { used: usize, skip: u64 },
+    /// A decryption secrets block of `used` bytes, and where its data is.
+    Secrets { used: usize, kind: SecretsType, data: Range<usize> },
 }
 
 impl Reader {
@@ -128,11 +161,16 @@ impl Reader {
     /// Like [`push`](Self::push), but a large packet of which only the first bytes are there is shown as it is, and if those are [`Enough`] its rest is
     /// skipped: neither copied nor, with [`skip`](Self::skip), read at all. If they are not, it is shown again when it is whole.
     pub fn push_heads(&mut self, data: &[u8], packet: impl FnMut(Packet<'_>) -> Enough) -> Result<(), Error> {
-        self.end += data.len() as u64;
-        self.take(data, packet).inspect_err(|_| self.carry.clear())
+        self.push_to(data, &mut Heads(packet))
     }
 
-    fn take(&mut self, mut data: &[u8], mut packet: impl FnMut(Packet<'_>) -> Enough) -> Result<(), Error> {
+    /// Like [`push_heads`](Self::push_heads), for a caller that wants more than packets.
+    pub fn push_to(&mut self, data: &[u8], sink: &mut impl Sink) -> Result<(), Error> {
+        self.end += data.len() as u64;
+        self.take(data, sink).inspect_err(|_| self.carry.clear())
+    }
+
+    fn take(&mut self, mut data: &[u8], sink: &mut impl Sink) -> Result<(), Error> {
         loop {
             if self.skip > 0 {
                 let n = usize::try_from(self.skip).map_or(data.len(), |skip| skip.min(data.len()));
@@ -145,7 +183,7 @@ impl Reader {
             let direct = self.carry.is_empty();
             // Most packets are small and whole, and need none of what follows.
             if direct && let Format::Pcap(file) = &self.format {
-                let used = file.small(data, &mut packet);
+                let used = file.small(data, &mut |packet| sink.packet(packet));
                 self.record += used as u64;
                 data = &data[used..];
             }
@@ -153,17 +191,11 @@ impl Reader {
             if input.is_empty() {
                 return Ok(());
             }
-            match self.format.step(input, self.record, &mut packet)? {
-                Step::Used { used, skip } => {
-                    self.taken = used as u64;
-                    self.skip = skip;
-                    self.pass(0);
-                    if direct {
-                        data = &data[used..];
-                    } else {
-                        // All of it, as no more is carried than is needed; or nothing, where the format was just recognised.
-                        self.carry.drain(..used);
-                    }
+            let (used, skip) = match self.format.step(input, self.record, &mut |packet| sink.packet(packet))? {
+                Step::Used { used, skip } => (used, skip),
+                Step::Secrets { used, kind, data } => {
+                    sink.secrets(kind, input.get(data).unwrap_or_default());
+                    (used, 0)
                 }
                 Step::Need(needed) => {
                     let more = needed - if direct { 0 } else { self.carry.len() };
@@ -173,7 +205,17 @@ impl Reader {
                     if n < more {
                         return Ok(());
                     }
+                    continue;
                 }
+            };
+            self.taken = used as u64;
+            self.skip = skip;
+            self.pass(0);
+            if direct {
+                data = &data[used..];
+            } else {
+                // All of it, as no more is carried than is needed; or nothing, where the format was just recognised.
+                self.carry.drain(..used);
             }
         }
     }

@@ -12,6 +12,8 @@ mod notice;
 mod output;
 pub mod packet;
 pub mod recognise;
+#[cfg(feature = "tls")]
+mod secured;
 mod spice;
 pub mod tcp;
 #[cfg(feature = "tls")]

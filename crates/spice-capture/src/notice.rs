@@ -53,6 +53,23 @@ pub enum Notice {
         /// Its link type.
         link: LinkType,
     },
+    /// A TLS connection can't be decrypted, though there is a key log.
+    #[cfg(feature = "tls")]
+    Tls {
+        /// When that became clear.
+        at: Timestamp,
+        /// The client.
+        client: SocketAddr,
+        /// The server.
+        server: SocketAddr,
+        /// Why.
+        why: crate::tls::Unreadable,
+    },
+    /// TLS connections whose secrets are not in the key log. This notice comes at the end, and once.
+    MissingSecrets {
+        /// How many.
+        connections: u64,
+    },
     /// More connections at once than are remembered: the oldest idle ones were forgotten, and their further events are missing.
     TooManyConnections,
     /// The file ends in the middle of a packet.
@@ -84,6 +101,13 @@ impl fmt::Display for Notice {
             Self::UnknownLink { interface, link, .. } => {
                 write!(f, "interface {interface} has link type {link:?}, which is not read: its packets are skipped")
             }
+            #[cfg(feature = "tls")]
+            Self::Tls { client, server, why, .. } => write!(f, "{client} -> {server}: {why}"),
+            Self::MissingSecrets { connections } => write!(
+                f,
+                "the secrets of {connections} TLS connections are not in the key log, so what they carry is unknown; \
+                 one end has to log its secrets from before its first connection on"
+            ),
             Self::TooManyConnections => {
                 f.write_str("more connections at once than are remembered: the oldest idle ones were forgotten")
             }

@@ -1,5 +1,7 @@
 //! Decides whether a connection is SPICE, and hands its bytes to the tracker.
 
+#[cfg(feature = "tls")]
+use crate::secured::Secured;
 use crate::{
     Config, Counters, Notice, Output,
     packet::Endpoint,
@@ -19,31 +21,38 @@ pub(crate) enum Follow {
     Undecided(Box<Held>),
     /// The tracker knows it.
     Spice(FlowId),
+    /// It is inside TLS that can be decrypted.
+    #[cfg(feature = "tls")]
+    Secured(Box<Secured>),
 }
 
 /// A connection that may be SPICE, and everything that happened to it.
 #[derive(Debug)]
 pub(crate) struct Held {
-    connection: Connection,
-    kind: Kind,
+    pub(crate) connection: Connection,
+    pub(crate) kind: Kind,
     /// The operator says that its server's port is SPICE.
-    expected: bool,
+    pub(crate) expected: bool,
     client: Vec<u8>,
     server: Vec<u8>,
     /// An empty line was among the client's bytes.
     head_is_whole: bool,
-    pieces: Vec<Piece>,
+    pub(crate) pieces: Vec<Piece>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Plain,
+    /// Inside TLS that is not decrypted.
     Tls,
+    /// The plaintext of TLS.
+    #[cfg(feature = "tls")]
+    Decrypted,
 }
 
 /// The next bytes of one side.
 #[derive(Clone, Copy, Debug)]
-struct Piece {
+pub(crate) struct Piece {
     at: Timestamp,
     from: Side,
     len: u32,
@@ -52,11 +61,13 @@ struct Piece {
 /// Follows SPICE connections and collects the outputs about them.
 #[derive(Debug)]
 pub(crate) struct Spice {
-    config: Config,
+    pub(crate) config: Config,
     tracker: Tracker,
     /// The id of the last connection that was opened; also their number.
     last: u64,
-    held: usize,
+    pub(crate) held: usize,
+    /// Connections of which secrets are missing.
+    pub(crate) without_secrets: u64,
     outputs: VecDeque<Output>,
     events: u64,
     anomalies: u64,
@@ -71,6 +82,7 @@ impl Spice {
             config,
             last: 0,
             held: 0,
+            without_secrets: 0,
             outputs: VecDeque::new(),
             events: 0,
             anomalies: 0,
@@ -90,15 +102,15 @@ impl Spice {
 
     /// Fills in what is counted here.
     pub(crate) fn count(&self, counters: Counters) -> Counters {
-        let Self { last: connections, events, anomalies, unrecognised, .. } = *self;
-        Counters { connections, events, anomalies, unrecognised, ..counters }
+        let Self { last: connections, events, anomalies, unrecognised, without_secrets, .. } = *self;
+        Counters { connections, events, anomalies, unrecognised, without_secrets, ..counters }
     }
 
     fn recognises(&self) -> bool {
         self.config.ports.is_empty()
     }
 
-    fn input(&mut self, at: Timestamp, flow: FlowId, input: Input<'_>) {
+    pub(crate) fn input(&mut self, at: Timestamp, flow: FlowId, input: Input<'_>) {
         self.tracker.handle(at, flow, input);
         while let Some(output) = self.tracker.poll() {
             self.outputs.push_back(match output {
@@ -114,7 +126,7 @@ impl Spice {
         }
     }
 
-    fn interest(&self, flow: FlowId) -> Interest {
+    pub(crate) fn interest(&self, flow: FlowId) -> Interest {
         if self.tracker.wants(flow) { Interest::Bytes } else { Interest::End }
     }
 
@@ -132,8 +144,8 @@ impl Spice {
         let flow = FlowId(self.last);
         let port = SocketAddr::from(connection.server).port();
         let (server, client) = (self.address(connection.server, port), self.address(connection.client, port));
-        let tls = kind == Kind::Tls;
-        self.input(connection.at, flow, Input::Opened { endpoints: Endpoints { server, client }, tls, readable: !tls });
+        let (tls, readable) = (kind != Kind::Plain, kind != Kind::Tls);
+        self.input(connection.at, flow, Input::Opened { endpoints: Endpoints { server, client }, tls, readable });
         flow
     }
 
@@ -179,7 +191,7 @@ impl Spice {
     }
 
     /// It is not SPICE, or there will never be enough bytes to know.
-    fn dismiss(&mut self, held: &Held) {
+    pub(crate) fn dismiss(&mut self, held: &Held) {
         self.held -= held.cost();
         let Connection { client, server, at, from_start } = held.connection;
         if held.expected && !from_start {
@@ -197,6 +209,8 @@ impl Held {
         let client = if self.client.is_empty() { more } else { &self.client[..] };
         match (self.kind, self.connection.from_start) {
             (Kind::Tls, _) => recognise::judge_tls(client),
+            #[cfg(feature = "tls")]
+            (Kind::Decrypted, _) => recognise::judge(client),
             (Kind::Plain, true) => recognise::judge(client),
             (Kind::Plain, false) => recognise::judge_midstream(client),
         }
@@ -232,6 +246,8 @@ impl Handler for Spice {
     fn opened(&mut self, state: &mut Follow, connection: &Connection) -> Interest {
         let port = connection.server.port();
         let kind = if self.config.tls_ports.contains(&port) { Kind::Tls } else { Kind::Plain };
+        #[cfg(feature = "tls")]
+        let kind = if kind == Kind::Tls && self.decrypts() { Kind::Decrypted } else { kind };
         let expected = self.listens(port);
         if !expected && !self.recognises() {
             return Interest::Nothing;
@@ -239,12 +255,20 @@ impl Handler for Spice {
         if expected && connection.from_start {
             let flow = self.open(connection, kind);
             *state = Follow::Spice(flow);
+            #[cfg(feature = "tls")]
+            if kind == Kind::Decrypted {
+                *state = Secured::around(Follow::Spice(flow), *connection);
+            }
             return self.interest(flow);
         }
         let (client, server, pieces) = (Vec::new(), Vec::new(), Vec::new());
         let (connection, head_is_whole) = (*connection, false);
         *state =
             Follow::Undecided(Box::new(Held { connection, kind, expected, client, server, head_is_whole, pieces }));
+        #[cfg(feature = "tls")]
+        if kind == Kind::Decrypted {
+            *state = Secured::around(std::mem::take(state), connection);
+        }
         Interest::Bytes
     }
 
@@ -254,6 +278,15 @@ impl Handler for Spice {
             Follow::Spice(flow) => {
                 self.input(at, *flow, Input::Bytes { from, data });
                 self.interest(*flow)
+            }
+            #[cfg(feature = "tls")]
+            Follow::Secured(_) => self.secured_bytes(state, at, from, data),
+            #[cfg(feature = "tls")]
+            Follow::Undecided(held) if self.may_be_secured(held, from, data) => {
+                held.kind = Kind::Decrypted;
+                let connection = held.connection;
+                *state = Secured::around(std::mem::take(state), connection);
+                self.secured_bytes(state, at, from, data)
             }
             Follow::Undecided(held) if held.pieces.is_empty() && held.judge(from, data) == Verdict::Spice => {
                 // The common case: the first segment tells, and needs no copy.
@@ -287,6 +320,8 @@ impl Handler for Spice {
                 self.input(at, *flow, Input::Gap { from, len });
                 self.interest(*flow)
             }
+            #[cfg(feature = "tls")]
+            Follow::Secured(_) => self.secured_gap(state, at, from, len),
             // What is missing might be what would have told.
             Follow::Undecided(held) => {
                 let Connection { client, server, at, from_start } = held.connection;
@@ -307,6 +342,11 @@ impl Handler for Spice {
             Follow::Nothing => {}
             Follow::Spice(flow) => self.input(at, flow, Input::Closed { by }),
             Follow::Undecided(held) => self.dismiss(&held),
+            #[cfg(feature = "tls")]
+            Follow::Secured(secured) => {
+                let mut inner = self.end_secured(*secured, at);
+                self.closed(&mut inner, at, by);
+            }
         }
     }
 
@@ -314,6 +354,11 @@ impl Handler for Spice {
         match std::mem::take(state) {
             Follow::Undecided(held) => self.held -= held.cost(),
             Follow::Spice(flow) => self.tracker.forget(flow),
+            #[cfg(feature = "tls")]
+            Follow::Secured(secured) => {
+                let mut inner = self.release_secured(*secured);
+                return self.evicted(&mut inner);
+            }
             Follow::Nothing => {}
         }
         if !self.evicted {

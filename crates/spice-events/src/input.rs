@@ -32,6 +32,8 @@ pub enum Input<'a> {
         /// How many bytes.
         len: u64,
     },
+    /// From here on the bytes can't be read: they are encrypted, and the caller has no key for them. Nothing more of them is looked at.
+    Opaque,
     /// The server's side of the connection is gone: the moment of `SPICE_DISCONNECTED`. The id may be used again.
     Closed {
         /// Who ended it first, where that is known.

@@ -125,6 +125,7 @@ impl Tracker {
             Input::Gap { from, len } => {
                 self.link(at, flow, |linking, limit, notes| linking.gap(from, len, limit, notes));
             }
+            Input::Opaque => self.mute(flow),
             Input::Closed { by } => self.close(at, flow, by),
         }
     }
@@ -221,6 +222,16 @@ impl Tracker {
             self.odd(at, flow, place, kind);
         }
         self.settle(at, flow);
+    }
+
+    /// Nothing more of a link stage will be seen. A link that has succeeded keeps what it has shown.
+    fn mute(&mut self, flow: FlowId) {
+        let Some(Flow { state, .. }) = self.flows.get_mut(&flow) else { return };
+        if let State::Linking(link) = state
+            && link.linked.or(link.hidden_result).is_none()
+        {
+            *state = State::Mute { leaked: link.leaked };
+        }
     }
 
     /// Moves a connection on, once its link stage has shown enough.

@@ -1,11 +1,12 @@
 //! `spicewatch read`: the events of a capture file.
 
 mod input;
+mod key_log;
 
 use crate::print_error;
 use clap::ValueEnum;
 use input::Input;
-use spice_capture::{Capture, Config, Counters, DualStack, Output};
+use spice_capture::{Capture, Config, Counters, DualStack, Output, tls::KeyLog};
 use spice_events::Auth;
 use std::{
     fmt::Display,
@@ -33,9 +34,18 @@ pub(crate) struct Args {
 
     /// A server port where everything is SPICE inside TLS; may be given more than once
     ///
-    /// What is inside can't be read: such connections have a SPICE_CONNECTED and a SPICE_DISCONNECTED, but no SPICE_INITIALIZED.
+    /// Without the connections' secrets what is inside can't be read: such connections have a SPICE_CONNECTED and a SPICE_DISCONNECTED, but no
+    /// SPICE_INITIALIZED. See --keylog.
     #[arg(long = "tls-port", value_name = "PORT")]
     tls_ports: Vec<u16>,
+
+    /// A file with the secrets of TLS connections, which are then decrypted
+    ///
+    /// The file is a key log as SSLKEYLOGFILE, "openssl s_client -keylogfile" and Wireshark have it. Secrets that are in the capture itself (pcapng decryption
+    /// secrets blocks) are used without this option. Without --port, SPICE is recognised inside TLS on any port. TLS 1.2 and TLS 1.3 are read, with cipher
+    /// suites that have AES-GCM or ChaCha20-Poly1305.
+    #[arg(long = "keylog", value_name = "FILE")]
+    key_log: Option<PathBuf>,
 
     /// How the server authenticates its clients, which QEMU states in SPICE_INITIALIZED
     ///
@@ -101,7 +111,11 @@ pub(crate) fn run(args: Args) -> ExitCode {
         Err(error) => return fail(&name, &error),
     };
     let mut report = Report::new(&name, input.size(), args.anomalies);
-    let mut config = config(args);
+    let keys = match args.key_log.as_deref().map_or_else(|| Ok(KeyLog::new()), key_log::read) {
+        Ok(keys) => keys,
+        Err(error) => return fail(&args.key_log.unwrap_or_default().display().to_string(), &error),
+    };
+    let mut config = config(args).keys(keys);
     if !config.dual_stack {
         config.dual_stack_ports = dual_stack_ports(&mut input);
     }

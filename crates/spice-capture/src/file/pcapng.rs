@@ -1,9 +1,12 @@
 //! The new format: blocks of type, length, body, length. A section header sets the byte order, interfaces are numbered within their section.
 
-use super::{Enough, HEAD as PACKET_HEAD, MAX_BLOCK, MAX_CAPTURED, Packet, SMALL, Step, u32_at};
+use super::{
+    Enough, HEAD as PACKET_HEAD, MAX_BLOCK, MAX_CAPTURED, MAX_SECRETS, Packet, SMALL, SecretsType, Step, u32_at,
+};
 use crate::{Error, link::LinkType};
 use pcap_parser::{InterfaceDescriptionBlock, OptionCode};
 use spice_events::Timestamp;
+use std::ops::Range;
 
 /// Reads the same in either byte order.
 pub(super) const SECTION_HEADER: u32 = 0x0a0d_0d0a;
@@ -11,6 +14,7 @@ const INTERFACE: u32 = 1;
 const PACKET: u32 = 2;
 const SIMPLE_PACKET: u32 = 3;
 const ENHANCED_PACKET: u32 = 6;
+const SECRETS: u32 = 10;
 
 const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
 
@@ -65,7 +69,7 @@ impl Section {
         if !length.is_multiple_of(4) || (length as usize) < HEAD + TAIL || (known && length > MAX_BLOCK) {
             return Err(Error::Block { offset, kind, length });
         }
-        if length > MAX_BLOCK {
+        if length > if kind == SECRETS { MAX_SECRETS } else { MAX_BLOCK } {
             return Ok(Step::Used { used: HEAD + TAIL, skip: u64::from(length) - (HEAD + TAIL) as u64 });
         }
         let total = length as usize;
@@ -94,10 +98,23 @@ impl Section {
             PACKET => self.enhanced(block, total, true, packet).map(|_| ()),
             INTERFACE => self.interface(block),
             SECTION_HEADER => self.section(block),
+            // Secrets that do not fit in their block are left out: the packets can be read without them.
+            SECRETS => match self.secrets(block) {
+                Some((kind, data)) => return Ok(Step::Secrets { used: total, kind, data }),
+                None => Some(()),
+            },
             _ => Some(()),
         };
         read.ok_or(Error::Block { offset, kind, length })?;
         Ok(Step::Used { used: total, skip: 0 })
+    }
+
+    /// Secrets type 4 + length 4 + data, padded to four bytes.
+    fn secrets(&self, block: &[u8]) -> Option<(SecretsType, Range<usize>)> {
+        const DATA: usize = HEAD + 8;
+        let len = u32_at(block, HEAD + 4, self.big_endian) as usize;
+        let room = block.len().checked_sub(DATA + TAIL)?;
+        (len <= room).then(|| (SecretsType(u32_at(block, HEAD, self.big_endian)), DATA..DATA + len))
     }
 
     fn section(&mut self, block: &[u8]) -> Option<()> {

@@ -1,7 +1,7 @@
 //! Both directions of a connection: the handshake that leads to the keys, then the plaintext.
 
 use super::{
-    KeyLog, Label, MAX_HELD, Unreadable, Version,
+    KeyLog, Label, MAX_HELD, Random, Unreadable, Version,
     cipher::{Cipher, next_secret},
     handshake::{ClientHello, Kind, Messages, ServerHello},
     key_log::Secret,
@@ -162,6 +162,11 @@ impl Decryptor {
     /// Neither direction can be read any further.
     pub fn is_over(&self) -> bool {
         self.halves.iter().all(|half| half.over)
+    }
+
+    /// The random of the client's hello, once that is there: by it a key log names the connection.
+    pub fn random(&self) -> Option<Random> {
+        self.client_hello.map(|hello| hello.random)
     }
 
     /// Bytes that are held.
