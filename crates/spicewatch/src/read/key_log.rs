@@ -1,6 +1,6 @@
 //! A key log's file.
 
-use crate::complain;
+use crate::print_error;
 use spice_capture::tls::KeyLog;
 use std::{
     fs::File,
@@ -27,13 +27,13 @@ pub(super) fn read(path: &Path) -> io::Result<KeyLog> {
     keys.end_line();
     let name = path.display();
     if keys.bad_lines() > 0 {
-        complain(format_args!("spicewatch: {name}: {} lines are not of a key log", keys.bad_lines()));
+        print_error(format_args!("spicewatch: {name}: {} lines are not of a key log", keys.bad_lines()));
     }
     if keys.dropped() > 0 {
-        complain(format_args!("spicewatch: {name}: {} lines of too many connections were left out", keys.dropped()));
+        print_error(format_args!("spicewatch: {name}: {} lines of too many connections were left out", keys.dropped()));
     }
     if keys.is_empty() {
-        complain(format_args!("spicewatch: {name}: no secrets of TLS connections are in it"));
+        print_error(format_args!("spicewatch: {name}: no secrets of TLS connections are in it"));
     }
     Ok(keys)
 }
