@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use tokio::{runtime::Handle, task::JoinHandle, time::timeout};
+use tokio::{runtime::Handle, task::JoinHandle};
 
 use crate::{
     Error,
@@ -82,8 +82,7 @@ impl Relay {
     /// than `patience`. Returns how many are still open.
     pub async fn drain(&mut self, patience: Duration) -> usize {
         self.stop_accepting().await;
-        let _ = timeout(patience, self.limit.until_empty()).await;
-        self.limit.open()
+        self.limit.drain(patience).await
     }
 }
 

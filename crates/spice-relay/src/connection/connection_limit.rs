@@ -5,9 +5,10 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::timeout};
 
 use crate::PEER_LOG_TARGET;
 
@@ -81,6 +82,12 @@ impl ConnectionLimit {
     /// How many connections were refused.
     pub fn refused(&self) -> usize {
         self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Waits until there is no connection, but no longer than `patience`. Returns how many there are.
+    pub async fn drain(&self, patience: Duration) -> usize {
+        let _ = timeout(patience, self.until_empty()).await;
+        self.open()
     }
 
     /// Waits until there is no connection.

@@ -46,6 +46,13 @@ pub struct Opened {
     pub tls: bool,
 }
 
+impl Opened {
+    /// A connection with these two ends.
+    pub const fn new(endpoints: Endpoints, tls: bool) -> Self {
+        Self { endpoints, tls }
+    }
+}
+
 /// An observer that ignores everything.
 impl Observe for () {
     fn opened(&self, _: FlowId, _: Opened) {}

@@ -129,7 +129,7 @@ pub(crate) struct VmConfig {
     ///
     /// `none` must be configured, because on the wire a server without ticketing looks the same as one with tickets.
     #[arg(long, value_name = "AUTH", conflicts_with = "qemu_qmp", value_parser = auth_parser())]
-    #[serde(deserialize_with = "parse::one")]
+    #[serde(deserialize_with = "parse::auth")]
     pub auth: Option<Auth>,
     /// Ask QEMU on this QMP socket for its authentication, versions and mouse mode
     ///

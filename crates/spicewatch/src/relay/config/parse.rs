@@ -3,12 +3,20 @@
 use std::{fmt, marker::PhantomData, str::FromStr};
 
 use serde::{Deserialize, Deserializer, de};
+use spice_relay::spice_events::{Auth, UnknownName};
 
 /// `"a"`.
 pub(super) fn one<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     String::deserialize(deserializer)?.parse().map(Some).map_err(de::Error::custom)
+}
+
+/// `"spice"`, `"none"` or `"sasl"`.
+pub(super) fn auth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Auth>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let found = |error| de::Error::custom(format_args!("{error}, found `{name}`"));
+    name.parse().map(Some).map_err(|error: UnknownName| found(error))
 }
 
 /// `"a"` or `["a", "b"]`.
