@@ -21,6 +21,7 @@ const PUBLISHED: &[&str] = &[
     "qmp-server",
     "spice-relay",
     "spice-capture",
+    "spice-conformance",
     "spice-testkit",
     "spicewatch",
 ];

@@ -1,11 +1,11 @@
 #![doc = include_str!("../README.md")]
 
 mod conformance;
-mod dial;
 mod password;
 mod probe;
 mod read;
 mod relay;
+mod server_args;
 
 use clap::{Parser, error::ErrorKind};
 use std::{

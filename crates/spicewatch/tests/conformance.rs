@@ -209,7 +209,8 @@ fn expected(flaw: Flaw) -> Vec<&'static str> {
         Flaw::Close => {
             "major-0-is-not-answered major-1 major-3 major-2-in-the-other-order major-largest ticket-wrong \
              ticket-too-short ticket-too-long ticket-empty ticket-of-nothing ticket-of-zeros \
-             ticket-that-was-never-encrypted ticket-for-another-key ticket-before-connection-id"
+             ticket-that-was-never-encrypted ticket-for-another-key ticket-before-connection-id websocket-other-protocol \
+             websocket-without-a-key websocket-post websocket-request-in-two websocket-bytes-behind-the-request"
         }
         Flaw::Key => "reply-key-is-fresh ticket-for-another-key",
         // It waits for the end of what is none.

@@ -1,49 +1,34 @@
-//! `spicewatch conformance`: a table of named cases against any SPICE server.
+//! `spicewatch conformance`: plays spice-conformance's cases against a server, and prints how they were decided.
 
-mod case;
-mod cases;
-mod report;
-mod wire;
+mod print;
 
-use crate::{
-    dial::{Reach, Target},
-    password::Password,
-    print_error,
-};
-use case::{Server, Verdict};
+use crate::{print_error, server_args::ServerArgs};
 use clap::ValueEnum;
-use report::Outcome;
+use spice_conformance::{Case, Report, Subject, cases, spice_link::ChannelType};
 use std::{
-    collections::HashSet,
     io::{self, Write},
     process::ExitCode,
-    time::Instant,
 };
-use wire::{Answer, Mess, Wire};
 
-/// Try what a SPICE server accepts and refuses, and how, against a table of named cases
+/// Check how a SPICE server answers, case by case, against a table of named cases
 ///
-/// Each case is a connection or two of its own. The expectations are those of spice-server 0.15, which QEMU uses; each names its section in docs/PROTOCOL.md.
-/// New sessions are made on the way, so that whoever is connected to the server is disconnected. Without a password the server has to be one that asks
-/// for none.
+/// Each case makes one to three connections of its own. The expected answers are those of spice-server 0.15, which QEMU uses. Each case names its section in docs/PROTOCOL.md.
+/// The cases open new sessions, so a client that is connected to the server is disconnected. A server with a password needs --password or --password-file.
 #[derive(clap::Args)]
 #[command(after_help = AFTER, after_long_help = AFTER)]
 pub(crate) struct Args {
     #[command(flatten)]
-    reach: Reach,
+    server: ServerArgs,
 
-    #[command(flatten)]
-    password: Password,
-
-    /// The SASL user that the password is for
+    /// The SASL user that has the password
     #[arg(long, requires = "secret")]
     user: Option<String>,
 
-    /// The type of a channel that the server is set up to have in TLS alone, by its number
+    /// The type of a channel that the server offers with TLS only, as a number
     #[arg(long, value_name = "TYPE")]
     secured: Option<u8>,
 
-    /// The type of a channel that the server is set up to have in plain alone, by its number
+    /// The type of a channel that the server offers without TLS only, as a number
     #[arg(long, value_name = "TYPE")]
     unsecured: Option<u8>,
 
@@ -51,22 +36,18 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 
-    /// The same as --format json
-    #[arg(long, conflicts_with = "format")]
-    json: bool,
-
-    /// Only cases whose name has this in it; may be given more than once
+    /// Play only the cases whose name contains TEXT; can be repeated
     #[arg(long = "case", value_name = "TEXT")]
     only: Vec<String>,
 
-    /// Print the table and send nothing
+    /// Print the table of cases and connect to nothing
     #[arg(long)]
     list: bool,
 }
 
 const AFTER: &str = "\
-JSON: {server, passed, failed, skipped, cases: [{name, section, outcome, milliseconds}]}; outcome is passed, failed (then with expected
-and seen) or skipped (then with reason); note, where a case has one, says how versions of spice-server differ.
+JSON: {server, passed, failed, skipped, cases: [{name, section, outcome, milliseconds}]}. outcome is passed, failed (with expected and
+seen) or skipped (with reason). note, if a case has one, tells how versions of spice-server differ.
 
 Exit code: 0 if no case failed, 1 if one did, 2 if the server could not be reached.
 
@@ -78,19 +59,15 @@ Examples:
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// A line a case
+    /// One line for each case
     Text,
     Json,
     /// JUnit's XML
     Junit,
 }
 
-/// The channels that cases join, the first that the server lists: inputs, playback, record, usbredir, webdav. No display: a client
-/// that links to one and does not go on makes spice-server wait for it, half a minute long, and one that leaves meanwhile may end it.
-const USUAL: [(u8, u8); 5] = [(3, 0), (5, 0), (6, 0), (9, 0), (11, 0)];
-
 pub(crate) fn run(args: &Args) -> ExitCode {
-    match conform(args) {
+    match check(args) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
@@ -100,83 +77,55 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     }
 }
 
-fn conform(args: &Args) -> Result<bool, String> {
-    let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|text| name.contains(&**text));
-    let table: Vec<_> = cases::all().filter(|case| wanted(case.name)).collect();
+/// Whether no case failed.
+fn check(args: &Args) -> Result<bool, String> {
+    let is_wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|text| name.contains(&**text));
+    let table: Vec<_> = cases().filter(|case| is_wanted(case.name())).collect();
     if args.list {
-        for case in &table {
-            say(&format!(
-                "{:>2} {}{}{}\n",
-                case.section,
-                case.name,
-                if case.note.is_empty() { "" } else { ": " },
-                case.note
-            ));
+        for case in table {
+            write(&print::row(case));
         }
         return Ok(true);
     }
-    let target = args.reach.target()?;
-    let password = args.password.read()?;
-    let Target { address, carrier, .. } = target;
+    let target = args.server.target()?;
+    let password = args.server.password.read()?;
+    let server = format!("{} ({})", target.address, target.carrier);
     print_error(format_args!(
-        "sends {} cases to {address} ({}): up to three connections each; live sessions end",
-        table.len(),
-        carrier.name()
+        "plays {} cases against {server}: up to three connections for each; live sessions end",
+        table.len()
     ));
-    let format = if args.json { Format::Json } else { args.format };
-    let server = survey(target, args, password).map_err(|error| format!("{address}: {error}"))?;
-
-    let mut outcomes = Vec::new();
-    for case in table {
-        let start = Instant::now();
-        let verdict = (case.play)(&server)
-            .unwrap_or_else(|error| Verdict::Failed { expected: "a connection".to_owned(), seen: error.to_string() });
-        let outcome = Outcome { case, verdict, time: start.elapsed() };
-        if format == Format::Text {
-            say(&(report::line(&outcome) + "\n"));
-        }
-        outcomes.push(outcome);
+    let mut subject = Subject::new(target);
+    subject.password = password;
+    subject.user.clone_from(&args.user);
+    subject.secured = args.secured.map(ChannelType);
+    subject.unsecured = args.unsecured.map(ChannelType);
+    let subject = subject.survey().map_err(|error| format!("{server}: {error}"))?;
+    if let Some(seen) = &subject.no_session {
+        print_error(format_args!("the server opens no session ({seen}): cases that need one will fail"));
     }
-    let name = format!("{address} ({})", carrier.name());
+    let format = if args.server.json { Format::Json } else { args.format };
+    let report = play(&table, &subject, format);
     match format {
-        Format::Text => say(&(report::summary(&outcomes) + "\n")),
-        Format::Json => say(&(report::json(&name, &outcomes) + "\n")),
-        Format::Junit => say(&report::junit(&name, &outcomes)),
+        Format::Text => write(&print::summary(&report)),
+        Format::Json => write(&print::json(&server, &report)),
+        Format::Junit => write(&print::junit(&server, &report)),
     }
-    Ok(report::count(&outcomes).failed == 0)
+    Ok(report.counts().failed == 0)
 }
 
-/// Prints; whoever reads it may have gone.
-fn say(text: &str) {
+/// Plays the cases; as text, each is printed when it is decided.
+fn play(table: &[&Case], subject: &Subject, format: Format) -> Report {
+    let outcomes = table.iter().map(|case| {
+        let outcome = case.run(subject);
+        if format == Format::Text {
+            write(&print::line(&outcome));
+        }
+        outcome
+    });
+    outcomes.collect()
+}
+
+/// Writes to stdout. A reader that has gone, such as `head`, is no error.
+fn write(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
-}
-
-/// Finds out what the cases need to know: whether the server wants SASL, and a channel beside main.
-fn survey(target: Target, args: &Args, password: Option<String>) -> io::Result<Server> {
-    let mut wire = Wire::dial(&target)?;
-    wire.send(&Mess::main().bytes())?;
-    wire.read_reply()?;
-    let has_words = wire.reply.get(182).is_some_and(|count| *count > 0);
-    let sasl = has_words && wire.reply.get(194).is_some_and(|word| word & 4 != 0);
-    drop(wire);
-    let &Args { secured, unsecured, .. } = args;
-    let user = args.user.clone();
-    let mut server = Server { target, password, user, secured, unsecured, sasl, other: None, cursor: None };
-    if sasl {
-        return Ok(server);
-    }
-    let mut main = server.link(&Mess::main(), &server.good())?;
-    if main.session.is_none() {
-        let seen = Answer::show(&main.seen);
-        print_error(format_args!("no session can be made ({seen}): cases that need one will fail"));
-        return Ok(server);
-    }
-    // ATTACH_CHANNELS; the answer is CHANNELS_LIST: a count, then a type and an id each.
-    main.send(&[104, 0, 0, 0, 0, 0])?;
-    let list = main.read_message(104)?.unwrap_or_default();
-    let pairs: HashSet<(u8, u8)> =
-        list.get(4..).unwrap_or_default().chunks_exact(2).map(|two| (two[0], two[1])).collect();
-    server.cursor = Some((4, 0)).filter(|channel| pairs.contains(channel));
-    server.other = USUAL.into_iter().find(|channel| pairs.contains(channel));
-    Ok(server)
 }

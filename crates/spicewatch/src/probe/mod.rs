@@ -2,13 +2,10 @@
 
 mod report;
 
-use crate::{
-    dial::{Carrier, Line, Reach, Target, TlsFacts},
-    password::Password,
-    print_error,
-};
+use crate::{print_error, server_args::ServerArgs};
 use clap::ValueEnum;
 use report::{Channel, Report};
+use spice_conformance::{Carrier, ClientStream, Target};
 use spice_link::{
     AuthMechanism, CapsBuf, ChannelType, Connecting, DataHeader, HeaderKind, LinkConnector, LinkErrorCode, LinkMess,
     LinkReply, LinkUser, Parsed, RefusalForm,
@@ -30,18 +27,11 @@ use std::{
 #[command(after_help = AFTER, after_long_help = AFTER)]
 pub(crate) struct Args {
     #[command(flatten)]
-    reach: Reach,
-
-    #[command(flatten)]
-    password: Password,
+    server: ServerArgs,
 
     /// What to print
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-
-    /// The same as --format json
-    #[arg(long, conflicts_with = "format")]
-    json: bool,
 }
 
 const AFTER: &str = "\
@@ -65,7 +55,7 @@ const LATENCY_LINKS: usize = 5;
 pub(crate) fn run(args: &Args) -> ExitCode {
     match probe(args) {
         Ok(report) => {
-            let format = if args.json { Format::Json } else { args.format };
+            let format = if args.server.json { Format::Json } else { args.format };
             let text = match format {
                 Format::Text => report.text(),
                 Format::Json => report.json() + "\n",
@@ -82,13 +72,13 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 }
 
 fn probe(args: &Args) -> Result<Report, String> {
-    let password = args.password.read()?;
-    let target = args.reach.target()?;
-    let Target { address, carrier, .. } = target;
+    let password = args.server.password.read()?;
+    let target = args.server.target()?;
+    let Target { address, carrier, .. } = &target;
     let session = if password.is_some() { "; one session is opened" } else { "" };
     print_error(format_args!(
         "probing {address} ({}) with up to {} links{session}",
-        carrier.name(),
+        carrier,
         11 * usize::from(MOST_IDS) + LATENCY_LINKS
     ));
     ask(&target, password.as_deref()).map_err(|error| format!("{address}: {error}"))
@@ -109,8 +99,8 @@ enum Shown {
 
 fn ask(target: &Target, password: Option<&str>) -> io::Result<Report> {
     let mut report =
-        Report { address: target.address.to_string(), carrier: target.carrier.name(), ..Report::default() };
-    report.tls = target.dial()?.tls().map(|facts: TlsFacts| report::Tls::of(&facts));
+        Report { address: target.address.to_string(), carrier: target.carrier.to_string(), ..Report::default() };
+    report.tls = target.connect()?.tls_info().map(|info| report::Tls::of(&info));
     for kind in ChannelType::ALL {
         let most = if *kind == ChannelType::MAIN { 1 } else { MOST_IDS };
         for id in 0..most {
@@ -150,9 +140,9 @@ fn ask(target: &Target, password: Option<&str>) -> io::Result<Report> {
     }
     report.latency = latency(target)?;
     report.websocket = match target.carrier {
-        Carrier::Plain => Some(Target { carrier: Carrier::WebSocket, ..*target }.dial().is_ok()),
+        Carrier::Plain => Some(target.clone().with_carrier(Carrier::WebSocket).connect().is_ok()),
         Carrier::WebSocket => Some(true),
-        Carrier::Tls => None,
+        _ => None,
     };
     if let Some(password) = password {
         report.session = Some(session(target, password)?);
@@ -168,13 +158,13 @@ fn names(words: &[u32], name: impl Fn(u32) -> Option<&'static str>) -> Vec<Strin
 
 /// Sends the opening for a channel, reads the answer, and leaves.
 fn first_answer(target: &Target, kind: ChannelType, id: u8) -> io::Result<Shown> {
-    let mut line = target.dial()?;
+    let mut stream = target.connect()?;
     let mut out = [0; 64];
     let mut link = LinkConnector::new();
     let len = start(&mut link, kind, id, &mut out)?;
     let sent = Instant::now();
-    line.write_all(&out[..len])?;
-    line.flush()?;
+    stream.write_all(&out[..len])?;
+    stream.flush()?;
     let (mut unread, mut buffer) = (Vec::new(), [0; 1024]);
     loop {
         match LinkReply::parse(&unread) {
@@ -186,7 +176,7 @@ fn first_answer(target: &Target, kind: ChannelType, id: u8) -> io::Result<Shown>
             Ok(Parsed::Need(_)) => {}
             Err(error) => return Err(io::Error::other(format!("this is no SPICE server: {error}"))),
         }
-        match line.read(&mut buffer) {
+        match stream.read(&mut buffer) {
             Ok(0) => return Ok(Shown::Absent),
             Ok(len) => unread.extend(&buffer[..len]),
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof) => {
@@ -242,20 +232,20 @@ impl LinkUser for User<'_> {
 
 /// Opens a session and takes what the server says by itself, and the list of channels.
 fn session(target: &Target, password: &str) -> io::Result<report::Session> {
-    let mut line = target.dial()?;
+    let mut stream = target.connect()?;
     let (mut link, mut user) = (LinkConnector::new(), User { password, failed: None });
     let (mut unread, mut buffer, mut out) = (Vec::new(), [0; 4096], [0; LinkConnector::ROOM]);
     let len = start(&mut link, ChannelType::MAIN, 0, &mut out)?;
-    line.write_all(&out[..len])?;
+    stream.write_all(&out[..len])?;
     let mut session = report::Session::default();
     let header = loop {
-        line.flush()?;
+        stream.flush()?;
         let turn = link.read(&mut user, &unread, &mut out);
         unread.drain(..turn.consumed);
-        line.write_all(&out[..turn.written])?;
-        line.flush()?;
+        stream.write_all(&out[..turn.written])?;
+        stream.flush()?;
         match turn.outcome {
-            Connecting::Need(_) => match line.read(&mut buffer)? {
+            Connecting::Need(_) => match stream.read(&mut buffer)? {
                 0 => return Ok(report::Session { refused: Some("closed without a word".to_owned()), ..session }),
                 len => unread.extend(&buffer[..len]),
             },
@@ -273,7 +263,7 @@ fn session(target: &Target, password: &str) -> io::Result<report::Session> {
             }
         }
     };
-    attach(&mut line, header, &mut unread, &mut session)?;
+    attach(&mut stream, header, &mut unread, &mut session)?;
     Ok(session)
 }
 
@@ -283,10 +273,15 @@ const CHANNELS_LIST: u16 = 104;
 const NAME: u16 = 113;
 const UUID: u16 = 114;
 
-fn attach(line: &mut Line, header: HeaderKind, unread: &mut Vec<u8>, session: &mut report::Session) -> io::Result<()> {
+fn attach(
+    stream: &mut ClientStream,
+    header: HeaderKind,
+    unread: &mut Vec<u8>,
+    session: &mut report::Session,
+) -> io::Result<()> {
     let full = (header == HeaderKind::Full).then_some((1, 0));
-    line.write_all(DataHeader { message_type: ATTACH_CHANNELS, size: 0, full }.encode(&mut [0; 18]))?;
-    line.flush()?;
+    stream.write_all(DataHeader { message_type: ATTACH_CHANNELS, size: 0, full }.encode(&mut [0; 18]))?;
+    stream.flush()?;
     let mut buffer = vec![0; 65_536];
     // Name, UUID, pings with 256 kB in one of them, and the list: it comes within a few messages.
     for _ in 0..64 {
@@ -303,7 +298,7 @@ fn attach(line: &mut Line, header: HeaderKind, unread: &mut Vec<u8>, session: &m
                     break (message, unread.drain(..end).skip(start).collect::<Vec<u8>>());
                 }
             }
-            match line.read(&mut buffer)? {
+            match stream.read(&mut buffer)? {
                 0 => return Ok(()),
                 len => unread.extend(&buffer[..len]),
             }

@@ -1,14 +1,14 @@
 //! What a probe has found, as text and as JSON.
 
-use crate::dial::TlsFacts;
 use serde_derive::Serialize;
+use spice_conformance::TlsInfo;
 use std::fmt::Write;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Report {
     pub(super) address: String,
-    pub(super) carrier: &'static str,
+    pub(super) carrier: String,
     /// What the server says of the link itself.
     pub(super) common: Vec<String>,
     pub(super) auth: Vec<String>,
@@ -53,13 +53,13 @@ pub(super) struct Session {
 }
 
 impl Tls {
-    pub(super) fn of(facts: &TlsFacts) -> Self {
-        let certificate = facts.certificate.as_deref().and_then(|der| X509Certificate::from_der(der).ok());
+    pub(super) fn of(info: &TlsInfo) -> Self {
+        let certificate = info.certificate.as_deref().and_then(|der| X509Certificate::from_der(der).ok());
         let certificate = certificate.map(|(_, certificate)| certificate);
         let text = |of: fn(&X509Certificate<'_>) -> String| certificate.as_ref().map_or_else(String::new, of);
         Self {
-            version: facts.version.clone(),
-            cipher: facts.cipher.clone(),
+            version: info.version.clone(),
+            cipher: info.cipher.clone(),
             subject: text(|one| one.subject().to_string()),
             issuer: text(|one| one.issuer().to_string()),
             not_after: text(|one| one.validity().not_after.to_string()),

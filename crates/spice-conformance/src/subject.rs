@@ -1,0 +1,195 @@
+use std::{collections::HashSet, io};
+
+use spice_link::{
+    ChannelType, HeaderKind, LinkErrorCode,
+    caps::common::{AUTH_SASL, AUTH_SELECTION, MINI_HEADER},
+};
+
+use crate::{
+    Error, Mess, Received,
+    target::Target,
+    wire::{Wire, word},
+};
+
+/// A server under test, and what the cases need to know of it.
+///
+/// What an operator has configured is said by the `with_…` methods. [`survey`](Self::survey) asks the server for the rest.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Subject {
+    /// The server.
+    pub target: Target,
+    /// The password. `None`: the server asks for none, and accepts any ticket.
+    pub password: Option<String>,
+    /// The SASL user that has this password.
+    pub user: Option<String>,
+    /// The type of a channel that the server offers inside TLS only.
+    pub secured: Option<ChannelType>,
+    /// The type of a channel that the server offers without TLS only.
+    pub unsecured: Option<ChannelType>,
+    /// The list of mechanisms of a server that requires SASL, as it sends it. `None`: it takes tickets.
+    pub mechanisms: Option<Vec<u8>>,
+    /// A channel that cases join to a session.
+    pub other: Option<(ChannelType, u8)>,
+    /// A cursor channel, which spice-server serves in another thread than most channels.
+    pub cursor: Option<(ChannelType, u8)>,
+    /// Why the survey could not open a session, in words: cases that need one will fail.
+    pub no_session: Option<String>,
+}
+
+/// The channels that cases join: the first of these that the server lists.
+///
+/// No display: a client that links to one and sends nothing makes spice-server wait for half a minute, and spice-server may crash
+/// when such a client leaves.
+const JOINED: [ChannelType; 5] =
+    [ChannelType::INPUTS, ChannelType::PLAYBACK, ChannelType::RECORD, ChannelType::USBREDIR, ChannelType::WEBDAV];
+
+/// Message types of the main channel (spice-protocol, enums.h): the client's request, and the server's answer.
+const ATTACH_CHANNELS: u8 = 104;
+const CHANNELS_LIST: u16 = 104;
+
+/// Bits of the first word of the common capabilities.
+const SELECTION_BIT: u32 = 1 << AUTH_SELECTION;
+const SASL_BIT: u32 = 1 << AUTH_SASL;
+const MINI_HEADER_BIT: u32 = 1 << MINI_HEADER;
+
+impl Subject {
+    /// A server that takes any ticket, and has no channel but main as far as is known.
+    pub fn new(target: Target) -> Self {
+        Self {
+            target,
+            password: None,
+            user: None,
+            secured: None,
+            unsecured: None,
+            mechanisms: None,
+            other: None,
+            cursor: None,
+            no_session: None,
+        }
+    }
+
+    /// The server requires this password.
+    #[must_use]
+    pub fn with_password(self, password: impl Into<String>) -> Self {
+        Self { password: Some(password.into()), ..self }
+    }
+
+    /// The password is that of this SASL user.
+    #[must_use]
+    pub fn with_user(self, user: impl Into<String>) -> Self {
+        Self { user: Some(user.into()), ..self }
+    }
+
+    /// The server offers channels of this type inside TLS only.
+    #[must_use]
+    pub fn with_secured(self, channel_type: ChannelType) -> Self {
+        Self { secured: Some(channel_type), ..self }
+    }
+
+    /// The server offers channels of this type without TLS only.
+    #[must_use]
+    pub fn with_unsecured(self, channel_type: ChannelType) -> Self {
+        Self { unsecured: Some(channel_type), ..self }
+    }
+
+    /// The server requires SASL and sends this list of mechanisms, for example `,DIGEST-MD5,`.
+    #[must_use]
+    pub fn with_mechanisms(self, list: impl Into<Vec<u8>>) -> Self {
+        Self { mechanisms: Some(list.into()), ..self }
+    }
+
+    /// The server has these channels beside main.
+    #[must_use]
+    pub fn with_channels(self, channels: &[(ChannelType, u8)]) -> Self {
+        let other = JOINED.into_iter().map(|kind| (kind, 0)).find(|channel| channels.contains(channel));
+        let cursor = Some((ChannelType::CURSOR, 0)).filter(|channel| channels.contains(channel));
+        Self { other, cursor, ..self }
+    }
+
+    /// Asks the server whether it requires SASL, and which channels it has. It makes up to two connections and opens a session,
+    /// which ends the session of a client that is connected.
+    ///
+    /// # Errors
+    /// If there is no connection. A server that does not open a session is no error: see [`no_session`](Self::no_session).
+    pub fn survey(self) -> Result<Self, Error> {
+        let mut wire = self.connect()?;
+        wire.send(&Mess { common: vec![SELECTION_BIT | SASL_BIT | MINI_HEADER_BIT], ..Mess::default() }.bytes())?;
+        wire.read_reply()?;
+        if word(wire.reply(), COMMON_COUNT) > 0 && word(wire.reply(), FIRST_WORD) & SASL_BIT != 0 {
+            wire.send(&2u32.to_le_bytes())?;
+            let list = wire.read_mechanism_list()?;
+            return Ok(self.with_mechanisms(list));
+        }
+        drop(wire);
+        let mut main = self.link(&Mess::default(), &self.ticket())?;
+        if main.main_init().is_none() {
+            return Ok(Self { no_session: Some(Received::join(main.received())), ..self });
+        }
+        main.send(&[ATTACH_CHANNELS, 0, 0, 0, 0, 0])?;
+        // A count, then a type and an id for each channel.
+        let list = main.read_message(CHANNELS_LIST)?.unwrap_or_default();
+        let channels: HashSet<_> =
+            list.get(4..).unwrap_or_default().chunks_exact(2).map(|pair| (ChannelType(pair[0]), pair[1])).collect();
+        Ok(self.with_channels(&channels.into_iter().collect::<Vec<_>>()))
+    }
+
+    /// Whether the server requires SASL.
+    pub fn requires_sasl(&self) -> bool {
+        self.mechanisms.is_some()
+    }
+
+    /// Whether the server offers this mechanism.
+    pub(crate) fn offers(&self, mechanism: &[u8]) -> bool {
+        self.mechanisms.iter().flat_map(|list| list.split(|byte| *byte == b',')).any(|name| name == mechanism)
+    }
+
+    /// The password and its NUL: what a good ticket holds.
+    pub(crate) fn ticket(&self) -> Vec<u8> {
+        [self.password().unwrap_or("any").as_bytes(), b"\0"].concat()
+    }
+
+    pub(crate) fn password(&self) -> Option<&str> {
+        self.password.as_deref()
+    }
+
+    pub(crate) fn connect(&self) -> Result<Wire, Error> {
+        Wire::connect(&self.target)
+    }
+
+    /// Plays the whole link stage with a ticket of these bytes, up to the session or the end.
+    pub(crate) fn link(&self, mess: &Mess, plain: &[u8]) -> io::Result<Wire> {
+        let mut wire = self.connect()?;
+        wire.send(&mess.bytes())?;
+        wire.read_reply()?;
+        if *wire.received() != [Received::Reply(LinkErrorCode::OK)] {
+            return Ok(wire);
+        }
+        let ticket = wire.seal(plain);
+        let selects = mess.common.first().is_some_and(|word| word & SELECTION_BIT != 0);
+        let mechanism: &[u8] = if selects { &[1, 0, 0, 0] } else { &[] };
+        wire.send(&[mechanism, &ticket].concat())?;
+        conclude(&mut wire, mess)?;
+        Ok(wire)
+    }
+}
+
+/// Reads what follows the credentials: the result, then `MAIN_INIT` or the end.
+pub(crate) fn conclude(wire: &mut Wire, mess: &Mess) -> io::Result<()> {
+    wire.read_result()?;
+    if wire.received().last() != Some(&Received::Result(LinkErrorCode::OK)) {
+        return wire.read_end();
+    }
+    if mess.channel_type == ChannelType::MAIN.0 && mess.connection_id == 0 {
+        let is_mini = mess.common.first().is_some_and(|word| word & MINI_HEADER_BIT != 0);
+        wire.read_main_init(if is_mini { HeaderKind::Mini } else { HeaderKind::Full })?;
+    }
+    Ok(())
+}
+
+/// A channel id that no server has.
+pub(crate) const ABSENT: u8 = 200;
+
+/// Offsets in a link reply, header included: the length of the common list, and its first word where spice-server puts it.
+pub(crate) const COMMON_COUNT: usize = 182;
+pub(crate) const FIRST_WORD: usize = 194;
