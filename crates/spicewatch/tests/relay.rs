@@ -1,6 +1,6 @@
-//! The relay by itself, between a client and a server made by hand: what passes, what ends, what is refused.
+//! The relay between a handmade client and a handmade server: forwarding, ends, limits and timeouts.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod relay_lab;
 
@@ -21,7 +21,7 @@ use relay_lab::{
 use socket2::{Domain, SockAddr, Socket, Type};
 use spice_testkit::lab::Scratch;
 
-/// Bytes without a pattern, the same for the same seed (xorshift).
+/// Pseudo-random bytes (xorshift), the same for the same seed.
 fn noise(mut seed: u64, len: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(len + 8);
     while bytes.len() < len {
@@ -35,10 +35,10 @@ fn noise(mut seed: u64, len: usize) -> Vec<u8> {
 }
 
 #[test]
-fn every_byte_passes_in_both_directions_at_once_and_each_side_ends_by_itself() {
+fn bytes_pass_in_both_directions_at_once_and_each_side_ends_by_itself() {
     let server = Server::new();
     let relay = server.relay(&[]);
-    // Small, larger than a buffer, larger than a pipe and both sockets; the readers start late, so that all fill up.
+    // Small, larger than a buffer, larger than a pipe and both sockets. The readers start late, so that all buffers fill up.
     for len in [1, 1000, 100_000, 20_000_000] {
         let (up, down) = (noise(1, len), noise(2, len + 1));
         let client = connect(&relay);
@@ -51,7 +51,7 @@ fn every_byte_passes_in_both_directions_at_once_and_each_side_ends_by_itself() {
             let server_saw = scope.spawn(move || {
                 let seen = read_all(inside);
                 written.join().unwrap();
-                // The client has ended its side and still gets what comes after that.
+                // The client has ended its side, and still receives bytes.
                 inside.write_all(b"and then").and_then(|()| inside.shutdown(Shutdown::Write)).unwrap();
                 seen
             });
@@ -65,7 +65,7 @@ fn every_byte_passes_in_both_directions_at_once_and_each_side_ends_by_itself() {
 }
 
 #[test]
-fn a_server_s_end_is_the_moment_of_disconnected_and_the_client_s_is_not() {
+fn disconnected_comes_at_the_end_of_the_server_and_not_of_the_client() {
     let server = Server::new();
     let relay = server.relay(&[]);
     let client = connect(&relay);
@@ -84,13 +84,13 @@ fn a_server_s_end_is_the_moment_of_disconnected_and_the_client_s_is_not() {
 }
 
 #[test]
-fn a_reset_of_the_client_is_one_for_the_server() {
+fn reset_of_the_client_resets_the_server() {
     let server = Server::new();
     let relay = server.relay(&[]);
     let client = connect(&relay);
     let mut inside = server.accept();
     inside.write_all(b"unread").unwrap();
-    // Closed with bytes unread: the kernel says so by a reset.
+    // The kernel sends a reset for a socket that is closed with unread bytes.
     eventually("the bytes arrive", || client.peek(&mut [0; 6]).unwrap() == 6);
     drop(client);
     assert_eq!(inside.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
@@ -98,8 +98,8 @@ fn a_reset_of_the_client_is_one_for_the_server() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_a_pair_of_events_and_a_reason() {
-    // A port that was just free could become the relay's own.
+fn unreachable_server_makes_two_events_and_a_log_line() {
+    // A port that was just free could become the relay's own port.
     let relay = Relay::start(&["--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:1"]);
     assert_eq!(read_all(&connect(&relay)), b"");
     relay.events.wait_for("SPICE_DISCONNECTED", 1);
@@ -108,17 +108,17 @@ fn a_server_that_is_not_there_is_a_pair_of_events_and_a_reason() {
 }
 
 #[test]
-fn as_many_connections_as_may_be() {
+fn connections_over_the_limit_are_closed_until_one_ends() {
     let server = Server::new();
     let relay = server.relay(&["--max-connections", "3", "--max-per-source", "2"]);
     let (first, _second) = (connect(&relay), connect(&relay));
     let inside = [server.accept(), server.accept()];
-    // A third of this source is closed unannounced: the server hears nothing of it, nor who listens.
+    // The third connection of this source is closed without an event, and the server does not see it.
     assert_eq!(read_all(&connect(&relay)), b"");
     relay.log.wait_for("\"limit\":\"max-per-source\"", 1);
     relay.events.wait_for("SPICE_CONNECTED", 2);
     assert_eq!(relay.events.all().len(), 2);
-    // And there is room again when one has left.
+    // There is room again when one has left.
     drop((first, inside));
     relay.events.wait_for("SPICE_DISCONNECTED", 1);
     eventually("accepting connections again", || {
@@ -128,7 +128,7 @@ fn as_many_connections_as_may_be() {
 }
 
 #[test]
-fn the_link_stage_has_its_time() {
+fn link_stage_has_a_time_limit() {
     let server = Server::new();
     let relay = server.relay(&["--link-seconds", "1"]);
     let stalled = [connect(&relay), connect(&relay)];
@@ -141,15 +141,15 @@ fn the_link_stage_has_its_time() {
     relay.log.wait_for("for the link stage", 2);
 }
 
-/// Whoever means "for ever" may write the largest number that a file can hold.
+/// An operator who wants no limit may write the largest number that a file can hold.
 #[test]
-fn a_time_may_be_longer_than_a_clock_can_say() {
+fn time_limit_may_be_longer_than_a_timer_allows() {
     let (server, most) = (Server::new(), i64::MAX.to_string());
     let keys = ["--link-seconds", "--idle-seconds", "--half-closed-seconds", "--connect-seconds", "--drain-seconds"];
     let relay = server.relay(&keys.map(|key| [key, &*most]).concat());
     let mut client = connect(&relay);
     let mut inside = server.accept();
-    // No SPICE: after this the idle time counts, and after its end that of half a connection.
+    // Not SPICE: after this the idle limit applies, and after the end of one side the half-closed limit.
     client.write_all(b"this is no SPICE, and passes all the same").unwrap();
     inside.write_all(b"I would not know how to read it").unwrap();
     relay.log.wait_for("\"kind\":\"unreadable\"", 2);
@@ -164,7 +164,7 @@ fn a_time_may_be_longer_than_a_clock_can_say() {
 }
 
 #[test]
-fn the_link_s_time_does_not_run_for_what_can_t_be_read() {
+fn link_limit_does_not_apply_to_bytes_that_are_not_spice() {
     let server = Server::new();
     let relay = server.relay(&["--link-seconds", "1", "--idle-seconds", "2"]);
     let mut client = connect(&relay);
@@ -180,7 +180,7 @@ fn the_link_s_time_does_not_run_for_what_can_t_be_read() {
 }
 
 #[test]
-fn a_connection_that_one_side_has_ended_does_not_last_for_ever() {
+fn half_closed_connection_has_a_time_limit() {
     let server = Server::new();
     let relay = server.relay(&["--half-closed-seconds", "1"]);
     let client = connect(&relay);
@@ -191,9 +191,9 @@ fn a_connection_that_one_side_has_ended_does_not_last_for_ever() {
     relay.events.wait_for("SPICE_DISCONNECTED", 1);
 }
 
-/// A server that accepts late: on a unix socket, unlike on TCP, the kernel does not wait for it.
+/// A server accepts late. The kernel waits for it on TCP, but not on a unix socket.
 #[test]
-fn a_full_backlog_is_waited_for() {
+fn relay_waits_for_a_full_backlog() {
     let scratch = Scratch::new().unwrap();
     let (path, socket) = (scratch.join("server"), Socket::new(Domain::UNIX, Type::STREAM, None).unwrap());
     socket.bind(&SockAddr::unix(&path).unwrap()).unwrap();
@@ -212,11 +212,11 @@ fn a_full_backlog_is_waited_for() {
 }
 
 #[test]
-fn unix_sockets_on_both_sides() {
+fn unix_sockets_work_on_both_sides() {
     let scratch = Scratch::new().unwrap();
     let (server, at) = (scratch.join("server"), scratch.join("relay"));
     let listener = std::os::unix::net::UnixListener::bind(&server).unwrap();
-    // A stale socket is in the way, which nobody listens on.
+    // The path has a stale socket, on which no process listens.
     drop(std::os::unix::net::UnixListener::bind(&at).unwrap());
     let (upstream, listen) = (format!("unix:{}", server.display()), format!("unix:{}", at.display()));
     let relay = Relay::start(&["--listen", &listen, "--upstream", &upstream]);
@@ -239,7 +239,7 @@ fn unix_sockets_on_both_sides() {
 }
 
 #[test]
-fn query_spice_lists_what_is_up() {
+fn query_spice_lists_linked_channels() {
     let (server, scratch) = (Server::new(), Scratch::new().unwrap());
     let socket = scratch.join("vm.qmp");
     let relay = server.relay(&["--qmp", &format!("unix:{}", socket.display()), "--auth", "none"]);
@@ -256,14 +256,14 @@ fn query_spice_lists_what_is_up() {
 }
 
 #[test]
-fn a_qmp_client_that_never_reads_slows_nothing() {
+fn qmp_client_that_never_reads_slows_nothing() {
     let (server, scratch) = (Server::new(), Scratch::new().unwrap());
     let socket = scratch.join("vm.qmp");
     let relay = server.relay(&["--qmp", &format!("unix:{}", socket.display())]);
     let mut deaf = std::os::unix::net::UnixStream::connect(&socket).unwrap();
     deaf.write_all(b"{\"execute\": \"qmp_capabilities\"}").unwrap();
     let qmp = Qmp::connect(&socket);
-    // 240 bytes an event: far more than a socket holds.
+    // Each event has 240 bytes: together far more than a socket holds.
     for _ in 0..1000 {
         let client = connect(&relay);
         drop((server.accept(), client));
@@ -272,9 +272,9 @@ fn a_qmp_client_that_never_reads_slows_nothing() {
     drop(deaf);
 }
 
-/// Over TCP anybody may be a QMP client: nobody's half a message is kept whole.
+/// Over TCP every client can connect to QMP: the relay keeps a bounded part of an incomplete message.
 #[test]
-fn a_qmp_client_is_not_kept_for_ever_what_it_says() {
+fn memory_for_an_incomplete_qmp_message_is_bounded() {
     let (server, scratch) = (Server::new(), Scratch::new().unwrap());
     let socket = scratch.join("vm.qmp");
     let relay = server.relay(&["--qmp", &format!("unix:{}", socket.display())]);
@@ -285,13 +285,13 @@ fn a_qmp_client_is_not_kept_for_ever_what_it_says() {
     said.wait_for("JSON token size limit exceeded", 1);
     let kept = relay.memory().saturating_sub(before);
     assert!(kept < 10_000_000, "{kept} bytes");
-    // It is read past, and goes on.
+    // The message is skipped, and the client is served again.
     client.write_all(b"\"}\n{\"execute\": \"qmp_capabilities\"}\n").unwrap();
     said.wait_for("{\"return\": {}}", 1);
 }
 
 #[test]
-fn many_vms_in_one_process() {
+fn one_process_serves_many_vms() {
     let (one, two, scratch) = (Server::new(), Server::new(), Scratch::new().unwrap());
     let file = scratch.join("relay.toml");
     let sockets = [scratch.join("one.qmp"), scratch.join("two.qmp")];

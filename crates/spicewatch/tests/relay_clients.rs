@@ -1,6 +1,6 @@
-//! QEMU's own QMP library and shell on the relay's socket, while a real session passes.
+//! QEMU's own QMP library and shell as clients of the relay's socket, while a real session passes.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod relay_lab;
 
@@ -15,7 +15,7 @@ use spice_testkit::lab::{self, CHANNELS, Client, Peer, Scratch, Vm};
 
 const PACKAGE: &str = "qemu.qmp==0.0.6";
 
-/// The library's events, a line each, until as many connections are over as are named; then what query-spice says.
+/// Prints the library's events, one per line, until the given number of connections has ended. Then prints query-spice's reply.
 const LISTENER: &str = r#"
 import asyncio, json, sys
 from qemu.qmp import EventListener, QMPClient
@@ -37,7 +37,7 @@ async def main():
 asyncio.run(main())
 "#;
 
-/// The programs of a virtual environment that has the library; made once for a target folder.
+/// The programs of a virtual environment with the library. It is created once for a target folder.
 fn programs() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(PACKAGE.replace("==", "-"));
     let programs = folder.join("bin");
@@ -55,7 +55,7 @@ fn programs() -> Option<PathBuf> {
 }
 
 #[test]
-fn qemu_s_library_and_shell_listen_to_a_session() {
+fn qemu_library_and_shell_receive_the_events_of_a_session() {
     if !lab::have(&[Peer::Qemu, Peer::SpiceGtk]) {
         return;
     }
@@ -93,7 +93,7 @@ fn qemu_s_library_and_shell_listen_to_a_session() {
     vm.events().wait_for_quiet().unwrap();
     heard.wait_for("\"channels\": []", 1);
     assert!(listener.wait().unwrap().success());
-    // It reads while it runs a command; an empty line shows the events that have come.
+    // The shell reads while it runs a command. An empty line shows the events that have arrived.
     writeln!(&typed, "query-version").unwrap();
     shown.wait_for("spicewatch", 1);
     writeln!(&typed).unwrap();

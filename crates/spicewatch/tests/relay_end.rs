@@ -1,6 +1,6 @@
-//! How a relay ends: by a signal, by two, by kill -9; what its peers and listeners are left with.
+//! The end of a relay: by one signal, by two, by kill -9, and what its peers and QMP clients see.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod relay_lab;
 
@@ -19,7 +19,7 @@ use relay_lab::{
 use spice_testkit::lab::Scratch;
 
 #[test]
-fn sigterm_lets_live_connections_end_and_sends_their_last_events() {
+fn sigterm_waits_for_open_connections_and_sends_their_last_events() {
     let (server, scratch) = (Server::new(), Scratch::new().unwrap());
     let socket = scratch.join("vm.qmp");
     let relay = server.relay(&["--qmp", &format!("unix:{}", socket.display()), "--drain-seconds", "20"]);
@@ -30,7 +30,7 @@ fn sigterm_lets_live_connections_end_and_sends_their_last_events() {
     relay.signal("-TERM");
     relay.log.wait_for("waiting for open connections", 1);
     assert_eq!(TcpStream::connect(address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
-    // The live one still lives.
+    // The open connection still works.
     client.write_all(b"x").unwrap();
     inside.read_exact(&mut [0]).unwrap();
     drop((client, inside));
@@ -41,7 +41,7 @@ fn sigterm_lets_live_connections_end_and_sends_their_last_events() {
 }
 
 #[test]
-fn the_drain_has_an_end_and_a_second_signal_cuts_it_short() {
+fn drain_is_bounded_and_a_second_signal_ends_it() {
     let server = Server::new();
     let relay = server.relay(&["--drain-seconds", "1"]);
     let (_client, _inside) = (connect(&relay), server.accept());
@@ -60,9 +60,9 @@ fn the_drain_has_an_end_and_a_second_signal_cuts_it_short() {
     events.wait_for("SPICE_DISCONNECTED", 1);
 }
 
-/// timeout(1), for one, signals a process and then its group, the process included.
+/// timeout(1) signals a process and then its group, which includes the process.
 #[test]
-fn a_signal_that_comes_twice_cuts_nothing_short_where_nobody_is_left() {
+fn second_signal_changes_nothing_if_no_connection_is_left() {
     for _ in 0..10 {
         let relay = Server::new().relay(&[]);
         relay.signal("-TERM");
@@ -72,7 +72,7 @@ fn a_signal_that_comes_twice_cuts_nothing_short_where_nobody_is_left() {
 }
 
 #[test]
-fn kill_9_leaves_the_peers_with_an_end_and_a_stale_socket_that_the_next_one_replaces() {
+fn killed_relay_ends_its_connections_and_the_next_one_replaces_its_stale_socket() {
     let (server, scratch) = (Server::new(), Scratch::new().unwrap());
     let qmp = format!("unix:{}", scratch.join("vm.qmp").display());
     let mut relay = server.relay(&["--qmp", &qmp]);

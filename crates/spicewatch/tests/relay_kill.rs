@@ -1,6 +1,6 @@
-//! kill -9 of the server, of a client and of the relay, with a connection at each stage of its life: what is left behind.
+//! kill -9 of the server, of a client and of the relay, with a connection at each stage.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod relay_lab;
 
@@ -28,7 +28,7 @@ use spice_testkit::{
     },
 };
 
-/// How far a connection has come.
+/// The stage that a connection has reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Accepted,
@@ -53,7 +53,7 @@ impl Stage {
         Self::HalfATlsHello,
     ];
 
-    /// Goes as far as a server lets it that answers.
+    /// Brings a connection to this stage, as far as the server answers.
     fn reach(self, stream: impl Read + Write) -> io::Result<()> {
         let mut wire = Wire::over(stream, [0, 0]);
         let mess = Mess::new(0, 1, 0);
@@ -78,18 +78,18 @@ impl Stage {
         Ok(())
     }
 
-    /// With its password sent, a server that answers links it.
+    /// Whether the server links a connection of this stage, because the client has sent its password.
     fn links(self) -> bool {
         matches!(self, Self::TicketSent | Self::Linked)
     }
 
-    /// What a relay says of it when it is over.
+    /// The events of a relay for a connection that ended in this stage.
     fn names(self) -> &'static [&'static str] {
         if self.links() { &["CONNECTED", "INITIALIZED", "DISCONNECTED"] } else { &["CONNECTED", "DISCONNECTED"] }
     }
 }
 
-/// A QEMU with a plain and a TLS port, and what a relay needs to know of it.
+/// A QEMU with a plain and a TLS port, and what a relay needs to connect to it.
 struct Server {
     vm: Vm,
     port: u16,
@@ -111,7 +111,7 @@ impl Server {
         Vm::boot(&format!("port={port},tls-port={tls_port},x509-dir={dir},addr=127.0.0.1,password={PASSWORD}")).unwrap()
     }
 
-    /// With a plain and a TLS listener.
+    /// Starts a relay with a plain and a TLS listener.
     fn relay(&self, more: &[&str]) -> Relay {
         let (upstream, dir) = (format!("127.0.0.1:{}", self.port), self.pki.dir().display().to_string());
         let base =
@@ -130,7 +130,7 @@ fn connect(relay: &Relay, stage: Stage) -> TcpStream {
     stream
 }
 
-/// Until the end, whichever it is; how many bytes came.
+/// Reads until an end or a reset. Returns how many bytes arrived.
 fn drained(mut stream: &TcpStream) -> usize {
     let mut rest = Vec::new();
     if let Err(error) = stream.read_to_end(&mut rest) {
@@ -139,7 +139,7 @@ fn drained(mut stream: &TcpStream) -> usize {
     rest.len()
 }
 
-/// A real session passes.
+/// Checks that a real session passes.
 fn a_session_works(relay: &Relay) {
     let before = relay.events.count("SPICE_INITIALIZED");
     let port = relay.address().port().to_string();
@@ -149,7 +149,7 @@ fn a_session_works(relay: &Relay) {
 }
 
 #[test]
-fn of_the_server() {
+fn killed_server_ends_each_connection_and_the_next_one_is_served() {
     let Some(mut server) = Server::boot() else { return };
     let relay = server.relay(&[]);
     let open = relay.descriptors();
@@ -161,7 +161,7 @@ fn of_the_server() {
             (stage, stream)
         })
         .collect();
-    // A new session ended the one before it; that one has had its end.
+    // A new session replaced the one before it, whose connection has ended already.
     relay.events.wait_for("SPICE_INITIALIZED", 2);
     server.vm.kill().unwrap();
     for (stage, stream) in &clients {
@@ -169,7 +169,7 @@ fn of_the_server() {
             drained(stream);
         }
     }
-    // Half a hello of TLS never reached the server: that client still has its time.
+    // Half a TLS hello never reached the server: that client still has time.
     relay.events.wait_for("SPICE_DISCONNECTED", Stage::ALL.len() - 1);
     drop(clients);
     relay.events.wait_for("SPICE_DISCONNECTED", Stage::ALL.len());
@@ -177,7 +177,7 @@ fn of_the_server() {
     assert_eq!(names(&relay.events.all()), expected);
     eventually("its sockets are closed", || relay.descriptors() <= open);
 
-    // While it is gone: told, and why; one that comes back is served.
+    // While the server is gone, the log has the reason. When it is back, clients are served.
     assert_eq!(drained(&connect(&relay, Stage::Accepted)), 0);
     relay.log.wait_for("can't reach the upstream", 1);
     server.vm = Server::vm(server.port, server.tls_port, &server.pki);
@@ -189,9 +189,9 @@ fn of_the_server() {
     assert!(!log.all().iter().any(|line| line.contains("panicked")), "{:?}", log.all());
 }
 
-/// A server that is stopped takes connections, and nothing more; then it is killed.
+/// A stopped server takes connections and does not answer. Then it is killed.
 #[test]
-fn of_a_server_that_does_not_answer_any_more() {
+fn killed_server_that_had_stopped_answering_ends_each_connection() {
     let Some(mut server) = Server::boot() else { return };
     let upstream = format!("127.0.0.1:{}", server.tls_port);
     let ca = server.pki.ca().display().to_string();
@@ -212,12 +212,12 @@ fn of_a_server_that_does_not_answer_any_more() {
         assert_eq!(names(&relay.events.all()), [["CONNECTED", "DISCONNECTED"]]);
         eventually("its sockets are closed", || relay.descriptors() <= open);
     }
-    // The handshake with the server broke: that is said.
+    // The handshake with the server broke, and the log says so.
     tls.log.wait_for("can't reach the upstream", 1);
 }
 
 #[test]
-fn of_a_client() {
+fn killed_client_is_reported_disconnected() {
     let Some(server) = Server::boot() else { return };
     let relay = server.relay(&[]);
     let open = relay.descriptors();
@@ -229,17 +229,17 @@ fn of_a_client() {
         if stage != Stage::HalfATlsHello {
             relay.log.wait_for("connected to the upstream", number);
         }
-        // Told of when MAIN_INIT came, which this client may not have read.
+        // INITIALIZED comes with MAIN_INIT, which this client may not have read.
         linked += usize::from(stage.links());
         relay.events.wait_for("SPICE_INITIALIZED", linked);
-        // What it sent has arrived; killing it any earlier is another stage.
+        // Its bytes have arrived. Killing it earlier would be another stage.
         std::thread::sleep(Duration::from_millis(50));
         client.0.kill().unwrap();
         relay.events.wait_for("SPICE_DISCONNECTED", number);
         assert_eq!(names(&relay.events.all()).pop().unwrap(), stage.names(), "{stage:?}");
         eventually("its sockets are closed", || relay.descriptors() <= open);
     }
-    // QEMU tells the same of half a hello on its own TLS port.
+    // QEMU reports the same for half a hello on its own TLS port.
     server.vm.events().wait_for_quiet().unwrap();
     let before = server.vm.events().count("SPICE_DISCONNECTED");
     let direct = TcpStream::connect((Ipv4Addr::LOCALHOST, server.tls_port)).unwrap();
@@ -247,17 +247,17 @@ fn of_a_client() {
     drop(direct);
     server.vm.events().wait_for("SPICE_DISCONNECTED", before + 1).unwrap();
     assert_eq!(names(&server.vm.events().lines()).pop().unwrap(), Stage::HalfATlsHello.names());
-    // At the relay it ends there; the others were connected on.
+    // At the relay, that connection ends there. The others were connected to the upstream.
     assert_eq!(relay.ports().len(), Stage::ALL.len() - 1);
     relay.log.wait_for("TLS handshake failed", 1);
-    eventually("each is one line in the log", || relay.ended() >= Stage::ALL.len() - 1);
+    eventually("the log has one line for each", || relay.ended() >= Stage::ALL.len() - 1);
     assert_eq!(relay.ended(), Stage::ALL.len() - 1, "{:#?}", relay.log.all());
     a_session_works(&relay);
 }
 
-/// The same, with what QEMU itself says of each.
+/// The same, compared with QEMU's own events.
 #[test]
-fn of_a_client_beside_qemu_s_own_word() {
+fn killed_client_is_reported_as_qemu_reports_it() {
     let Some(server) = Server::boot() else { return };
     let relay = server.relay(&[]);
     let mut linked = 0;
@@ -267,7 +267,7 @@ fn of_a_client_beside_qemu_s_own_word() {
         server.vm.events().wait_for("SPICE_CONNECTED", number).unwrap();
         linked += usize::from(stage.links());
         server.vm.events().wait_for("SPICE_INITIALIZED", linked).unwrap();
-        // What it sent has arrived; killing it any earlier is another stage.
+        // Its bytes have arrived. Killing it earlier would be another stage.
         std::thread::sleep(scenarios::MOMENT);
         client.0.kill().unwrap();
         server.vm.events().wait_for("SPICE_DISCONNECTED", number).unwrap();
@@ -276,12 +276,12 @@ fn of_a_client_beside_qemu_s_own_word() {
     assert_eq!(all.check("killed at each stage"), (7, 16));
 }
 
-fn nobody_listens(path: &Path) -> bool {
+fn is_stale(path: &Path) -> bool {
     path.exists() && UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 #[test]
-fn of_the_relay() {
+fn killed_relay_ends_its_connections_and_the_next_one_starts_anew() {
     let Some(server) = Server::boot() else { return };
     let scratch = Scratch::new().unwrap();
     let (qmp_path, unix_path) = (scratch.join("vm.qmp"), scratch.join("vm.spice"));
@@ -316,19 +316,19 @@ fn of_the_relay() {
         })
         .collect();
     listeners.lines.wait_for("SPICE_INITIALIZED", 2);
-    // All but half a hello of TLS went on to the server.
+    // All of them except half a TLS hello were connected to the server.
     server.vm.events().wait_for("SPICE_CONNECTED", Stage::ALL.len() - 1).unwrap();
     relay.kill();
 
-    // Both ends hear of it, and whoever listened.
+    // Both peers and the QMP clients see the end.
     for client in &clients {
         drained(client);
     }
     server.vm.events().wait_for_quiet().unwrap();
     listeners.lines.wait_for_end();
-    // Two files are left that nobody listens on; the next one replaces them, takes the same port at once, and knows nothing
-    // of what was before.
-    assert!(nobody_listens(&qmp_path) && nobody_listens(&unix_path));
+    // Two stale sockets are left. The next relay replaces them, takes the same port at once, and does not know the
+    // connections of the first one.
+    assert!(is_stale(&qmp_path) && is_stale(&unix_path));
     let relay = Relay::start(&args);
     let qmp = Qmp::connect(&qmp_path);
     assert!(qmp.execute("query-spice").contains("\"channels\": []"));
@@ -340,5 +340,5 @@ fn of_the_relay() {
     qmp.lines.wait_for("SPICE_DISCONNECTED", CHANNELS);
     relay.signal("-TERM");
     assert_eq!(relay.wait().code(), Some(0));
-    assert!(!qmp_path.exists() && !unix_path.exists(), "a good end leaves no file");
+    assert!(!qmp_path.exists() && !unix_path.exists(), "a graceful shutdown leaves no file");
 }

@@ -1,12 +1,12 @@
-//! Every kind of authentication, of TLS and of socket: whole sessions of spice-gtk through the relay to a real QEMU. What the
-//! relay says of each connection is what QEMU says of it, and the client gets the bytes that the server sent.
+//! Every combination of authentication, TLS and sockets: whole sessions of spice-gtk through the relay to a real QEMU. The relay
+//! reports each connection as QEMU does, and the client gets the bytes that the server sent.
 //!
 //! ```text
 //!  spice-gtk ── tap ── relay ── tap ── QEMU          bytes compared: plain cells
 //!  spice-gtk ── tap ── socat ═TLS═ relay ═TLS═ socat ── tap ── QEMU     and inside TLS
 //! ```
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod relay_lab;
 
@@ -28,10 +28,10 @@ use spice_testkit::{
     lab::{self, CHANNELS, Client, Peer, Pki, SaslUser, Scratch, Vm},
 };
 
-/// Of a longer socket path QEMU shows nothing: `getnameinfo` has no room for it (`NI_MAXSERV`, 32 bytes with the NUL).
+/// QEMU shows a longer socket path as an empty string: `getnameinfo` has no room for it (`NI_MAXSERV`, 32 bytes with the NUL).
 const QEMU_S_LONGEST_PATH: usize = 31;
 
-/// A server's setting, and whether its clients know the password.
+/// The server's `auth` setting, and whether its clients know the password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Auth {
     None,
@@ -49,7 +49,7 @@ impl Auth {
         }
     }
 
-    /// What the relay is told.
+    /// The relay's `--auth`.
     fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -75,7 +75,7 @@ enum Tls {
     AtBoth,
 }
 
-/// The relay's sockets, on both of its sides.
+/// The relay's sockets on both sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Net {
     Tcp4,
@@ -83,7 +83,7 @@ enum Net {
     Unix,
 }
 
-/// A server with all its addresses: one QEMU for TCP of both families, plain and TLS, one for a unix socket.
+/// A server with all its addresses: one QEMU for TCP of both families, plain and TLS, and one for a unix socket.
 struct Servers {
     tcp: Vm,
     unix: Vm,
@@ -124,10 +124,10 @@ impl Servers {
         format!("unix:{}", self.scratch.join(name).display())
     }
 
-    /// One cell of the matrix: a whole session through a relay made for it, then the comparisons.
+    /// One cell of the matrix: a whole session through a relay of its own, then the comparisons.
     ///
-    /// Where the relay's sockets are unix sockets, QEMU's is one only in plain cells without SASL, as it has no TLS there, and
-    /// spice-server 0.15 can't start SASL there ("sasl context setup failed -7"); otherwise a tap leads on to its TCP port.
+    /// With unix sockets, QEMU's is a unix socket only in plain cells without SASL: QEMU has no TLS there, and spice-server 0.15
+    /// can't start SASL there ("sasl context setup failed -7"). In other cells a tap connects to QEMU's TCP port.
     fn cell(&self, auth: Auth, tls: Tls, net: Net) {
         let cell = format!("{auth:?}, TLS {tls:?}, {net:?}");
         let at_unix = net == Net::Unix && tls != Tls::AtBoth && auth != Auth::Sasl;
@@ -153,7 +153,7 @@ impl Servers {
         let relay = Relay::start(&args);
         let before = vm.events().lines().len();
         let relay_at = if net == Net::Unix { listen.clone() } else { relay.addresses().remove(0) };
-        // spice-gtk speaks neither TLS nor SASL over unix sockets: there a tap takes its TCP on.
+        // spice-gtk speaks neither TLS nor SASL over unix sockets. There a tap turns its TCP into a unix connection.
         let client_unix = net == Net::Unix && tls == Tls::No && auth != Auth::Sasl;
         let outside = Tap::start(&if client_unix { self.unix("outside") } else { any }, &relay_at);
         self.play(&relay, &outside, (auth, tls, net), client_unix);
@@ -163,7 +163,7 @@ impl Servers {
         let (connections, events) =
             Comparison { relay: &relay, vm, before, tls_at_the_relay, behind: &behind }.check(&cell);
         if at_unix && client_unix && self.socket.as_os_str().len() <= QEMU_S_LONGEST_PATH {
-            // Even the addresses are QEMU's words, but for the path of the socket that each listens on.
+            // Even the addresses are QEMU's, except the path of the socket that each listens on.
             let [ours, theirs] =
                 [relay.events.all(), vm.events().lines().split_off(before)].map(|lines| body_of_the_first(&lines));
             assert_eq!(ours, theirs.replace(&*self.socket.to_string_lossy(), listen.trim_start_matches("unix:")));
@@ -181,7 +181,7 @@ impl Servers {
         report(&format!("{cell}: {outcome}"));
     }
 
-    /// A session that opens every channel and leaves, or one that is refused.
+    /// Plays a session that opens every channel and leaves, or one that is refused.
     fn play(&self, relay: &Relay, outside: &Tap, (auth, tls, net): (Auth, Tls, Net), client_unix: bool) {
         let ca = self.pki.ca().display().to_string();
         let mut client = vec!["--host", if net == Net::Tcp6 { "::1" } else { "127.0.0.1" }];
@@ -192,8 +192,8 @@ impl Servers {
         }
         client.extend(auth.client());
         let client = Client::start(&client).unwrap();
-        // A plain server insists on SASL's own encryption, which a client inside TLS does without: with SASL it is TLS on
-        // both sides or on none, and what is compared is the refusal.
+        // A plain server requires SASL's own encryption, which a client inside TLS does not negotiate. So SASL needs TLS on
+        // both sides or on neither. In the other cells, the refusal is compared.
         let refused = auth == Auth::WrongTicket || (auth == Auth::Sasl && tls == Tls::AtTheRelay);
         if refused {
             relay.events.wait_for("SPICE_DISCONNECTED", 1);
@@ -209,7 +209,7 @@ impl Servers {
     }
 }
 
-/// QEMU's lines are not of SPICE alone: its firmware sets up a network card meanwhile.
+/// QEMU has lines that are not about SPICE: its firmware sets up a network card meanwhile.
 fn body_of_the_first(lines: &[String]) -> String {
     let first = lines.iter().find(|line| line.contains("SPICE_CONNECTED"));
     EventLine::parse(first.unwrap()).unwrap().body.to_owned()
@@ -230,23 +230,23 @@ fn matrix(server: Auth, auths: &[Auth]) {
 }
 
 #[test]
-fn no_auth() {
+fn sessions_without_auth_are_reported_as_by_qemu() {
     matrix(Auth::None, &[Auth::None]);
 }
 
 #[test]
-fn tickets_right_and_wrong() {
+fn sessions_with_right_and_wrong_tickets_are_reported_as_by_qemu() {
     matrix(Auth::Ticket, &[Auth::Ticket, Auth::WrongTicket]);
 }
 
 #[test]
-fn sasl() {
+fn sessions_with_sasl_are_reported_as_by_qemu() {
     matrix(Auth::Sasl, &[Auth::Sasl]);
 }
 
-/// spice-server's own end of a unix socket: it accepts, and ends the connection when SASL shall start.
+/// On a unix socket, spice-server accepts, and ends the connection when SASL should start.
 #[test]
-fn sasl_on_qemu_s_unix_socket_is_refused_and_said_so() {
+fn sasl_on_a_unix_socket_of_qemu_is_refused_and_logged() {
     if !lab::have(&[Peer::Qemu, Peer::SpiceGtk, Peer::Openssl, Peer::Sasl]) {
         return;
     }
@@ -286,9 +286,9 @@ impl Drop for Socat {
     }
 }
 
-/// What goes through the relay's TLS, as it is before and after: OpenSSL stands on both sides.
+/// Compares the bytes inside the relay's TLS: OpenSSL ends it on both sides.
 #[test]
-fn the_bytes_inside_tls() {
+fn bytes_inside_tls_pass_unchanged() {
     if !lab::have(&[Peer::Qemu, Peer::SpiceGtk, Peer::Openssl, Peer::Sasl, Peer::Socat]) {
         return;
     }

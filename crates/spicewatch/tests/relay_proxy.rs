@@ -1,6 +1,6 @@
-//! PROXY protocol: who a connection is from, told by a balancer in front, and to whoever comes after.
+//! The PROXY protocol: a header from a load balancer in front of the relay, and one to the upstream.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod relay_lab;
 
@@ -13,7 +13,7 @@ use relay_lab::{
 use spice_testkit::lab::Scratch;
 
 #[test]
-fn proxy_protocol_in_and_out() {
+fn proxy_header_is_read_and_sent() {
     let server = Server::new();
     let outer = server.relay(&["--proxy-from", "127.0.0.0/8", "--send-proxy", "v2"]);
     let mut client = connect(&outer);
@@ -26,13 +26,13 @@ fn proxy_protocol_in_and_out() {
     assert_eq!(&head[24..26], 4321u16.to_be_bytes());
     assert_eq!(&head[28..], b"REDQ");
     outer.events.wait_for("\"client\": {\"port\": \"4321\", \"family\": \"ipv4\", \"host\": \"192.0.2.7\"}", 1);
-    // From these sources it must be there.
+    // These sources must send one.
     let mut other = connect(&outer);
     other.write_all(b"REDQ\x02\0\0\0\x02\0\0\0").unwrap();
     assert_eq!(other.read(&mut [0]).unwrap_or(0), 0);
     outer.log.wait_for("no PROXY header", 1);
     assert_eq!(outer.events.all().len(), 1);
-    // From others it is bytes as any.
+    // A header of other sources is forwarded like any bytes.
     let relay = server.relay(&["--proxy-from", "192.0.2.0/24"]);
     connect(&relay).write_all(b"PROXY UNKNOWN\r\n").unwrap();
     let mut seen = [0; 15];
@@ -40,9 +40,9 @@ fn proxy_protocol_in_and_out() {
     assert_eq!(&seen, b"PROXY UNKNOWN\r\n");
 }
 
-/// A balancer on the same machine, by a unix socket: who the client is goes on to the upstream, and not to the events alone.
+/// A load balancer on the same machine connects over a unix socket. The client's address goes to the upstream and into the events.
 #[test]
-fn a_proxy_header_passes_through_a_unix_socket() {
+fn proxy_header_passes_through_a_unix_socket() {
     let (server, scratch) = (Server::new(), Scratch::new().unwrap());
     let (listen, upstream) = (format!("unix:{}", scratch.join("in").display()), server.address());
     let args = ["--listen", &listen, "--upstream", &upstream, "--proxy-from", "unix", "--send-proxy", "v1"];
@@ -66,9 +66,9 @@ fn a_proxy_header_passes_through_a_unix_socket() {
     relay.events.wait_for("\"host\": \"192.0.2.7\"", 1);
 }
 
-/// Behind a balancer all connections come from one address, and still each client has its own limit.
+/// Behind a load balancer all connections come from one address, and each client still has its own limit.
 #[test]
-fn who_a_proxy_header_names_is_who_counts() {
+fn client_of_a_proxy_header_counts_for_its_own_limit() {
     let server = Server::new();
     let relay = server.relay(&["--proxy-from", "127.0.0.1", "--max-per-source", "2"]);
     let from = |host: u8| {
@@ -83,12 +83,12 @@ fn who_a_proxy_header_names_is_who_counts() {
     assert_eq!(read_all(&from(1)), b"", "the third of one client");
     relay.log.wait_for("\"source\":\"192.0.2.1\"", 1);
     clients.push((from(3), server.accept()));
-    assert_eq!(relay.log.count("accepting connections again"), 0, "not those of the one that has too many");
-    // A health check of the balancer's is no news.
+    assert_eq!(relay.log.count("accepting connections again"), 0, "the limited client is not accepted again");
+    // A health check of the load balancer is not reported.
     drop(connect(&relay));
     relay.log.wait_for("closed without a byte", 1);
     assert_eq!(relay.log.count("no PROXY header"), 0);
-    // Neither is one that says that it speaks for itself: no event, and no connection to the server.
+    // Nor is one with a header without addresses: there is no event, and no connection to the server.
     for local in [&b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"[..], b"PROXY UNKNOWN\r\n"] {
         connect(&relay).write_all(local).unwrap();
     }

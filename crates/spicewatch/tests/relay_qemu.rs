@@ -1,6 +1,6 @@
-//! The relay beside a real QEMU: what it says of each connection is what QEMU says of it, but for the two addresses.
+//! The relay beside a real QEMU: it reports each connection as QEMU does, except the two addresses.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod relay_lab;
 
@@ -23,7 +23,7 @@ use spice_testkit::{
     },
 };
 
-/// A server's setting, and whether its clients know the password.
+/// The server's `auth` setting, and whether its clients know the password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Auth {
     None,
@@ -40,7 +40,7 @@ impl Auth {
         }
     }
 
-    /// What the relay is told.
+    /// The relay's `--auth`.
     fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -50,7 +50,7 @@ impl Auth {
     }
 }
 
-/// A server on IPv4 alone, and a relay in front of it.
+/// A server on IPv4 only, and a relay in front of it.
 struct Pair {
     vm: Vm,
     server: SocketAddr,
@@ -97,8 +97,8 @@ impl Pair {
         report(&format!("{case}: {connections} connections, {events} events equal QEMU's"));
     }
 
-    /// Plays each case without the relay and through it: the client has to be sent the same bytes, but for what a server draws
-    /// by lot.
+    /// Plays each case without the relay and through it. The client must get the same bytes, except those that a server draws
+    /// at random.
     fn battery(&self, cases: &[Case]) {
         let taps = [self.server, self.relay.address()].map(|to| Tap::start("127.0.0.1:0", &to.to_string()));
         let mut compared = 0;
@@ -116,15 +116,15 @@ impl Pair {
         report(&format!("{} cases, {compared} bytes as without the relay", cases.len()));
     }
 
-    /// Compares only what went through the relay: the server had other clients too.
+    /// Compares only connections through the relay: the server had other clients too.
     #[track_caller]
     fn same_of_ours(&self, case: &str) {
-        // Inside SASL's layer nobody can read the id of a main channel that is alone in its session.
+        // Inside SASL's layer, the relay can't read the id of a main channel that is alone in its session.
         same_of_ours(&self.relay, &self.vm, case, if case == "sasl" { without_main_s_id } else { str::to_owned });
     }
 }
 
-/// The same with the id that is told where none is known.
+/// The same with the id 0, which stands for an unknown id.
 fn without_main_s_id(said: &str) -> String {
     match said.split_once("\"connection-id\": ") {
         Some((start, rest)) if start.contains("\"channel-type\": 1,") => {
@@ -138,25 +138,25 @@ fn without_main_s_id(said: &str) -> String {
 }
 
 #[test]
-fn what_a_server_refuses() {
+fn refused_links_are_reported_as_by_qemu() {
     let Some(pair) = Pair::start(Auth::Ticket, ",tls-channel=record") else { return };
     pair.battery(REFUSED);
     pair.same_of_ours("refused");
 }
 
 #[test]
-fn what_a_server_accepts_although_it_is_odd() {
+fn odd_links_that_the_server_accepts_are_reported_as_by_qemu() {
     let Some(pair) = Pair::start(Auth::Ticket, "") else { return };
     pair.battery(ACCEPTED);
     pair.same_of_ours("accepted");
 }
 
 #[test]
-fn what_a_sasl_server_refuses() {
+fn links_that_a_sasl_server_refuses_are_reported_as_by_qemu() {
     let Some(pair) = Pair::start(Auth::Sasl, "") else { return };
     pair.battery(SASL);
     pair.same_of_ours("sasl");
-    // The server forgets this one's socket: neither says SPICE_DISCONNECTED, ever.
+    // The server leaks this socket: neither QEMU nor the relay ever reports SPICE_DISCONNECTED.
     let seen = NO_SELECTION.play(pair.relay.address()).unwrap();
     assert!(NO_SELECTION.expected.is(&seen));
     pair.relay.log.wait_for("\"kind\":\"leaked\"", 1);
@@ -166,7 +166,7 @@ fn what_a_sasl_server_refuses() {
 }
 
 #[test]
-fn websocket() {
+fn websocket_links_are_reported_as_by_qemu() {
     let Some(pair) = Pair::start(Auth::Ticket, "") else { return };
     let mut open = Vec::new();
     let mut session = 0;
@@ -186,14 +186,14 @@ fn websocket() {
 }
 
 #[test]
-fn a_second_session_kicks_the_first() {
+fn second_session_replaces_the_first() {
     let Some(pair) = Pair::start(Auth::None, "") else { return };
     let mut old = pair.linked(0, 1);
     let session = old.read_session_id(true).unwrap();
     let mut old_inputs = pair.linked(session, 3);
     let mut new = pair.linked(0, 1);
     new.read_session_id(true).unwrap();
-    // The server ends the old ones; that end comes through.
+    // The server ends the old channels, and the relay passes that on.
     old.until_end().unwrap();
     old_inputs.until_end().unwrap();
     drop(new);
@@ -201,7 +201,7 @@ fn a_second_session_kicks_the_first() {
 }
 
 #[test]
-fn a_client_that_dies() {
+fn dead_client_is_reported_as_by_qemu() {
     let Some(pair) = Pair::start(Auth::Ticket, "") else { return };
     let port = pair.relay.address().port().to_string();
     let client = Client::start(&["--port", &port, "--password", PASSWORD]).unwrap();
@@ -212,7 +212,7 @@ fn a_client_that_dies() {
 }
 
 #[test]
-fn a_migration_target_s_channels() {
+fn channels_of_a_migration_target_are_reported_as_by_qemu() {
     let Some(pair) = Pair::start(Auth::None, "") else { return };
     let main = pair.linked(7, 1);
     pair.initialized(1);
@@ -221,7 +221,7 @@ fn a_migration_target_s_channels() {
 }
 
 #[test]
-fn qemu_is_asked_what_no_byte_shows() {
+fn qemu_is_asked_for_what_the_wire_does_not_show() {
     let Some(pair) = Pair::start(Auth::None, "") else { return };
     let scratch = Scratch::new().unwrap();
     let (socket, upstream) = (scratch.join("vm.qmp"), pair.server.to_string());
@@ -232,7 +232,7 @@ fn qemu_is_asked_what_no_byte_shows() {
     assert_eq!(main.link(&Mess::new(0, 1, 0), "").unwrap(), 0);
     main.read_session_id(true).unwrap();
     client.lines.wait_for("\"auth\": \"none\"", 1);
-    // Two addresses and two ports differ; all else is as QEMU says it.
+    // Two addresses and two ports differ. All else is as QEMU reports it.
     let plain = |reply: &str| {
         let mut reply = reply.to_owned();
         for member in ["\"port\": ", "\"tls-port\": "] {
@@ -248,19 +248,19 @@ fn qemu_is_asked_what_no_byte_shows() {
 }
 
 #[test]
-fn the_server_is_killed() {
+fn killed_qemu_ends_its_connections() {
     let Some(mut pair) = Pair::start(Auth::Ticket, "") else { return };
     let port = pair.relay.address().port().to_string();
     let client = Client::start(&["--port", &port, "--password", PASSWORD]).unwrap();
     let stalled = Wire::connect(pair.relay.address()).unwrap();
     pair.initialized(CHANNELS);
     thread::sleep(scenarios::MOMENT);
-    // QEMU itself says nothing more; the relay says what became of its connections.
+    // QEMU itself reports nothing more. The relay reports the end of its connections.
     pair.vm.quit().unwrap();
     pair.relay.events.wait_for("SPICE_DISCONNECTED", CHANNELS + 1);
     drop((stalled, client));
     eventually("only its own descriptors are left", || pair.relay.descriptors() < 30);
-    // A new client hears that there is nobody: CONNECTED, DISCONNECTED, and why.
+    // A new client is reported with CONNECTED and DISCONNECTED, and the log has the reason.
     let mut wire = Wire::connect(pair.relay.address()).unwrap();
     wire.until_end().unwrap();
     pair.relay.events.wait_for("SPICE_DISCONNECTED", CHANNELS + 2);

@@ -1,6 +1,6 @@
-//! Thousands of connections at once, and what is left of them.
+//! Thousands of connections at once, and what remains of them.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod relay_lab;
 
@@ -18,19 +18,19 @@ use relay_lab::{PATIENCE, Qmp, Relay, compare::report, eventually};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use spice_testkit::lab::{self, CHANNELS, Client, Peer, Scratch, Vm, link::Mess};
 
-/// Channels that are linked and idle.
+/// How many channels are linked and idle.
 const LINKED: usize = 4500;
-/// Connections that stop in the middle of their handshake.
+/// How many connections stop in the middle of their handshake.
 const STALLED: usize = 500;
-/// Rounds at most, and three at least: an allocator keeps what it needed at most, in steps of a megabyte or two, and then no more.
+/// At most this many rounds, and at least three: an allocator keeps its peak, grows in steps of a megabyte or two, and then stops.
 const ROUNDS: usize = 10;
-/// Bytes that a round may leave when it has settled: 210 for each connection would never pass.
+/// How many bytes a round may leave behind when memory has settled. 210 bytes for each connection would fail.
 const KEPT: usize = 1 << 20;
 
-/// Descriptors and bytes with all connections, bytes after them, the slowest byte and back, and how long linking took.
+/// Descriptors and bytes with all connections, bytes after them, the slowest round trip, and the time for linking.
 type Round = ((usize, usize), usize, Duration, Duration);
 
-/// What the last round left behind, in bytes.
+/// How many bytes the last round left behind.
 fn grown(rounds: &[Round]) -> usize {
     let [.., before, last] = rounds else { return usize::MAX };
     last.1.saturating_sub(before.1)
@@ -46,7 +46,7 @@ fn reply() -> Vec<u8> {
     reply
 }
 
-/// Links an inputs channel through the relay, both ends by hand; they stay open.
+/// Links an inputs channel through the relay, with both ends handmade. They stay open.
 fn link(relay: SocketAddr, server: &TcpListener, port_of_id: u32) -> (TcpStream, TcpStream) {
     let mut client = TcpStream::connect(relay).unwrap();
     let mess = Mess::new(port_of_id, 3, 0).bytes();
@@ -65,14 +65,14 @@ fn link(relay: SocketAddr, server: &TcpListener, port_of_id: u32) -> (TcpStream,
     (client, inside)
 }
 
-/// What the relay says of itself.
+/// A number of the relay's own status.
 fn status(qmp: &Qmp, member: &str) -> usize {
     let reply = qmp.execute("__org.spicewatch_query-relay");
     let (_, value) = reply.split_once(&format!("\"{member}\": ")).unwrap_or_else(|| panic!("{reply}"));
     value.split([',', '}']).next().unwrap().parse().unwrap()
 }
 
-/// Sends a byte through and one back, again and again until it is told to stop. The longest that took.
+/// Sends a byte through and one back, repeatedly until `stop`. Returns the longest time that this took.
 fn slowest(client: &mut TcpStream, inside: &mut TcpStream, stop: &AtomicBool) -> Duration {
     let mut slowest = Duration::ZERO;
     while !stop.load(Ordering::Relaxed) {
@@ -88,7 +88,7 @@ fn slowest(client: &mut TcpStream, inside: &mut TcpStream, stop: &AtomicBool) ->
 }
 
 #[test]
-fn five_thousand_at_once_and_nothing_is_left_when_they_go() {
+fn five_thousand_connections_leave_nothing_behind() {
     if !lab::have(&[Peer::Qemu, Peer::SpiceGtk]) {
         return;
     }
@@ -114,20 +114,20 @@ fn five_thousand_at_once_and_nothing_is_left_when_they_go() {
     let qmp = [Qmp::connect(&sockets[0]), Qmp::connect(&sockets[1])];
     let start = (relay.descriptors(), relay.memory(), status(&qmp[0], "tasks"));
 
-    // A session lives through all of it.
+    // A session goes on during all of it.
     let client = Client::start(&["--port", &real.port().to_string()]).unwrap();
     qmp[0].lines.wait_for("SPICE_INITIALIZED", CHANNELS);
-    // So does a channel that is asked for its time.
+    // So does a channel whose round trips are measured.
     let (mut timed, mut timed_inside) = link(made, &server, 5);
     qmp[1].lines.wait_for("SPICE_INITIALIZED", 1);
     let idle = (relay.descriptors(), status(&qmp[0], "tasks"));
     let stop = AtomicBool::new(false);
     let mut rounds = Vec::new();
     for round in 1..=ROUNDS {
-        // Listens, and never reads.
+        // Is a QMP client, and never reads.
         let mut deaf = UnixStream::connect(&sockets[1]).unwrap();
         deaf.write_all(b"{\"execute\": \"qmp_capabilities\"}").unwrap();
-        // Cut off in the magic, the header, the message and the wait for a reply.
+        // Stops in the magic, in the header, in the message, and while it waits for a reply.
         let stalled: Vec<_> = (0..STALLED)
             .map(|number| {
                 let mut stream = TcpStream::connect(real).unwrap();
@@ -158,7 +158,7 @@ fn five_thousand_at_once_and_nothing_is_left_when_they_go() {
         relay.log.wait_for("the client fell too far behind the events", round);
         drop(deaf);
         eventually("the descriptors are closed", || relay.descriptors() <= idle.0);
-        eventually("the tasks are over", || status(&qmp[0], "tasks") <= idle.1);
+        eventually("the tasks have ended", || status(&qmp[0], "tasks") <= idle.1);
         rounds.push((full, relay.memory(), slowest, took));
         if round >= 3 && grown(&rounds) < KEPT {
             break;
@@ -178,11 +178,11 @@ fn five_thousand_at_once_and_nothing_is_left_when_they_go() {
     drop((timed, timed_inside));
     assert!(grown(&rounds) < KEPT, "after {} rounds the last one still left {} bytes", rounds.len(), grown(&rounds));
 
-    assert!(client.leave().unwrap().success(), "the session was harmed");
+    assert!(client.leave().unwrap().success(), "the session failed");
     vm.events().wait_for_quiet().unwrap();
     qmp[0].lines.wait_for("SPICE_DISCONNECTED", rounds.len() * STALLED + CHANNELS);
     eventually("the session's descriptors are closed", || relay.descriptors() <= start.0);
-    eventually("its tasks are over", || status(&qmp[0], "tasks") == start.2);
+    eventually("its tasks have ended", || status(&qmp[0], "tasks") == start.2);
     report(&format!(
         "{} descriptors and {} tasks before, {} and {} after",
         start.0,

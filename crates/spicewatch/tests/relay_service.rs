@@ -1,6 +1,6 @@
-//! The relay as a service: out of descriptors, told of by a service manager, its log unread.
+//! The relay as a service: out of descriptors, with a service manager, and with a log that is not read.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod relay_lab;
 
@@ -18,7 +18,7 @@ use std::{
 use relay_lab::{PATIENCE, Qmp, Relay, eventually};
 use spice_testkit::lab::Scratch;
 
-/// A few bytes there and back; what is held up fails by the sockets' timeouts.
+/// Sends a few bytes there and back. A delay fails by the sockets' timeouts.
 fn passes(client: &mut TcpStream, inside: &mut TcpStream) {
     client.write_all(b"up").unwrap();
     inside.read_exact(&mut [0; 2]).unwrap();
@@ -38,7 +38,7 @@ fn connect(relay: &Relay) -> TcpStream {
     stream
 }
 
-/// `spicewatch relay` with no more than so many descriptors.
+/// `spicewatch relay` with at most this many descriptors.
 fn limited(descriptors: usize, args: &[&str]) -> Relay {
     let limit = format!("ulimit -n {descriptors} && exec \"$0\" relay \"$@\"");
     let mut command = Command::new("sh");
@@ -47,7 +47,7 @@ fn limited(descriptors: usize, args: &[&str]) -> Relay {
 }
 
 #[test]
-fn out_of_descriptors_it_waits_and_goes_on() {
+fn relay_out_of_descriptors_waits_and_recovers() {
     const DESCRIPTORS: usize = 64;
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let upstream = server.local_addr().unwrap().to_string();
@@ -64,7 +64,7 @@ fn out_of_descriptors_it_waits_and_goes_on() {
     let (mut client, mut inside) = live();
     passes(&mut client, &mut inside);
 
-    // Each holds one descriptor while its header is waited for; there are not as many.
+    // Each holds one descriptor while the relay waits for its header. There are fewer descriptors than connections.
     let many: Vec<_> = (0..DESCRIPTORS).map(|_| connect(&relay)).collect();
     relay.log.wait_for("can't accept for now", 1);
     let start = Instant::now();
@@ -72,13 +72,13 @@ fn out_of_descriptors_it_waits_and_goes_on() {
         passes(&mut client, &mut inside);
         thread::sleep(Duration::from_millis(50));
     }
-    // A second of failing is one line, however many tasks take turns at it.
+    // A second of failures is one line, although several tasks accept.
     assert_eq!((relay.log.count("can't accept for now"), relay.log.count("accepting again")), (1, 0));
 
     drop(many);
     let (mut another, mut its_inside) = live();
     passes(&mut another, &mut its_inside);
-    eventually("it says so", || {
+    eventually("the log says so", || {
         drop(connect(&relay));
         relay.log.count("accepting again") == 1
     });
@@ -88,7 +88,7 @@ fn out_of_descriptors_it_waits_and_goes_on() {
 }
 
 #[test]
-fn a_service_manager_is_told() {
+fn service_manager_is_notified() {
     let scratch = Scratch::new().unwrap();
     let path = scratch.join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
@@ -102,7 +102,7 @@ fn a_service_manager_is_told() {
     command.args(["--log-format", "json", "--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:1"]);
     let relay = Relay::run(command.env("NOTIFY_SOCKET", &path));
     assert_eq!(hear(), "READY=1");
-    // It listens by then.
+    // It listens already.
     drop(connect(&relay));
     relay.signal("-HUP");
     let reloading = hear();
@@ -116,9 +116,9 @@ fn a_service_manager_is_told() {
     assert_eq!(relay.wait().code(), Some(0));
 }
 
-/// Nobody reads stderr: its pipe fills up, and everything else goes on.
+/// No process reads stderr: its pipe fills up, and everything else goes on.
 #[test]
-fn a_log_that_nobody_reads_holds_up_nothing() {
+fn unread_log_delays_nothing() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let (upstream, scratch) = (server.local_addr().unwrap().to_string(), Scratch::new().unwrap());
     let socket = scratch.join("vm.qmp");
@@ -142,8 +142,8 @@ fn a_log_that_nobody_reads_holds_up_nothing() {
     eventually("it listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
     let _first = accept(&server);
     let events = Qmp::connect(&socket);
-    // Two lines and more a connection, 100 bytes and more each: a pipe holds 65536 bytes, the queue 4096 lines, the
-    // writer's hand 1000.
+    // At least two lines for each connection, of at least 100 bytes each: a pipe holds 65536 bytes, the queue 4096 lines, and the
+    // writer has 1000.
     let rounds = 4000;
     for _ in 0..rounds {
         let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
@@ -154,7 +154,7 @@ fn a_log_that_nobody_reads_holds_up_nothing() {
     let lost: u64 =
         status.split_once("\"log-lines-lost\": ").unwrap().1.split([',', '}']).next().unwrap().parse().unwrap();
     assert!(lost > 0, "{status}");
-    // Who reads it now finds whole lines, and how many are missing.
+    // A reader now finds whole lines, and how many are missing.
     let log = relay_lab::Lines::follow(child.stderr.take().unwrap());
     log.wait_for("lost log lines", 1);
     assert!(log.all().iter().all(|line| line.starts_with('{') && line.ends_with('}')));
@@ -164,9 +164,9 @@ fn a_log_that_nobody_reads_holds_up_nothing() {
     assert!(!fs::exists(&socket).unwrap());
 }
 
-/// Whoever connects and leaves in a loop gets some lines of the log, and a count.
+/// A client that connects and leaves in a loop causes a bounded number of lines, and a count.
 #[test]
-fn a_flood_does_not_fill_the_log() {
+fn flood_does_not_fill_the_log() {
     const FLOOD: usize = 300;
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let (upstream, scratch) = (server.local_addr().unwrap().to_string(), Scratch::new().unwrap());
@@ -190,15 +190,15 @@ fn a_flood_does_not_fill_the_log() {
     assert!(relay.wait().success());
     log.wait_for_end();
     let written = log.count("\"kind\":\"unlinked\"");
-    assert!(log.count("\"left_out\":") >= 1, "how many is said");
+    assert!(log.count("\"left_out\":") >= 1, "the count is logged");
     let most = 100 * (2 + start.elapsed().as_secs() / 10);
     assert!((100..=most).contains(&(written as u64)), "{written}");
     assert!(!status.contains("\"log-lines-lost\": 0"), "{status}");
 }
 
-/// QEMU serves one client a QMP socket: where libvirt is on each of them already, nobody answers.
+/// QEMU serves one client per QMP socket: if libvirt is connected to each of them, QEMU does not answer.
 #[test]
-fn qemus_that_do_not_answer_are_waited_for_together() {
+fn relay_waits_for_all_silent_qemus_at_once() {
     const VMS: usize = 4;
     let scratch = Scratch::new().unwrap();
     let sockets: Vec<_> = (0..VMS).map(|number| scratch.join(&format!("{number}.qmp"))).collect();
@@ -210,7 +210,7 @@ fn qemus_that_do_not_answer_are_waited_for_together() {
     fs::write(scratch.join("relay.toml"), config).unwrap();
     let start = Instant::now();
     let relay = Relay::start_with(&scratch.join("relay.toml"));
-    // Each is waited for 5 seconds.
+    // The relay waits for each of them for 5 seconds.
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     relay.log.wait_for("no answer in 5s; QEMU serves one client per QMP socket", VMS);
 }

@@ -1,6 +1,6 @@
 //! TLS on both sides of the relay, with OpenSSL as the other end: versions, certificates of version 1, names, reload.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod relay_lab;
 
@@ -15,11 +15,11 @@ use std::{
 use relay_lab::{Lines, PATIENCE, Relay, eventually};
 use spice_testkit::lab::{self, Peer, Scratch};
 
-/// Certificates, made by the `openssl` program as they are asked for.
+/// Certificates, made by the `openssl` program on demand.
 struct Pki(Scratch);
 
 impl Pki {
-    /// `None` where there is no `openssl`.
+    /// `None` without `openssl`.
     fn new() -> Option<Self> {
         if !lab::have(&[Peer::Openssl]) {
             return None;
@@ -44,7 +44,7 @@ impl Pki {
         ));
     }
 
-    /// `NAME.pem` and `NAME-key.pem`, signed by `ca`; of version 1 unless there are extensions.
+    /// Makes `NAME.pem` and `NAME-key.pem`, signed by `ca`. Without extensions, the certificate has version 1.
     fn certificate(&self, name: &str, subject: &str, ca: &str, extensions: &str, days: i32) {
         self.openssl(&format!("req -newkey rsa:2048 -nodes -subj {subject} -keyout {name}-key.pem -out {name}.csr"));
         let sign = format!(
@@ -59,7 +59,7 @@ impl Pki {
     }
 }
 
-/// A program that is ended when the test is over.
+/// A program that ends with the test.
 struct Running(Child);
 
 impl Drop for Running {
@@ -69,7 +69,7 @@ impl Drop for Running {
     }
 }
 
-/// `openssl s_client`, verifying, against the relay; what it says of the connection.
+/// Connects `openssl s_client` to the relay, with verification. Returns its output.
 fn s_client(pki: &Pki, relay: &Relay, more: &[&str]) -> (Running, Lines) {
     let mut command = Command::new("openssl");
     command.args(["s_client", "-brief", "-verify_return_error", "-CAfile", &pki.path("ca.pem")]);
@@ -80,7 +80,7 @@ fn s_client(pki: &Pki, relay: &Relay, more: &[&str]) -> (Running, Lines) {
 }
 
 #[test]
-fn clients_are_shown_certificates_of_both_versions_in_both_versions_of_tls() {
+fn clients_are_shown_certificates_of_both_versions_in_tls_1_2_and_1_3() {
     let Some(pki) = Pki::new() else { return };
     pki.certificate("v1", "/O=old/CN=127.0.0.1", "ca", "", 30);
     pki.certificate("v3", "/CN=127.0.0.1", "ca", "subjectAltName=IP:127.0.0.1\n", 30);
@@ -108,7 +108,7 @@ fn clients_are_shown_certificates_of_both_versions_in_both_versions_of_tls() {
         let (_old, said) = s_client(&pki, &relay, &["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"]);
         said.wait_for("alert", 1);
         relay.log.wait_for("TLS handshake failed", 1);
-        // Accepted, and gone: as QEMU tells it of its own TLS port.
+        // CONNECTED and DISCONNECTED, as QEMU reports it for its own TLS port.
         relay.events.wait_for("SPICE_DISCONNECTED", 1);
         let logged = relay.log.all().iter().any(|line| line.contains("X.509 version 1"));
         assert_eq!(logged, name == "v1");
@@ -116,7 +116,7 @@ fn clients_are_shown_certificates_of_both_versions_in_both_versions_of_tls() {
 }
 
 #[test]
-fn a_certificate_and_the_key_of_another() {
+fn key_of_another_certificate_is_refused() {
     let Some(pki) = Pki::new() else { return };
     for (name, extensions) in [("v1", ""), ("v3", "subjectAltName=IP:127.0.0.1\n")] {
         pki.certificate(name, "/CN=127.0.0.1", "ca", extensions, 30);
@@ -131,7 +131,7 @@ fn a_certificate_and_the_key_of_another() {
     }
 }
 
-/// A TLS server that sends each line back with its end first.
+/// A TLS server that sends each line back reversed.
 fn s_server(pki: &Pki, name: &str, more: &str) -> (Running, u16) {
     let port = lab::free_port().unwrap();
     let mut command = Command::new("openssl");
@@ -145,7 +145,7 @@ fn s_server(pki: &Pki, name: &str, more: &str) -> (Running, u16) {
 }
 
 #[test]
-fn who_the_upstream_has_to_be() {
+fn upstream_certificate_must_name_the_server() {
     const SAN: &str = "subjectAltName=IP:127.0.0.1\n";
     const ALL: &str = "C=IL,O=Red-Hat\\,-Inc.,CN=127.0.0.1";
     let Some(pki) = Pki::new() else { return };
@@ -188,7 +188,7 @@ fn who_the_upstream_has_to_be() {
         client.set_read_timeout(Some(PATIENCE)).unwrap();
         client.write_all(b"drawer\n").unwrap();
         let mut line = String::new();
-        // Refused is an end or a reset.
+        // A refused connection sees an end or a reset.
         let _ = BufReader::new(client).read_line(&mut line);
         assert_eq!(line, if good { "reward\n" } else { "" }, "{case}: {:?}", relay.log.all());
         if !good {
@@ -198,7 +198,7 @@ fn who_the_upstream_has_to_be() {
 }
 
 #[test]
-fn sighup_shows_the_new_certificate_and_drops_nobody() {
+fn sighup_loads_the_new_certificate_and_keeps_connections() {
     let Some(pki) = Pki::new() else { return };
     let names: [PathBuf; 2] = [pki.0.join("server-cert.pem"), pki.0.join("server-key.pem")];
     let install = |name: &str| {
@@ -237,7 +237,7 @@ fn sighup_shows_the_new_certificate_and_drops_nobody() {
 }
 
 #[test]
-fn sighup_trusts_the_new_authority() {
+fn sighup_loads_the_new_ca() {
     let Some(pki) = Pki::new() else { return };
     pki.authority("other");
     pki.certificate("v3", "/CN=127.0.0.1", "ca", "subjectAltName=IP:127.0.0.1\n", 30);
@@ -254,7 +254,7 @@ fn sighup_trusts_the_new_authority() {
         let _ = BufReader::new(client).read_line(&mut line);
         line
     };
-    assert_eq!(answer(), "", "signed by another");
+    assert_eq!(answer(), "", "another CA signed it");
     trust("ca.pem");
     relay.signal("-HUP");
     relay.log.wait_for("read the upstream's CA again", 1);
@@ -266,7 +266,7 @@ fn sighup_trusts_the_new_authority() {
 }
 
 #[test]
-fn a_certificate_whose_time_is_over_is_said() {
+fn expired_certificate_is_logged() {
     let Some(pki) = Pki::new() else { return };
     pki.certificate("over", "/CN=127.0.0.1", "ca", "subjectAltName=IP:127.0.0.1\n", -1);
     let (cert, key) = (pki.path("over.pem"), pki.path("over-key.pem"));
@@ -274,9 +274,9 @@ fn a_certificate_whose_time_is_over_is_said() {
     Relay::start(&args).log.wait_for("the certificate is not valid now", 1);
 }
 
-/// A plain client at the TLS port, and TLS to a plain upstream: the log says that, and not that bytes are corrupt.
+/// A plain client at the TLS port, and TLS to a plain upstream: the log names the mistake, not corrupt bytes.
 #[test]
-fn two_ports_mixed_up() {
+fn plain_and_tls_ports_mixed_up_are_named_in_the_log() {
     let Some(pki) = Pki::new() else { return };
     pki.certificate("v3", "/CN=127.0.0.1", "ca", "subjectAltName=IP:127.0.0.1\n", 30);
     let (cert, key, ca) = (pki.path("v3.pem"), pki.path("v3-key.pem"), pki.path("ca.pem"));

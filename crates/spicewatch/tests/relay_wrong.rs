@@ -1,6 +1,6 @@
-//! What an operator gets wrong: one clear line, a code, and nothing is bound.
+//! Wrong configurations: one clear line, an exit code, and nothing is bound.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod relay_lab;
 
@@ -21,7 +21,7 @@ use rustix::process::geteuid;
 use socket2::{Domain, SockAddr, Socket, Type};
 use spice_testkit::lab::{self, Peer, Scratch};
 
-/// Runs it to its end: exit code and what it said.
+/// Runs it to its end. Returns its exit code and its stderr.
 fn fails(args: &[&str]) -> (Option<i32>, String) {
     let output = Relay::command().args(args).stdout(Stdio::null()).output().unwrap();
     (output.status.code(), String::from_utf8(output.stderr).unwrap().trim_end().to_owned())
@@ -32,7 +32,7 @@ fn openssl(folder: &Path, line: &str) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A folder with a stale socket in the place to listen on: binding would replace the file by another.
+/// A folder with a stale socket at the path to listen on. Binding would replace the file.
 struct Place {
     scratch: Scratch,
     listen: String,
@@ -56,7 +56,7 @@ impl Place {
         self.file(name)
     }
 
-    /// A VM that is sound, and more of it from line 4 on.
+    /// A valid VM, with more keys from line 4 on.
     fn config(&self, name: &str, more: &str) -> String {
         let Self { listen, .. } = self;
         self.write(name, &format!("[[vm]]\nlisten = \"{listen}\"\nupstream = \"127.0.0.1:1\"\n{more}"))
@@ -69,7 +69,7 @@ impl Place {
 }
 
 #[test]
-fn files_that_are_wrong() {
+fn wrong_file_prints_one_line() {
     let place = Place::new();
     let one = format!("qmp = \"unix:{}\"\n", place.file("both"));
     let two = format!("{one}name = \"one\"\n[[vm]]\nlisten = \":0\"\nupstream = \"127.0.0.1:1\"\n{one}");
@@ -111,7 +111,7 @@ fn files_that_are_wrong() {
 }
 
 #[test]
-fn flags_that_are_wrong() {
+fn wrong_flag_prints_one_line() {
     let place = Place::new();
     let (missing, file_socket) = (place.file("missing"), format!("unix:{}", place.write("file", "no socket")));
     let (nowhere, taken, busy) = (
@@ -119,8 +119,8 @@ fn flags_that_are_wrong() {
         format!("unix:{}", place.file("taken")),
         format!("unix:{}", place.file("busy")),
     );
-    let _somebody = UnixListener::bind(place.scratch.join("taken")).unwrap();
-    // Somebody who does not accept, with as many waiting as may.
+    let _listener = UnixListener::bind(place.scratch.join("taken")).unwrap();
+    // A listener that does not accept, with a full backlog.
     let _full = full_backlog(&place.scratch.join("busy"));
     let base = ["--listen", &place.listen, "--upstream", "127.0.0.1:1"];
     for (base, more, part) in [
@@ -156,7 +156,7 @@ fn flags_that_are_wrong() {
     ] {
         one_line(&[base, more].concat(), part);
     }
-    // What flags do not go together, or are none: with how it is used.
+    // Unknown flags, and flags that need each other, are reported with usage.
     for args in [&["--lisen", ":1"][..], &["--cert", "a"]] {
         let (code, said) = fails(args);
         assert_eq!(code, Some(2), "{args:?}");
@@ -166,7 +166,7 @@ fn flags_that_are_wrong() {
 }
 
 #[test]
-fn certificates_and_keys_that_are_wrong() {
+fn wrong_certificate_or_key_prints_one_line() {
     if !lab::have(&[Peer::Openssl]) {
         return;
     }
@@ -206,9 +206,9 @@ fn certificates_and_keys_that_are_wrong() {
     place.is_as_it_was();
 }
 
-/// Root may write anywhere, so that the relay is somebody else's then; and a copy, as it may lie where only root gets.
+/// Root may write anywhere, so the relay runs as another user then. It is a copy, because the original may be in a folder of root.
 #[test]
-fn a_folder_that_may_not_be_written_to_is_not_called_missing() {
+fn unwritable_folder_is_not_reported_as_missing() {
     let place = Place::new();
     let (folder, program) = (place.scratch.join("locked"), place.scratch.join("spicewatch"));
     fs::copy(Relay::command().get_program(), &program).unwrap();
@@ -227,7 +227,7 @@ fn a_folder_that_may_not_be_written_to_is_not_called_missing() {
     assert!(said.contains("locked: Permission denied"), "{said}");
 }
 
-/// A unix socket whose listener accepts nobody, and who waits for it to.
+/// A unix socket whose listener does not accept, and a client in its backlog.
 fn full_backlog(path: &Path) -> [Socket; 2] {
     let [listener, waiting] = [0, 1].map(|_| Socket::new(Domain::UNIX, Type::STREAM, None).unwrap());
     let address = SockAddr::unix(path).unwrap();
@@ -245,7 +245,7 @@ fn one_line(args: &[&str], part: &str) {
 }
 
 #[test]
-fn an_address_in_use_is_another_code() {
+fn address_in_use_has_its_own_exit_code() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let (code, said) = fails(&["--listen", &taken, "--upstream", "127.0.0.1:1"]);
@@ -254,7 +254,7 @@ fn an_address_in_use_is_another_code() {
 }
 
 #[test]
-fn help_starts_from_nothing() {
+fn help_explains_the_command_to_newcomers() {
     let output = Relay::command().arg("--help").output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");

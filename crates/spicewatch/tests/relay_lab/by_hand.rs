@@ -1,4 +1,4 @@
-//! Both ends of a connection, made by hand.
+//! Handmade clients and servers.
 
 use std::{
     io::Read,
@@ -7,7 +7,7 @@ use std::{
 
 use super::{PATIENCE, Relay};
 
-/// A server that somebody else plays.
+/// A server that the test plays.
 #[derive(Debug)]
 pub struct Server(pub TcpListener);
 
@@ -38,7 +38,7 @@ pub fn connect(relay: &Relay) -> TcpStream {
     stream
 }
 
-/// Until the end.
+/// Reads until the end of the stream.
 pub fn read_all(mut stream: &TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).unwrap();

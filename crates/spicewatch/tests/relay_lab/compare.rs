@@ -1,4 +1,4 @@
-//! What the relay says of its connections beside what QEMU says of them, and the bytes on either side of it.
+//! Comparisons: the relay's events with QEMU's, and the bytes on both sides of the relay.
 
 use std::{
     io::{self, Write},
@@ -13,10 +13,10 @@ use spice_testkit::{
 
 use super::{Relay, eventually, tap::Talk};
 
-/// How long two accounts may take to agree.
+/// How long the two event lists may take to agree.
 const SETTLED: Duration = Duration::from_secs(10);
 
-/// A connection under its client's port: what was said of it, but for addresses and time.
+/// A connection's events without addresses and times, by its client's port.
 pub type Said = (String, Vec<String>);
 
 pub fn said(connection: &Connection<'_>) -> Said {
@@ -41,27 +41,27 @@ fn all_over(lines: &[String]) -> bool {
     connections(lines.iter().map(String::as_str)).iter().all(Connection::is_over)
 }
 
-/// Writes to stderr what the test harness would keep to itself: which cell was run, and what came of it.
+/// Writes to stderr which cell ran and its result, past the test harness that captures output.
 pub fn report(line: &str) {
     let _ = writeln!(io::stderr(), "  {line}");
 }
 
-/// A comparison to make when every connection is over.
+/// A comparison for the time when every connection has ended.
 #[derive(Debug)]
 pub struct Comparison<'a> {
     pub relay: &'a Relay,
     pub vm: &'a Vm,
-    /// How many lines of QEMU's belong to what was before.
+    /// How many of QEMU's lines are older than the comparison.
     pub before: usize,
-    /// The relay's client speaks TLS and QEMU's does not, so that QEMU can't know of it.
+    /// The relay's client speaks TLS and QEMU's does not, so QEMU does not report TLS.
     pub tls_at_the_relay: bool,
-    /// Who stands between the relay and QEMU: its ports are those that QEMU names.
+    /// The tap between the relay and QEMU. QEMU reports its ports.
     pub behind: &'a [(String, String)],
 }
 
 impl Comparison<'_> {
-    /// Waits until both know that every connection is over, and holds what they said of each side by side; as bytes, but
-    /// for the addresses and the time. How many connections and events that was.
+    /// Waits until both have reported the end of every connection, and compares the events as bytes, except addresses and
+    /// times. Returns how many connections and events there were.
     #[track_caller]
     pub fn check(&self, case: &str) -> (usize, usize) {
         self.vm.events().wait_for_quiet().unwrap();
@@ -73,17 +73,17 @@ impl Comparison<'_> {
                 *said = said.replace("\"tls\": false", "\"tls\": true");
             }
         }
-        // The log is written by a thread of its own.
+        // A thread writes the log.
         eventually(&format!("{case}: the relay's log has the ports that QEMU names"), || {
             let seen: Vec<_> = self.relay.ports().iter().map(|(_, local)| self.seen_as(local)).collect();
             seen.is_empty() || theirs.iter().all(|story| seen.contains(&story.0))
         });
         let ports = self.relay.ports();
         if ports.is_empty() {
-            // A unix socket's client has no port: the accounts are compared without saying whose they are.
+            // A client of a unix socket has no port: the events are compared without their ports.
             ours.iter_mut().chain(&mut theirs).for_each(|story| story.0.clear());
         } else {
-            // QEMU names the port of who connected to it.
+            // QEMU reports the port of the peer that connected to it.
             let mut left: Vec<_> = ports.iter().map(|(client, local)| (client, self.seen_as(local))).collect();
             for story in &mut theirs {
                 let place = left.iter().position(|(_, seen)| *seen == story.0);
@@ -98,14 +98,14 @@ impl Comparison<'_> {
         (ours.len(), ours.iter().map(|story| story.1.len()).sum())
     }
 
-    /// The port that QEMU sees of a connection that the relay made with this one.
+    /// The port that QEMU reports for a connection that the relay made from this port.
     fn seen_as(&self, local: &str) -> String {
         let behind = self.behind.iter().rev().find(|(from, _)| from == local);
         behind.map_or(local, |(_, to)| to).to_owned()
     }
 }
 
-/// Waits until the relay's connections are over and both say the same of them; the server may have had other clients too.
+/// Waits until the relay's connections have ended and both report them in the same way. The server may have had other clients.
 #[track_caller]
 pub fn same_of_ours(relay: &Relay, vm: &Vm, case: &str, hidden: fn(&str) -> String) {
     assert!(!relay.ports().is_empty());
@@ -127,7 +127,7 @@ pub fn same_of_ours(relay: &Relay, vm: &Vm, case: &str, hidden: fn(&str) -> Stri
     };
     let deadline = Instant::now() + SETTLED;
     let (ours, theirs) = loop {
-        // By the log, as a socket that the server has forgotten has no last event, and may be there for a while.
+        // From the log, because a socket that the server leaks has no last event, and may stay for a while.
         let over = relay.ended() + relay.log.count("\"kind\":\"leaked\"") >= relay.ports().len();
         let both = (ours(), theirs());
         if over && both.0 == both.1 || Instant::now() > deadline {
@@ -139,15 +139,15 @@ pub fn same_of_ours(relay: &Relay, vm: &Vm, case: &str, hidden: fn(&str) -> Stri
     assert_eq!(ours, theirs, "{case}: relay (left) and QEMU (right); {}", state());
 }
 
-/// Holds the bytes on the client's side of the relay against those on the server's, connection by connection. How many there
-/// were, and how many of them a reset overtook: spice-gtk closes sockets with bytes unread.
+/// Compares the bytes on the client's side of the relay with those on the server's side, for each connection. Returns how many there
+/// were, and how many of them a reset overtook: spice-gtk closes sockets with unread bytes.
 #[track_caller]
 pub fn same_bytes(outside: &[Talk], inside: &[Talk], case: &str) -> Passed {
     assert_eq!(outside.len(), inside.len(), "{case}: connections outside and inside");
     let mut left: Vec<&Talk> = inside.iter().collect();
     let mut passed = Passed::default();
     for outer in outside {
-        // Each connection's first bytes are its own: tickets and handshakes have randomness.
+        // The first bytes identify a connection: tickets and handshakes have random bytes.
         let place =
             left.iter().position(|inner| outer.up.starts_with(&inner.up) && outer.up.is_empty() == inner.up.is_empty());
         let inner =
@@ -164,11 +164,11 @@ pub fn same_bytes(outside: &[Talk], inside: &[Talk], case: &str) -> Passed {
     passed
 }
 
-/// What [`same_bytes`] saw.
+/// What [`same_bytes`] counted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Passed {
     pub up: usize,
     pub down: usize,
-    /// Of what was sent up and down, what a reset overtook.
+    /// How many bytes to the server and to the client a reset overtook.
     pub lost: (usize, usize),
 }

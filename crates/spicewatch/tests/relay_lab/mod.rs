@@ -1,4 +1,4 @@
-//! A relay in a process of its own, and what it said.
+//! A relay in a process of its own, with its events and its log.
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part of this")]
 
@@ -22,7 +22,7 @@ pub mod mask;
 pub mod piped;
 pub mod tap;
 
-/// How long anything may take before a test fails.
+/// How long a test waits before it fails.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Lines that a thread collects.
@@ -58,7 +58,7 @@ impl Lines {
         self.all().iter().filter(|line| line.contains(part)).count()
     }
 
-    /// Waits until the lines satisfy this.
+    /// Waits until `done` accepts the lines.
     #[track_caller]
     pub fn wait<T>(&self, what: &str, mut done: impl FnMut(&[String]) -> Option<T>) -> T {
         self.until(what, |said| done(&said.lines))
@@ -71,7 +71,7 @@ impl Lines {
         });
     }
 
-    /// Waits until there will be no more.
+    /// Waits until the stream has ended.
     #[track_caller]
     pub fn wait_for_end(&self) {
         self.until("end", |said| said.ended.then_some(()));
@@ -92,7 +92,7 @@ impl Lines {
     }
 }
 
-/// Waits until this is true.
+/// Waits until `done` returns true.
 #[track_caller]
 pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
@@ -112,14 +112,14 @@ pub fn signal(process: u32, name: &str) {
 #[derive(Debug)]
 pub struct Relay {
     process: Process,
-    /// Events, where no QMP socket was named.
+    /// Events on stdout, for a relay without a QMP socket.
     pub events: Lines,
     /// The log, in JSON.
     pub log: Lines,
 }
 
 impl Relay {
-    /// Starts it with these flags, and a log in JSON that says everything. It listens when this returns.
+    /// Starts it with these flags, and a debug log in JSON. It listens when this returns.
     #[track_caller]
     pub fn start(args: &[&str]) -> Self {
         let mut command = Self::command();
@@ -153,7 +153,7 @@ impl Relay {
         self.process.id()
     }
 
-    /// Where it listens, in the order of the flags, plain ones first.
+    /// Its addresses, in the order of the flags, plain ones first.
     pub fn addresses(&self) -> Vec<String> {
         let listening = |line: &String| {
             let line: Value<'_> = qmp_schema::from_str(line).ok()?;
@@ -162,14 +162,14 @@ impl Relay {
         self.log.all().iter().filter_map(listening).collect()
     }
 
-    /// The first of them, where it is TCP.
+    /// The first of them, which must be TCP.
     pub fn address(&self) -> SocketAddr {
         let addresses = self.addresses();
         assert!(!addresses.is_empty(), "no address in:\n{}", self.log.all().join("\n"));
         addresses[0].parse().unwrap()
     }
 
-    /// Which local port to the upstream each client's port was given.
+    /// For each client's port, the local port of its upstream connection.
     pub fn ports(&self) -> Vec<(String, String)> {
         let port = |address: String| address.rsplit_once(':').map(|(_, port)| port.to_owned());
         let connected = |line: &String| {
@@ -180,7 +180,7 @@ impl Relay {
         self.log.all().iter().filter_map(connected).collect()
     }
 
-    /// How many connections the log says to have ended, of those that were connected on.
+    /// How many connections have ended, by the log, of those with an upstream connection.
     pub fn ended(&self) -> usize {
         let ended = |line: &&String| line.contains("\"closed\"") || line.contains("\"broken\"");
         self.log.all().iter().filter(ended).count()
@@ -200,15 +200,15 @@ impl Relay {
         self.process.kill().unwrap();
     }
 
-    /// Its open descriptors, without the few pipes that its threads keep for the next connection.
+    /// How many descriptors are open, without the few pipes that its threads keep for later connections.
     pub fn descriptors(&self) -> usize {
         self.open_files().len()
     }
 
-    /// What those are.
+    /// What those descriptors are.
     pub fn open_files(&self) -> Vec<String> {
         let open = std::fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap().flatten();
-        // One may be closed by now.
+        // A descriptor may be closed by now.
         let kind = open.filter_map(|open| Some(std::fs::read_link(open.path()).ok()?.to_string_lossy().into_owned()));
         kind.filter(|kind| !kind.starts_with("pipe:")).collect()
     }
@@ -221,7 +221,7 @@ impl Relay {
     }
 }
 
-/// A member of a JSON object that is a string.
+/// A string member of a JSON object.
 pub fn text(value: &Value<'_>, name: &str) -> Option<String> {
     match value {
         Value::Object(object) => object.get(name)?.as_str().map(str::to_owned),
@@ -246,7 +246,7 @@ impl Qmp {
         qmp
     }
 
-    /// The whole reply.
+    /// Runs a command. Returns the whole reply.
     #[track_caller]
     pub fn execute(&self, command: &str) -> String {
         let is_reply = |line: &&String| line.starts_with("{\"return\"") || line.starts_with("{\"error\"");

@@ -6,7 +6,7 @@ use std::{
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
-/// A process with one connection: what is written to its stdin is sent, what comes is its stdout.
+/// A process with one connection: it sends its stdin, and writes received bytes to its stdout.
 #[derive(Debug)]
 pub struct Process(pub Child, ChildStdin, ChildStdout);
 

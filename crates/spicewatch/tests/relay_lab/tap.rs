@@ -1,4 +1,4 @@
-//! A tap on a line: passes bytes on, and keeps a copy of what went each way on each connection.
+//! A tap: forwards connections, and keeps a copy of the bytes of each direction.
 
 use std::{
     fs, io,
@@ -11,22 +11,22 @@ use std::{
     time::Duration,
 };
 
-/// What went over one connection.
+/// The bytes of one connection.
 #[derive(Clone, Debug, Default)]
 pub struct Talk {
-    /// The port of who connected, and the one that the tap connected on with; empty of unix sockets.
+    /// The client's port, and the local port of the tap's connection to the server. Empty for unix sockets.
     pub ports: (String, String),
     /// From the client to the server.
     pub up: Vec<u8>,
     /// From the server to the client.
     pub down: Vec<u8>,
-    /// Both directions are over.
+    /// Both directions have ended.
     pub over: bool,
-    /// One of them was ended by a reset, which may overtake bytes that the other had sent.
+    /// A reset ended one of them. It may have overtaken bytes of the other.
     pub reset: bool,
 }
 
-/// Listens, connects on, copies. Its threads end with their connections; the listening one with the test.
+/// Listens, connects to the server, and copies. Its threads end with their connections, and the listening one with the test.
 #[derive(Debug)]
 pub struct Tap {
     address: String,
@@ -34,7 +34,7 @@ pub struct Tap {
 }
 
 impl Tap {
-    /// Between whoever connects to `listen` and `to`: each `HOST:PORT` or `unix:PATH`.
+    /// Starts a tap between clients of `listen` and `to`, each in the form `HOST:PORT` or `unix:PATH`.
     pub fn start(listen: &str, to: &str) -> Self {
         let talks = Arc::new(Mutex::new(Vec::new()));
         let (kept, to) = (Arc::clone(&talks), to.to_owned());
@@ -59,23 +59,23 @@ impl Tap {
         Self { address, talks }
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// The port of that.
+    /// The port of that address.
     pub fn port(&self) -> &str {
         self.address.rsplit_once(':').map_or("", |(_, port)| port)
     }
 
-    /// Every connection so far, in the order in which they came.
+    /// Every connection so far, in order of arrival.
     pub fn talks(&self) -> Vec<Talk> {
         self.talks.lock().unwrap().iter().map(|talk| talk.lock().unwrap().clone()).collect()
     }
 }
 
-/// Copies both ways until both are over.
+/// Copies both ways until both directions have ended.
 fn pass(client: &Stream, server: &Stream, talk: &Mutex<Talk>) {
     thread::scope(|scope| {
         scope.spawn(|| copy(client, server, talk, |talk| &mut talk.up));
@@ -95,7 +95,7 @@ fn copy(from: &Stream, to: &Stream, talk: &Mutex<Talk>, kept: impl Fn(&mut Talk)
             Ok(len) => {
                 kept(&mut talk.lock().unwrap()).extend(&buffer[..len]);
                 if to.write_all(&buffer[..len]).is_err() {
-                    // Whoever does not take it any more has said so, or will when the other direction is read.
+                    // A peer that takes no more bytes shows that when the other direction is read.
                     talk.lock().unwrap().reset = true;
                     return;
                 }
@@ -151,7 +151,7 @@ impl Stream {
         };
     }
 
-    /// Its end, when it is dropped, is a reset: as that of the other side was.
+    /// Makes the end at drop a reset, as the other side's was.
     fn reset(&self) {
         if let Self::Tcp(stream) = self {
             let _ = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
