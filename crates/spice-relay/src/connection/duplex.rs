@@ -38,7 +38,6 @@ pub(super) struct Duplex<C, U> {
     to_client: HalfDuplex,
     observed: ObservedConnection,
     observing: bool,
-    first_end: Option<Side>,
     timeouts: Timeouts,
     timer: Option<Timer>,
 }
@@ -67,10 +66,13 @@ impl<C: Transport, U: Transport> Duplex<C, U> {
         deadline: Option<Instant>,
         timeouts: Timeouts,
     ) -> Self {
+        if let Some(socket) = upstream.transport().socket() {
+            observed.watch_end(socket);
+        }
         let timer =
             deadline.map(|deadline| Timer { sleep: Box::pin(sleep_until(deadline)), phase: Phase::Link, moved: 0 });
         let (to_server, to_client) = (HalfDuplex::new(), HalfDuplex::new());
-        Self { client, upstream, to_server, to_client, observed, observing: true, first_end: None, timeouts, timer }
+        Self { client, upstream, to_server, to_client, observed, observing: true, timeouts, timer }
     }
 
     /// How many bytes came from the client and from the server so far.
@@ -94,7 +96,7 @@ impl<C: Transport, U: Transport> Duplex<C, U> {
 
     /// The server's side has ended: the moment of `SPICE_DISCONNECTED`.
     fn server_ended(&mut self) {
-        self.observed.closed(Some(*self.first_end.get_or_insert(Side::Server)));
+        self.observed.closed(Some(Side::Server));
     }
 
     /// Ready when the direction to the server is over, with an [`End`] if the connection is over.
@@ -103,14 +105,14 @@ impl<C: Transport, U: Transport> Duplex<C, U> {
         let observe = |bytes: &[u8]| observed.bytes(Side::Client, bytes);
         let polled = to_server.poll(client, upstream, to_client.moved, observing, observe, cx);
         if self.to_server.state != State::Open {
-            self.first_end.get_or_insert(Side::Client);
+            self.observed.ended(Side::Client);
         }
         match polled {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(())) => Poll::Ready(None),
             // The client reset the connection, so the relay resets the one to the server.
             Poll::Ready(Err(Fault::Read(error))) => {
-                self.first_end.get_or_insert(Side::Client);
+                self.observed.ended(Side::Client);
                 self.upstream.transport().reset_on_close();
                 self.server_ended();
                 Poll::Ready(Some(End::Broken(Side::Client, error)))
@@ -143,7 +145,7 @@ impl<C: Transport, U: Transport> Duplex<C, U> {
                 self.poll_to_client(cx)
             }
             Poll::Ready(Err(Fault::Write(error))) => {
-                self.first_end.get_or_insert(Side::Client);
+                self.observed.ended(Side::Client);
                 self.upstream.transport().reset_on_close();
                 self.server_ended();
                 Poll::Ready(Some(End::Broken(Side::Client, error)))

@@ -30,7 +30,7 @@ use tokio::time::Instant;
 use crate::{
     PEER_LOG_TARGET,
     net::{Accepted, NetAddress, Network, Socket, Transport, tls::ServerTls},
-    observe::Observe,
+    observe::{EndWatch, Observe},
 };
 pub use connection_limit::{ConnectionLimit, Permit};
 use duplex::{Duplex, End};
@@ -43,6 +43,7 @@ pub struct Route<A = NetAddress> {
     pub(crate) name: Arc<str>,
     pub(crate) upstream: Upstream<A>,
     pub(crate) observer: Arc<dyn Observe>,
+    pub(crate) ends: Arc<EndWatch>,
     pub(crate) proxy_from: Vec<Network>,
     pub(crate) timeouts: Timeouts,
 }
@@ -52,7 +53,8 @@ impl<A: Connect> Route<A> {
     pub fn new(upstream: impl Into<Upstream<A>>, observer: Arc<dyn Observe>) -> Self {
         let upstream = upstream.into();
         let name = upstream.address().to_string().into();
-        Self { name, upstream, observer, proxy_from: Vec::new(), timeouts: Timeouts::new() }
+        let ends = Arc::new(EndWatch::new());
+        Self { name, upstream, observer, ends, proxy_from: Vec::new(), timeouts: Timeouts::new() }
     }
 
     /// Sets the name that log lines show as `vm`. Default: the upstream's address.

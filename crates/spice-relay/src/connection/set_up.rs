@@ -35,7 +35,7 @@ pub(super) async fn set_up<T: Transport, A: Connect>(
     let Incoming { transport, endpoints, tcp } = incoming;
     let vm = &*route.name;
     let shown = endpoints.client.to_string();
-    let mut observed = ObservedConnection::open(&route.observer, Opened { endpoints, tls: tls.is_some() });
+    let observed = ObservedConnection::open(&route.observer, &route.ends, Opened { endpoints, tls: tls.is_some() });
     let flow = observed.id();
     let client = match tls {
         None => Stream::plain(transport),

@@ -1,14 +1,13 @@
 //! Reports about connections: the trait [`Observe`], and an implementation that makes QEMU's SPICE events.
 
+mod connection;
+mod end_watch;
 mod events;
-
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
 
 use spice_events::{Endpoints, FlowId, Side};
 
+pub(crate) use connection::ObservedConnection;
+pub(crate) use end_watch::EndWatch;
 pub use events::{EventObserver, EventSink, SharedTracker};
 
 /// Learns about every connection of a relay.
@@ -19,6 +18,9 @@ pub use events::{EventObserver, EventSink, SharedTracker};
 /// 2. [`bytes`](Self::bytes) comes for every run of bytes, after the run was handed to the other side, until it returns `false`.
 ///    Bytes of one direction come in order.
 /// 3. [`closed`](Self::closed) comes last, exactly once, however the connection ends: also if the runtime is shut down.
+///
+/// If the server ends connections before it sends bytes on another one, as QEMU does when a new session replaces the old one, `closed`
+/// of the ended ones comes before `bytes`. This holds for TCP and unix sockets whose observer wanted no more bytes.
 ///
 /// Calls for one connection never overlap; calls for different connections do. No call may block: the bytes of other
 /// connections wait for it.
@@ -62,49 +64,4 @@ impl Observe for () {
     }
 
     fn closed(&self, _: FlowId, _: Option<Side>) {}
-}
-
-/// One connection, as its observer sees it. Keeps the contract of [`Observe`]; dropping it reports the end.
-pub(crate) struct ObservedConnection {
-    observer: Arc<dyn Observe>,
-    id: FlowId,
-    open: bool,
-}
-
-impl ObservedConnection {
-    pub(crate) fn open(observer: &Arc<dyn Observe>, opened: Opened) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        let id = FlowId(NEXT.fetch_add(1, Ordering::Relaxed));
-        observer.opened(id, opened);
-        Self { observer: Arc::clone(observer), id, open: true }
-    }
-
-    /// The id that log lines show.
-    pub(crate) fn id(&self) -> u64 {
-        self.id.0
-    }
-
-    /// Reports bytes. Returns whether more are wanted.
-    pub(crate) fn bytes(&self, from: Side, data: &[u8]) -> bool {
-        self.open && self.observer.bytes(self.id, from, data)
-    }
-
-    /// Reports the end, the first time that it is called.
-    pub(crate) fn closed(&mut self, by: Option<Side>) {
-        if std::mem::take(&mut self.open) {
-            self.observer.closed(self.id, by);
-        }
-    }
-}
-
-impl Drop for ObservedConnection {
-    fn drop(&mut self) {
-        self.closed(None);
-    }
-}
-
-impl std::fmt::Debug for ObservedConnection {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ObservedConnection").field("id", &self.id).field("open", &self.open).finish_non_exhaustive()
-    }
 }
