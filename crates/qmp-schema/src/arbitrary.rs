@@ -1,7 +1,8 @@
-//! Any value of every type, made of a fuzzer's or a property test's bytes (feature `arbitrary`).
+//! Generates any value of every type from the bytes of a fuzzer or a property test (feature `arbitrary`).
 //!
-//! What is made is what decoding can give: an enumeration's unknown value is never a known one's name, an unknown event has
-//! no known name, a number is held in the one way in which it is read. So encoding and decoding gives the same value again.
+//! Only values that decoding can return are generated: the unknown value of an enumeration is never the name of a known one, an
+//! unknown event never has a known name, and a number has the variant that reading gives it. Encoding and then decoding such a
+//! value returns an equal one.
 
 use alloc::{borrow::Cow, format, string::String, vec::Vec};
 
@@ -11,12 +12,12 @@ use crate::{
     Command, Error, ErrorKind, Event, EventInfo, EventMessage, Object, OtherEvent, Timestamp, Value, value::own,
 };
 
-/// As [`Arbitrary`], for types that may borrow and here never do.
+/// Like [`Arbitrary`], for types with a lifetime. The generated values borrow nothing.
 pub(crate) trait Generate: Sized {
     fn generate(u: &mut Unstructured<'_>) -> Result<Self>;
 }
 
-/// Levels of arrays and objects in a [`Value`].
+/// Maximum nesting of arrays and objects in a [`Value`].
 const LEVELS: usize = 4;
 
 impl Generate for Cow<'_, str> {
@@ -78,7 +79,8 @@ fn value(u: &mut Unstructured<'_>, levels: usize) -> Result<Value<'static>> {
     })
 }
 
-/// As it is read: a double without a fraction is written without one, up to 17 digits, and comes back as an integer.
+/// A double that is read back as a double. One without a fraction and with up to 17 digits is written like an integer and read
+/// as one.
 fn float(value: f64) -> Value<'static> {
     const WHOLE: f64 = 1e17;
     if value.is_finite() && (value.abs() >= WHOLE || value % 1.0 != 0.0) {
@@ -93,13 +95,13 @@ fn object(u: &mut Unstructured<'_>, levels: usize) -> Result<Object<'static>> {
     (0..len).map(|_| Ok((Generate::generate(u)?, value(u, levels)?))).collect::<Result<_>>().map(Object)
 }
 
-/// A text that is not one of these.
+/// Generates a text that is not a known one.
 pub(crate) fn unknown(u: &mut Unstructured<'_>, known: impl Fn(&str) -> bool) -> Result<Cow<'static, str>> {
     let text = <&str>::arbitrary(u)?;
     Ok(Cow::Owned(if known(text) { format!("not {text}") } else { String::from(text) }))
 }
 
-/// A union's case that has no type: some object with this discriminator. No union of QEMU's has a case of this name.
+/// Generates an unknown case of a union: an object whose discriminator is the name of no case of QEMU's unions.
 pub(crate) fn unknown_case(tag: &'static str, u: &mut Unstructured<'_>) -> Result<Object<'static>> {
     let mut members = object(u, LEVELS)?;
     members.0.retain(|(key, _)| key != tag);
@@ -109,7 +111,7 @@ pub(crate) fn unknown_case(tag: &'static str, u: &mut Unstructured<'_>) -> Resul
     Ok(members)
 }
 
-/// An event that has no type.
+/// Generates an event of an unknown name.
 pub(crate) fn unknown_event(u: &mut Unstructured<'_>) -> Result<OtherEvent<'static>> {
     let name = unknown(u, |name| EventInfo::of(name).is_some())?;
     let reason = Error { kind: ErrorKind::UnknownEvent, offset: 0 };
@@ -124,7 +126,7 @@ impl Generate for Event<'_> {
 }
 
 impl Event<'_> {
-    /// Any event of this name; one that has no type where the name is unknown.
+    /// Generates an event of this name, or an untyped event if the name is unknown.
     pub fn arbitrary_named(name: &str, u: &mut Unstructured<'_>) -> Result<Self> {
         Self::generate_named(name, u)
     }
@@ -153,7 +155,7 @@ impl Generate for Command<'_> {
     }
 }
 
-/// Structs, each with its fields.
+/// Implements [`Generate`] for structs, from the names of their fields.
 macro_rules! generate_structs {
     ($($name:ident $(<$any:lifetime>)? { $($field:ident)* })*) => {
         $(impl Generate for crate::$name$(<$any>)? {

@@ -1,4 +1,4 @@
-//! QEMU's exact bytes out.
+//! Writing values in QEMU's exact bytes.
 
 use alloc::{borrow::Cow, string::String, vec::Vec};
 
@@ -7,12 +7,12 @@ use crate::{
     wire,
 };
 
-/// Something that is written as QEMU writes it: its member order, separators and escapes, without a line end.
+/// A value that is written as QEMU writes it: with QEMU's member order, separators and escapes, and without a line end.
 ///
-/// On a QMP socket QEMU ends each message with CR LF; that is the caller's to add.
+/// On a QMP socket QEMU ends each message with CR LF. The caller adds it.
 pub trait Encode {
-    /// Appends the value to `out`. Nothing is allocated but by `out`'s growth, unless it is a [`FullEvent`](crate::FullEvent) with
-    /// unknown members.
+    /// Appends the value to `out`. Only the growth of `out` allocates, except for a [`FullEvent`](crate::FullEvent) with unknown
+    /// members.
     fn write_to(&self, out: &mut Vec<u8>);
 
     /// The value's bytes.
@@ -60,7 +60,7 @@ impl Encode for String {
     }
 }
 
-/// `{}`, which is what a command without a result returns.
+/// `{}`: the reply of a command without a result.
 impl Encode for () {
     fn write_to(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{}");
@@ -145,7 +145,7 @@ macro_rules! display {
             impl core::fmt::Display for $name<'_> {
                 fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
                     let text = crate::Encode::to_vec(self);
-                    // All that is written is ASCII.
+                    // Everything that is written is ASCII.
                     f.write_str(core::str::from_utf8(&text).map_err(|_| core::fmt::Error)?)
                 }
             }

@@ -2,13 +2,13 @@
 
 use core::fmt;
 
-/// Why some text was not what it should be, and where.
+/// What is wrong with a text, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Error {
     /// What is wrong.
     pub kind: ErrorKind,
-    /// Where: bytes from the start of the text that was handed in (of the whole stream, for a
-    /// [`StreamDecoder`](crate::stream::StreamDecoder)'s errors).
+    /// Bytes from the start of the text that was passed in. For an error of a
+    /// [`StreamDecoder`](crate::stream::StreamDecoder): bytes from the start of the stream.
     pub offset: u64,
 }
 
@@ -16,46 +16,46 @@ pub struct Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Not JSON: the grammar wants something else here.
+    /// Not JSON: the grammar expects something else here.
     Syntax {
-        /// What the grammar wants.
+        /// What the grammar expects.
         expected: &'static str,
-        /// The byte that is there; `None` at the end of the text.
+        /// The byte that was found; `None` at the end of the text.
         found: Option<u8>,
     },
     /// Not UTF-8. (QEMU writes ASCII only.)
     Utf8,
     /// Objects and arrays nested too deep.
     Depth {
-        /// The limit that was passed: [`MAX_DEPTH`](crate::MAX_DEPTH) or [`MAX_VALUE_DEPTH`](crate::MAX_VALUE_DEPTH).
+        /// The limit that was exceeded: [`MAX_DEPTH`](crate::MAX_DEPTH) or [`MAX_VALUE_DEPTH`](crate::MAX_VALUE_DEPTH).
         limit: usize,
     },
-    /// JSON, but a value of another type than the schema's.
+    /// JSON, but not of the type that the schema declares.
     Type {
         /// The schema's type.
         expected: &'static str,
-        /// The type that is there.
+        /// The type that was found.
         found: &'static str,
     },
-    /// A number that is an integer, but out of the range of the schema's type.
+    /// An integer outside of the range of the schema's type.
     Range {
         /// The schema's type.
         expected: &'static str,
     },
-    /// An object without a member that the schema calls for. The offset is that of the object's end.
+    /// An object without a member that the schema requires. The offset is that of the object's end.
     Missing {
         /// The member's name.
         member: &'static str,
     },
-    /// An event that this version of the crate has no type for. Not an error, but the reason why an event is
+    /// An event that this version of the crate has no type for. It is not an error, but the reason for an
     /// [`Event::Other`](crate::Event::Other).
     UnknownEvent,
-    /// A message of a stream passed the size limit.
+    /// A message of a stream is longer than the limit.
     TooLong {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// A message of a stream ended in its middle: the next one, or the end of the stream, came first.
+    /// A message of a stream is incomplete: another message or the end of the stream follows.
     CutOff,
 }
 
@@ -64,7 +64,7 @@ impl Error {
         Self { kind, offset: offset as u64 }
     }
 
-    /// Whether the text is not even JSON, whatever was to be read out of it.
+    /// Whether the text is not JSON at all, so that reading it as another type would fail too.
     #[must_use]
     pub const fn is_syntax(&self) -> bool {
         matches!(self.kind, ErrorKind::Syntax { .. } | ErrorKind::Utf8 | ErrorKind::Depth { .. } | ErrorKind::CutOff)

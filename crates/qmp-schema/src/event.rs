@@ -27,21 +27,21 @@ use crate::{
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct EventMessage<'a> {
-    /// When QEMU built the event. `None`: the event had none (QEMU ≤ 2.0 when its clock failed).
+    /// When QEMU built the event. `None`: the event has no timestamp (QEMU 2.0 and older, if its clock failed).
     pub timestamp: Option<Timestamp>,
     /// What happened.
     pub event: Event<'a>,
 }
 
-/// An event that has no type here, or does not fit the one it has.
+/// An event of an unknown name, or one whose data does not fit the type of its name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OtherEvent<'a> {
     /// The event's name.
     pub name: Cow<'a, str>,
-    /// Its data, whatever that is.
+    /// Its data: any JSON value.
     pub data: Option<Value<'a>>,
-    /// Why it is here: [`ErrorKind::UnknownEvent`], or what does not fit. Its offset counts from the message's first byte, in a
-    /// stream too.
+    /// Why it is untyped: [`ErrorKind::UnknownEvent`], or what does not fit. The offset counts from the first byte of the
+    /// message, also for a message of a stream.
     pub reason: Error,
 }
 
@@ -89,7 +89,7 @@ impl<'a> Decode<'a> for EventMessage<'a> {
 }
 
 impl<'a> EventMessage<'a> {
-    /// Reads an envelope that is exactly as QEMU writes it; `None` where it is not.
+    /// Reads an envelope that is exactly as QEMU writes it. `None`: it is not.
     fn read_as_written(reader: &mut Reader<'a>) -> Result<Option<Self>, Error> {
         if !reader.lexer.eat_exactly(b"{\"timestamp\": {\"seconds\": ") {
             return Ok(None);
@@ -116,7 +116,7 @@ impl<'a> EventMessage<'a> {
         Ok(end.then(|| Self { timestamp, event: Event::without_data(&name, reader.lexer.offset()) }))
     }
 
-    /// Reads an envelope whose members come in any order, and others beside them.
+    /// Reads an envelope whose members come in any order, possibly with unknown ones between them.
     #[inline(never)]
     fn read_in_any_order(reader: &mut Reader<'a>) -> Result<Self, Error> {
         let start = (reader.lexer.offset(), reader.lexer.depth());
@@ -155,7 +155,7 @@ impl<'a> EventMessage<'a> {
     }
 }
 
-/// Reads an event's data: typed where it fits its type, as it is where not.
+/// Reads the data of an event. Data that does not fit the event's type becomes a [`Value`].
 fn read_event<'a>(name: &Cow<'a, str>, reader: &mut Reader<'a>) -> Result<Event<'a>, Error> {
     let (start, depth, kept) = (reader.lexer.offset(), reader.lexer.depth(), reader.kept());
     let reason = match Event::read_data(name, reader) {
@@ -170,20 +170,20 @@ fn read_event<'a>(name: &Cow<'a, str>, reader: &mut Reader<'a>) -> Result<Event<
 }
 
 impl<'a> Event<'a> {
-    /// Without a type: its name and data as JSON.
+    /// Turns a typed event into an untyped one.
     fn into_other(self, reason: Error) -> Self {
         if let Event::Other(other) = self {
             return Event::Other(other);
         }
         let name = Cow::Owned(self.name().into());
-        // What this crate wrote a moment ago it can read.
+        // The crate can read what it has just written.
         let text = EventMessage { timestamp: None, event: self }.to_vec();
         let data = core::str::from_utf8(&text).ok().and_then(|text| crate::from_str::<Object<'_>>(text).ok());
         let data = data.and_then(|object| object.get("data").cloned()).map(Value::into_owned);
         Event::Other(OtherEvent { name, data, reason })
     }
 
-    /// An event that should have data and does not, or that is not known at all.
+    /// An event of an unknown name, or one whose required data is missing.
     pub(crate) fn other_without_data(name: &Cow<'a, str>, offset: usize) -> Self {
         let kind =
             if EventInfo::of(name).is_some() { ErrorKind::Missing { member: "data" } } else { ErrorKind::UnknownEvent };
@@ -205,7 +205,7 @@ impl OtherEvent<'_> {
     }
 }
 
-/// Reads the event out of JSON text that holds nothing else. [`from_str`](crate::from_str) borrows the text instead of copying it.
+/// Reads an event from JSON text. [`from_str`](crate::from_str) borrows from the text instead of copying it.
 ///
 /// ```
 /// let message: qmp_schema::EventMessage = r#"{"event": "RESUME"}"#.parse()?;

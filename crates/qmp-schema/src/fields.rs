@@ -1,8 +1,8 @@
 //! Objects whose members the schema names.
 //!
-//! QEMU emits an object's members in an order that is known beforehand, so [`Members`] looks for each where it should be
-//! and compares it in one go with what should be there. Where anything else is found (another order, other white space,
-//! a member that the schema does not name), the object is read again, by an index of its members.
+//! QEMU writes the members of an object in a fixed order. [`Members`] therefore expects each member at its place and compares
+//! the text with the expected key in one step. If it finds anything else (another order, other white space, an unknown member),
+//! it indexes the members and reads the object again by the index.
 
 use alloc::{borrow::Cow, vec::Vec};
 
@@ -13,46 +13,46 @@ use crate::{
 
 /// A type that is written as an object.
 pub(crate) trait Fields<'a>: Sized {
-    /// Asks for each member in QEMU's order.
+    /// Takes each member, in QEMU's order.
     fn build(members: &mut Members<'_, 'a>) -> Self;
 }
 
-/// A member's value. What goes wrong is left with the reader, and the value means nothing then: so that no member's reader
-/// has a path of its own for that, of which there would be hundreds.
+/// The value of a member. An error stays in the reader, and the returned value is meaningless then. Returning a `Result`
+/// instead would give each of the hundreds of members an error path of its own.
 pub(crate) trait Take<'a>: Sized {
-    /// Takes the value that comes next; anything once the reader has failed.
+    /// Takes the next value. Once the reader has failed, returns any value.
     fn take(reader: &mut Reader<'a>) -> Self;
 }
 
-/// The members of an object that is being read. Keys are given as QEMU writes them behind another: `, "key": `.
+/// The members of the object that is being read. Keys are given as QEMU writes them after another member: `, "key": `.
 #[derive(Debug)]
 pub(crate) struct Members<'r, 'a> {
     reader: &'r mut Reader<'a>,
-    /// Where the object is, how deep, and how many unknown members were kept before it.
+    /// Offset and depth of the object, and the number of unknown members noted before it.
     start: (usize, usize, usize),
-    /// A comma is due before the next key.
+    /// The next key follows a comma.
     comma: bool,
-    /// The discriminator of the union whose case this is: a member that `build` does not ask for.
+    /// The discriminator, if the object is a case of a union: a member that `build` does not take.
     tag: Option<&'static str>,
-    /// Something was not where it should be.
+    /// Something was not at its place.
     astray: bool,
     index: Option<Index<'a>>,
 }
 
-/// Where each member of an object is.
+/// The place of each member of an object.
 #[derive(Debug)]
 pub(crate) struct Index<'a> {
     entries: Vec<Entry<'a>>,
-    /// Behind the object's bracket.
+    /// Offset after the object's closing brace.
     end: usize,
 }
 
 #[derive(Debug)]
 struct Entry<'a> {
     key: Cow<'a, str>,
-    /// Where its value is.
+    /// Offset of its value.
     at: usize,
-    /// Was asked for.
+    /// The schema names it.
     known: bool,
 }
 
@@ -91,7 +91,7 @@ impl<'r, 'a> Members<'r, 'a> {
         Self { reader, start, comma: false, tag, astray: false, index: None }
     }
 
-    /// A member that must be there.
+    /// Takes a required member.
     #[inline]
     pub(crate) fn required<T: Take<'a>>(&mut self, key: &'static str) -> T {
         if !self.go_to(key) {
@@ -100,13 +100,13 @@ impl<'r, 'a> Members<'r, 'a> {
         T::take(self.reader)
     }
 
-    /// A member that may be absent.
+    /// Takes an optional member.
     #[inline]
     pub(crate) fn optional<T: Take<'a>>(&mut self, key: &'static str) -> Option<T> {
         if self.go_to(key) { Some(T::take(self.reader)) } else { None }
     }
 
-    /// A member that must be there, of a type that others may have made.
+    /// Takes a required member of a type that is read by [`Decode`].
     pub(crate) fn decoded<T: Decode<'a>>(&mut self, key: &'static str) -> Option<T> {
         if !self.go_to(key) {
             self.missing(key);
@@ -115,7 +115,7 @@ impl<'r, 'a> Members<'r, 'a> {
         T::read(self.reader).map_err(|error| self.reader.fail(error)).ok()
     }
 
-    /// Goes to a member's value, if it is there.
+    /// Goes to the value of a member. `false`: the member is missing.
     #[inline(never)]
     fn go_to(&mut self, key: &'static str) -> bool {
         if self.reader.has_failed() {
@@ -153,12 +153,13 @@ impl<'r, 'a> Members<'r, 'a> {
             && self.reader.lexer.eat_key(tag, self.comma)
         {
             self.comma = true;
-            // Its grammar was checked when the union's case was looked for.
+            // Its grammar was checked when the discriminator was read.
             self.astray |= self.reader.lexer.skip().is_err();
         }
     }
 
-    /// Looks for the object's end once `build` has run. If it should run again, by an index, goes back for that.
+    /// Reads the object's end after `build` has run. `false`: goes back to the start, because `build` must run again with an
+    /// index.
     #[inline(never)]
     fn is_done(&mut self) -> bool {
         if let Some(index) = self.index.take() {
@@ -185,7 +186,7 @@ impl<'r, 'a> Members<'r, 'a> {
         }
     }
 
-    /// Goes back to the object's start, and indexes it.
+    /// Goes back to the start of the object and indexes it.
     #[cold]
     fn start_over(&mut self) {
         self.reader.take_failure();
@@ -214,7 +215,7 @@ impl<'r, 'a> Members<'r, 'a> {
     }
 }
 
-/// Takes what [`Decode`] reads, with a value that stands in after an error.
+/// Implements [`Take`] by [`Decode`], with the value to return after an error.
 macro_rules! taken {
     ($($name:ty)*; $failed:expr) => {
         $(impl<'a> crate::fields::Take<'a> for $name {
@@ -255,7 +256,7 @@ impl<'a, T: Take<'a>> Take<'a> for Vec<T> {
 }
 
 impl Index<'_> {
-    /// Where this member's value is: the last one's, where a key comes twice.
+    /// Offset of the value of this member; of the last one if the key comes twice.
     pub(crate) fn find(&mut self, key: &str) -> Option<usize> {
         let mut at = None;
         for entry in self.entries.iter_mut().filter(|entry| entry.key == key) {
@@ -267,12 +268,12 @@ impl Index<'_> {
 }
 
 impl<'a> Reader<'a> {
-    /// Indexes the object that comes next, and checks its grammar.
+    /// Indexes the next object and checks its grammar.
     pub(crate) fn index(&mut self) -> Result<Index<'a>, Error> {
         let mut entries = Vec::new();
         self.lexer.open(b'{', "an object")?;
         while let Some(key) = self.lexer.next_key(entries.is_empty())? {
-            // Past the white space before the value.
+            // Skips the white space before the value.
             self.lexer.peek();
             entries.push(Entry { key, at: self.lexer.offset(), known: false });
             self.lexer.skip()?;
@@ -280,7 +281,7 @@ impl<'a> Reader<'a> {
         Ok(Index { entries, end: self.lexer.offset() })
     }
 
-    /// Keeps the members of the innermost object that were not asked for, and goes behind it.
+    /// Notes the unknown members of the innermost object and goes to its end.
     pub(crate) fn finish(&mut self, index: Index<'a>) {
         for Entry { key, at, .. } in index.entries.into_iter().filter(|entry| !entry.known) {
             self.keep(key, at);
@@ -289,7 +290,7 @@ impl<'a> Reader<'a> {
         self.lexer.leave();
     }
 
-    /// Goes to the next element; `false` at the array's end, and once the reader has failed.
+    /// Goes to the next element. `false`: the array has ended, or the reader has failed.
     fn take_element(&mut self, first: bool) -> bool {
         if self.has_failed() {
             return false;
@@ -300,7 +301,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// As [`look_for_tag`](Self::look_for_tag).
+    /// [`look_for_tag`](Self::look_for_tag), with the error left in the reader.
     pub(crate) fn take_tag(&mut self, tag: &'static str) -> Cow<'a, str> {
         if !self.has_failed() {
             match self.look_for_tag(tag) {
@@ -311,7 +312,7 @@ impl<'a> Reader<'a> {
         Cow::Borrowed("")
     }
 
-    /// The string member `tag` of the object that comes next, read ahead of the others: a union's discriminator.
+    /// Reads a union's discriminator: the string member `tag` of the next object. The reader stays before the object.
     fn look_for_tag(&mut self, tag: &'static str) -> Result<Cow<'a, str>, Error> {
         let (start, depth) = (self.lexer.offset(), self.lexer.depth());
         let mut index = self.index()?;
@@ -325,7 +326,7 @@ impl<'a> Reader<'a> {
         value
     }
 
-    /// Reads a union's case: the next object, which holds this discriminator too.
+    /// Reads a case of a union: the next object, which also holds this discriminator.
     pub(crate) fn case<T: Take<'a>>(&mut self, tag: &'static str) -> T {
         self.tag = Some(tag);
         T::take(self)

@@ -4,7 +4,7 @@ use core::fmt::Write as _;
 
 use crate::slice_writer::{Put, SliceWriter};
 
-/// Significant digits: enough to tell any two doubles apart.
+/// Significant digits. 17 distinguish any two doubles.
 const PRECISION: usize = 17;
 
 impl Put for f64 {
@@ -47,7 +47,7 @@ fn scientific<'r>(out: SliceWriter<'r>, digits: &[u8], exponent: i32) -> SliceWr
     out.unsigned(exponent.unsigned_abs().into())
 }
 
-/// `ddd.ddd`, with so many digits before the point.
+/// `ddd.ddd`, with `whole` digits before the point.
 fn fixed<'r>(out: SliceWriter<'r>, digits: &[u8], whole: usize) -> SliceWriter<'r> {
     let (before, behind) = digits.split_at(whole.min(digits.len()));
     let mut out = out.bytes(before);
@@ -57,7 +57,7 @@ fn fixed<'r>(out: SliceWriter<'r>, digits: &[u8], whole: usize) -> SliceWriter<'
     if behind.is_empty() { out } else { out.fixed(b".").bytes(behind) }
 }
 
-/// `0.000ddd`, for an exponent below zero.
+/// `0.000ddd`, for a negative exponent.
 fn fraction<'r>(out: SliceWriter<'r>, digits: &[u8], exponent: i32) -> SliceWriter<'r> {
     let mut out = out.fixed(b"0.");
     for _ in exponent..-1 {
@@ -66,7 +66,7 @@ fn fraction<'r>(out: SliceWriter<'r>, digits: &[u8], exponent: i32) -> SliceWrit
     out.bytes(digits)
 }
 
-/// SliceWriter for one formatted double, without an allocation.
+/// A buffer for one formatted double, without an allocation.
 #[derive(Default)]
 struct Short {
     bytes: [u8; 32],

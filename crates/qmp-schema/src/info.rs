@@ -1,4 +1,4 @@
-//! What is known about each event beside its type.
+//! Facts about each event besides its type.
 
 use crate::{Event, qapi::Type};
 
@@ -10,25 +10,25 @@ pub struct EventInfo {
     pub name: &'static str,
     /// The first version of QEMU that has it: `"0.14"`.
     pub since: &'static str,
-    /// The first version of QEMU that does not have it any more.
+    /// The first version of QEMU without it. `None`: QEMU still has it.
     pub until: Option<&'static str>,
-    /// QEMU has said that it will go.
+    /// QEMU has announced its removal.
     pub deprecated: bool,
-    /// QEMU has said that it may change at any time.
+    /// QEMU may change it at any time.
     pub unstable: bool,
     /// The type of its data: a struct, without members where the event has no data.
     pub data: Type,
-    /// Whether QEMU sends at most one a second.
+    /// QEMU's rate limit. `None`: there is none.
     pub rate_limit: Option<RateLimit>,
 }
 
-/// QEMU sends at most one event of the kind a second, the last one.
+/// A rate limit: QEMU sends at most one event of the kind per second. Of several within a second it sends the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct RateLimit {
-    /// One a second for each value of this member of the data, instead of one in all.
+    /// The limit applies separately to each value of this member of the data. `None`: to all events of the kind together.
     pub per: Option<&'static str>,
-    /// The first version of QEMU that limits it; `None`: as long as there has been a limit on any event.
+    /// The first version of QEMU with the limit. `None`: the limit is as old as rate limits in QEMU.
     pub since: Option<&'static str>,
 }
 
@@ -71,7 +71,7 @@ impl EventInfo {
 }
 
 impl Event<'_> {
-    /// Facts about the event; `None` where the crate does not know its name.
+    /// Facts about the event. `None`: the crate does not know its name.
     #[must_use]
     pub fn info(&self) -> Option<&'static EventInfo> {
         EventInfo::of(self.name())

@@ -1,16 +1,16 @@
-//! Messages from anything that can be [read](std::io::Read): a QMP socket, a file, a pipe (feature `std`).
+//! Messages from any [reader](std::io::Read): a QMP socket, a file, a pipe (feature `std`).
 
 use std::io::{ErrorKind, Read, Result};
 
 use crate::{Error, Message, stream::StreamDecoder};
 
-/// Bytes asked for at once.
+/// Bytes that are requested from the reader at once.
 const CHUNK: usize = 64 << 10;
 
-/// The messages that come out of a reader: a [`StreamDecoder`] that fetches its bytes itself.
+/// The messages of a reader: a [`StreamDecoder`] that reads its input itself.
 ///
-/// Each item borrows nothing. An outer error is the reader's, and nothing comes after it; an inner one says what was skipped, and
-/// where in the stream. Whoever wants messages that borrow, or reads without blocking, drives the decoder by hand.
+/// The items borrow nothing. An outer error comes from the reader and is the last item. An inner error says what was skipped
+/// and where in the stream. For messages that borrow, or for non-blocking input, use a [`StreamDecoder`] directly.
 ///
 /// ```
 /// use qmp_schema::{Message, io::Messages};
@@ -33,12 +33,12 @@ impl<R: Read> Messages<R> {
         Self::with_decoder(input, StreamDecoder::new())
     }
 
-    /// As [`new`](Self::new), with a decoder that has its own limit, or bytes of the stream already.
+    /// As [`new`](Self::new), with a decoder that has another limit or already holds bytes of the stream.
     pub fn with_decoder(input: R, decoder: StreamDecoder) -> Self {
         Self { input, decoder, chunk: std::vec![0; CHUNK], ended: false }
     }
 
-    /// The reader: to write commands to a socket, for one. Bytes that are read from it here are lost to the messages.
+    /// The reader, for example to write commands to a socket. Bytes that are read from it here are missing from the messages.
     pub const fn get_mut(&mut self) -> &mut R {
         &mut self.input
     }

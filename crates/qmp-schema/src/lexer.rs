@@ -1,6 +1,6 @@
-//! A cursor over one JSON text: the grammar, without a schema.
+//! A cursor over one JSON text. It knows the grammar, but no schema.
 //!
-//! It walks the text front to back and borrows strings that hold no escape.
+//! It reads the text from front to back and borrows strings that hold no escape.
 
 mod skip;
 
@@ -27,18 +27,18 @@ impl<'a> Lexer<'a> {
         self.at
     }
 
-    /// The text from an earlier offset up to here.
+    /// The text from an earlier offset to the cursor.
     pub(crate) fn since(&self, start: usize) -> &'a str {
         self.text.get(start..self.at).unwrap_or_default()
     }
 
-    /// Goes to the start of a value that lies this many brackets deep.
+    /// Goes to the start of a value that has `depth` open brackets around it.
     pub(crate) const fn go_to_level(&mut self, at: usize, depth: usize) {
         self.at = at;
         self.depth = depth;
     }
 
-    /// Goes to another place of the innermost object.
+    /// Goes to another place in the innermost object.
     pub(crate) const fn go_to(&mut self, at: usize) {
         self.at = at;
     }
@@ -47,7 +47,7 @@ impl<'a> Lexer<'a> {
         self.depth
     }
 
-    /// Fails unless nothing but white space is left.
+    /// Fails if anything but white space is left.
     pub(crate) fn end(&mut self) -> Result<(), Error> {
         match self.peek() {
             None => Ok(()),
@@ -91,7 +91,7 @@ impl<'a> Lexer<'a> {
         Error::new(ErrorKind::Syntax { expected, found }, self.at)
     }
 
-    /// The error for a value of another type than `expected`; a syntax error where there is no value at all.
+    /// The error for a value of another type than `expected`, or the syntax error for a missing value.
     #[cold]
     pub(crate) fn mismatch(&mut self, expected: &'static str) -> Error {
         let found = match self.peek() {
@@ -106,7 +106,7 @@ impl<'a> Lexer<'a> {
         Error::new(ErrorKind::Type { expected, found }, self.at)
     }
 
-    /// A string; borrowed unless it holds an escape.
+    /// Reads a string. It is borrowed unless it holds an escape.
     #[inline]
     pub(crate) fn string(&mut self) -> Result<Cow<'a, str>, Error> {
         if !self.eat(b'"') {
@@ -123,7 +123,7 @@ impl<'a> Lexer<'a> {
         self.string_rest(start).map(Cow::Owned)
     }
 
-    /// The rest of a string from its first byte that is not plain.
+    /// Reads the rest of a string, from its first byte that is not plain.
     #[cold]
     fn string_rest(&mut self, start: usize) -> Result<String, Error> {
         let mut string = String::from(self.since(start));
@@ -162,8 +162,8 @@ impl<'a> Lexer<'a> {
         Ok(char)
     }
 
-    /// `uXXXX`, or two of them for a surrogate pair. A lone surrogate stands for no character: U+FFFD, as QEMU itself
-    /// writes for what it can't decode.
+    /// Reads `uXXXX`, or two of them that form a surrogate pair. A lone surrogate gives U+FFFD, which QEMU also writes for text
+    /// that it can't decode.
     fn unicode_escape(&mut self) -> Result<char, Error> {
         self.at += 1;
         let first = self.hex4()?;
@@ -191,7 +191,7 @@ impl<'a> Lexer<'a> {
         Ok(unit)
     }
 
-    /// The text of a number.
+    /// Reads the text of a number.
     pub(crate) fn number(&mut self) -> Result<Number<'a>, Error> {
         if !matches!(self.peek(), Some(b'-' | b'0'..=b'9')) {
             return Err(self.mismatch("a number"));
@@ -226,7 +226,7 @@ impl<'a> Lexer<'a> {
         if len == 0 { Err(self.syntax("a digit")) } else { Ok(len) }
     }
 
-    /// Reads an integer of up to 18 digits without going over its text twice; `None` where it is anything else.
+    /// Reads an integer of up to 18 digits in one pass. `None`: something else comes next.
     pub(crate) fn small_integer(&mut self) -> Option<i64> {
         let first = self.peek()?;
         let rest = self.text.as_bytes().get(self.at..)?;
@@ -247,7 +247,7 @@ impl<'a> Lexer<'a> {
         Some(if negative == 1 { -value } else { value })
     }
 
-    /// An integer of any width that the schema has.
+    /// Reads an integer of any width in the schema.
     #[inline(never)]
     pub(crate) fn integer(&mut self, expected: &'static str) -> Result<i128, Error> {
         self.peek();
@@ -263,11 +263,11 @@ impl<'a> Lexer<'a> {
             let found = "a fractional number";
             return Err(Error::new(ErrorKind::Type { expected, found }, start));
         }
-        // More digits than fit are out of any range.
+        // A number with too many digits is outside of every range.
         Ok(number.text.parse().unwrap_or(i128::MAX))
     }
 
-    /// Whether `null` comes next; if so, it is read.
+    /// Reads `null` if it comes next, and returns whether it did.
     pub(crate) fn null(&mut self) -> Result<bool, Error> {
         if self.peek() == Some(b'n') { self.literal("null").map(|()| true) } else { Ok(false) }
     }
@@ -281,8 +281,8 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
-    /// Reads a key as QEMU writes it behind another (`, "key": `), without its comma if that is not due; nothing is read where anything else
-    /// comes next.
+    /// Reads a key as QEMU writes it after another member (`, "key": `), or without the comma if `comma` is false. If anything else
+    /// comes next, reads nothing.
     #[inline]
     pub(crate) fn eat_key(&mut self, key: &str, comma: bool) -> bool {
         let key = key.as_bytes();
@@ -292,7 +292,7 @@ impl<'a> Lexer<'a> {
         is
     }
 
-    /// Reads exactly this text; nothing is read where anything else comes next.
+    /// Reads exactly this text. If anything else comes next, reads nothing.
     #[inline]
     pub(crate) fn eat_exactly<const N: usize>(&mut self, text: &[u8; N]) -> bool {
         let is = self.text.as_bytes().get(self.at..self.at + N) == Some(text);
@@ -300,12 +300,12 @@ impl<'a> Lexer<'a> {
         is
     }
 
-    /// Enters an object whose bracket was read by other means.
+    /// Enters an object whose opening brace was read in another way.
     pub(crate) const fn enter(&mut self) {
         self.depth += 1;
     }
 
-    /// Leaves an object whose end was read by other means.
+    /// Leaves an object whose end was read in another way.
     pub(crate) const fn leave(&mut self) {
         self.depth -= 1;
     }
@@ -320,7 +320,7 @@ impl<'a> Lexer<'a> {
         self.is_within(MAX_DEPTH)
     }
 
-    /// Fails where more objects and arrays than this are open.
+    /// Fails if more than `limit` objects and arrays are open.
     pub(crate) const fn is_within(&self, limit: usize) -> Result<(), Error> {
         if self.depth > limit { Err(Error::new(ErrorKind::Depth { limit }, self.at)) } else { Ok(()) }
     }
@@ -333,7 +333,7 @@ impl<'a> Lexer<'a> {
         closed
     }
 
-    /// Goes to the next member's value and tells its key; `None` at the object's end.
+    /// Goes to the value of the next member and returns its key. `None`: the object has ended.
     pub(crate) fn next_key(&mut self, first: bool) -> Result<Option<Cow<'a, str>>, Error> {
         if !self.next_name(first)? {
             return Ok(None);
@@ -343,7 +343,7 @@ impl<'a> Lexer<'a> {
         Ok(Some(key))
     }
 
-    /// Goes to the next member's key; `false` at the object's end.
+    /// Goes to the key of the next member. `false`: the object has ended.
     fn next_name(&mut self, first: bool) -> Result<bool, Error> {
         if self.close(b'}') {
             return Ok(false);
@@ -354,7 +354,7 @@ impl<'a> Lexer<'a> {
         if self.peek() == Some(b'"') { Ok(true) } else { Err(self.syntax("a member's name")) }
     }
 
-    /// Goes to the next element; `false` at the array's end.
+    /// Goes to the next element. `false`: the array has ended.
     pub(crate) fn next_element(&mut self, first: bool) -> Result<bool, Error> {
         if self.close(b']') {
             return Ok(false);
@@ -366,10 +366,10 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// A number's text, of RFC 8259's grammar.
+/// The text of a number, in the grammar of RFC 8259.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Number<'a> {
     pub(crate) text: &'a str,
-    /// Neither a fraction nor an exponent.
+    /// The number has neither a fraction nor an exponent.
     pub(crate) whole: bool,
 }

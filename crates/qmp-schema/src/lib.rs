@@ -46,14 +46,14 @@ pub use timestamp::Timestamp;
 pub use unknown::{FullEvent, UnknownMember, UnknownMembers};
 pub use value::{Object, Value};
 
-/// Levels of objects and arrays that are read, the outermost included. QEMU's own parser has the same limit.
+/// Maximum nesting of objects and arrays that are read, the outermost included. QEMU's parser has the same limit.
 pub const MAX_DEPTH: usize = 1024;
 
-/// Levels of objects and arrays, the outermost included, up to which a [`Value`] is read: it is a tree, and what walks it needs
-/// stack for each level. A reply's result stays text ([`RawJson`]) and is bounded by [`MAX_DEPTH`] alone.
+/// Maximum nesting of a [`Value`], the outermost object or array included. A `Value` is a tree, and code that walks it needs stack
+/// for each level. The result of a reply stays text ([`RawJson`]), so only [`MAX_DEPTH`] applies to it.
 pub const MAX_VALUE_DEPTH: usize = 128;
 
-/// Reads a value from JSON text that holds nothing else.
+/// Reads a value from a text that holds its JSON and nothing else.
 pub fn from_str<'a, T: Decode<'a>>(text: &'a str) -> Result<T, Error> {
     let mut reader = Reader::new(text);
     let value = T::read(&mut reader)?;
@@ -61,7 +61,7 @@ pub fn from_str<'a, T: Decode<'a>>(text: &'a str) -> Result<T, Error> {
     Ok(value)
 }
 
-/// Reads a value from the bytes of JSON text that hold nothing else; a line end may follow.
+/// As [`from_str`], from bytes.
 pub fn from_slice<'a, T: Decode<'a>>(text: &'a [u8]) -> Result<T, Error> {
     from_str(utf8(text)?)
 }

@@ -20,39 +20,39 @@ pub enum Message<'a> {
     Event(EventMessage<'a>),
     /// A command's success: `{"return": …}`.
     Return(Return<'a>),
-    /// A command's failure, or a complaint about input that was no command: `{"error": …}`.
+    /// A command's failure, or an error about input that is not a command: `{"error": …}`.
     Error(ErrorReply<'a>),
-    /// JSON that is none of these.
+    /// Any other JSON.
     Other(Value<'a>),
 }
 
-/// What a QMP server says first.
+/// The first message of a QMP server.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Greeting<'a> {
     /// QEMU's version.
     pub version: Version<'a>,
-    /// What the client may switch on by `qmp_capabilities`.
+    /// What the client may enable with `qmp_capabilities`.
     pub capabilities: Vec<Capability<'a>>,
 }
 
 /// A command, from client to server.
 ///
-/// Clients have no one way to write it; this crate does it as QEMU's manual: `execute`, `arguments`, `id`.
+/// Clients write it in different ways. This crate uses the order of QEMU's manual: `execute`, `arguments`, `id`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Command<'a> {
     /// Its name.
     pub execute: Cow<'a, str>,
     /// Its arguments by name.
     pub arguments: Option<Object<'a>>,
-    /// Comes back in the reply. Any value.
+    /// Any value. The reply repeats it.
     pub id: Option<Value<'a>>,
-    /// Whether it may overtake others: `exec-oob` in place of `execute`.
+    /// Whether it runs out of band, before commands that wait: `exec-oob` instead of `execute`.
     pub oob: bool,
 }
 
 /// A command's success.
 ///
-/// `T` is what the command returns; without knowing that, [`RawJson`], to be decoded when it is known.
+/// `T` is the type that the command returns. [`RawJson`] holds a result whose type is not known yet.
 ///
 /// ```
 /// use qmp_schema::{Encode, RawJson, Return, SpiceInfo};
@@ -66,24 +66,24 @@ pub struct Command<'a> {
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Return<'a, T = RawJson<'a>> {
-    /// What the command returned; `{}` where it returns nothing.
+    /// The result; `{}` for a command without one.
     pub value: T,
-    /// The command's id, where it had one.
+    /// The id of the command, if it had one.
     pub id: Option<Value<'a>>,
 }
 
-/// A command's failure. QEMU sends it without an id too, for input that is no command or not even JSON.
+/// A command's failure. For input that is not a command or not JSON, QEMU sends it without an id.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ErrorReply<'a> {
-    /// The class, for programs.
+    /// The class, which programs evaluate.
     pub class: ErrorClass<'a>,
-    /// The description, for people: its text may change.
+    /// The description, which people read. Its text may change.
     pub desc: Cow<'a, str>,
-    /// The command's id, where it had one and could be read.
+    /// The id of the command, if it had one that could be read.
     pub id: Option<Value<'a>>,
 }
 
-/// JSON text that was checked but not taken apart.
+/// JSON text whose grammar is checked and which is not parsed further.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RawJson<'a>(Cow<'a, str>);
 
@@ -99,7 +99,7 @@ impl RawJson<'_> {
         crate::from_str(&self.0)
     }
 
-    /// A value's text as QEMU writes it. Fails only for a [`Value`] with a number that is no JSON.
+    /// Writes a value as QEMU does. Fails only if an [`Encode`] of another crate writes something that is not JSON.
     pub fn of(value: &(impl Encode + ?Sized)) -> Result<RawJson<'static>, Error> {
         let text = value.to_vec();
         crate::from_slice::<RawJson<'_>>(&text).map(RawJson::into_owned)
@@ -155,7 +155,7 @@ impl<'a> Greeting<'a> {
 }
 
 impl<'a> Command<'a> {
-    /// A command without arguments and without an id. What it has more is set in its fields:
+    /// A command without arguments and without an id. Set its fields for more:
     ///
     /// ```
     /// use qmp_schema::{Command, Encode as _};
@@ -223,7 +223,7 @@ impl<'a> Decode<'a> for Message<'a> {
     }
 }
 
-/// Looks at the members of the object that comes next until one tells what kind of message it is.
+/// Looks for the first member of the next object that says which kind of message it is.
 fn first_telling_member(reader: &mut Reader<'_>) -> Result<Option<usize>, Error> {
     if reader.lexer.peek() != Some(b'{') {
         return Ok(None);
@@ -274,7 +274,7 @@ impl<'a> Fields<'a> for Wrapped<'a> {
     }
 }
 
-/// What stands within `{"QMP": …}`.
+/// The content of `{"QMP": …}`.
 struct Unwrapped<'a>(Greeting<'a>);
 
 impl<'a> Fields<'a> for Unwrapped<'a> {
@@ -343,7 +343,7 @@ impl<'a, T: Decode<'a>> Decode<'a> for Return<'a, T> {
     }
 }
 
-/// A [`Return`] whose value could not be read, perhaps.
+/// A [`Return`], or a failed attempt to read one.
 struct Success<'a, T> {
     value: Option<T>,
     id: Option<Value<'a>>,
@@ -378,7 +378,7 @@ impl<'a> Fields<'a> for ErrorReply<'a> {
     }
 }
 
-/// What stands within `"error": {…}`.
+/// The content of `"error": {…}`.
 struct Failure<'a> {
     class: ErrorClass<'a>,
     desc: Cow<'a, str>,
@@ -418,7 +418,7 @@ impl core::error::Error for ErrorReply<'_> {}
 
 impl<'a> Decode<'a> for RawJson<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        // `peek` goes past the white space before the value.
+        // `peek` skips the white space before the value.
         reader.lexer.peek();
         let start = reader.lexer.offset();
         reader.lexer.skip()?;

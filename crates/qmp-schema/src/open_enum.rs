@@ -1,10 +1,10 @@
-//! QEMU's enumerations, which later versions extend.
+//! QEMU's enumerations. Later versions of QEMU add values.
 
-/// Names of an enumeration's values, and everything that follows from them.
+/// Implements everything that follows from the names of an enumeration's values.
 macro_rules! open_enum {
     ($name:ident { $($variant:ident = $text:literal,)* }) => {
         impl $name<'_> {
-            /// The value as QMP carries it.
+            /// The name of the value in QMP.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 match self {

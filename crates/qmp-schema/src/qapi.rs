@@ -1,4 +1,4 @@
-//! QAPI types as data: what `query-qmp-schema` is answered from.
+//! QAPI types as data. Servers answer `query-qmp-schema` from them.
 //!
 //! Each type of the crate has a constant `TYPE`, generated from the same facts as the type itself:
 //!
@@ -34,7 +34,7 @@ pub enum Type {
     Struct(&'static [Member]),
     /// A flat union whose base is the discriminator alone.
     Union {
-        /// The name of the member that tells the cases apart. Its type is the enumeration of the cases.
+        /// The discriminator: a member whose type is the enumeration of the cases.
         tag: &'static str,
         /// The cases.
         variants: &'static [Variant],
@@ -64,13 +64,13 @@ pub struct Variant {
 }
 
 impl Member {
-    /// A member that is always there.
+    /// A required member.
     #[must_use]
     pub const fn required(name: &'static str, kind: Type) -> Self {
         Self { name, kind, optional: false }
     }
 
-    /// A member that may be absent.
+    /// An optional member.
     #[must_use]
     pub const fn optional(name: &'static str, kind: Type) -> Self {
         Self { name, kind, optional: true }

@@ -1,4 +1,4 @@
-//! Looking for bytes, and copying them, eight at a time and without `unsafe`.
+//! Finding and copying bytes, eight at a time and without `unsafe`.
 
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const HIGH: u64 = ONES << 7;
@@ -14,21 +14,21 @@ const fn below(word: u64, limit: u8) -> u64 {
     word.wrapping_sub(ONES * limit as u64) & !word & HIGH
 }
 
-/// Bytes that end the plain part of a string that is read: its end, an escape, a control character.
+/// Marks the bytes that end the plain part of a string while reading: its end, an escape, a control character.
 const fn ends_plain(word: u64) -> u64 {
     equals(word, b'"') | equals(word, b'\\') | below(word, 0x20)
 }
 
-/// Not zero where QEMU escapes any byte of this word when it writes a string: below 0x20, above 0x7E, `"` or `\\`.
+/// Not zero if QEMU escapes any byte of this word in a string: below 0x20, above 0x7E, `"` or `\\`.
 const fn escaped(word: u64) -> u64 {
     // A borrow or a carry comes only from a byte that is escaped itself. Exchanging 0x20 and 0x22 puts `"` below the limit.
     let low = (word ^ (ONES * 0x02)).wrapping_sub(ONES * 0x21);
-    // Above 0x80 this hits all but 0xDC, and what adds one hits all but 0xFF.
+    // Above 0x80 this marks all bytes but 0xDC, and the addition of one marks all but 0xFF.
     let backslash = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
     (low | backslash | word.wrapping_add(ONES)) & HIGH
 }
 
-/// The first byte that a word-wise test hits; the length where none is.
+/// The index of the first byte that a word-wise test marks, or the length if it marks none.
 #[inline]
 fn find(bytes: &[u8], test: impl Fn(u64) -> u64) -> usize {
     let mut at = 0;
@@ -41,27 +41,26 @@ fn find(bytes: &[u8], test: impl Fn(u64) -> u64) -> usize {
         at += 8;
         rest = behind;
     }
-    // The last few, filled up with a byte that no test hits.
+    // The last bytes, padded with a byte that no test marks.
     let mut word = [b' '; 8];
     word[..rest.len()].copy_from_slice(rest);
     let hits = test(u64::from_le_bytes(word));
     at + (hits.trailing_zeros() as usize / 8).min(rest.len())
 }
 
-/// Bytes of a string before its end, its first escape or its first control character.
+/// The number of bytes of a string before its end, its first escape or its first control character.
 #[inline]
 pub(crate) fn plain_len(bytes: &[u8]) -> usize {
     find(bytes, ends_plain)
 }
 
-/// Copies text of up to 16 bytes into as many, unless QEMU escapes anything in it: then, or if it is longer, `false`, and what was
-/// copied means nothing.
+/// Copies text of up to 16 bytes. `false`: the text is longer or QEMU escapes a byte of it, and the copy is meaningless.
 #[inline]
 pub(crate) fn copy_short(from: &[u8], to: &mut [u8]) -> bool {
     if from.len() > 16 {
         return false;
     }
-    // Two words that overlap hold any text of their length up to twice that.
+    // Two overlapping words cover any text from one to two words long.
     if let (Some(first), Some(last)) = (from.first_chunk::<8>(), from.last_chunk::<8>()) {
         put_first(to, first);
         put_last(to, last);
@@ -76,7 +75,7 @@ pub(crate) fn copy_short(from: &[u8], to: &mut [u8]) -> bool {
     false
 }
 
-/// As [`copy_short`], for any length.
+/// As [`copy_short`], for text of any length.
 pub(crate) fn copy_plain(from: &[u8], to: &mut [u8]) -> bool {
     let Some(last) = from.last_chunk::<8>() else {
         to.copy_from_slice(from);
@@ -92,7 +91,7 @@ pub(crate) fn copy_plain(from: &[u8], to: &mut [u8]) -> bool {
     escaped(u64::from_le_bytes(*last)) == 0
 }
 
-/// As `copy_from_slice`, without a call of the C library for 4…32 bytes.
+/// As `copy_from_slice`, but without a call of the C library for 4 to 32 bytes.
 #[inline]
 pub(crate) fn copy(from: &[u8], to: &mut [u8]) {
     if let (true, Some(first), Some(last)) = (from.len() <= 32, from.first_chunk::<16>(), from.last_chunk::<16>()) {
@@ -121,7 +120,7 @@ fn put_last<const N: usize>(to: &mut [u8], bytes: &[u8; N]) {
     }
 }
 
-/// Whether two texts are the same; for 8…24 bytes quicker than a call of the C library.
+/// Whether two texts are equal. For 8 to 24 bytes it is faster than a call of the C library.
 #[inline]
 pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
     let len = one.len();
@@ -135,7 +134,7 @@ pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
     }
 }
 
-/// The first line feed.
+/// The index of the first line feed.
 pub(crate) fn line_end(bytes: &[u8]) -> Option<usize> {
     let at = find(bytes, |word| equals(word, b'\n'));
     (at < bytes.len()).then_some(at)
@@ -146,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_byte_is_found_wherever_it_lies() {
+    fn bytes_are_found_at_every_index() {
         for len in 0..28 {
             for at in 0..=len {
                 for byte in 0..=u8::MAX {

@@ -1,4 +1,4 @@
-//! Which types [`Decode`](crate::Decode) is implemented for.
+//! The types that [`Decode`](crate::Decode) is implemented for.
 
 use alloc::{borrow::Cow, vec::Vec};
 

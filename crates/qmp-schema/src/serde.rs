@@ -1,7 +1,7 @@
 //! `Serialize` and `Deserialize` for every type.
 //!
-//! A bridge, not the engine: a value goes through [`Value`], so that what serde reads and writes is what the crate's own
-//! reader and writer do, and nothing is compiled for the types that a program does not use with serde.
+//! Every type is converted through [`Value`], so that serde reads and writes exactly what the crate's own reader and writer do,
+//! and no code is compiled for types that a program does not use with serde.
 
 use alloc::{borrow::Cow, string::String, vec::Vec};
 use core::fmt;
@@ -120,7 +120,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 }
 
-/// A member's name, borrowed where the input allows it.
+/// A member's name, borrowed if the input allows it.
 struct Key<'a>(Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Key<'de> {
@@ -132,20 +132,20 @@ impl<'de> Deserialize<'de> for Key<'de> {
     }
 }
 
-/// Hands what the crate writes to another format.
+/// Passes a value to another format, as the crate writes it.
 fn serialize<S: Serializer>(value: &impl crate::Encode, serializer: S) -> Result<S::Ok, S::Error> {
     let text = value.to_vec();
-    // Fails only for a number that is no JSON, put by hand into an untyped value.
+    // Fails only if an `Encode` of another crate writes something that is not JSON.
     let value: Value<'_> = crate::from_slice(&text).map_err(ser::Error::custom)?;
     value.serialize(serializer)
 }
 
-/// Takes what another format holds as the text that the crate reads.
+/// Turns the content of another format into text that the crate reads.
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
     Value::deserialize(deserializer).map(|value| value.to_vec())
 }
 
-/// Implements both traits; what a type borrows of the text in between is made its own.
+/// Implements both traits. A deserialized value borrows nothing, because the text in between is temporary.
 macro_rules! bridge {
     ($($name:ident)*; $($copied:ident)*) => {
         $(
@@ -158,7 +158,7 @@ macro_rules! bridge {
             impl<'de> Deserialize<'de> for crate::$name<'_> {
                 fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                     let text = text(deserializer)?;
-                    // Offsets would be those of the text in between.
+                    // The offset would refer to the text in between.
                     let value = crate::from_slice::<crate::$name<'_>>(&text);
                     value.map(crate::$name::into_owned).map_err(|error| de::Error::custom(error.kind))
                 }

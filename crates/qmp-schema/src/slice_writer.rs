@@ -1,28 +1,28 @@
-//! Writing into room that is there: what the generated code writes with.
+//! Writing into a slice: what the generated code writes with.
 //!
-//! An event is some forty short pieces, most of them fixed text. Appended to a `Vec` one by one, each waits for the length that
-//! the one before has stored. So they are written into a slice instead, which gets shorter with each piece, and whose start and
-//! length never leave the processor's registers. A piece that does not fit leaves no room at all, so that nothing behind it fits
-//! either, and [`append`] has everything written again into more.
+//! An event consists of some forty short pieces, most of them fixed text. Appending them to a `Vec` one by one is slow, because
+//! each piece waits for the length that the previous one has stored. So they are written into a slice that gets shorter with each
+//! piece, and whose start and length stay in registers. A piece that does not fit leaves an empty slice, in which no later piece
+//! fits either. [`append`] then repeats the writing with a longer slice.
 
 use alloc::vec::Vec;
 
 use crate::scan;
 
-/// Something that is written as QEMU writes it.
+/// A value that is written as QEMU writes it.
 pub(crate) trait Put {
-    /// Writes the value, and gives back the room behind it.
+    /// Writes the value, and returns the rest of the slice.
     fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r>;
 }
 
-/// SliceWriter for text; none where something did not fit.
+/// The rest of a slice. It is empty if something did not fit.
 #[derive(Debug)]
 pub(crate) struct SliceWriter<'r>(&'r mut [u8]);
 
-/// More than most events take.
+/// More bytes than most events need.
 pub(crate) const EVENT: usize = 512;
 
-/// Appends a value that takes less than `enough`, presumably. If `out` has not so much to spare, what it has is tried before it
+/// Appends a value that probably needs less than `enough` bytes. If `out` has less spare capacity, that is tried before `out`
 /// grows.
 #[inline(never)]
 pub(crate) fn append(out: &mut Vec<u8>, value: &dyn Put, enough: usize) {
@@ -31,7 +31,7 @@ pub(crate) fn append(out: &mut Vec<u8>, value: &dyn Put, enough: usize) {
     loop {
         out.resize(start + size, 0);
         let left = out.get_mut(start..).map_or(0, |out| value.put(SliceWriter(out)).0.len());
-        // A value that fits to the last byte can't be told from one that does not fit.
+        // An empty rest can mean that the value fits exactly, or that it does not fit.
         if left > 0 {
             return out.truncate(start + size - left);
         }
@@ -53,7 +53,7 @@ impl SliceWriter<'_> {
         Self(rest)
     }
 
-    /// These bytes.
+    /// Copies bytes.
     pub(crate) fn bytes(self, bytes: &[u8]) -> Self {
         let Some((there, rest)) = self.0.split_at_mut_checked(bytes.len()) else { return Self::none() };
         scan::copy(bytes, there);
@@ -66,7 +66,7 @@ impl SliceWriter<'_> {
         value.put(self)
     }
 
-    /// What stands between a string's quotes: see [`write_str`](crate::wire::write_str).
+    /// The content of a string, without its quotes: see [`write_str`](crate::wire::write_str).
     pub(crate) fn text(self, text: &str) -> Self {
         let from = text.as_bytes();
         if let Some(there) = self.0.get_mut(..from.len())
@@ -128,7 +128,7 @@ impl SliceWriter<'_> {
     pub(crate) fn unsigned(self, value: u64) -> Self {
         const EIGHT_DIGITS: u64 = 100_000_000;
         match value {
-            // Where the length is a constant in each case, what comes behind does not wait for it.
+            // A constant length for each case keeps the next piece from waiting for it.
             0..10 => self.digits::<1>(value),
             10..100 => self.digits::<2>(value),
             100..1_000 => self.digits::<3>(value),
@@ -141,7 +141,7 @@ impl SliceWriter<'_> {
         }
     }
 
-    /// A number of at most so many digits, eight or fewer, with zeros before it.
+    /// A number of at most `N` digits (at most eight), with leading zeros.
     #[inline]
     fn digits<const N: usize>(self, value: u64) -> Self {
         let Some((there, rest)) = self.0.split_first_chunk_mut::<N>() else { return Self::none() };
@@ -183,7 +183,7 @@ mod tests {
     use crate::Value;
 
     #[test]
-    fn what_does_not_fit_is_written_again() {
+    fn writing_repeats_with_a_longer_slice() {
         for len in [0, 1, 4, 8, 17, 600, 100_000] {
             let text: String = ('a'..='z').cycle().take(len).collect();
             for spare in [0, 1, len, len + 2, len + 3, 4 * len] {

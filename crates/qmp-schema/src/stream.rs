@@ -1,27 +1,27 @@
-//! The inbound side of a QMP connection, without the connection: bytes in, messages out.
+//! Decoding of a QMP server's output: bytes in, messages out.
 
 use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::{Decode as _, Error, ErrorKind, Message, reader::Reader, scan};
 
-/// Bytes that one message may have unless said otherwise: 16 MiB.
+/// The default limit on the size of a message: 16 MiB.
 ///
-/// QEMU's largest reply, that of `query-qmp-schema`, has some 200 kB in version 7.2.
+/// QEMU's largest reply, to `query-qmp-schema`, has about 200 kB in version 7.2.
 pub const DEFAULT_LIMIT: usize = 16 << 20;
 
-/// Cuts a QMP server's output into messages.
+/// Splits a QMP server's output into messages.
 ///
-/// [`push`](Self::push) what was received, in any chunks; then drain [`next_message`](Self::next_message). Messages
-/// may come one a line, as QEMU writes them, spread over lines (`pretty=on`), or with nothing between them.
+/// [`push`](Self::push) the received bytes in chunks of any size, and drain [`next_message`](Self::next_message) after each.
+/// Messages may come one per line, as QEMU writes them, spread over several lines (`pretty=on`), or without any separator.
 ///
-/// What can't be read is skipped, with one error that tells where in the stream it was, and reading goes on behind it:
+/// Input that can't be read is skipped. One error says where in the stream it was, and reading continues after it:
 ///
-/// - a message that is not JSON, such as QEMU's bare `inf`: behind its last bracket;
-/// - a message that breaks off: where a line begins with `{`, which within a message it never does, or after a line
-///   end in the middle of a string;
+/// - a message that is not JSON, such as one with QEMU's bare `inf`: after its last bracket;
+/// - an incomplete message: at the next line that begins with `{` (no line within a message does), or after a line end within
+///   a string;
 /// - bytes between messages: at the next `{` or line end;
-/// - a message longer than the limit: behind it. No more than the limit and what was pushed last is kept.
+/// - a message longer than the limit: after it. The decoder keeps at most the limit plus the last chunk.
 ///
 /// ```
 /// use qmp_schema::{Event, Message, stream::StreamDecoder};
@@ -41,26 +41,26 @@ pub struct StreamDecoder {
     scanner: Scanner,
 }
 
-/// One message's bytes, not taken apart.
+/// The bytes of one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Frame<'a> {
-    /// Where it begins: bytes from the start of the stream.
+    /// Its first byte, counted in bytes from the start of the stream.
     pub offset: u64,
-    /// From its first bracket to its last. Brackets are balanced; nothing else was checked.
+    /// From its first to its last bracket. Only the balance of the brackets is checked.
     pub bytes: &'a [u8],
 }
 
-/// How far the buffer was read, and what that was in the middle of.
+/// How far the buffer is scanned, and the state at that point.
 #[derive(Clone, Debug)]
 struct Scanner {
     /// Bytes of the stream before the buffer.
     base: u64,
-    /// Start of what is still needed.
+    /// Index of the first byte that is still needed.
     start: usize,
-    /// Up to here the buffer was read.
+    /// Index of the first byte that is not scanned yet.
     at: usize,
-    /// No message that begins before this is a line of its own.
+    /// A message that begins before this index is not a line of its own.
     line_from: usize,
     limit: usize,
     place: Place,
@@ -71,16 +71,16 @@ struct Scanner {
 enum Place {
     /// Between messages.
     Between,
-    /// In bytes that belong to no message.
+    /// Within bytes that belong to no message.
     Garbage,
-    /// In a message.
+    /// Within a message.
     Inside {
-        /// Brackets that are open.
+        /// The number of open brackets.
         depth: usize,
         string: InString,
         /// The last byte was a line end.
         line_start: bool,
-        /// The message passed the limit, and its bytes are dropped.
+        /// The message is longer than the limit, and its bytes are dropped.
         dropped: bool,
         /// Bytes of the message so far.
         len: usize,
@@ -91,7 +91,7 @@ enum Place {
 enum InString {
     No,
     Yes,
-    /// Behind a backslash.
+    /// After a backslash.
     Escape,
 }
 
@@ -115,21 +115,21 @@ impl StreamDecoder {
         Self { buffer: Vec::new(), scanner }
     }
 
-    /// Takes what was received. Drain [`next_message`](Self::next_message) after each.
+    /// Takes received bytes. Drain [`next_message`](Self::next_message) after each.
     pub fn push(&mut self, bytes: &[u8]) {
         self.scanner.drop_read(&mut self.buffer);
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The stream has ended: a message that is not complete will never be.
+    /// Marks the end of the stream. An incomplete message becomes an error.
     pub const fn finish(&mut self) {
         self.scanner.ended = true;
     }
 
-    /// The next message, or the error for what is skipped; `None` until more is pushed.
+    /// The next message, or the error for skipped input. `None`: [`push`](Self::push) more bytes first.
     pub fn next_message(&mut self) -> Option<Result<Message<'_>, Error>> {
         let Self { buffer, scanner } = self;
-        // Most messages are a line of their own: where it can be read, its end need not be looked for separately.
+        // Most messages are a line of their own. If the line can be read, there is no need to search for the message's end.
         if let Some((line, end)) = scanner.line(buffer) {
             if let Ok(message) = decode(&buffer[line.clone()], 0) {
                 scanner.skip_to(end);
@@ -144,7 +144,7 @@ impl StreamDecoder {
         Some(decode(&buffer[range.clone()], scanner.base + range.start as u64))
     }
 
-    /// As [`next_message`](Self::next_message), but the bytes alone.
+    /// As [`next_message`](Self::next_message), but returns the bytes of the message.
     pub fn next_frame(&mut self) -> Option<Result<Frame<'_>, Error>> {
         let Self { buffer, scanner } = self;
         Some(match scanner.next(buffer)? {
@@ -153,7 +153,7 @@ impl StreamDecoder {
         })
     }
 
-    /// Bytes that are kept for a message which is not complete.
+    /// The number of bytes that are kept for an incomplete message.
     #[must_use]
     pub const fn buffered(&self) -> usize {
         self.buffer.len() - self.scanner.start
@@ -172,9 +172,9 @@ fn decode(bytes: &[u8], offset: u64) -> Result<Message<'_>, Error> {
 }
 
 impl Scanner {
-    /// Forgets what is not needed any more, now and then.
+    /// Drops bytes that are not needed any more, if that is cheap.
     fn drop_read(&mut self, buffer: &mut Vec<u8>) {
-        // Moving the rest costs no more than was read since the last time.
+        // Moving the rest costs at most as much as scanning the dropped bytes did.
         if self.start >= buffer.len() - self.start {
             buffer.drain(..self.start);
             self.base += self.start as u64;
@@ -184,8 +184,8 @@ impl Scanner {
         }
     }
 
-    /// The line that comes next, if it is there, begins with a bracket, and is within the limit: without its end, and
-    /// where its end is.
+    /// The next line, without its end, and the index after its end. `None`: it is incomplete, does not begin with a brace, or is
+    /// longer than the limit.
     fn line(&mut self, buffer: &[u8]) -> Option<(Range<usize>, usize)> {
         if self.place != Place::Between || self.at < self.line_from {
             return None;
@@ -236,16 +236,16 @@ impl Scanner {
         self.place = Place::Inside { depth: 0, string: InString::No, line_start: false, dropped: false, len: 0 };
     }
 
-    /// Reads on within a message; something comes of it at the message's end, or where it turns out not to be one.
+    /// Scans within a message. Returns its range at its end, or an error if it is incomplete or too long.
     fn inside(&mut self, buffer: &[u8], byte: u8) -> Option<Result<Range<usize>, Error>> {
         let Place::Inside { mut depth, mut string, line_start, mut dropped, mut len } = self.place else { return None };
         if line_start && byte == b'{' {
             let error = self.error(ErrorKind::CutOff, self.start);
             self.begin();
-            // The first bracket of the new message is read with `line_start` off.
+            // The first brace of the new message is scanned with `line_start` off.
             return (!dropped).then_some(Err(error));
         }
-        // Plain bytes are read in one go, up to the limit.
+        // Plain bytes are scanned in one step, up to the limit.
         let rest = &buffer[self.at..];
         let rest = if dropped { rest } else { &rest[..rest.len().min(self.limit.saturating_sub(len) + 1)] };
         let plain = match string {
@@ -290,7 +290,7 @@ impl Scanner {
         }
     }
 
-    /// A string that goes over the line's end: what follows is another message.
+    /// Ends a message at a line end within a string. Another message follows.
     fn line_end_in_string(&mut self, plain: usize, dropped: bool) -> Option<Result<Range<usize>, Error>> {
         let kind = ErrorKind::Syntax { expected: "a string's next character", found: Some(b'\n') };
         let error = self.error(kind, self.at + plain);
@@ -313,7 +313,7 @@ const fn is_white(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-/// Bytes that mean something outside of strings.
+/// Whether a byte is structure outside of strings.
 const fn is_structure(byte: u8) -> bool {
     matches!(byte, b'"' | b'{' | b'}' | b'[' | b']' | b'\n')
 }

@@ -10,18 +10,18 @@ use crate::{
     slice_writer::{Put, SliceWriter},
 };
 
-/// Wall-clock time of an event, as QMP carries it. With the feature `std` it is made [from](From) a `SystemTime`.
+/// The wall-clock time of an event. With the feature `std` it converts [from](From) and to a `SystemTime`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Timestamp {
-    /// Seconds since 1970-01-01 00:00 UTC; −1 where QEMU's clock failed (QEMU 2.1…6.2 only).
+    /// Seconds since 1970-01-01 00:00 UTC; −1 if QEMU's clock failed (QEMU 2.1 to 6.2).
     pub seconds: i64,
-    /// Microseconds within the second, 0…999 999; −1 where QEMU's clock failed.
+    /// Microseconds within the second, 0 to 999 999; −1 if QEMU's clock failed.
     pub microseconds: i64,
 }
 
 #[cfg(feature = "std")]
 impl From<SystemTime> for Timestamp {
-    /// To the microsecond before.
+    /// Rounds down to a whole microsecond.
     fn from(time: SystemTime) -> Self {
         let parts =
             |since: Duration| (i64::try_from(since.as_secs()).unwrap_or(i64::MAX), i64::from(since.subsec_micros()));
@@ -31,7 +31,7 @@ impl From<SystemTime> for Timestamp {
                 Self { seconds, microseconds }
             }
             Err(before) => {
-                // So far before a whole second, counted in whole microseconds, up.
+                // The distance to 1970, rounded up to a whole microsecond.
                 let (seconds, microseconds) = parts(before.duration() + Duration::from_nanos(999));
                 let borrow = i64::from(microseconds > 0);
                 Self { seconds: -seconds - borrow, microseconds: borrow * 1_000_000 - microseconds }
@@ -42,8 +42,7 @@ impl From<SystemTime> for Timestamp {
 
 #[cfg(feature = "std")]
 impl Timestamp {
-    /// The same moment as the standard library has it; `None` for the −1/−1 of a clock that failed, and for what
-    /// [`SystemTime`] can't hold.
+    /// The same time as a [`SystemTime`]. `None`: QEMU's clock failed (−1/−1), or `SystemTime` can't represent it.
     #[must_use]
     pub fn to_system_time(self) -> Option<SystemTime> {
         let within = Duration::from_micros(self.microseconds.try_into().ok()?);
@@ -92,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_the_same_on_both_sides_of_1970() {
+    fn times_before_and_after_1970_convert_both_ways() {
         for (seconds, microseconds, nanoseconds) in
             [(0, 0, 0), (1_795_370_794, 696_984, 999), (-1, 999_999, 1), (-2, 500_000, 0), (-3, 0, 0)]
         {
@@ -103,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_failed_is_no_time() {
+    fn a_failed_clock_converts_to_no_time() {
         assert_eq!(Timestamp { seconds: -1, microseconds: -1 }.to_system_time(), None);
         assert_eq!(Timestamp { seconds: i64::MAX, microseconds: i64::MAX }.to_system_time(), None);
     }

@@ -9,7 +9,7 @@ use crate::{
     wire,
 };
 
-/// An event together with what the schema does not name. Reading an [`EventMessage`] alone drops that.
+/// An event together with the members that the schema does not name. An [`EventMessage`] alone drops them.
 ///
 /// ```
 /// use qmp_schema::{Encode, FullEvent};
@@ -25,7 +25,7 @@ use crate::{
 pub struct FullEvent<'a> {
     /// The event.
     pub message: EventMessage<'a>,
-    /// The rest of it.
+    /// The members that the schema does not name.
     pub unknown: UnknownMembers<'a>,
 }
 
@@ -51,7 +51,7 @@ impl<'a> Decode<'a> for FullEvent<'a> {
     }
 }
 
-/// Reads the value of a member that was noted.
+/// Reads the value of a noted member.
 fn read_member<'a>(found: Unknown<'a>, reader: &mut Reader<'a>) -> Result<UnknownMember<'a>, Error> {
     reader.rewind(found.at, found.depth);
     Ok(UnknownMember { path: found.path, name: found.name, value: Value::read(reader)? })
@@ -68,7 +68,7 @@ impl Encode for FullEvent<'_> {
                 self.unknown.insert_into(&mut object);
                 object.write_to(out);
             }
-            // A number that is no JSON, put by hand into an event without a type.
+            // Cannot happen: the crate reads what it writes.
             Err(_) => out.extend_from_slice(&typed),
         }
     }
@@ -78,7 +78,7 @@ impl Encode for FullEvent<'_> {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct UnknownMember<'a> {
-    /// The members that lead to the object that holds it: `["data", "client"]`; empty for the event itself.
+    /// The members that lead to its object: `["data", "client"]`. Empty for a member of the event itself.
     pub path: Vec<&'static str>,
     /// Its name.
     pub name: Cow<'a, str>,
@@ -86,12 +86,12 @@ pub struct UnknownMember<'a> {
     pub value: Value<'a>,
 }
 
-/// All unknown members of one event, in the order in which they came.
+/// All unknown members of one event, in the order of the text.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct UnknownMembers<'a>(Vec<UnknownMember<'a>>);
 
 impl<'a> UnknownMembers<'a> {
-    /// Whether the schema names everything that the event had.
+    /// Whether the schema names every member of the event.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -124,7 +124,7 @@ impl<'a> UnknownMembers<'a> {
     }
 }
 
-/// The object that is this member. It is made where it is missing: a newer QEMU gives data to an event that had none.
+/// The object in this member. A missing one is added: a newer QEMU can give data to an event without data.
 fn object_within<'s, 'a>(object: &'s mut Object<'a>, name: &'static str) -> Option<&'s mut Object<'a>> {
     if object.get(name).is_none() {
         insert(object, Cow::Borrowed(name), Value::Object(Object::default()));
@@ -136,7 +136,7 @@ fn object_within<'s, 'a>(object: &'s mut Object<'a>, name: &'static str) -> Opti
 }
 
 fn insert<'a>(object: &mut Object<'a>, name: Cow<'a, str>, value: Value<'a>) {
-    // What already is in QEMU's order stays so.
+    // Keeps QEMU's order.
     let at = object.0.iter().rposition(|(key, _)| wire::bucket(key) <= wire::bucket(&name));
     object.0.insert(at.map_or(0, |before| before + 1), (name, value));
 }

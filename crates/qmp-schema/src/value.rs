@@ -1,4 +1,4 @@
-//! Any JSON value, for what has no type of its own: ids, results, events that this crate does not know.
+//! Any JSON value, for everything without a type of its own: ids, results, unknown events.
 
 use alloc::{borrow::Cow, string::String, vec::Vec};
 
@@ -11,7 +11,7 @@ use crate::{
     wire,
 };
 
-/// A JSON value that borrows its strings where it can.
+/// A JSON value. It borrows strings without escapes from the text.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Value<'a> {
     /// `null`
@@ -19,18 +19,18 @@ pub enum Value<'a> {
     Null,
     /// `true`, `false`
     Bool(bool),
-    /// An integer of −2⁶³…2⁶³−1. QEMU reads integers as this first.
+    /// An integer from −2⁶³ to 2⁶³ − 1.
     Int(i64),
-    /// An integer of 2⁶³…2⁶⁴−1.
+    /// An integer from 2⁶³ to 2⁶⁴ − 1.
     Uint(u64),
-    /// Any other number. An infinity is written as `1e+999`, which reads as an infinity again, and NaN as `null`: QEMU writes
-    /// both as words that are not JSON.
+    /// Any other number. An infinity is written as `1e+999`, which is read as an infinity, and NaN as `null`. QEMU writes both as
+    /// words that are not JSON.
     Float(f64),
     /// A string.
     Str(Cow<'a, str>),
     /// An array.
     Array(Vec<Value<'a>>),
-    /// An object: its members in the order in which they are written.
+    /// An object.
     Object(Object<'a>),
 }
 
@@ -39,7 +39,7 @@ pub(crate) fn own(text: Cow<'_, str>) -> Cow<'static, str> {
     Cow::Owned(text.into_owned())
 }
 
-/// The members of a JSON object, in the order in which they are written.
+/// The members of a JSON object. Reading keeps the order of the text, and writing keeps the order of the members.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Object<'a>(pub Vec<(Cow<'a, str>, Value<'a>)>);
 
@@ -50,8 +50,8 @@ impl<'a> Object<'a> {
         Self(Vec::new())
     }
 
-    /// Sets a member. One that is there keeps its place; a new one goes where [QEMU's order](wire::order) has it, if the others
-    /// are in that order.
+    /// Sets a member. An existing member keeps its place. A new member is inserted in [QEMU's order](wire::order), provided that
+    /// the other members are in that order.
     ///
     /// ```
     /// use qmp_schema::Object;
@@ -71,14 +71,14 @@ impl<'a> Object<'a> {
         self.0.insert(at, (key, value));
     }
 
-    /// [`insert`](Self::insert)s a member in an expression.
+    /// [Inserts](Self::insert) a member, for use in an expression.
     #[must_use]
     pub fn with(mut self, key: impl Into<Cow<'a, str>>, value: impl Into<Value<'a>>) -> Self {
         self.insert(key, value);
         self
     }
 
-    /// Takes a member out; the last one where a key comes twice.
+    /// Removes a member and returns its value; the last one if the key comes twice.
     pub fn remove(&mut self, key: &str) -> Option<Value<'a>> {
         let at = self.0.iter().rposition(|(name, _)| name == key)?;
         Some(self.0.remove(at).1)
@@ -102,12 +102,12 @@ impl<'a> Object<'a> {
         self.0.is_empty()
     }
 
-    /// The members, in the order in which they are held.
+    /// The members, in their order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&str, &Value<'a>)> + ExactSizeIterator {
         self.0.iter().map(|(key, value)| (&**key, value))
     }
 
-    /// Puts members that were inserted one after the other into QEMU's order, see [`wire::order`].
+    /// Sorts members into [QEMU's order](wire::order). `inserted` is the order in which QEMU would insert them.
     #[inline]
     #[must_use]
     pub fn in_qemu_order(inserted: Vec<(Cow<'a, str>, Value<'a>)>) -> Self {
@@ -116,7 +116,7 @@ impl<'a> Object<'a> {
         Self(members)
     }
 
-    /// The value of a member; of the last one where a key comes twice.
+    /// The value of a member; of the last one if the key comes twice.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Value<'a>> {
         self.0.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value)
@@ -165,13 +165,14 @@ impl<'a> Value<'a> {
         if let Self::Array(values) = self { Some(values) } else { None }
     }
 
-    /// The number, if it is an integer of −2⁶³…2⁶³−1. A number with a fraction or an exponent is none, as in QEMU.
+    /// The number, if it is an integer from −2⁶³ to 2⁶³ − 1. A number with a fraction or an exponent is not an integer, as in
+    /// QEMU.
     #[must_use]
     pub const fn as_i64(&self) -> Option<i64> {
         if let Self::Int(number) = self { Some(*number) } else { None }
     }
 
-    /// The number, if it is an integer of 0…2⁶⁴−1.
+    /// The number, if it is an integer from 0 to 2⁶⁴ − 1.
     #[must_use]
     pub const fn as_u64(&self) -> Option<u64> {
         match self {
@@ -181,7 +182,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Any number, rounded to the nearest double.
+    /// The number, rounded to the nearest double.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "what asking for a double means, in QEMU too")]
     pub const fn as_f64(&self) -> Option<f64> {
@@ -193,7 +194,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Whether it is `true`, if it is `true` or `false`.
+    /// The boolean, if it is one.
     #[must_use]
     pub const fn as_bool(&self) -> Option<bool> {
         if let Self::Bool(truth) = self { Some(*truth) } else { None }
@@ -225,7 +226,7 @@ impl Put for Value<'_> {
 }
 
 impl Put for Object<'_> {
-    /// Members come in the order in which they are held.
+    /// Keeps the order of the members.
     fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
         out.list(*b"{}", &self.0, |out, (key, value)| out.value(key).fixed(b": ").value(value))
     }
@@ -257,12 +258,12 @@ fn read_array<'a>(reader: &mut Reader<'a>) -> Result<Vec<Value<'a>>, Error> {
     Ok(values)
 }
 
-/// As QEMU: an `int64` where it fits, else a `uint64`, else a double. `-0` only comes from a double.
+/// Reads a number as QEMU does: as an `int64` if it fits, else as a `uint64`, else as a double. `-0` is a double.
 fn read_number<'a>(reader: &mut Reader<'a>) -> Result<Value<'a>, Error> {
     let start = reader.lexer.offset();
     let number = reader.lexer.number()?;
     if number.whole && number.text != "-0" {
-        // 40 digits and more don't fit either.
+        // 40 digits and more do not fit an `i128`, nor any of the types below.
         let value = number.text.parse::<i128>().unwrap_or(i128::MAX);
         if let Ok(value) = i64::try_from(value) {
             return Ok(Value::Int(value));
@@ -271,7 +272,7 @@ fn read_number<'a>(reader: &mut Reader<'a>) -> Result<Value<'a>, Error> {
             return Ok(Value::Uint(value));
         }
     }
-    // The grammar is Rust's too, so this can't fail; too large a number is an infinity.
+    // Rust's grammar includes JSON's, so this can't fail. A number that is too large becomes an infinity.
     number.text.parse().map(Value::Float).map_err(|_| Error::new(ErrorKind::Range { expected: "a number" }, start))
 }
 
@@ -348,13 +349,13 @@ impl<'a> From<Object<'a>> for Value<'a> {
 }
 
 impl<'a, K: Into<Cow<'a, str>>, V: Into<Value<'a>>, const N: usize> From<[(K, V); N]> for Object<'a> {
-    /// Members in QEMU's order; of a key that comes twice the last value.
+    /// Members in QEMU's order. The last value of a key counts.
     fn from(members: [(K, V); N]) -> Self {
         members.into_iter().fold(Self::new(), |object, (key, value)| object.with(key, value))
     }
 }
 
-/// Members in this order, which need not be QEMU's.
+/// Members in the order of the iterator, which need not be QEMU's.
 ///
 /// ```
 /// use qmp_schema::{Command, Encode as _, Object, Value};

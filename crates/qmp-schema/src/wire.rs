@@ -1,11 +1,11 @@
-//! QEMU's way of writing JSON, byte by byte.
+//! QEMU's way of writing JSON.
 //!
-//! QEMU separates with `, ` and `: `, writes ASCII only, and emits an object's members in the order of its hash table,
-//! not in the order of the schema. That order is a function of the key set alone: [`bucket`] ascending, and the last
-//! inserted first where two keys share a bucket ([`order`]). Everything that this crate writes is derived from that rule.
+//! QEMU separates with `, ` and `: `, writes ASCII only, and writes the members of an object in the order of its hash table, not
+//! in the order of the schema. That order is by ascending [`bucket`]. Of two keys in one bucket the last inserted comes first
+//! ([`order`]). Everything that this crate writes follows from that rule.
 //!
 //! Sources: QEMU's `qobject/qdict.c` (hash and table), `qobject/json-writer.c` (separators, escapes),
-//! `qobject/qnum.c` (numbers); the rule is held against lines that a real QEMU sent in `tests/lines.rs`.
+//! `qobject/qnum.c` (numbers). `tests/lines.rs` compares the rule with lines that a real QEMU sent.
 
 use alloc::vec::Vec;
 
@@ -14,7 +14,7 @@ use crate::slice_writer::append;
 /// Buckets of QEMU's hash table (`QDICT_BUCKET_MAX`).
 pub const BUCKETS: u16 = 512;
 
-/// The bucket of a key, 0…511: tdb's string hash, modulo the number of buckets.
+/// The bucket of a key, 0 to 511: tdb's string hash, modulo the number of buckets.
 ///
 /// ```
 /// use qmp_schema::wire::bucket;
@@ -24,7 +24,7 @@ pub const BUCKETS: u16 = 512;
 #[must_use]
 pub const fn bucket(key: &str) -> u16 {
     let bytes = key.as_bytes();
-    // QEMU computes in C's 32-bit unsigned arithmetic; a key of 4 GiB can't come up.
+    // QEMU computes in C's 32-bit unsigned arithmetic. No key is 4 GiB long.
     #[expect(clippy::cast_possible_truncation, reason = "C's conversion of the length")]
     let mut value = 0x238F_13AF_u32.wrapping_mul(bytes.len() as u32);
     let mut i = 0;
@@ -38,9 +38,9 @@ pub const fn bucket(key: &str) -> u16 {
     bucket
 }
 
-/// Sorts what was inserted one after the other into the order in which QEMU emits it.
+/// Sorts items from the order of insertion into the order in which QEMU writes them.
 ///
-/// `key` tells an item's member name. QEMU's own insertion order is that of the schema, a base type's members first.
+/// `key` returns the member name of an item. QEMU inserts in the order of the schema, the members of a base type first.
 ///
 /// ```
 /// let mut keys = ["host", "port", "family", "connection-id", "channel-type", "channel-id", "tls"];
@@ -48,13 +48,13 @@ pub const fn bucket(key: &str) -> u16 {
 /// assert_eq!(keys, ["port", "family", "channel-type", "connection-id", "host", "channel-id", "tls"]);
 /// ```
 pub fn order<T>(items: &mut [T], key: impl Fn(&T) -> &str) {
-    // A new entry goes to the head of its bucket's list; a stable sort of the reversed insertion order does the same.
+    // QEMU puts a new entry at the head of its bucket's list. A stable sort of the reversed order of insertion does the same.
     items.reverse();
     items.sort_by_key(|item| bucket(key(item)));
 }
 
-/// Appends a string, quoted and escaped: `\b \f \n \r \t \" \\`, and `\uXXXX` for what is below 0x20 or above 0x7E
-/// (a surrogate pair above U+FFFF). `/` and `'` stay as they are.
+/// Appends a string, quoted and escaped: `\b \f \n \r \t \" \\`, and `\uXXXX` for characters below 0x20
+/// or above 0x7E (a surrogate pair above U+FFFF). `/` and `'` are not escaped.
 pub fn write_str(out: &mut Vec<u8>, text: &str) {
     append(out, &text, text.len() + 3);
 }
@@ -76,12 +76,12 @@ pub fn write_u64(out: &mut Vec<u8>, value: u64) {
 
 /// Appends a floating-point number as C's `%.17g` does, which is what QEMU uses.
 ///
-/// Beware: as in QEMU, infinities and NaN come out as bare `inf`, `-inf`, `nan` and `-nan`, which is not JSON.
+/// As in QEMU, infinities and NaN are written as `inf`, `-inf`, `nan` and `-nan`, which are not JSON.
 pub fn write_f64(out: &mut Vec<u8>, value: f64) {
     append(out, &value, NUMBER);
 }
 
-/// More than any number takes: `-2.2250738585072014e-308` has 24 bytes.
+/// More bytes than any number needs: `-2.2250738585072014e-308` has 24.
 pub(crate) const NUMBER: usize = 25;
 
 #[cfg(test)]
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_inserted_of_a_bucket_comes_first() {
+    fn last_inserted_of_a_bucket_comes_first() {
         assert_eq!(bucket("ab"), bucket("ar"));
         let mut keys = ["ab", "zz", "ar"];
         order(&mut keys, |key| key);

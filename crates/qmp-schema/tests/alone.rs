@@ -1,4 +1,4 @@
-//! What an event is made of also reads and writes by itself, outside its envelope.
+//! The parts of an event also read and write on their own, without the envelope.
 
 #![allow(clippy::unwrap_used, reason = "a helper's panic fails the test, too")]
 
@@ -11,7 +11,7 @@ use qmp_schema::{
     InetSocketAddress, RawJson, UnixSocketAddress, VsockSocketAddress, from_slice,
 };
 
-/// Reads what is written; the same comes back.
+/// Writes a value and reads it back.
 fn again<'a, T: Decode<'a> + Encode + PartialEq + Debug>(value: &T, text: &'a mut Vec<u8>) -> T {
     value.write_to(text);
     let again = from_slice(text).unwrap_or_else(|error| panic!("{value:?}: {error}"));
@@ -19,7 +19,7 @@ fn again<'a, T: Decode<'a> + Encode + PartialEq + Debug>(value: &T, text: &'a mu
     again
 }
 
-/// Each event's data by itself, and as the event that it makes.
+/// Checks the data of an event on its own, and the event that is made from it.
 macro_rules! every {
     ($event:expr; $($name:ident)*) => {
         match $event {
@@ -29,14 +29,14 @@ macro_rules! every {
     };
 }
 
-/// What an event without data is by itself: its name.
+/// Checks an event without data.
 fn is_its_name(event: &Event<'_>) -> bool {
     let message = EventMessage { timestamp: None, event: event.clone() };
     message.to_vec() == format!(r#"{{"event": "{}"}}"#, event.name()).as_bytes()
 }
 
 #[test]
-fn the_data_of_every_event() {
+fn event_data_round_trips_alone() {
     for info in EventInfo::all() {
         for seed in 0..64_u8 {
             let choices: Vec<u8> = (0..200_u8).map(|place| place.wrapping_mul(seed).wrapping_add(seed)).collect();
@@ -55,7 +55,7 @@ fn the_data_of_every_event() {
     }
 }
 
-/// A case's members without the tag of its union; all of them survive.
+/// Checks the members of a case without the discriminator of its union.
 fn case<T: for<'a> Decode<'a> + Encode + PartialEq + Debug>(text: &str) {
     let value: T = from_slice(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
     let mut written = Vec::new();
@@ -63,7 +63,7 @@ fn case<T: for<'a> Decode<'a> + Encode + PartialEq + Debug>(text: &str) {
     assert_eq!(written.len(), text.len(), "the same members, if in QEMU's order: {text}");
 }
 
-/// As [`case`], for types that borrow, whose optional members may be missing.
+/// As [`case`], for types that borrow and have optional members.
 macro_rules! borrowed {
     ($name:ident, $($text:literal),*) => {
         for text in [$($text),*] {
@@ -76,7 +76,7 @@ macro_rules! borrowed {
 }
 
 #[test]
-fn the_cases_of_unions() {
+fn union_cases_round_trip_alone() {
     borrowed!(
         InetSocketAddress,
         r#"{"host": "::1", "port": "5900", "numeric": true, "to": 5999, "ipv4": false, "ipv6": true, "keep-alive": true, "keep-alive-count": 3, "keep-alive-idle": 60, "keep-alive-interval": 5, "mptcp": false}"#,
@@ -120,7 +120,7 @@ fn replies_and_raw_values() {
 }
 
 #[test]
-fn errors_say_what_was_expected() {
+fn errors_state_expectation_and_finding() {
     for (input, said) in [("", "expected"), ("{\"a\" 1}", "found '1'"), ("\"\u{1}\"", "found"), ("[1", "found the end")]
     {
         let error = from_slice::<RawJson<'_>>(input.as_bytes()).unwrap_err();

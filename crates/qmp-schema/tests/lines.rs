@@ -1,4 +1,4 @@
-//! Lines that real QEMUs sent, kind by kind: read into types and written again, byte for byte.
+//! Lines that a real QEMU sent, at least one for each kind of event: read into types and written again, byte for byte.
 //!
 //! `qemu-7.2.events` is made by `cargo xtask schema --record-events`; `spice.events` has one line of each form that is in
 //! the captures of spice-testkit.
@@ -18,7 +18,7 @@ fn lines() -> impl Iterator<Item = &'static str> {
 }
 
 #[test]
-fn every_line_is_typed_and_comes_back_byte_for_byte() {
+fn recorded_lines_are_typed_and_round_trip_byte_for_byte() {
     let mut kinds = BTreeSet::new();
     for line in lines() {
         let message: EventMessage<'_> = from_str(line).unwrap();
@@ -57,7 +57,7 @@ fn reverse(object: &mut Object<'_>) {
 }
 
 #[test]
-fn qemu_s_order_is_that_of_its_hash_table() {
+fn recorded_members_are_in_the_order_of_the_hash_table() {
     for line in lines() {
         let object: Object<'_> = from_str(line).unwrap();
         check_order(&object, line);
@@ -75,7 +75,7 @@ fn check_order(object: &Object<'_>, line: &str) {
 }
 
 #[test]
-fn all_lines_as_one_stream() {
+fn recorded_lines_decode_as_one_stream() {
     let mut stream = Vec::new();
     for line in lines() {
         stream.extend_from_slice(line.as_bytes());
@@ -103,7 +103,7 @@ fn strings_without_escapes_are_borrowed() {
 }
 
 #[test]
-fn what_query_spice_returns() {
+fn query_spice_replies_round_trip() {
     for text in [
         r#"{"migrated": false, "enabled": false, "mouse-mode": "client"}"#,
         r#"{"migrated": false, "enabled": true, "auth": "spice", "port": 5931, "compiled-version": "0.15.1", "tls-port": 5932, "host": "127.0.0.1", "channels": [{"port": "40772", "family": "ipv4", "channel-type": 1, "connection-id": -949380981, "host": "127.0.0.1", "channel-id": 0, "tls": false}], "mouse-mode": "server"}"#,

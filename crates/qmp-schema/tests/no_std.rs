@@ -1,5 +1,5 @@
-//! Holds the claim that the crate needs `alloc`, but not `std`: a static library with a panic handler and an allocator of its
-//! own is built on top of it. With the feature `std` that fails, for the second panic handler; without the allocator, too.
+//! Checks that the crate needs `alloc`, but not `std`: builds a static library on top of it that has its own panic handler and
+//! allocator. With the feature `std` the build would fail because of the second panic handler.
 #![allow(clippy::unwrap_used, reason = "a helper's panic fails the test, too")]
 
 use std::{fs, path::Path, process::Command};
@@ -37,7 +37,7 @@ fn build(name: &str, allocator: &str, features: &str) -> Result<(), String> {
     );
     fs::write(folder.join("Cargo.toml"), manifest).unwrap();
     fs::write(folder.join("src/lib.rs"), FREESTANDING.replace("ALLOCATOR", allocator)).unwrap();
-    // The versions that the workspace has, which are there.
+    // The lock file of the workspace, so that no other versions are needed.
     let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.lock");
     if lock.exists() {
         fs::copy(lock, folder.join("Cargo.lock")).unwrap();
@@ -52,7 +52,7 @@ fn build(name: &str, allocator: &str, features: &str) -> Result<(), String> {
 }
 
 #[test]
-fn needs_alloc_and_not_std() {
+fn crate_builds_without_std() {
     build("alloc-only", ALLOCATOR, "").unwrap();
     build("with-serde", ALLOCATOR, "\"serde\"").unwrap();
     let with_std = build("with-std", ALLOCATOR, "\"std\"").unwrap_err();

@@ -1,4 +1,4 @@
-//! What holds for any event, any JSON and any stream.
+//! Properties of any event, any JSON and any stream.
 
 #![allow(clippy::unwrap_used, reason = "a helper's panic fails the test, too")]
 
@@ -18,14 +18,14 @@ fn choices() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(any::<u8>(), 0..300)
 }
 
-/// An event of this name, within its envelope; each draws anew from the choices.
+/// An event of this name in an envelope, generated from the choices.
 fn message<'a>(name: &str, choices: &[u8]) -> EventMessage<'a> {
     let mut u = Unstructured::new(choices);
     let timestamp = Option::<Timestamp>::arbitrary(&mut u).unwrap();
     EventMessage { timestamp, event: Event::arbitrary_named(name, &mut u).unwrap() }
 }
 
-/// As [`message`], of any name.
+/// As [`message`], with any name.
 fn any_message<'a>(choices: &[u8]) -> EventMessage<'a> {
     EventMessage::arbitrary(&mut Unstructured::new(choices)).unwrap()
 }
@@ -35,7 +35,7 @@ fn check_round_trip(message: &EventMessage<'_>) {
     assert!(text.is_ascii() && !text.iter().any(u8::is_ascii_control));
     let again: EventMessage<'_> = from_slice(&text).unwrap_or_else(|error| panic!("{message:?}: {error}"));
     match (&again.event, &message.event) {
-        // The reason tells a place, which an event that was not read has not.
+        // The reason has an offset, which differs for a generated event.
         (Event::Other(again), Event::Other(event)) => {
             assert_eq!((&again.name, &again.data), (&event.name, &event.data));
         }
@@ -49,7 +49,7 @@ fn check_round_trip(message: &EventMessage<'_>) {
 }
 
 #[test]
-fn any_value_of_any_event_comes_back() {
+fn any_event_round_trips() {
     let facts: Object<'_> = from_slice(FACTS.as_bytes()).unwrap();
     let Some(Value::Array(events)) = facts.get("events") else { panic!("the facts list events") };
     let names: Vec<&str> =
@@ -70,7 +70,7 @@ fn any_value_of_any_event_comes_back() {
 
 proptest! {
     #[test]
-    fn any_other_message_comes_back(choices in choices()) {
+    fn any_other_message_round_trips(choices in choices()) {
         let mut u = Unstructured::new(&choices);
         let command = Command::arbitrary(&mut u).unwrap();
         let text = command.to_vec();
@@ -89,9 +89,9 @@ proptest! {
         prop_assert_eq!(raw.as_str().as_bytes(), &text[..]);
     }
 
-    /// Whatever an object holds: it is an event exactly if it has an `event` that is a string, and is never lost.
+    /// An object is an event if and only if it has a string `event`. It is never lost.
     #[test]
-    fn any_json_object_is_read(members in proptest::collection::vec((key(), json(4)), 0..6)) {
+    fn any_json_object_is_read_as_a_message(members in proptest::collection::vec((key(), json(4)), 0..6)) {
         let members: Vec<String> = members.into_iter().map(|(key, value)| format!("{}:{value}", quoted(key))).collect();
         let text = format!("{{{}}}", members.join(" , "));
         let object: Object<'_> = from_slice(text.as_bytes()).unwrap();
@@ -108,9 +108,9 @@ proptest! {
         prop_assert_eq!(full.map(|full| full.message), event);
     }
 
-    /// Bytes that are nearly an event: changed, cut, doubled.
+    /// The bytes of an event with a byte changed, or cut off.
     #[test]
-    fn near_json_is_read_or_refused_at_a_place(choices in choices(), at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>()) {
+    fn damaged_json_is_read_or_refused_at_an_offset(choices in choices(), at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>()) {
         let mut text = any_message(&choices).to_vec();
         let at = at.index(text.len());
         if cut { text.truncate(at) } else { text[at] = byte }
@@ -121,18 +121,18 @@ proptest! {
         let _ = from_slice::<Message<'_>>(&text);
     }
 
-    /// In any chunks: the same messages, the same errors at the same places, and no more kept than the limit.
+    /// Chunks of any size give the same messages and the same errors at the same offsets, and no more than the limit is kept.
     #[test]
-    fn any_chunking_of_a_stream_gives_the_same(pieces in proptest::collection::vec(piece(), 0..8), cuts in proptest::collection::vec(1_usize..40, 1..20), limit in prop_oneof![Just(80_usize), Just(1 << 20)]) {
+    fn chunk_sizes_do_not_change_the_messages_of_a_stream(pieces in proptest::collection::vec(piece(), 0..8), cuts in proptest::collection::vec(1_usize..40, 1..20), limit in prop_oneof![Just(80_usize), Just(1 << 20)]) {
         let stream: Vec<u8> = pieces.concat();
         let whole = read(&stream, &[stream.len().max(1)], limit);
         prop_assert_eq!(&read(&stream, &cuts, limit), &whole);
         prop_assert_eq!(&read(&stream, &[1], limit), &whole);
     }
 
-    /// What is told of a prefix is what is told of the whole, as far as the prefix goes.
+    /// The messages of a prefix are the first messages of the whole stream.
     #[test]
-    fn every_prefix_of_a_stream_is_handled(pieces in proptest::collection::vec(piece(), 0..5)) {
+    fn prefix_of_a_stream_gives_a_prefix_of_its_messages(pieces in proptest::collection::vec(piece(), 0..5)) {
         let stream: Vec<u8> = pieces.concat();
         let whole = unfinished(&stream);
         for end in 0..=stream.len() {
@@ -174,7 +174,7 @@ fn drain(decoder: &mut StreamDecoder, found: &mut Vec<Result<String, Error>>) {
     assert!(offsets.is_sorted(), "errors in the stream's order: {offsets:?}");
 }
 
-/// Something that a QMP server might send, or that might stand in its place.
+/// A message of a QMP server, or garbage.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     let event = choices().prop_map(|choices| any_message(&choices).to_vec());
     let pretty = choices().prop_map(|choices| spread(&any_message(&choices)));
@@ -197,7 +197,7 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|(text, end)| [&text[..], end].concat())
 }
 
-/// As `pretty=on` has it: each member and element on a line of its own, indented by four.
+/// The form of `pretty=on`: each member and element on its own line, indented by four spaces.
 fn spread(message: &EventMessage<'_>) -> Vec<u8> {
     let text = String::from_utf8(message.to_vec()).unwrap();
     let (mut out, mut level, mut string, mut escape) = (String::new(), 0, false, false);
@@ -217,7 +217,7 @@ fn spread(message: &EventMessage<'_>) -> Vec<u8> {
                 out.extend(["\r\n", &" ".repeat(level * 4), &*char.to_string()]);
             }
             ',' => out.extend([",\r\n", &" ".repeat(level * 4)]),
-            // The blank behind a comma is the line's end.
+            // The line end replaces the space after a comma.
             ' ' if out.ends_with(' ') => {}
             _ => {
                 string = char == '"';
@@ -228,7 +228,7 @@ fn spread(message: &EventMessage<'_>) -> Vec<u8> {
     out.into_bytes()
 }
 
-/// Keys that mean something, and others.
+/// Keys with a meaning in QMP, and others.
 fn key() -> impl Strategy<Value = Cow<'static, str>> {
     let known =
         ["event", "data", "timestamp", "return", "error", "QMP", "id", "seconds", "server", "guest", "type", "class"];
@@ -238,7 +238,7 @@ fn key() -> impl Strategy<Value = Cow<'static, str>> {
     ]
 }
 
-/// JSON text of at most so many levels, with white space in it.
+/// JSON text of at most `levels` levels, with white space in it.
 fn json(levels: u32) -> impl Strategy<Value = String> {
     let names: Vec<&str> = EventInfo::all().iter().map(|info| info.name).collect();
     let scalar = prop_oneof![

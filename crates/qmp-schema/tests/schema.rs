@@ -1,9 +1,9 @@
-//! What two QEMUs say of themselves, held against the types: `qemu-7.2.json` is what Debian's QEMU answered to
-//! `query-qmp-schema`, `qemu-10.2.json` what QEMU 10.2's schema says of its events.
+//! The schemas of two versions of QEMU, compared with the types. `qemu-7.2.json` is the answer of Debian's QEMU to
+//! `query-qmp-schema`, `qemu-10.2.json` comes from the schema files of QEMU 10.2.
 //!
-//! A struct is an object of its members (`?` behind the name of one that may be absent), an enumeration an array of its values,
-//! a list `{"each": …}`, a union `{"tag": …, "cases": …}`. `cargo xtask schema` makes the data and compares them with the facts;
-//! here they are compared with what the generated code does.
+//! A struct is an object of its members (`?` marks the name of an optional one), an enumeration is an array of its values, a list
+//! is `{"each": …}`, a union is `{"tag": …, "cases": …}`. `cargo xtask schema` records the data and compares them with the facts.
+//! These tests compare them with the generated code.
 #![allow(clippy::unwrap_used, reason = "a helper's panic fails the test, too")]
 
 use std::collections::BTreeSet;
@@ -23,8 +23,8 @@ fn events(data: &str) -> Vec<(String, Object<'_>)> {
     events.0.into_iter().map(|(name, value)| (name.into_owned(), members(value))).collect()
 }
 
-/// Every form that a type's value can take at least once: each value of an enumeration, each case of a union, with and without
-/// what may be absent. Objects are in QEMU's order.
+/// Values that cover a type: each value of an enumeration, each case of a union, with and without optional members. Objects are
+/// in QEMU's order.
 fn samples(ty: &Value<'_>) -> Vec<Value<'static>> {
     match ty {
         Value::Str(name) => match &**name {
@@ -58,9 +58,9 @@ fn objects(members: &Object<'_>, tag: Option<(&str, &str)>) -> Vec<Value<'static
     let longest = members.iter().map(|(.., samples)| samples.len()).max().unwrap_or(1);
     let mut out = Vec::new();
     for turn in 0..=longest {
-        // The last turn is without what may be absent.
+        // The last value is without optional members.
         let present = members.iter().filter(|(_, optional, _)| turn < longest || !optional);
-        // The discriminator is inserted first.
+        // QEMU inserts the discriminator first.
         let tag = tag.map(|(tag, case)| (tag.to_owned().into(), Value::from(case.to_owned())));
         let members =
             present.map(|(name, _, samples)| ((*name).to_owned().into(), samples[turn % samples.len()].clone()));
@@ -81,7 +81,7 @@ fn line(name: &str, data: Option<&Value<'_>>) -> Vec<u8> {
 }
 
 #[test]
-fn everything_that_a_schema_allows_is_typed_and_comes_back() {
+fn every_form_of_the_schema_is_typed_and_round_trips() {
     for (version, data, count) in VERSIONS {
         let events = events(data);
         assert_eq!(events.len(), count, "QEMU {version}");
@@ -106,7 +106,7 @@ fn everything_that_a_schema_allows_is_typed_and_comes_back() {
 }
 
 #[test]
-fn what_a_schema_calls_for_is_missed_and_a_wrong_type_is_told() {
+fn missing_required_members_and_wrong_types_are_reported() {
     for (version, data, _) in VERSIONS {
         for (name, members) in events(data) {
             let Some(Value::Object(whole)) =
@@ -128,10 +128,10 @@ fn what_a_schema_calls_for_is_missed_and_a_wrong_type_is_told() {
                             "{other:?}"
                         );
                     }
-                    // A member that an older version did not have may be absent there.
+                    // A member that an older version does not have is optional.
                     _ => assert!(
                         optional || is_new(&name, key),
-                        "{version} {name}: {key} is missing, and nobody says so"
+                        "{version} {name}: {key} is missing, and no error says so"
                     ),
                 }
                 let mut wrong = whole.clone();
@@ -154,16 +154,16 @@ fn is_new(event: &str, member: &str) -> bool {
         .is_some_and(|(_, members)| !members.0.iter().any(|(name, _)| name.trim_end_matches('?') == member))
 }
 
-/// The other way round: nothing has a type that neither version has.
+/// Every typed event exists in one of the versions.
 #[test]
-fn no_event_is_made_up() {
+fn every_type_is_an_event_of_a_schema() {
     let theirs: BTreeSet<String> =
         VERSIONS.iter().flat_map(|(_, data, _)| events(data)).map(|(name, _)| name).collect();
     let ours: BTreeSet<String> = EventInfo::all().iter().map(|info| info.name.to_owned()).collect();
     assert_eq!(ours, theirs);
 }
 
-/// No member is written that no schema names, whatever the value.
+/// Only members of a schema are written, for any value.
 #[test]
 #[cfg(feature = "arbitrary")]
 fn no_member_is_made_up() {

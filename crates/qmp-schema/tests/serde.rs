@@ -1,4 +1,4 @@
-//! Every type through serde, by serde_json: what it reads and writes is what the crate itself reads and writes.
+//! Serde, with serde_json: it reads and writes the same as the crate itself.
 #![allow(clippy::unwrap_used, reason = "a helper's panic fails the test, too")]
 
 use qmp_schema::{
@@ -9,7 +9,7 @@ use qmp_schema::{
 const LINES: &str = concat!(include_str!("data/qemu-7.2.events"), include_str!("data/spice.events"));
 
 #[test]
-fn every_line_is_the_same_by_serde() {
+fn serde_writes_and_reads_each_line_unchanged() {
     for line in LINES.lines() {
         let ours: EventMessage<'_> = from_str(line).unwrap();
         let theirs: EventMessage<'static> = serde_json::from_str(line).unwrap();
@@ -42,7 +42,7 @@ fn messages_of_all_kinds() {
 }
 
 #[test]
-fn parts_alone() {
+fn types_serialize_without_an_envelope() {
     let channel =
         r#"{"port":"1","family":"quic","channel-type":1,"connection-id":-5,"host":"h","channel-id":0,"tls":true}"#;
     let read: SpiceChannel<'_> = serde_json::from_str(channel).unwrap();
@@ -67,7 +67,7 @@ fn parts_alone() {
 }
 
 #[test]
-fn errors_say_what_is_wrong() {
+fn deserialization_errors_name_the_expected_type() {
     let error = serde_json::from_str::<SpiceChannel<'_>>(r#"{"port":1}"#).unwrap_err().to_string();
     assert!(error.starts_with("expected a string, found a number"), "{error}");
     // JSON has no infinity: this crate writes a number that reads as one, serde_json writes null.

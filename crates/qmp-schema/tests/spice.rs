@@ -7,7 +7,7 @@ use qmp_schema::{Encode as _, Event, EventMessage, NetworkAddressFamily, SpiceIn
 const INITIALIZED: &[u8] = br#"{"timestamp": {"seconds": 1763838000, "microseconds": 123456}, "event": "SPICE_INITIALIZED", "data": {"server": {"auth": "spice", "port": "5931", "family": "ipv4", "host": "127.0.0.1"}, "client": {"port": "40772", "family": "ipv4", "channel-type": 1, "connection-id": -949380981, "host": "127.0.0.1", "channel-id": 0, "tls": false}}}"#;
 
 #[test]
-fn a_line_comes_back_byte_for_byte() {
+fn spice_lines_round_trip_byte_for_byte() {
     let message: EventMessage<'_> = from_slice(INITIALIZED).unwrap();
     let Event::SpiceInitialized(event) = &message.event else { panic!("{message:?}") };
     assert_eq!(event.client.connection_id, -949_380_981);

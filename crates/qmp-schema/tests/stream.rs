@@ -1,4 +1,4 @@
-//! A QEMU's output as it comes: in pieces, on many lines, with what is no message in between.
+//! Streams: in pieces, over several lines, with garbage between messages.
 #![allow(clippy::unwrap_used, reason = "a helper's panic fails the test, too")]
 
 use qmp_schema::{
@@ -9,7 +9,7 @@ use qmp_schema::{
 const GREETING: &str = r#"{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, "package": "Debian 1:7.2+dfsg-7+deb12u18"}, "capabilities": ["oob"]}}"#;
 const STOP: &str = r#"{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "STOP"}"#;
 
-/// What a stream holds, in words: a message's kind, or an error with its place.
+/// Describes the content of a stream: the kind of each message, or the error with its offset.
 fn kinds(decoder: &mut StreamDecoder) -> Vec<String> {
     let mut kinds = Vec::new();
     while let Some(message) = decoder.next_message() {
@@ -29,7 +29,7 @@ fn id(id: Option<&qmp_schema::Value<'_>>) -> String {
     id.map_or_else(|| "without id".to_owned(), |id| String::from_utf8(id.to_vec()).unwrap())
 }
 
-/// The same at once and byte by byte.
+/// Decodes the input at once and byte by byte.
 #[track_caller]
 fn check(stream: &str, expected: &[&str]) {
     let mut decoder = StreamDecoder::new();
@@ -49,7 +49,7 @@ fn check(stream: &str, expected: &[&str]) {
 }
 
 #[test]
-fn greeting_replies_and_events_are_told_apart() {
+fn greeting_replies_and_events_are_distinguished() {
     check(
         &format!(
             "{GREETING}\r\n{{\"return\": {{}}}}\r\n{STOP}\r\n{{\"return\": [], \"id\": [1, null]}}\r\n\
@@ -67,14 +67,14 @@ fn greeting_replies_and_events_are_told_apart() {
 }
 
 #[test]
-fn an_error_without_an_id_is_a_reply_like_any_other() {
-    // What QEMU says to input that is no JSON; one bad byte can bring a thousand of them.
+fn error_without_an_id_is_a_reply() {
+    // QEMU's reply to input that is not JSON. One bad byte can cause a thousand of them.
     let line = r#"{"error": {"class": "GenericError", "desc": "JSON parse error, expecting value"}}"#;
     check(&format!("{line}\r\n").repeat(3), &["error without id: GenericError"; 3]);
 }
 
 #[test]
-fn pretty_output_is_spread_over_lines() {
+fn messages_may_span_lines() {
     let pretty = "{\r\n    \"timestamp\": {\r\n        \"seconds\": 1,\r\n        \"microseconds\": 2\r\n    },\r\n    \
                   \"event\": \"RESET\",\r\n    \"data\": {\r\n        \"guest\": true,\r\n        \"reason\": \"guest-reset\"\r\n    }\r\n}\r\n";
     let reply = "{\r\n    \"return\": [\r\n        {\r\n            \"name\": \"}\"\r\n        }\r\n    ]\r\n}\r\n";
@@ -82,13 +82,13 @@ fn pretty_output_is_spread_over_lines() {
 }
 
 #[test]
-fn messages_need_nothing_between_them() {
+fn messages_need_no_separator() {
     check(&format!("{STOP}{STOP}{{\"return\": {{}}}}\n\n  {STOP}"), &["STOP", "STOP", "return without id", "STOP"]);
 }
 
 #[test]
-fn what_is_no_json_is_skipped_and_its_place_told() {
-    // QEMU's own: an id of 1e400 comes back as `inf`.
+fn invalid_json_is_skipped_with_its_offset() {
+    // QEMU's reply to an id of 1e400.
     check(
         &format!("{{\"return\": {{}}, \"id\": inf}}\r\n{STOP}\r\n"),
         &["expected a value, found 'i' at offset 21", "STOP"],
@@ -114,10 +114,10 @@ fn what_is_no_json_is_skipped_and_its_place_told() {
 }
 
 #[test]
-fn a_message_that_breaks_off_costs_no_other() {
+fn incomplete_message_does_not_lose_the_next_one() {
     let cut = &STOP[..49];
     check(&format!("{cut}\r\n{STOP}\r\n"), &["expected the rest of a message, found none at offset 0", "STOP"]);
-    // In the middle of a string.
+    // Cut off within a string.
     let cut = &STOP[..STOP.len() - 3];
     check(
         &format!("{cut}\r\n{STOP}\r\n"),
@@ -130,7 +130,7 @@ fn a_message_that_breaks_off_costs_no_other() {
 }
 
 #[test]
-fn bytes_that_are_not_utf_8_are_skipped() {
+fn invalid_utf_8_is_skipped() {
     let mut decoder = StreamDecoder::new();
     decoder.push(b"{\"return\": \"\xff\"}\r\n");
     decoder.push(STOP.as_bytes());
@@ -140,8 +140,8 @@ fn bytes_that_are_not_utf_8_are_skipped() {
 }
 
 #[test]
-fn a_large_reply_is_read_and_its_memory_is_given_up_again() {
-    // As large as the answer to `query-qmp-schema`, and larger.
+fn large_reply_is_read_and_its_memory_is_released() {
+    // As large as the reply to `query-qmp-schema`, and larger.
     for len in [250_000, 2_000_000] {
         let reply = format!("{{\"return\": [\"{}\"], \"id\": 1}}\r\n{STOP}\r\n", "x".repeat(len));
         let mut decoder = StreamDecoder::new();
@@ -157,7 +157,7 @@ fn a_large_reply_is_read_and_its_memory_is_given_up_again() {
 }
 
 #[test]
-fn the_limit_is_exact_and_what_is_longer_is_dropped_as_it_comes() {
+fn limit_is_exact_and_longer_messages_are_not_kept() {
     let reply = |len: usize| format!("{{\"return\": \"{}\"}}", "x".repeat(len - 14));
     for (len, expected) in
         [(100, "return without id"), (101, "expected a message of at most 100 bytes, found a longer one at offset 0")]
@@ -174,7 +174,7 @@ fn the_limit_is_exact_and_what_is_longer_is_dropped_as_it_comes() {
         }
     }
     assert_eq!(DEFAULT_LIMIT, 16 << 20);
-    // Far over the limit, never to end.
+    // Far over the limit, and without an end.
     let mut decoder = StreamDecoder::with_limit(1000);
     decoder.push(b"{\"return\": [");
     for _ in 0..1000 {
@@ -185,13 +185,13 @@ fn the_limit_is_exact_and_what_is_longer_is_dropped_as_it_comes() {
 }
 
 #[test]
-fn frames_are_the_bytes_with_their_places() {
+fn frames_carry_bytes_and_offset() {
     let mut decoder = StreamDecoder::default();
     decoder.push(format!(" {STOP}\r\nx\n{{\"return\": inf}}").as_bytes());
     let frame = decoder.next_frame().unwrap().unwrap();
     assert_eq!((frame.offset, frame.bytes), (1, STOP.as_bytes()));
     assert!(matches!(decoder.next_frame(), Some(Err(Error { kind: ErrorKind::Syntax { found: Some(b'x'), .. }, .. }))));
-    // Nothing but brackets is looked at.
+    // A frame is found by its brackets alone.
     let frame = decoder.next_frame().unwrap().unwrap();
     assert_eq!((frame.offset, frame.bytes), (STOP.len() as u64 + 5, &b"{\"return\": inf}"[..]));
     assert!(decoder.next_frame().is_none());
@@ -202,7 +202,7 @@ fn frames_are_the_bytes_with_their_places() {
 #[test]
 #[cfg(feature = "std")]
 fn messages_of_a_reader() {
-    /// Gives a byte at a time, is interrupted before each, and breaks at the end.
+    /// Returns one byte per read, is interrupted before each, and fails at the end.
     struct Slow(std::collections::VecDeque<u8>, bool);
     impl std::io::Read for Slow {
         fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
@@ -221,7 +221,7 @@ fn messages_of_a_reader() {
     assert!(matches!(messages.next(), Some(Ok(Err(error))) if error.offset == STOP.len() as u64 + 13));
     assert!(matches!(messages.next(), Some(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionReset));
     assert!(messages.next().is_none());
-    // At an orderly end, what is cut off is told.
+    // At a regular end, an incomplete message is an error.
     let mut messages = qmp_schema::io::Messages::with_decoder(stream.as_bytes(), StreamDecoder::with_limit(1000));
     assert_eq!(messages.by_ref().filter(|message| matches!(message, Ok(Err(_)))).count(), 2);
     assert!(messages.get_mut().is_empty());

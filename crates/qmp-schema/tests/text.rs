@@ -1,4 +1,4 @@
-//! What values show to people, and what is read from text that people type.
+//! `Display` and `FromStr`, and objects that are built member by member.
 
 use qmp_schema::{Command, Event, EventMessage, Message, Object, Timestamp, Value, from_str};
 

@@ -1,4 +1,4 @@
-//! Nothing that is JSON stops the reader; nothing that is not JSON gets past it.
+//! The reader accepts every JSON text and refuses everything else.
 
 use qmp_schema::{
     Encode as _, ErrorKind, ErrorReply, Event, EventMessage, FullEvent, MAX_DEPTH, MAX_VALUE_DEPTH, Message,
@@ -22,7 +22,7 @@ fn an_unknown_event_keeps_name_and_data() {
 }
 
 #[test]
-fn what_is_displayed_is_what_is_written() {
+fn display_shows_the_written_json() {
     let text = r#"{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "\u00C4", "data": {"a": [1, "\u00FC"]}}"#;
     let message = read(text);
     assert_eq!(message.to_string(), text);
@@ -38,7 +38,7 @@ fn what_is_displayed_is_what_is_written() {
 }
 
 #[test]
-fn an_unknown_value_of_an_enumeration_is_kept() {
+fn unknown_enumeration_value_is_kept() {
     let text = r#"{"event": "SPICE_CONNECTED", "data": {"server": {"port": "1", "family": "quic", "host": "h"}, "client": {"port": "2", "family": "unknown", "host": ""}}}"#;
     let message = read(text);
     let Event::SpiceConnected(event) = &message.event else { panic!("{message:?}") };
@@ -56,7 +56,7 @@ fn an_unknown_case_of_a_union_is_kept() {
 }
 
 #[test]
-fn what_does_not_fit_is_kept_with_the_reason() {
+fn misfit_data_is_kept_with_the_reason() {
     for (data, kind) in [
         (r#""data": {"guest": 1, "reason": "none"}"#, ErrorKind::Type { expected: "a boolean", found: "a number" }),
         (r#""data": {"reason": "none"}"#, ErrorKind::Missing { member: "guest" }),
@@ -77,7 +77,7 @@ fn what_does_not_fit_is_kept_with_the_reason() {
 }
 
 #[test]
-fn timestamps_of_all_ages() {
+fn timestamps_of_old_versions_are_read() {
     let at = |text| read(text).timestamp;
     assert_eq!(at(r#"{"event": "STOP"}"#), None);
     let failed = r#"{"timestamp": {"seconds": -1, "microseconds": -1}, "event": "STOP"}"#;
@@ -90,7 +90,7 @@ fn timestamps_of_all_ages() {
 }
 
 #[test]
-fn members_in_any_order_with_any_white_space() {
+fn members_are_read_in_any_order_with_any_white_space() {
     let message = read(
         " {\"data\" :\n{ \"reason\":\"guest-reset\" ,\t\"new\": {\"deep\": [1,2]}, \"guest\" : true},\r\n \"event\":\"SHUTDOWN\", \
          \"timestamp\":{\"microseconds\":5,\"seconds\":4}}  ",
@@ -100,7 +100,7 @@ fn members_in_any_order_with_any_white_space() {
 }
 
 #[test]
-fn unknown_members_are_kept_where_asked_for() {
+fn full_event_keeps_unknown_members() {
     let text = r#"{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "NETDEV_STREAM_CONNECTED", "data": {"addr": {"path": "p", "type": "unix", "mode": 7}, "netdev-id": "n", "speed": {"x": 1}}, "vendor": "v"}"#;
     let full: FullEvent<'_> = from_str(text).unwrap();
     let found: Vec<String> =
@@ -126,7 +126,7 @@ fn sort(object: &mut Object<'_>) {
 }
 
 #[test]
-fn data_of_an_event_that_had_none_is_kept_too() {
+fn unexpected_data_of_an_event_is_kept() {
     let text =
         r#"{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "SUSPEND_DISK", "data": {"disk": {"id": 1}}}"#;
     let full: FullEvent<'_> = from_str(text).unwrap();
@@ -136,7 +136,7 @@ fn data_of_an_event_that_had_none_is_kept_too() {
 }
 
 #[test]
-fn a_misfit_forgets_the_unknown_members_before_it() {
+fn misfit_event_drops_unknown_members_noted_before() {
     let text = r#"{"event": "SHUTDOWN", "data": {"new": 1, "guest": "yes", "reason": "none"}}"#;
     let full: FullEvent<'_> = from_str(text).unwrap();
     assert!(full.unknown.is_empty(), "{full:?}");
@@ -144,7 +144,7 @@ fn a_misfit_forgets_the_unknown_members_before_it() {
 }
 
 #[test]
-fn an_unknown_member_is_kept_once_however_often_its_object_is_read() {
+fn unknown_member_is_kept_once_after_rereading() {
     let text = r#"{"event": "NETDEV_STREAM_CONNECTED", "data": {"addr": {"type": "unix", "path": "p", "x": 1}, "y": 2, "netdev-id": "n"}}"#;
     let full: FullEvent<'_> = from_str(text).unwrap();
     let found: Vec<&str> = full.unknown.iter().map(|member| &*member.name).collect();
@@ -152,7 +152,7 @@ fn an_unknown_member_is_kept_once_however_often_its_object_is_read() {
 }
 
 #[test]
-fn text_that_is_not_json_is_an_error_with_its_place() {
+fn invalid_json_is_an_error_with_its_offset() {
     for (text, offset) in [
         (r#"{"event": inf}"#, 10),
         (r#"{"event": "STOP""#, 16),
@@ -172,11 +172,11 @@ fn text_that_is_not_json_is_an_error_with_its_place() {
     assert_eq!(qmp_schema::from_slice::<EventMessage<'_>>(b"{\"event\": \"\xff\"}").unwrap_err().offset, 11);
 }
 
-/// In a debug build too, and on a thread's small stack.
+/// Also in a debug build, on the small stack of a thread.
 #[test]
 fn depth_is_bounded() {
     let nested = |levels: usize| {
-        // Objects and arrays by turns.
+        // Objects and arrays alternate.
         let (mut before, mut behind) = (String::new(), String::new());
         for level in 0..levels {
             before += if level % 2 == 0 { "[" } else { "{\"a\": " };
@@ -196,13 +196,13 @@ fn depth_is_bounded() {
     assert!(matches!(from_str(&reply(MAX_DEPTH)), Ok(Message::Return(_))));
     let error = from_str::<Message<'_>>(&reply(MAX_DEPTH + 1)).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Depth { limit: MAX_DEPTH });
-    // A member that nobody asked for.
+    // A member that the schema does not name.
     let beside = format!("{{\"event\": \"STOP\", \"new\": {}}}", nested(MAX_DEPTH - 1));
     assert_eq!(read(&beside).event, Event::Stop);
 }
 
 #[test]
-fn what_is_no_event_is_told_apart() {
+fn other_messages_are_not_events() {
     assert!(from_str::<EventMessage<'_>>(r#"{"return": {}}"#).is_err());
     for (text, what) in [
         (r#"{"return": {}, "id": 1}"#, "return"),

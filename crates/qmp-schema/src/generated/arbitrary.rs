@@ -1,6 +1,6 @@
 // Made by `cargo xtask codegen` from facts/qmp.json. Change that, not this.
 
-//! Any value of every type.
+//! Generates any value of every type.
 
 use ::arbitrary::{Result, Unstructured};
 
@@ -104,7 +104,7 @@ generate_structs! {
 }
 
 impl crate::Event<'_> {
-    /// Any event of this name; an event without a type where there is none.
+    /// Generates an event of this name, or an untyped event if the name is unknown.
     pub(crate) fn generate_named(name: &str, u: &mut Unstructured<'_>) -> Result<Self> {
         Ok(match name {
             "SHUTDOWN" => Self::Shutdown(Generate::generate(u)?),

@@ -20,7 +20,7 @@ pub struct JobStatusChange<'a> {
 /// Since QEMU 1.7.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BlockImageCorrupted<'a> {
-    /// The block device; empty where the image has none.
+    /// The block device; empty if the image has no device.
     pub device: Cow<'a, str>,
     /// The image's node in the block graph.
     ///
@@ -40,16 +40,16 @@ pub struct BlockImageCorrupted<'a> {
 ///
 /// Since QEMU 0.13.
 ///
-/// QEMU sends at most one a second for each `qom-path` (since 9.2): what comes faster is dropped, but for the last.
+/// QEMU sends at most one a second for each `qom-path` (since 9.2): of several within a second it sends the last one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BlockIoError<'a> {
     /// The guest's device in QEMU's object tree.
     ///
     /// Since QEMU 9.2.
     pub qom_path: Option<Cow<'a, str>>,
-    /// The block device; empty where there is only a node.
+    /// The block device; empty if there is only a node.
     pub device: Cow<'a, str>,
-    /// The node that failed; absent where the disk is empty.
+    /// The node that failed; absent if the disk is empty.
     ///
     /// Since QEMU 2.8.
     pub node_name: Option<Cow<'a, str>>,
@@ -57,7 +57,7 @@ pub struct BlockIoError<'a> {
     pub operation: IoOperationType<'a>,
     /// What QEMU does about it.
     pub action: BlockErrorAction<'a>,
-    /// Whether it failed for want of space on the host; only told where the machine was stopped.
+    /// Whether it failed because the host has no space left. Only present if the machine was stopped.
     ///
     /// Since QEMU 2.2.
     pub nospace: Option<bool>,
@@ -67,7 +67,7 @@ pub struct BlockIoError<'a> {
     pub reason: Cow<'a, str>,
 }
 
-/// The data of `BLOCK_JOB_COMPLETED`: a job on a disk has ended, well or with an error.
+/// The data of `BLOCK_JOB_COMPLETED`: a job on a disk has ended, successfully or with an error.
 ///
 /// Since QEMU 1.1.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -80,9 +80,9 @@ pub struct BlockJobCompleted<'a> {
     pub len: i64,
     /// The work done, in the same unit.
     pub offset: i64,
-    /// The limit on its speed, in bytes a second; 0 where there is none.
+    /// The limit on its speed, in bytes a second; 0 for no limit.
     pub speed: i64,
-    /// What went wrong, for people; absent where nothing did.
+    /// What went wrong, for people; absent without an error.
     pub error: Option<Cow<'a, str>>,
 }
 
@@ -99,7 +99,7 @@ pub struct BlockJobCancelled<'a> {
     pub len: i64,
     /// The work done, in the same unit.
     pub offset: i64,
-    /// The limit on its speed, in bytes a second; 0 where there is none.
+    /// The limit on its speed, in bytes a second; 0 for no limit.
     pub speed: i64,
 }
 
@@ -129,7 +129,7 @@ pub struct BlockJobReady<'a> {
     pub len: i64,
     /// The work done, in the same unit.
     pub offset: i64,
-    /// The limit on its speed, in bytes a second; 0 where there is none.
+    /// The limit on its speed, in bytes a second; 0 for no limit.
     pub speed: i64,
 }
 
@@ -161,10 +161,10 @@ pub struct BlockWriteThreshold<'a> {
 ///
 /// Since QEMU 2.0.
 ///
-/// QEMU sends at most one a second: what comes faster is dropped, but for the last.
+/// QEMU sends at most one a second: of several within a second it sends the last one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct QuorumFailure<'a> {
-    /// The device, or the node where there is no device.
+    /// The device, or the node if there is no device.
     pub reference: Cow<'a, str>,
     /// The first sector of the operation, counted in 512 bytes.
     pub sector_num: i64,
@@ -176,7 +176,7 @@ pub struct QuorumFailure<'a> {
 ///
 /// Since QEMU 2.0.
 ///
-/// QEMU sends at most one a second for each `node-name`: what comes faster is dropped, but for the last.
+/// QEMU sends at most one a second for each `node-name`: of several within a second it sends the last one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct QuorumReportBad<'a> {
     /// What it was asked to do.
@@ -198,7 +198,7 @@ pub struct QuorumReportBad<'a> {
 /// Since QEMU 1.1.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DeviceTrayMoved<'a> {
-    /// The block device; empty where there is none.
+    /// The block device; empty if there is none.
     pub device: Cow<'a, str>,
     /// The guest's device, by its id or its path in QEMU's object tree.
     ///
@@ -238,7 +238,7 @@ pub enum BlockErrorAction<'a> {
     Report,
     /// `stop`: it stops the machine, or the job.
     Stop,
-    /// A value that this version of the crate does not know.
+    /// An unknown value.
     Other(Cow<'a, str>),
 }
 
@@ -250,7 +250,7 @@ pub enum IoOperationType<'a> {
     Read,
     /// `write`: it writes.
     Write,
-    /// A value that this version of the crate does not know.
+    /// An unknown value.
     Other(Cow<'a, str>),
 }
 
@@ -258,7 +258,7 @@ pub enum IoOperationType<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum JobStatus<'a> {
-    /// `undefined`: a bug in QEMU: no job has it.
+    /// `undefined`: no job has it, because of a bug in QEMU.
     Undefined,
     /// `created`: it exists and has not begun.
     Created,
@@ -280,7 +280,7 @@ pub enum JobStatus<'a> {
     Concluded,
     /// `null`: it is being deleted: the last word on a job.
     Null,
-    /// A value that this version of the crate does not know.
+    /// An unknown value.
     Other(Cow<'a, str>),
 }
 
@@ -316,7 +316,7 @@ pub enum JobType<'a> {
     ///
     /// Since QEMU 6.0.
     SnapshotDelete,
-    /// A value that this version of the crate does not know.
+    /// An unknown value.
     Other(Cow<'a, str>),
 }
 
@@ -330,6 +330,6 @@ pub enum QuorumOpType<'a> {
     Write,
     /// `flush`: flush.
     Flush,
-    /// A value that this version of the crate does not know.
+    /// An unknown value.
     Other(Cow<'a, str>),
 }

@@ -1,6 +1,6 @@
 // Made by `cargo xtask codegen` from facts/qmp.json. Change that, not this.
 
-//! QMP's own vocabulary.
+//! QMP's own types.
 
 use alloc::borrow::Cow;
 
@@ -12,7 +12,7 @@ pub enum Capability<'a> {
     ///
     /// Since QEMU 2.12.
     Oob,
-    /// A value that this version of the crate does not know.
+    /// An unknown value.
     Other(Cow<'a, str>),
 }
 
@@ -30,7 +30,7 @@ pub enum ErrorClass<'a> {
     DeviceNotFound,
     /// `KVMMissingCap`: the host's KVM lacks something.
     KvmMissingCap,
-    /// A value that this version of the crate does not know.
+    /// An unknown value.
     Other(Cow<'a, str>),
 }
 

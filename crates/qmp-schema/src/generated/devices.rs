@@ -8,7 +8,7 @@ use alloc::borrow::Cow;
 ///
 /// Since QEMU 2.1.
 ///
-/// QEMU sends at most one a second for each `id`: what comes faster is dropped, but for the last.
+/// QEMU sends at most one a second for each `id`: of several within a second it sends the last one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct VserportChange<'a> {
     /// The port's device id.
@@ -22,7 +22,7 @@ pub struct VserportChange<'a> {
 /// Since QEMU 1.5.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DeviceDeleted<'a> {
-    /// The device's id; absent where it has none.
+    /// The device's id; absent if it has none.
     pub device: Option<Cow<'a, str>>,
     /// Its path in QEMU's object tree.
     pub path: Cow<'a, str>,
@@ -33,7 +33,7 @@ pub struct DeviceDeleted<'a> {
 /// Since QEMU 6.2.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DeviceUnplugGuestError<'a> {
-    /// The device's id; absent where it has none.
+    /// The device's id; absent if it has none.
     pub device: Option<Cow<'a, str>>,
     /// Its path in QEMU's object tree.
     pub path: Cow<'a, str>,
@@ -41,7 +41,7 @@ pub struct DeviceUnplugGuestError<'a> {
 
 /// The data of `MEM_UNPLUG_ERROR`: the guest has refused to let go of a memory device. [`DeviceUnplugGuestError`] has taken its place.
 ///
-/// Since QEMU 2.4, until 9.1 (which no longer has it). Deprecated.
+/// Since QEMU 2.4, removed in 9.1. Deprecated.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MemUnplugError<'a> {
     /// The device's id.
@@ -63,7 +63,7 @@ pub struct AcpiDeviceOst<'a> {
 ///
 /// Since QEMU 1.2.
 ///
-/// QEMU sends at most one a second: what comes faster is dropped, but for the last.
+/// QEMU sends at most one a second: of several within a second it sends the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BalloonChange {
     /// The memory that is left to the guest, in bytes.
@@ -74,7 +74,7 @@ pub struct BalloonChange {
 ///
 /// Since QEMU 8.2.
 ///
-/// QEMU sends at most one a second: what comes faster is dropped, but for the last.
+/// QEMU sends at most one a second: of several within a second it sends the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct HvBalloonStatusReport {
     /// Memory that it has promised to its processes, in bytes.
@@ -87,10 +87,10 @@ pub struct HvBalloonStatusReport {
 ///
 /// Since QEMU 5.1.
 ///
-/// QEMU sends at most one a second for each `qom-path`: what comes faster is dropped, but for the last.
+/// QEMU sends at most one a second for each `qom-path`: of several within a second it sends the last one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MemoryDeviceSizeChange<'a> {
-    /// The device's id; absent where it has none.
+    /// The device's id; absent if it has none.
     pub id: Option<Cow<'a, str>>,
     /// Its new size, in bytes.
     pub size: u64,
@@ -104,7 +104,7 @@ pub struct MemoryDeviceSizeChange<'a> {
 ///
 /// Since QEMU 0.13.
 ///
-/// QEMU sends at most one a second: what comes faster is dropped, but for the last.
+/// QEMU sends at most one a second: of several within a second it sends the last one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RtcChange<'a> {
     /// How far the guest's clock is now ahead of the one that it was started with, in seconds.
@@ -140,7 +140,7 @@ pub struct VfuClientHangup<'a> {
 /// What a guest says about a slot through ACPI's `_OST` method.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AcpiostInfo<'a> {
-    /// The id of the device in the slot; absent where it has none or the slot is empty.
+    /// The id of the device in the slot; absent if it has none or the slot is empty.
     pub device: Option<Cow<'a, str>>,
     /// The slot's number.
     pub slot: Cow<'a, str>,
@@ -160,7 +160,7 @@ pub enum AcpiSlotType<'a> {
     Dimm,
     /// `CPU`: a processor.
     Cpu,
-    /// A value that this version of the crate does not know.
+    /// An unknown value.
     Other(Cow<'a, str>),
 }
 
@@ -172,6 +172,6 @@ pub enum S390CpuPolarization<'a> {
     Horizontal,
     /// `vertical`: unevenly: some processors are favoured.
     Vertical,
-    /// A value that this version of the crate does not know.
+    /// An unknown value.
     Other(Cow<'a, str>),
 }

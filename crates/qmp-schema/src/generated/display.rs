@@ -56,7 +56,7 @@ pub struct VncConnected<'a> {
 pub struct VncInitialized<'a> {
     /// The listening end.
     pub server: VncServerInfo<'a>,
-    /// The client's end, and who it is.
+    /// The client's end, and its identity.
     pub client: VncClientInfo<'a>,
 }
 
@@ -67,7 +67,7 @@ pub struct VncInitialized<'a> {
 pub struct VncDisconnected<'a> {
     /// The listening end.
     pub server: VncServerInfo<'a>,
-    /// The client's end, and who it was.
+    /// The client's end, and its identity.
     pub client: VncClientInfo<'a>,
 }
 
@@ -87,7 +87,7 @@ pub enum NetworkAddressFamily<'a> {
     Vsock,
     /// `unknown`: anything else: what stands beside it as an address is of no use, and may be garbage.
     Unknown,
-    /// A value that this version of the crate does not know.
+    /// An unknown value.
     Other(Cow<'a, str>),
 }
 
@@ -134,11 +134,11 @@ pub struct SpiceInfo<'a> {
     pub enabled: bool,
     /// Whether the end of a migration was seen; never taken back.
     pub migrated: bool,
-    /// The address as it was given; `*` where none was.
+    /// The address as it was given; `*` if none was given.
     pub host: Option<Cow<'a, str>>,
-    /// The plain port; absent where there is none.
+    /// The plain port; absent if there is none.
     pub port: Option<i64>,
-    /// The TLS port; absent where there is none.
+    /// The TLS port; absent if there is none.
     pub tls_port: Option<i64>,
     /// How the server is set up to authenticate: `none`, `spice` or `sasl`.
     pub auth: Option<Cow<'a, str>>,
@@ -162,7 +162,7 @@ pub enum SpiceQueryMouseMode<'a> {
     Server,
     /// `unknown`: not known.
     Unknown,
-    /// A value that this version of the crate does not know.
+    /// An unknown value.
     Other(Cow<'a, str>),
 }
 
@@ -198,7 +198,7 @@ pub struct VncBasicInfo<'a> {
     pub websocket: bool,
 }
 
-/// The client's end of a VNC connection, and who it is.
+/// The client's end of a VNC connection, and its identity.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct VncClientInfo<'a> {
     /// The IP address as text; empty for a unix socket.
@@ -213,7 +213,7 @@ pub struct VncClientInfo<'a> {
     ///
     /// Since QEMU 2.3.
     pub websocket: bool,
-    /// The name in its TLS certificate; absent where it showed none.
+    /// The name in its TLS certificate; absent if it has none.
     pub x509_dname: Option<Cow<'a, str>>,
     /// Its SASL user; absent where SASL is not in use.
     pub sasl_username: Option<Cow<'a, str>>,

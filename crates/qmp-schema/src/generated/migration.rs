@@ -46,14 +46,14 @@ pub struct VfioMigration<'a> {
     pub device_state: QapiVfioMigrationState<'a>,
 }
 
-/// The data of `DUMP_COMPLETED`: a dump of the guest's memory that ran in the background has ended, well or with an error.
+/// The data of `DUMP_COMPLETED`: a dump of the guest's memory that ran in the background has ended, successfully or with an error.
 ///
 /// Since QEMU 2.6.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DumpCompleted<'a> {
     /// How far it came.
     pub result: DumpQueryResult<'a>,
-    /// What went wrong, for people; absent where nothing did.
+    /// What went wrong, for people; absent without an error.
     pub error: Option<Cow<'a, str>>,
 }
 
@@ -69,7 +69,7 @@ pub enum ColoExitReason<'a> {
     Error,
     /// `processing`: it is still doing so.
     Processing,
-    /// A value that this version of the crate does not know.
+    /// An unknown value.
     Other(Cow<'a, str>),
 }
 
@@ -83,7 +83,7 @@ pub enum ColoMode<'a> {
     Primary,
     /// `secondary`: the one in reserve.
     Secondary,
-    /// A value that this version of the crate does not know.
+    /// An unknown value.
     Other(Cow<'a, str>),
 }
 
@@ -110,7 +110,7 @@ pub enum DumpStatus<'a> {
     Completed,
     /// `failed`: it failed.
     Failed,
-    /// A value that this version of the crate does not know.
+    /// An unknown value.
     Other(Cow<'a, str>),
 }
 
@@ -168,7 +168,7 @@ pub enum MigrationStatus<'a> {
     ///
     /// Since QEMU 4.2.
     WaitUnplug,
-    /// A value that this version of the crate does not know.
+    /// An unknown value.
     Other(Cow<'a, str>),
 }
 
@@ -190,6 +190,6 @@ pub enum QapiVfioMigrationState<'a> {
     PreCopy,
     /// `pre-copy-p2p`: as pre-copy, but it does not speak to other devices.
     PreCopyP2p,
-    /// A value that this version of the crate does not know.
+    /// An unknown value.
     Other(Cow<'a, str>),
 }

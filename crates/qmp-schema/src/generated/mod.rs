@@ -1,6 +1,6 @@
 // Made by `cargo xtask codegen` from facts/qmp.json. Change that, not this.
 
-//! Every event of QEMU, and what is known about it.
+//! Every event of QEMU, and facts about each.
 
 use crate::{EventInfo, OtherEvent};
 
@@ -63,7 +63,7 @@ pub enum Event<'a> {
     ///
     /// Since QEMU 0.13.
     ///
-    /// QEMU sends at most one a second: what comes faster is dropped, but for the last.
+    /// QEMU sends at most one a second: of several within a second it sends the last one.
     Watchdog(Watchdog<'a>),
     /// `GUEST_PANICKED`: The guest's kernel has panicked, and a device or a processor told QEMU.
     ///
@@ -93,9 +93,9 @@ pub enum Event<'a> {
     ///
     /// Since QEMU 0.13.
     ///
-    /// QEMU sends at most one a second for each `qom-path` (since 9.2): what comes faster is dropped, but for the last.
+    /// QEMU sends at most one a second for each `qom-path` (since 9.2): of several within a second it sends the last one.
     BlockIoError(BlockIoError<'a>),
-    /// `BLOCK_JOB_COMPLETED`: A job on a disk has ended, well or with an error.
+    /// `BLOCK_JOB_COMPLETED`: A job on a disk has ended, successfully or with an error.
     ///
     /// Since QEMU 1.1.
     BlockJobCompleted(BlockJobCompleted<'a>),
@@ -123,13 +123,13 @@ pub enum Event<'a> {
     ///
     /// Since QEMU 2.0.
     ///
-    /// QEMU sends at most one a second: what comes faster is dropped, but for the last.
+    /// QEMU sends at most one a second: of several within a second it sends the last one.
     QuorumFailure(QuorumFailure<'a>),
     /// `QUORUM_REPORT_BAD`: One disk of a quorum failed, or gave another answer than the others.
     ///
     /// Since QEMU 2.0.
     ///
-    /// QEMU sends at most one a second for each `node-name`: what comes faster is dropped, but for the last.
+    /// QEMU sends at most one a second for each `node-name`: of several within a second it sends the last one.
     QuorumReportBad(QuorumReportBad<'a>),
     /// `DEVICE_TRAY_MOVED`: The tray of a removable disk was opened or closed, by the guest or by a command.
     ///
@@ -147,7 +147,7 @@ pub enum Event<'a> {
     ///
     /// Since QEMU 2.1.
     ///
-    /// QEMU sends at most one a second for each `id`: what comes faster is dropped, but for the last.
+    /// QEMU sends at most one a second for each `id`: of several within a second it sends the last one.
     VserportChange(VserportChange<'a>),
     /// `DEVICE_DELETED`: A device is gone: the guest has let go of it and QEMU has removed it.
     ///
@@ -159,7 +159,7 @@ pub enum Event<'a> {
     DeviceUnplugGuestError(DeviceUnplugGuestError<'a>),
     /// `MEM_UNPLUG_ERROR`: The guest has refused to let go of a memory device. [`DeviceUnplugGuestError`] has taken its place.
     ///
-    /// Since QEMU 2.4, until 9.1 (which no longer has it). Deprecated.
+    /// Since QEMU 2.4, removed in 9.1. Deprecated.
     MemUnplugError(MemUnplugError<'a>),
     /// `ACPI_DEVICE_OST`: The guest has told what became of a plug or unplug request, by ACPI's `_OST` method.
     ///
@@ -169,31 +169,31 @@ pub enum Event<'a> {
     ///
     /// Since QEMU 1.2.
     ///
-    /// QEMU sends at most one a second: what comes faster is dropped, but for the last.
+    /// QEMU sends at most one a second: of several within a second it sends the last one.
     BalloonChange(BalloonChange),
     /// `HV_BALLOON_STATUS_REPORT`: A guest with the Hyper-V balloon has reported its memory.
     ///
     /// Since QEMU 8.2.
     ///
-    /// QEMU sends at most one a second: what comes faster is dropped, but for the last.
+    /// QEMU sends at most one a second: of several within a second it sends the last one.
     HvBalloonStatusReport(HvBalloonStatusReport),
     /// `MEMORY_DEVICE_SIZE_CHANGE`: The guest has changed the size of a memory device, such as virtio-mem.
     ///
     /// Since QEMU 5.1.
     ///
-    /// QEMU sends at most one a second for each `qom-path`: what comes faster is dropped, but for the last.
+    /// QEMU sends at most one a second for each `qom-path`: of several within a second it sends the last one.
     MemoryDeviceSizeChange(MemoryDeviceSizeChange<'a>),
     /// `RTC_CHANGE`: The guest has set its real-time clock.
     ///
     /// Since QEMU 0.13.
     ///
-    /// QEMU sends at most one a second: what comes faster is dropped, but for the last.
+    /// QEMU sends at most one a second: of several within a second it sends the last one.
     RtcChange(RtcChange<'a>),
     /// `CPU_POLARIZATION_CHANGE`: The guest of an s390x machine asks for another way to spread work over its processors.
     ///
     /// Since QEMU 8.2. Unstable: QEMU may change it at any time.
     CpuPolarizationChange(CpuPolarizationChange<'a>),
-    /// `SCLP_CPI_INFO_AVAILABLE`: The guest of an s390x machine has told who it is; the answer can be read from QEMU's object tree.
+    /// `SCLP_CPI_INFO_AVAILABLE`: The guest of an s390x machine has identified itself. The data is in QEMU's object tree.
     ///
     /// Since QEMU 10.2. Unstable: QEMU may change it at any time.
     SclpCpiInfoAvailable,
@@ -231,7 +231,7 @@ pub enum Event<'a> {
     NetdevVhostUserDisconnected(NetdevVhostUserDisconnected<'a>),
     /// `RDMA_GID_STATUS_CHANGED`: The guest's RDMA device has added or removed an address of its table.
     ///
-    /// Since QEMU 4.0, until 9.1 (which no longer has it).
+    /// Since QEMU 4.0, removed in 9.1.
     RdmaGidStatusChanged(RdmaGidStatusChanged<'a>),
     /// `SPICE_CONNECTED`: The SPICE server has accepted a connection. Nothing was read from it yet.
     ///
@@ -277,11 +277,11 @@ pub enum Event<'a> {
     ///
     /// Since QEMU 9.1.
     VfioMigration(VfioMigration<'a>),
-    /// `DUMP_COMPLETED`: A dump of the guest's memory that ran in the background has ended, well or with an error.
+    /// `DUMP_COMPLETED`: A dump of the guest's memory that ran in the background has ended, successfully or with an error.
     ///
     /// Since QEMU 2.6.
     DumpCompleted(DumpCompleted<'a>),
-    /// An event that has no type here, or whose data is not what the schema says: kept as it is, with the reason.
+    /// An event of an unknown name, or one whose data does not fit the schema: its name and data, and the reason.
     Other(OtherEvent<'a>),
 }
 
@@ -350,7 +350,7 @@ pub(crate) static EVENTS: &[EventInfo] = &[
     EventInfo::new("DUMP_COMPLETED", "2.6").data(DumpCompleted::TYPE),
 ];
 
-/// Hands the name of every type to a macro: those with a lifetime; those without.
+/// Passes the name of every type to a macro: first those with a lifetime, then those without.
 macro_rules! with_all_types {
     ($then:ident) => {
         $then! {

@@ -11,7 +11,7 @@ use crate::Object;
 /// Since QEMU 1.6.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct NicRxFilterChanged<'a> {
-    /// The network card's id; absent where it has none.
+    /// The network card's id; absent if it has none.
     pub name: Option<Cow<'a, str>>,
     /// The device's path in QEMU's object tree.
     pub path: Cow<'a, str>,
@@ -77,7 +77,7 @@ pub struct NetdevVhostUserDisconnected<'a> {
 
 /// The data of `RDMA_GID_STATUS_CHANGED`: the guest's RDMA device has added or removed an address of its table.
 ///
-/// Since QEMU 4.0, until 9.1 (which no longer has it).
+/// Since QEMU 4.0, removed in 9.1.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RdmaGidStatusChanged<'a> {
     /// The RDMA device's network device on the host.
@@ -104,7 +104,7 @@ pub struct InetSocketAddress<'a> {
     pub host: Cow<'a, str>,
     /// The port, as a number or a service's name.
     pub port: Cow<'a, str>,
-    /// Whether host and port are numbers, so that nothing is looked up.
+    /// Whether host and port are numeric, without name resolution.
     ///
     /// Since QEMU 2.9.
     pub numeric: Option<bool>,
@@ -148,7 +148,7 @@ pub enum SocketAddress<'a> {
     Vsock(VsockSocketAddress<'a>),
     /// `fd`: open already.
     Fd(FdSocketAddress<'a>),
-    /// A case that this version of the crate does not know: all of its members.
+    /// An unknown case: all of its members.
     Other(Object<'a>),
 }
 
@@ -164,14 +164,14 @@ pub enum SocketAddressType<'a> {
     Vsock,
     /// `fd`: a file descriptor.
     Fd,
-    /// A value that this version of the crate does not know.
+    /// An unknown value.
     Other(Cow<'a, str>),
 }
 
 /// A unix socket.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct UnixSocketAddress<'a> {
-    /// Its path, or its name where it is abstract.
+    /// Its path, or the name of an abstract socket.
     pub path: Cow<'a, str>,
     /// Whether it is in Linux's abstract name space.
     ///

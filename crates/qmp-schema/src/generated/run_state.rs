@@ -1,6 +1,6 @@
 // Made by `cargo xtask codegen` from facts/qmp.json. Change that, not this.
 
-//! The guest's life: running, stopped, reset, panicked.
+//! The state of the guest: running, stopped, reset, panicked.
 
 use alloc::borrow::Cow;
 
@@ -15,7 +15,7 @@ pub struct Shutdown<'a> {
     ///
     /// Since QEMU 2.10.
     pub guest: bool,
-    /// What set it off.
+    /// The cause.
     ///
     /// Since QEMU 4.0.
     pub reason: ShutdownCause<'a>,
@@ -30,7 +30,7 @@ pub struct Reset<'a> {
     ///
     /// Since QEMU 2.10.
     pub guest: bool,
-    /// What set it off.
+    /// The cause.
     ///
     /// Since QEMU 4.0.
     pub reason: ShutdownCause<'a>,
@@ -40,7 +40,7 @@ pub struct Reset<'a> {
 ///
 /// Since QEMU 0.13.
 ///
-/// QEMU sends at most one a second: what comes faster is dropped, but for the last.
+/// QEMU sends at most one a second: of several within a second it sends the last one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Watchdog<'a> {
     /// What QEMU does about it.
@@ -54,7 +54,7 @@ pub struct Watchdog<'a> {
 pub struct GuestPanicked<'a> {
     /// What QEMU does about it.
     pub action: GuestPanicAction<'a>,
-    /// Details, where the guest gave any.
+    /// Details, if the guest gave any.
     ///
     /// Since QEMU 2.9.
     pub info: Option<GuestPanicInformation<'a>>,
@@ -67,7 +67,7 @@ pub struct GuestPanicked<'a> {
 pub struct GuestCrashloaded<'a> {
     /// What QEMU does about it: at present always [`Run`](GuestPanicAction::Run).
     pub action: GuestPanicAction<'a>,
-    /// Details, where the guest gave any.
+    /// Details, if the guest gave any.
     pub info: Option<GuestPanicInformation<'a>>,
 }
 
@@ -98,7 +98,7 @@ pub enum GuestPanicAction<'a> {
     ///
     /// Since QEMU 5.0.
     Run,
-    /// A value that this version of the crate does not know.
+    /// An unknown value.
     Other(Cow<'a, str>),
 }
 
@@ -120,7 +120,7 @@ pub enum GuestPanicInformation<'a> {
     ///
     /// Seen in QEMU 10.2.
     Sev(GuestPanicInformationSev),
-    /// A case that this version of the crate does not know: all of its members.
+    /// An unknown case: all of its members.
     Other(Object<'a>),
 }
 
@@ -168,7 +168,7 @@ pub struct GuestPanicInformationTdx<'a> {
     pub error_code: u32,
     /// Text for people. Not to be trusted.
     pub message: Cow<'a, str>,
-    /// Guest-physical address of a page with more text; absent where the guest gave none.
+    /// Guest-physical address of a page with more text; absent if the guest gave none.
     pub gpa: Option<u64>,
 }
 
@@ -190,7 +190,7 @@ pub enum GuestPanicInformationType<'a> {
     ///
     /// Seen in QEMU 10.2.
     Sev,
-    /// A value that this version of the crate does not know.
+    /// An unknown value.
     Other(Cow<'a, str>),
 }
 
@@ -206,7 +206,7 @@ pub enum MemoryFailureAction<'a> {
     Fatal,
     /// `reset`: the guest could not be told; the machine is reset.
     Reset,
-    /// A value that this version of the crate does not know.
+    /// An unknown value.
     Other(Cow<'a, str>),
 }
 
@@ -227,7 +227,7 @@ pub enum MemoryFailureRecipient<'a> {
     Hypervisor,
     /// `guest`: the guest's.
     Guest,
-    /// A value that this version of the crate does not know.
+    /// An unknown value.
     Other(Cow<'a, str>),
 }
 
@@ -245,7 +245,7 @@ pub enum S390CrashReason<'a> {
     PgmintLoop,
     /// `opint-loop`: operation exceptions in a loop.
     OpintLoop,
-    /// A value that this version of the crate does not know.
+    /// An unknown value.
     Other(Cow<'a, str>),
 }
 
@@ -277,7 +277,7 @@ pub enum ShutdownCause<'a> {
     ///
     /// Since QEMU 7.2.
     SnapshotLoad,
-    /// A value that this version of the crate does not know.
+    /// An unknown value.
     Other(Cow<'a, str>),
 }
 
@@ -301,6 +301,6 @@ pub enum WatchdogAction<'a> {
     ///
     /// Since QEMU 2.4.
     InjectNmi,
-    /// A value that this version of the crate does not know.
+    /// An unknown value.
     Other(Cow<'a, str>),
 }

@@ -1,10 +1,10 @@
-//! Values whose content is not wanted, only their grammar.
+//! Skipping values, with a check of their grammar.
 
 use super::Lexer;
 use crate::{Error, MAX_DEPTH, scan};
 
 impl Lexer<'_> {
-    /// Reads a value and drops it, but checks its grammar.
+    /// Reads a value, checks its grammar and drops it.
     pub(crate) fn skip(&mut self) -> Result<(), Error> {
         match self.peek() {
             Some(b'{' | b'[') => self.skip_nested(),
@@ -12,7 +12,7 @@ impl Lexer<'_> {
         }
     }
 
-    /// As [`skip`](Self::skip), for objects and arrays. Without recursion: a reply may be nested deep.
+    /// As [`skip`](Self::skip), for objects and arrays. It does not recurse, because a reply may be nested deeply.
     fn skip_nested(&mut self) -> Result<(), Error> {
         let base = self.depth;
         // A bit for each level: whether it is an object.
@@ -40,7 +40,7 @@ impl Lexer<'_> {
         }
     }
 
-    /// Goes to the next value within what is open deeper than `base`; `false` where nothing is any more.
+    /// Goes to the next value within the objects and arrays that are deeper than `base`. `false`: all of them have ended.
     fn go_to_next_within(&mut self, base: usize, objects: &[u64], mut first: bool) -> Result<bool, Error> {
         while self.depth > base {
             let is_object = objects[self.depth / 64] >> (self.depth % 64) & 1 == 1;

@@ -7,7 +7,7 @@ use super::{Facts, Kind, Member, facts::field, pascal};
 /// `generated/make.rs`: every struct, union and event. Enumerations make themselves, in `open_enum!`.
 pub(crate) fn root(facts: &Facts) -> anyhow::Result<String> {
     let mut out = String::from(
-        "//! Any value of every type.\n\n\
+        "//! Generates any value of every type.\n\n\
          use ::arbitrary::{Result, Unstructured};\n\n\
          use crate::arbitrary::{Generate, generate_structs, unknown_case, unknown_event};\n\n",
     );
@@ -44,7 +44,7 @@ pub(crate) fn root(facts: &Facts) -> anyhow::Result<String> {
     write!(
         out,
         "impl crate::Event<'_> {{\n\
-         /// Any event of this name; an event without a type where there is none.\n\
+         /// Generates an event of this name, or an untyped event if the name is unknown.\n\
          pub(crate) fn generate_named(name: &str, u: &mut Unstructured<'_>) -> Result<Self> {{\n\
          Ok(match name {{ {arms} _ => Self::Other(unknown_event(u)?), }})\n}}\n}}\n"
     )?;

@@ -53,7 +53,7 @@ pub(crate) fn root(facts: &Facts, modules: &[String]) -> String {
                 reader.take_failure().map_or(Ok(event), Err)
             }}
 
-            /// The event of this name, which came without data.
+            /// The event of this name, without data.
             pub(crate) fn without_data(name: &Cow<'a, str>, offset: usize) -> Self {{
                 match &**name {{
                     {bare}
@@ -61,7 +61,7 @@ pub(crate) fn root(facts: &Facts, modules: &[String]) -> String {
                 }}
             }}
 
-            /// The event's data; `None` where it has none.
+            /// The event's data. `None`: it has none.
             pub(crate) fn data(&self) -> Option<&dyn Put> {{
                 Some(match self {{
                     {data}
@@ -71,7 +71,7 @@ pub(crate) fn root(facts: &Facts, modules: &[String]) -> String {
             }}
         }}
 
-        /// The data of an event that has none: an empty object, if there is one at all.
+        /// The data of an event without data: an empty object, if it is present.
         struct NoData;
 
         impl<'a> Fields<'a> for NoData {{

@@ -10,7 +10,7 @@ use super::{
 
 /// `generated/mod.rs`: the event and the table of what is known about each.
 pub(crate) fn root(facts: &Facts, modules: &[String]) -> String {
-    let mut out = String::from("//! Every event of QEMU, and what is known about it.\n\n");
+    let mut out = String::from("//! Every event of QEMU, and facts about each.\n\n");
     out.push_str("use crate::{EventInfo, OtherEvent};\n\n#[cfg(feature = \"arbitrary\")]\nmod arbitrary;\nmod codec;\nmod descriptors;\n");
     for module in modules {
         writeln!(out, "mod {module};").unwrap_or_default();
@@ -37,7 +37,7 @@ pub(crate) fn root(facts: &Facts, modules: &[String]) -> String {
         .unwrap_or_default();
     }
     out.push_str(
-        "/// An event that has no type here, or whose data is not what the schema says: kept as it is, with the \
+        "/// An event of an unknown name, or one whose data does not fit the schema: its name and data, and the \
          reason.\nOther(OtherEvent<'a>),\n}\n\n",
     );
     out.push_str("/// All events that have a type.\npub(crate) static EVENTS: &[EventInfo] = &[\n");
@@ -57,7 +57,7 @@ fn all_types(facts: &Facts) -> String {
     let (borrowed, copied): (Vec<_>, Vec<_>) = events.chain(types).partition(|(_, borrows)| *borrows);
     let names = |types: Vec<(String, bool)>| types.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join("\n");
     format!(
-        "/// Hands the name of every type to a macro: those with a lifetime; those without.\n\
+        "/// Passes the name of every type to a macro: first those with a lifetime, then those without.\n\
          macro_rules! with_all_types {{\n    ($then:ident) => {{\n        $then! {{\n\
          {};\n{}\n}}\n}};\n}}\npub(crate) use with_all_types;\n",
         names(borrowed),
@@ -113,14 +113,14 @@ pub(crate) fn module(facts: &Facts, module: &str) -> anyhow::Result<String> {
 
 fn title(module: &str) -> &'static str {
     match module {
-        "run_state" => "The guest's life: running, stopped, reset, panicked.",
+        "run_state" => "The state of the guest: running, stopped, reset, panicked.",
         "block" => "Disks and the jobs that run on them.",
         "devices" => "Devices, memory, clocks and processors.",
         "net" => "Network cards and their back ends.",
         "display" => "Remote desktops: SPICE and VNC.",
         "migration" => "Migration, dumps of memory, fault tolerance.",
-        "control" => "QMP's own vocabulary.",
-        _ => "More of QEMU's vocabulary.",
+        "control" => "QMP's own types.",
+        _ => "Other types.",
     }
 }
 
@@ -151,7 +151,7 @@ fn enumeration(ty: &Type, doc: &str, values: &[Value]) -> anyhow::Result<String>
         out.push_str(&since(&value.age));
         writeln!(out, "{},", pascal(&value.name))?;
     }
-    out.push_str("/// A value that this version of the crate does not know.\nOther(Cow<'a, str>),\n}\n\n");
+    out.push_str("/// An unknown value.\nOther(Cow<'a, str>),\n}\n\n");
     Ok(out)
 }
 
@@ -164,9 +164,7 @@ fn union(facts: &Facts, ty: &Type, doc: &str, variants: &[Value]) -> anyhow::Res
         out.push_str(&since(&variant.age));
         writeln!(out, "{}({}{lifetime}),", pascal(&variant.name), facts.ty(&variant.ty)?.rust())?;
     }
-    out.push_str(
-        "/// A case that this version of the crate does not know: all of its members.\nOther(Object<'a>),\n}\n\n",
-    );
+    out.push_str("/// An unknown case: all of its members.\nOther(Object<'a>),\n}\n\n");
     Ok(out)
 }
 
@@ -192,7 +190,7 @@ fn field_type(facts: &Facts, member: &Member) -> anyhow::Result<String> {
 fn notes(event: &Event) -> String {
     let mut out = format!("///\n/// Since QEMU {}", event.since);
     if let Some(until) = &event.until {
-        write!(out, ", until {until} (which no longer has it)").unwrap_or_default();
+        write!(out, ", removed in {until}").unwrap_or_default();
     }
     out.push('.');
     if event.deprecated {
@@ -209,7 +207,7 @@ fn notes(event: &Event) -> String {
         if let Some(since) = &limit.since {
             write!(out, " (since {since})").unwrap_or_default();
         }
-        out.push_str(": what comes faster is dropped, but for the last.");
+        out.push_str(": of several within a second it sends the last one.");
     }
     out.push('\n');
     out

@@ -248,7 +248,7 @@ impl<'a> Event<'a> {
         reader.take_failure().map_or(Ok(event), Err)
     }
 
-    /// The event of this name, which came without data.
+    /// The event of this name, without data.
     pub(crate) fn without_data(name: &Cow<'a, str>, offset: usize) -> Self {
         match &**name {
             "POWERDOWN" => Self::Powerdown,
@@ -265,7 +265,7 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// The event's data; `None` where it has none.
+    /// The event's data. `None`: it has none.
     pub(crate) fn data(&self) -> Option<&dyn Put> {
         Some(match self {
             Self::Shutdown(data) => data,
@@ -325,7 +325,7 @@ impl<'a> Event<'a> {
     }
 }
 
-/// The data of an event that has none: an empty object, if there is one at all.
+/// The data of an event without data: an empty object, if it is present.
 struct NoData;
 
 impl<'a> Fields<'a> for NoData {
