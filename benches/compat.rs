@@ -18,7 +18,7 @@ fn inputs() -> Vec<(&'static str, String)> {
             event(r#""event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-shutdown", "by": "x"}"#),
         ),
         ("a wrong type", event(r#""event": "SHUTDOWN", "data": {"guest": 1, "reason": "guest-shutdown"}"#)),
-        ("a member missing", event(r#""event": "SHUTDOWN", "data": {"reason": "guest-shutdown"}"#)),
+        ("a member missing", event(r#""event": "VSERPORT_CHANGE", "data": {"id": "x"}"#)),
         ("a timestamp of −1/−1", r#"{"timestamp": {"seconds": -1, "microseconds": -1}, "event": "STOP"}"#.to_owned()),
         ("no timestamp", r#"{"event": "STOP"}"#.to_owned()),
         ("nineteen digits", pass("9223372036854775807")),

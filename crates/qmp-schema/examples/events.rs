@@ -63,7 +63,10 @@ fn line(message: &EventMessage<'_>) -> String {
             let client = &spice.client;
             format!("channel {} of session {} from {}", client.channel_type, client.connection_id, client.host)
         }
-        Event::Shutdown(shutdown) => format!("shut down: {}", shutdown.reason),
+        Event::Shutdown(shutdown) => match &shutdown.reason {
+            Some(reason) => format!("shut down: {reason}"),
+            None => "shut down".to_owned(),
+        },
         Event::Other(other) => format!("{}: not typed, {}", other.name, other.reason),
         event => format!("{event:?}"),
     };

@@ -6,9 +6,10 @@ use core::{fmt, str::FromStr};
 use crate::{
     Decode, Encode, Error, ErrorKind, Event, EventInfo, Timestamp,
     encode::display,
+    fields::Index,
     reader::Reader,
     slice_writer::{EVENT, Put, SliceWriter, append},
-    value::{Object, Value},
+    value::Value,
 };
 
 /// One event as it comes over QMP: `{"timestamp": …, "event": …, "data": …}`.
@@ -27,14 +28,17 @@ use crate::{
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct EventMessage<'a> {
-    /// When QEMU built the event. `None`: the event has no timestamp (QEMU 2.0 and older, if its clock failed).
+    /// When QEMU built the event. `None`: the event has no timestamp (QEMU 2.0 and older, if its clock failed), or one that
+    /// does not fit the type, which [`FullEvent`](crate::FullEvent) keeps as an unknown member.
     pub timestamp: Option<Timestamp>,
     /// What happened.
     pub event: Event<'a>,
 }
 
 /// An event of an unknown name, or one whose data does not fit the type of its name.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// Two of them are equal if name, data and kind of reason are; the offset of the reason depends on white space.
+#[derive(Clone, Debug)]
 pub struct OtherEvent<'a> {
     /// The event's name.
     pub name: Cow<'a, str>,
@@ -129,17 +133,8 @@ impl<'a> EventMessage<'a> {
         };
         reader.lexer.go_to(at);
         let name = reader.lexer.string()?;
-        let mut reason = None;
-        let timestamp = index.find("timestamp").and_then(|at| {
-            reader.lexer.go_to(at);
-            reader.note("timestamp");
-            let depth = reader.lexer.depth();
-            Timestamp::read(reader)
-                .map_err(|error| reason = Some(error))
-                .inspect_err(|()| reader.rewind(at, depth))
-                .ok()
-        });
-        let mut event = match index.find("data") {
+        let timestamp = read_timestamp(&mut index, reader);
+        let event = match index.find("data") {
             Some(at) => {
                 reader.lexer.go_to(at);
                 reader.note("data");
@@ -147,12 +142,24 @@ impl<'a> EventMessage<'a> {
             }
             None => Event::without_data(&name, end),
         };
-        if let Some(reason) = reason {
-            event = event.into_other(reason);
-        }
         reader.finish(index);
         Ok(Self { timestamp, event })
     }
+}
+
+/// Reads the timestamp. One that does not fit its type is an unknown member.
+fn read_timestamp<'a>(index: &mut Index<'a>, reader: &mut Reader<'a>) -> Option<Timestamp> {
+    let (depth, kept) = (reader.lexer.depth(), reader.kept());
+    let at = index.find("timestamp")?;
+    reader.lexer.go_to(at);
+    reader.note("timestamp");
+    if let Ok(timestamp) = Timestamp::read(reader) {
+        return Some(timestamp);
+    }
+    reader.rewind(at, depth);
+    reader.forget_unknown(kept);
+    index.forget("timestamp");
+    None
 }
 
 /// Reads the data of an event. Data that does not fit the event's type becomes a [`Value`].
@@ -165,22 +172,50 @@ fn read_event<'a>(name: &Cow<'a, str>, reader: &mut Reader<'a>) -> Result<Event<
     };
     reader.rewind(start, depth);
     reader.forget_unknown(kept);
+    if let Some(event) = read_wrapped_event(name, reader) {
+        return Ok(event);
+    }
+    reader.rewind(start, depth);
     let data = Some(Value::read(reader)?);
     Ok(Event::Other(OtherEvent { name: name.clone(), data, reason }))
 }
 
+/// The data as the object in a string, which libvirt's `virt-qemu-qmp-proxy` sends instead of the object itself.
+fn read_wrapped_event<'a>(name: &Cow<'a, str>, reader: &mut Reader<'a>) -> Option<Event<'a>> {
+    if reader.lexer.peek() != Some(b'"') {
+        return None;
+    }
+    let text = reader.lexer.string().ok()?;
+    let mut inner = Reader::new(&text);
+    if inner.lexer.peek() != Some(b'{') {
+        return None;
+    }
+    let event = read_event(&Cow::Borrowed(name), &mut inner).ok()?;
+    inner.lexer.end().ok()?;
+    Some(event.into_owned())
+}
+
 impl<'a> Event<'a> {
-    /// Turns a typed event into an untyped one.
-    fn into_other(self, reason: Error) -> Self {
-        if let Event::Other(other) = self {
-            return Event::Other(other);
-        }
-        let name = Cow::Owned(self.name().into());
-        // The crate can read what it has just written.
-        let text = EventMessage { timestamp: None, event: self }.to_vec();
-        let data = core::str::from_utf8(&text).ok().and_then(|text| crate::from_str::<Object<'_>>(text).ok());
-        let data = data.and_then(|object| object.get("data").cloned()).map(Value::into_owned);
-        Event::Other(OtherEvent { name, data, reason })
+    /// Reads an event from its name and the JSON text of its data, as libvirt's monitor-event API passes them.
+    ///
+    /// Fails only if `data` is not JSON. As in an [`EventMessage`], an event that is unknown or does not fit its type becomes
+    /// [`Event::Other`].
+    ///
+    /// ```
+    /// use qmp_schema::{Event, MigrationPass};
+    ///
+    /// let event = Event::from_name_and_data("MIGRATION_PASS", Some(r#"{"pass":2}"#))?;
+    /// assert_eq!(event, Event::MigrationPass(MigrationPass { pass: 2 }));
+    /// assert_eq!(Event::from_name_and_data("STOP", None)?, Event::Stop);
+    /// # Ok::<(), qmp_schema::Error>(())
+    /// ```
+    pub fn from_name_and_data(name: impl Into<Cow<'a, str>>, data: Option<&'a str>) -> Result<Self, Error> {
+        let name = name.into();
+        let Some(data) = data else { return Ok(Self::without_data(&name, 0)) };
+        let mut reader = Reader::new(data);
+        let event = read_event(&name, &mut reader)?;
+        reader.lexer.end()?;
+        Ok(event)
     }
 
     /// An event of an unknown name, or one whose required data is missing.
@@ -189,6 +224,12 @@ impl<'a> Event<'a> {
             if EventInfo::of(name).is_some() { ErrorKind::Missing { member: "data" } } else { ErrorKind::UnknownEvent };
         let reason = Error::new(kind, offset.saturating_sub(1));
         Event::Other(OtherEvent { name: name.clone(), data: None, reason })
+    }
+}
+
+impl PartialEq for OtherEvent<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.name, &self.data, self.reason.kind) == (&other.name, &other.data, other.reason.kind)
     }
 }
 

@@ -267,6 +267,13 @@ impl Index<'_> {
     }
 }
 
+impl Index<'_> {
+    /// Makes a member unknown that was found before.
+    pub(crate) fn forget(&mut self, key: &str) {
+        self.entries.iter_mut().filter(|entry| entry.key == key).for_each(|entry| entry.known = false);
+    }
+}
+
 impl<'a> Reader<'a> {
     /// Indexes the next object and checks its grammar.
     pub(crate) fn index(&mut self) -> Result<Index<'a>, Error> {

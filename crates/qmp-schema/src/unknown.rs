@@ -4,6 +4,7 @@ use alloc::{borrow::Cow, vec::Vec};
 
 use crate::{
     Decode, Encode, Error, EventMessage,
+    encode::display,
     reader::{Reader, Unknown},
     value::{Object, Value},
     wire,
@@ -149,3 +150,5 @@ impl<'s, 'a> IntoIterator for &'s UnknownMembers<'a> {
         self.0.iter()
     }
 }
+
+display! { FullEvent }

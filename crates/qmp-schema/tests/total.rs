@@ -58,16 +58,16 @@ fn an_unknown_case_of_a_union_is_kept() {
 #[test]
 fn misfit_data_is_kept_with_the_reason() {
     for (data, kind) in [
-        (r#""data": {"guest": 1, "reason": "none"}"#, ErrorKind::Type { expected: "a boolean", found: "a number" }),
-        (r#""data": {"reason": "none"}"#, ErrorKind::Missing { member: "guest" }),
-        (r#""data": {"guest": true, "reason": null}"#, ErrorKind::Type { expected: "a string", found: "null" }),
+        (r#""data": {"open": 1, "id": "x"}"#, ErrorKind::Type { expected: "a boolean", found: "a number" }),
+        (r#""data": {"id": "x"}"#, ErrorKind::Missing { member: "open" }),
+        (r#""data": {"open": true, "id": null}"#, ErrorKind::Type { expected: "a string", found: "null" }),
         (r#""data": []"#, ErrorKind::Type { expected: "an object", found: "an array" }),
         (r#""more": 1"#, ErrorKind::Missing { member: "data" }),
     ] {
-        let text = format!(r#"{{"event": "SHUTDOWN", {data}}}"#);
+        let text = format!(r#"{{"event": "VSERPORT_CHANGE", {data}}}"#);
         let message = read(&text);
         let Event::Other(event) = &message.event else { panic!("{message:?}") };
-        assert_eq!((&*event.name, event.reason.kind), ("SHUTDOWN", kind), "{text}");
+        assert_eq!((&*event.name, event.reason.kind), ("VSERPORT_CHANGE", kind), "{text}");
         assert!(event.reason.offset < text.len() as u64);
     }
     let text = r#"{"event": "MIGRATION_PASS", "data": {"pass": 9223372036854775808}}"#;
@@ -83,10 +83,78 @@ fn timestamps_of_old_versions_are_read() {
     let failed = r#"{"timestamp": {"seconds": -1, "microseconds": -1}, "event": "STOP"}"#;
     assert_eq!(at(failed), Some(Timestamp { seconds: -1, microseconds: -1 }));
     assert_eq!(read(failed).to_vec(), failed.as_bytes());
-    let odd = read(r#"{"timestamp": "noon", "event": "STOP", "data": {}}"#);
-    assert_eq!(odd.timestamp, None);
-    let Event::Other(event) = odd.event else { panic!("a reason is due") };
-    assert_eq!(event.name, "STOP");
+}
+
+#[test]
+fn misfit_timestamp_is_kept_and_leaves_the_event_typed() {
+    for timestamp in [r#""noon""#, "null", r#"{"seconds": "1"}"#, r#"{"seconds": 1, "new": 2}"#] {
+        let text =
+            format!(r#"{{"timestamp": {timestamp}, "event": "MIGRATION_PASS", "data": {{"more": 3, "pass": 2}}}}"#);
+        let full: FullEvent<'_> = from_str(&text).unwrap();
+        assert_eq!(full.message.timestamp, None);
+        assert!(matches!(full.message.event, Event::MigrationPass(_)), "{full:?}");
+        assert_eq!(full.message, read(&text));
+        assert_eq!(full.to_string(), text);
+        assert_eq!(full.unknown.iter().len(), 2);
+    }
+}
+
+#[test]
+fn events_of_old_versions_are_typed_and_round_trip() {
+    for line in [
+        r#"{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "SHUTDOWN"}"#,
+        r#"{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "RESET"}"#,
+        r#"{"event": "SHUTDOWN", "data": {"guest": true}}"#,
+        r#"{"event": "DEVICE_TRAY_MOVED", "data": {"device": "drive-ide0-1-0", "tray-open": true}}"#,
+        r#"{"event": "BLOCK_IO_ERROR", "data": {"device": "drive0", "operation": "write", "action": "stop"}}"#,
+    ] {
+        let message = read(line);
+        assert!(!matches!(message.event, Event::Other(_)), "{message:?}");
+        assert_eq!(from_str::<Object<'_>>(&message.to_string()), from_str(line), "{line}");
+    }
+    // Red Hat's additions, before QEMU had a reason of its own.
+    let text = r#"{"event": "BLOCK_IO_ERROR", "data": {"device": "d", "operation": "write", "action": "stop", "__com.redhat_reason": "enospc"}}"#;
+    let full: FullEvent<'_> = from_str(text).unwrap();
+    assert!(matches!(full.message.event, Event::BlockIoError(_)));
+    assert_eq!(full.unknown.iter().map(|member| &*member.name).collect::<Vec<_>>(), ["__com.redhat_reason"]);
+}
+
+#[test]
+fn data_in_a_string_is_read_like_the_object_in_it() {
+    let plain = r#"{"event": "MIGRATION_PASS", "data": {"pass": 2}}"#;
+    let wrapped = r#"{"event": "MIGRATION_PASS", "data": "{\"pass\":2}"}"#;
+    assert_eq!(read(wrapped), read(plain));
+    assert_eq!(read(wrapped).to_string(), plain);
+    let Event::Other(event) = read(r#"{"event": "NEW", "data": "{\"x\":[1]}"}"#).event else {
+        panic!("an unknown event")
+    };
+    assert_eq!(event.data.unwrap().to_string(), r#"{"x": [1]}"#);
+    for data in [r#""text""#, r#""{""#, r#""{} {}""#, r#""[1]""#] {
+        let text = format!(r#"{{"event": "MIGRATION_PASS", "data": {data}}}"#);
+        let Event::Other(event) = read(&text).event else { panic!("{text}") };
+        assert!(matches!(event.data, Some(Value::Str(_))), "{event:?}");
+        assert_eq!(event.reason.kind, ErrorKind::Type { expected: "an object", found: "a string" });
+    }
+}
+
+#[test]
+fn untyped_events_are_equal_whatever_the_white_space() {
+    let spaced = r#"{ "event": "NEW",  "data": {"x" : 1} }"#;
+    assert_eq!(read(r#"{"event": "NEW", "data": {"x": 1}}"#), read(spaced));
+    assert_ne!(read(r#"{"event": "NEW", "data": {"x": 2}}"#), read(spaced));
+}
+
+#[test]
+fn events_are_read_from_a_name_and_data() {
+    let event = |name: &'static str, data| Event::from_name_and_data(name, data);
+    assert_eq!(event("SHUTDOWN", None).unwrap(), read(r#"{"event": "SHUTDOWN"}"#).event);
+    assert_eq!(
+        event("VSERPORT_CHANGE", Some(r#" {"open":true,"id":"x"} "#)).unwrap(),
+        read(r#"{"event": "VSERPORT_CHANGE", "data": {"open": true, "id": "x"}}"#).event
+    );
+    assert!(matches!(event("NEW", Some("{}")).unwrap(), Event::Other(_)));
+    assert!(event("STOP", Some("{")).unwrap_err().is_syntax());
+    assert!(event("STOP", Some("{} x")).unwrap_err().is_syntax());
 }
 
 #[test]
@@ -96,7 +164,7 @@ fn members_are_read_in_any_order_with_any_white_space() {
          \"timestamp\":{\"microseconds\":5,\"seconds\":4}}  ",
     );
     assert_eq!(message.timestamp, Some(Timestamp { seconds: 4, microseconds: 5 }));
-    assert!(matches!(message.event, Event::Shutdown(event) if event.guest));
+    assert!(matches!(message.event, Event::Shutdown(event) if event.guest == Some(true)));
 }
 
 #[test]

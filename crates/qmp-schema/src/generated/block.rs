@@ -64,7 +64,8 @@ pub struct BlockIoError<'a> {
     /// The error, for people: its text may change.
     ///
     /// Since QEMU 2.2.
-    pub reason: Cow<'a, str>,
+    /// Older versions, which have no such member, are read too.
+    pub reason: Option<Cow<'a, str>>,
 }
 
 /// The data of `BLOCK_JOB_COMPLETED`: a job on a disk has ended, successfully or with an error.
@@ -203,7 +204,8 @@ pub struct DeviceTrayMoved<'a> {
     /// The guest's device, by its id or its path in QEMU's object tree.
     ///
     /// Since QEMU 2.8.
-    pub id: Cow<'a, str>,
+    /// Older versions, which have no such member, are read too.
+    pub id: Option<Cow<'a, str>>,
     /// Whether it is open now.
     pub tray_open: bool,
 }

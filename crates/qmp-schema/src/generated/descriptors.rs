@@ -562,6 +562,7 @@ impl crate::MigrationStatus<'_> {
         "postcopy-recover-setup",
         "postcopy-recover",
         "completed",
+        "failing",
         "failed",
         "colo",
         "pre-switchover",
@@ -588,8 +589,16 @@ impl crate::ErrorClass<'_> {
 
 impl crate::QapiVfioMigrationState<'_> {
     /// The type as QAPI declares it.
-    pub const TYPE: Type =
-        Type::Enum(&["stop", "running", "stop-copy", "resuming", "running-p2p", "pre-copy", "pre-copy-p2p"]);
+    pub const TYPE: Type = Type::Enum(&[
+        "stop",
+        "running",
+        "stop-copy",
+        "resuming",
+        "running-p2p",
+        "pre-copy",
+        "pre-copy-p2p",
+        "pre-copy-p2p-prepare",
+    ]);
 }
 
 impl crate::QuorumOpType<'_> {

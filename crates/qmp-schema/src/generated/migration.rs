@@ -102,7 +102,7 @@ pub struct DumpQueryResult<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DumpStatus<'a> {
-    /// `none`: none has been.
+    /// `none`: there has not been one.
     None,
     /// `active`: it is being written.
     Active,
@@ -118,7 +118,7 @@ pub enum DumpStatus<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MigrationStatus<'a> {
-    /// `none`: none has been.
+    /// `none`: there has not been one.
     None,
     /// `setup`: it is being prepared.
     Setup,
@@ -150,6 +150,10 @@ pub enum MigrationStatus<'a> {
     PostcopyRecover,
     /// `completed`: it is done.
     Completed,
+    /// `failing`: it has failed and is being cleaned up.
+    ///
+    /// Seen in QEMU 11.1.
+    Failing,
     /// `failed`: it failed.
     Failed,
     /// `colo`: source and target run in step, for fault tolerance.
@@ -190,6 +194,10 @@ pub enum QapiVfioMigrationState<'a> {
     PreCopy,
     /// `pre-copy-p2p`: as pre-copy, but it does not speak to other devices.
     PreCopyP2p,
+    /// `pre-copy-p2p-prepare`: it is about to enter pre-copy-p2p.
+    ///
+    /// Since QEMU 11.0.
+    PreCopyP2pPrepare,
     /// An unknown value.
     Other(Cow<'a, str>),
 }

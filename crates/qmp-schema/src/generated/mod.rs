@@ -23,7 +23,7 @@ pub use migration::*;
 pub use net::*;
 pub use run_state::*;
 
-/// An event: every one that a QEMU of version 7.2 … 10.2 can send, and any other.
+/// An event: every one that a QEMU of version 7.2 … 11.1 can send, and any other.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event<'a> {

@@ -14,11 +14,13 @@ pub struct Shutdown<'a> {
     /// Whether the guest itself asked for it.
     ///
     /// Since QEMU 2.10.
-    pub guest: bool,
+    /// Older versions, which have no such member, are read too.
+    pub guest: Option<bool>,
     /// The cause.
     ///
     /// Since QEMU 4.0.
-    pub reason: ShutdownCause<'a>,
+    /// Older versions, which have no such member, are read too.
+    pub reason: Option<ShutdownCause<'a>>,
 }
 
 /// The data of `RESET`: the virtual machine was reset.
@@ -29,11 +31,13 @@ pub struct Reset<'a> {
     /// Whether the guest itself asked for it.
     ///
     /// Since QEMU 2.10.
-    pub guest: bool,
+    /// Older versions, which have no such member, are read too.
+    pub guest: Option<bool>,
     /// The cause.
     ///
     /// Since QEMU 4.0.
-    pub reason: ShutdownCause<'a>,
+    /// Older versions, which have no such member, are read too.
+    pub reason: Option<ShutdownCause<'a>>,
 }
 
 /// The data of `WATCHDOG`: the guest's watchdog device has run out.
@@ -118,7 +122,7 @@ pub enum GuestPanicInformation<'a> {
     Tdx(GuestPanicInformationTdx<'a>),
     /// `sev`: from an AMD SEV guest.
     ///
-    /// Seen in QEMU 10.2.
+    /// Since QEMU 11.0.
     Sev(GuestPanicInformationSev),
     /// An unknown case: all of its members.
     Other(Object<'a>),
@@ -188,7 +192,7 @@ pub enum GuestPanicInformationType<'a> {
     Tdx,
     /// `sev`: the report of an AMD SEV guest.
     ///
-    /// Seen in QEMU 10.2.
+    /// Since QEMU 11.0.
     Sev,
     /// An unknown value.
     Other(Cow<'a, str>),

@@ -28,8 +28,13 @@ pub(crate) fn root(facts: &Facts, modules: &[String]) -> String {
     for event in &facts.events {
         arms.event(facts, event);
     }
-    let bare: String =
+    let mut bare: String =
         without.iter().map(|event| format!("{:?} => Self::{},\n", event.name, pascal(&event.name))).collect();
+    for event in facts.events.iter().filter(|event| Facts::is_lenient(event)) {
+        let name = pascal(&event.name);
+        let members = none(&event.members);
+        bare += &format!("{:?} => Self::{name}(crate::{name} {{ {members} }}),\n", event.name);
+    }
     write!(
         out,
         "
@@ -64,6 +69,7 @@ pub(crate) fn root(facts: &Facts, modules: &[String]) -> String {
             /// The event's data. `None`: it has none.
             pub(crate) fn data(&self) -> Option<&dyn Put> {{
                 Some(match self {{
+                    {empty} => return None,
                     {data}
                     Self::Other(event) => event.data.as_ref()?,
                     _ => return None,
@@ -84,6 +90,7 @@ pub(crate) fn root(facts: &Facts, modules: &[String]) -> String {
         owned = arms.owned,
         read = arms.read,
         data = arms.data,
+        empty = arms.empty.join(" | "),
     )
     .unwrap_or_default();
     out
@@ -96,6 +103,8 @@ struct Arms {
     owned: String,
     read: String,
     data: String,
+    /// Patterns of events that old versions send without data.
+    empty: Vec<String>,
 }
 
 impl Arms {
@@ -112,8 +121,17 @@ impl Arms {
         self.names += &format!("Self::{rust}(_) => {qemu:?},\n");
         self.owned += &format!("Self::{rust}(event) => Event::{rust}({owned}),\n");
         self.read += &format!("{qemu:?} => Self::{rust}(Take::take(reader)),\n");
+        if Facts::is_lenient(event) {
+            let members = none(&event.members);
+            self.empty.push(format!("Self::{rust}(crate::{rust} {{ {members} }})"));
+        }
         self.data += &format!("Self::{rust}(data) => data,\n");
     }
+}
+
+/// Fields that are all `None`.
+fn none(members: &[Member]) -> String {
+    members.iter().map(|member| format!("{}: None, ", field(&member.name))).collect()
 }
 
 /// `generated/codec/MODULE.rs`: one module's types.
@@ -187,7 +205,7 @@ fn structure(facts: &Facts, name: &str, members: &[Member]) -> anyhow::Result<St
          fn build(members: &mut Members<'_, 'a>) -> Self {{\nSelf {{"
     )?;
     for member in &order {
-        let call = if is_option(facts, member) { "optional" } else { "required" };
+        let call = if facts.is_option(member) { "optional" } else { "required" };
         writeln!(out, "{}: members.{call}({}),", field(&member.name), key(&member.name))?;
     }
     out.push_str("}\n}\n}\n\n");
@@ -211,6 +229,7 @@ fn union(facts: &Facts, ty: &Type, tag: &Tag, variants: &[Value]) -> anyhow::Res
             name: tag.name.clone(),
             ty: tag.ty.clone(),
             optional: false,
+            lenient: false,
             age: super::facts::Age { since: None, seen: None },
             doc: String::new(),
         };
@@ -269,9 +288,9 @@ fn sorted(mut members: Vec<&Member>) -> Vec<&Member> {
 
 /// Statements that write an object's members in this order, with as few pieces of fixed text as can be.
 fn put_members(facts: &Facts, order: &[&Member], holder: &str, tag: Option<(&str, &str)>) -> anyhow::Result<String> {
-    let is_fixed = |member: &Member| tag.is_some_and(|(tag, _)| tag == member.name) || !is_option(facts, member);
-    // What comes before the first member that is always there has its comma behind it, all else before it.
-    let first = order.iter().position(|member| is_fixed(member)).context("an object that can be empty")?;
+    let is_fixed = |member: &Member| tag.is_some_and(|(tag, _)| tag == member.name) || !facts.is_option(member);
+    // Members before the first required one have their comma after them, all others before them.
+    let Some(first) = order.iter().position(|member| is_fixed(member)) else { return put_optional(order, holder) };
     let mut out = String::new();
     // Calls that are due, and fixed text that is due after them.
     let (mut calls, mut due) = (String::new(), String::from("{"));
@@ -311,6 +330,23 @@ fn put_members(facts: &Facts, order: &[&Member], holder: &str, tag: Option<(&str
     Ok(out + "out" + &calls + &fixed(&(due + "}")))
 }
 
+/// As [`put_members`], for an object without a required member.
+fn put_optional(order: &[&Member], holder: &str) -> anyhow::Result<String> {
+    let last = order.len().checked_sub(1).context("an object without members")?;
+    let mut out = String::from("let mut comma: &[u8] = b\"\";\nlet mut out = out.fixed(b\"{\");\n");
+    for (i, member) in order.iter().enumerate() {
+        let (key, name) = (&member.name, field(&member.name));
+        let quote = if member.ty == "str" { "\"" } else { "" };
+        let (before, value) = (fixed(&format!("\"{key}\": {quote}")), value(member, &name));
+        out += &format!(
+            "if let Some({name}) = &{holder}.{name} {{ out = out.bytes(comma){before}{value}{};",
+            fixed(quote)
+        );
+        out += if i == last { " }\n" } else { " comma = b\", \"; }\n" };
+    }
+    Ok(out + "out.fixed(b\"}\")")
+}
+
 /// A call that writes fixed text, if there is any.
 fn fixed(text: &str) -> String {
     match text {
@@ -326,17 +362,13 @@ fn value(member: &Member, place: &str) -> String {
     format!(".{}({place})", if member.ty == "str" { "text" } else { "value" })
 }
 
-fn is_option(facts: &Facts, member: &Member) -> bool {
-    member.optional || facts.is_new(&member.age)
-}
-
 /// An expression for a member's owned copy.
 fn owned(facts: &Facts, member: &Member) -> String {
     let place = format!("self.{}", field(&member.name));
     if !facts.borrows(&member.ty) {
         return place;
     }
-    let option = is_option(facts, member);
+    let option = facts.is_option(member);
     let element = member.ty.trim_matches(['[', ']']);
     let ty = facts.ty(element).map_or_else(|_| String::new(), |ty| ty.rust());
     match (member.ty.starts_with('['), ty.is_empty(), option) {

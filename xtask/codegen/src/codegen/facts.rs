@@ -48,6 +48,9 @@ pub(crate) struct Member {
     pub(crate) ty: String,
     #[serde(default)]
     pub(crate) optional: bool,
+    /// Versions without it are read too, although they are older than the supported ones.
+    #[serde(default)]
+    pub(crate) lenient: bool,
     #[serde(flatten)]
     pub(crate) age: Age,
     pub(crate) doc: String,
@@ -125,6 +128,16 @@ impl Facts {
     /// Whether a member is missing in the oldest supported version, though not in the newest.
     pub(crate) fn is_new(&self, age: &Age) -> bool {
         age.first().is_some_and(|since| version(since) > version(&self.supported.oldest))
+    }
+
+    /// Whether the member's Rust type is an `Option`.
+    pub(crate) fn is_option(&self, member: &Member) -> bool {
+        member.optional || member.lenient || self.is_new(&member.age)
+    }
+
+    /// Whether the event is also read without data: all of its members are lenient.
+    pub(crate) fn is_lenient(event: &Event) -> bool {
+        !event.members.is_empty() && event.members.iter().all(|member| member.lenient)
     }
 
     /// Whether a value of this type holds text, so that its Rust type has a lifetime.

@@ -135,6 +135,9 @@ fn structure(facts: &Facts, name: &str, doc: &str, members: &[Member]) -> anyhow
     for member in members {
         writeln!(out, "/// {}", member.doc)?;
         out.push_str(&since(&member.age));
+        if member.lenient {
+            out.push_str("/// Older versions, which have no such member, are read too.\n");
+        }
         writeln!(out, "pub {}: {},", field(&member.name), field_type(facts, member)?)?;
     }
     out.push_str("}\n\n");
@@ -183,7 +186,7 @@ fn field_type(facts: &Facts, member: &Member) -> anyhow::Result<String> {
     if member.ty.starts_with('[') {
         ty = format!("Vec<{ty}>");
     }
-    Ok(if member.optional || facts.is_new(&member.age) { format!("Option<{ty}>") } else { ty })
+    Ok(if facts.is_option(member) { format!("Option<{ty}>") } else { ty })
 }
 
 /// Versions, rate and stability of an event, as lines of its doc.

@@ -127,7 +127,7 @@ fn sorted(mut values: Vec<String>) -> Value {
 pub(crate) fn differences(name: &str, one: &Value, other_name: &str, other: &Value) -> Vec<String> {
     let mut out = Vec::new();
     for part in ["events", "returns"] {
-        // What was not asked for is not compared: the 10.2 data hold events alone.
+        // The data of 11.1 hold events alone.
         if let (Some(one), Some(other)) = (one.get(part), other.get(part)) {
             walk(part, (name, one), (other_name, other), &mut out);
         }

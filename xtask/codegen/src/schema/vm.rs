@@ -15,14 +15,15 @@ use serde_json::Value;
 /// Longest wait for an answer or an event.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A QEMU that runs, and all events that it sent, as it sent them.
+/// A running QEMU, and all event lines that it has sent. The environment variable `QEMU` names another program than
+/// `qemu-system-x86_64`.
 pub(crate) struct Vm {
     child: Child,
     qmp: BufReader<UnixStream>,
     qtest: Option<BufReader<UnixStream>>,
     /// Event lines, without their ends.
     pub(crate) events: Vec<String>,
-    /// Up to here they were waited for.
+    /// The number of lines that `wait` has looked at.
     waited: usize,
     pub(crate) greeting: String,
 }
@@ -33,7 +34,8 @@ impl Vm {
         for socket in ["qmp", "qtest"] {
             let _ = std::fs::remove_file(folder.join(socket));
         }
-        let child = Command::new("qemu-system-x86_64")
+        let program = std::env::var_os("QEMU").unwrap_or_else(|| "qemu-system-x86_64".into());
+        let child = Command::new(program)
             .current_dir(folder)
             .args("-display none -nodefaults -qmp unix:qmp,server=on,wait=off".split(' '))
             .args(args.split_ascii_whitespace())

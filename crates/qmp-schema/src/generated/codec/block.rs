@@ -119,7 +119,7 @@ impl BlockIoError<'_> {
             operation: self.operation.into_owned(),
             action: self.action.into_owned(),
             nospace: self.nospace,
-            reason: own(self.reason),
+            reason: self.reason.map(own),
         }
     }
 }
@@ -138,7 +138,7 @@ impl<'a> Fields<'a> for BlockIoError<'a> {
             nospace: members.optional(r#", "nospace": "#),
             node_name: members.optional(r#", "node-name": "#),
             qom_path: members.optional(r#", "qom-path": "#),
-            reason: members.required(r#", "reason": "#),
+            reason: members.optional(r#", "reason": "#),
             operation: members.required(r#", "operation": "#),
             action: members.required(r#", "action": "#),
         }
@@ -157,9 +157,10 @@ impl Put for BlockIoError<'_> {
         if let Some(qom_path) = &self.qom_path {
             out = out.fixed(br#", "qom-path": ""#).text(qom_path).fixed(b"\"");
         }
-        out.fixed(br#", "reason": ""#)
-            .text(&self.reason)
-            .fixed(br#"", "operation": "#)
+        if let Some(reason) = &self.reason {
+            out = out.fixed(br#", "reason": ""#).text(reason).fixed(b"\"");
+        }
+        out.fixed(br#", "operation": "#)
             .value(&self.operation)
             .fixed(br#", "action": "#)
             .value(&self.action)
@@ -584,7 +585,7 @@ impl DeviceTrayMoved<'_> {
     #[inline]
     #[must_use]
     pub fn into_owned(self) -> DeviceTrayMoved<'static> {
-        DeviceTrayMoved { device: own(self.device), id: own(self.id), tray_open: self.tray_open }
+        DeviceTrayMoved { device: own(self.device), id: self.id.map(own), tray_open: self.tray_open }
     }
 }
 
@@ -600,20 +601,19 @@ impl<'a> Fields<'a> for DeviceTrayMoved<'a> {
         Self {
             device: members.required(r#", "device": "#),
             tray_open: members.required(r#", "tray-open": "#),
-            id: members.required(r#", "id": "#),
+            id: members.optional(r#", "id": "#),
         }
     }
 }
 
 impl Put for DeviceTrayMoved<'_> {
     fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
-        out.fixed(br#"{"device": ""#)
-            .text(&self.device)
-            .fixed(br#"", "tray-open": "#)
-            .value(&self.tray_open)
-            .fixed(br#", "id": ""#)
-            .text(&self.id)
-            .fixed(br#""}"#)
+        let mut out =
+            out.fixed(br#"{"device": ""#).text(&self.device).fixed(br#"", "tray-open": "#).value(&self.tray_open);
+        if let Some(id) = &self.id {
+            out = out.fixed(br#", "id": ""#).text(id).fixed(b"\"");
+        }
+        out.fixed(b"}")
     }
 }
 

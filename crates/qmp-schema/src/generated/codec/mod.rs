@@ -260,6 +260,8 @@ impl<'a> Event<'a> {
             "GUEST_PVSHUTDOWN" => Self::GuestPvshutdown,
             "SCLP_CPI_INFO_AVAILABLE" => Self::SclpCpiInfoAvailable,
             "SPICE_MIGRATE_COMPLETED" => Self::SpiceMigrateCompleted,
+            "SHUTDOWN" => Self::Shutdown(crate::Shutdown { guest: None, reason: None }),
+            "RESET" => Self::Reset(crate::Reset { guest: None, reason: None }),
 
             _ => Self::other_without_data(name, offset),
         }
@@ -268,6 +270,8 @@ impl<'a> Event<'a> {
     /// The event's data. `None`: it has none.
     pub(crate) fn data(&self) -> Option<&dyn Put> {
         Some(match self {
+            Self::Shutdown(crate::Shutdown { guest: None, reason: None })
+            | Self::Reset(crate::Reset { guest: None, reason: None }) => return None,
             Self::Shutdown(data) => data,
             Self::Reset(data) => data,
             Self::Watchdog(data) => data,

@@ -18,7 +18,7 @@ impl Shutdown<'_> {
     #[inline]
     #[must_use]
     pub fn into_owned(self) -> Shutdown<'static> {
-        Shutdown { guest: self.guest, reason: self.reason.into_owned() }
+        Shutdown { guest: self.guest, reason: self.reason.map(ShutdownCause::into_owned) }
     }
 }
 
@@ -31,13 +31,22 @@ impl<'a> Decode<'a> for Shutdown<'a> {
 
 impl<'a> Fields<'a> for Shutdown<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
-        Self { guest: members.required(r#", "guest": "#), reason: members.required(r#", "reason": "#) }
+        Self { guest: members.optional(r#", "guest": "#), reason: members.optional(r#", "reason": "#) }
     }
 }
 
 impl Put for Shutdown<'_> {
     fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
-        out.fixed(br#"{"guest": "#).value(&self.guest).fixed(br#", "reason": "#).value(&self.reason).fixed(b"}")
+        let mut comma: &[u8] = b"";
+        let mut out = out.fixed(b"{");
+        if let Some(guest) = &self.guest {
+            out = out.bytes(comma).fixed(br#""guest": "#).value(guest);
+            comma = b", ";
+        }
+        if let Some(reason) = &self.reason {
+            out = out.bytes(comma).fixed(br#""reason": "#).value(reason);
+        }
+        out.fixed(b"}")
     }
 }
 
@@ -52,7 +61,7 @@ impl Reset<'_> {
     #[inline]
     #[must_use]
     pub fn into_owned(self) -> Reset<'static> {
-        Reset { guest: self.guest, reason: self.reason.into_owned() }
+        Reset { guest: self.guest, reason: self.reason.map(ShutdownCause::into_owned) }
     }
 }
 
@@ -65,13 +74,22 @@ impl<'a> Decode<'a> for Reset<'a> {
 
 impl<'a> Fields<'a> for Reset<'a> {
     fn build(members: &mut Members<'_, 'a>) -> Self {
-        Self { guest: members.required(r#", "guest": "#), reason: members.required(r#", "reason": "#) }
+        Self { guest: members.optional(r#", "guest": "#), reason: members.optional(r#", "reason": "#) }
     }
 }
 
 impl Put for Reset<'_> {
     fn put<'r>(&self, out: SliceWriter<'r>) -> SliceWriter<'r> {
-        out.fixed(br#"{"guest": "#).value(&self.guest).fixed(br#", "reason": "#).value(&self.reason).fixed(b"}")
+        let mut comma: &[u8] = b"";
+        let mut out = out.fixed(b"{");
+        if let Some(guest) = &self.guest {
+            out = out.bytes(comma).fixed(br#""guest": "#).value(guest);
+            comma = b", ";
+        }
+        if let Some(reason) = &self.reason {
+            out = out.bytes(comma).fixed(br#""reason": "#).value(reason);
+        }
+        out.fixed(b"}")
     }
 }
 
