@@ -3,6 +3,9 @@
 //! Each is three files under `captures/`: `NAME.pcap` or `NAME.pcapng`, `NAME.qmp` with QEMU's lines as they came
 //! (CRLF kept), and `NAME.toml`, which says what the capture shows. `cargo xtask record NAME` makes them again.
 //!
+//! A capture whose TLS can be decrypted has its secrets in the file, or in `NAME.keylog`. They are one-time session secrets of
+//! throw-away servers.
+//!
 //! The tickets in them are encrypted with the server's throw-away RSA keys, and the passwords behind them are
 //! [`PASSWORD`], which protects nothing.
 
@@ -55,6 +58,9 @@ pub struct Manifest {
     /// Payload was cut after each direction's first bytes, as with a snap length.
     #[serde(default)]
     pub trimmed: bool,
+    /// Its TLS can be decrypted: with the key log `NAME.keylog`, or with the secrets in the capture file where there is none.
+    #[serde(default)]
+    pub decrypts: bool,
     /// QEMU quits in it, and does not report the end of connections that were open then.
     #[serde(default)]
     pub quits: bool,
@@ -139,6 +145,11 @@ impl Capture {
     /// QEMU's bytes: event lines, each with its CRLF.
     pub fn qmp(&self) -> io::Result<Vec<u8>> {
         fs::read(folder().join(format!("{}.qmp", self.name)))
+    }
+
+    /// The key log beside it, where there is one.
+    pub fn key_log(&self) -> Option<PathBuf> {
+        Some(self.path.with_extension("keylog")).filter(|path| path.exists())
     }
 
     /// QEMU's lines that speak of SPICE connections, in order, without line ends.

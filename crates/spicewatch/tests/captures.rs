@@ -25,6 +25,10 @@ fn read(manifest: &Manifest, capture: &Path) -> io::Result<Output> {
     for port in &manifest.tls_ports {
         command.args(["--tls-port", &port.to_string()]);
     }
+    let key_log = capture.with_extension("keylog");
+    if key_log.exists() {
+        command.arg("--keylog").arg(key_log);
+    }
     command.arg(capture).output()
 }
 
@@ -35,7 +39,7 @@ fn differences(manifest: &Manifest, capture: &Path, qemu: &[String]) -> io::Resu
         return Ok(vec![format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr))]);
     }
     let printed = String::from_utf8(output.stdout).map_err(io::Error::other)?;
-    let qemu = events::observable(qemu.iter().map(String::as_str));
+    let qemu = if manifest.decrypts { qemu.to_vec() } else { events::observable(qemu.iter().map(String::as_str)) };
     Ok(events::disagreements(printed.lines(), qemu.iter().map(String::as_str), manifest.quits))
 }
 
@@ -94,11 +98,12 @@ fn a_listener_of_both_families_can_be_named() {
     }
 }
 
+const ON_THE_SPOT: &[&str] = &["ticket", "sasl", "websocket", "kick", "tls12-keylog", "tls13-keylog"];
+
 /// Sessions that no commit holds: each is recorded here and now, and read.
 #[test]
 fn a_session_recorded_on_the_spot_gives_qemus_events() {
-    for scenario in scenarios::all().filter(|scenario| ["ticket", "sasl", "websocket", "kick"].contains(&scenario.name))
-    {
+    for scenario in scenarios::all().filter(|scenario| ON_THE_SPOT.contains(&scenario.name)) {
         if !lab::have(&scenario.peers()) {
             return;
         }
@@ -106,6 +111,9 @@ fn a_session_recorded_on_the_spot_gives_qemus_events() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("capture");
         fs::write(&path, &recording.capture).unwrap();
+        if let Some(key_log) = &recording.key_log {
+            fs::write(path.with_extension("keylog"), key_log).unwrap();
+        }
         let qemu = captures::spice_events(&recording.qmp).unwrap();
         let found = differences(&recording.manifest, &path, &qemu).unwrap();
         assert!(found.is_empty(), "{}:\n{}", scenario.name, found.join("\n"));

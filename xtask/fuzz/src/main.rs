@@ -6,6 +6,7 @@ mod oss_fuzz;
 mod readme;
 mod runs;
 mod seeds;
+mod tls_sessions;
 
 use anyhow::Result;
 use clap::Parser;

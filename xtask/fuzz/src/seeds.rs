@@ -8,6 +8,7 @@ use std::{
     fs,
 };
 
+use crate::tls_sessions;
 use anyhow::Result;
 use spice_capture::{
     packet::Segment,
@@ -89,6 +90,9 @@ pub(super) fn write() -> Result<()> {
     }
     for (name, file) in files()? {
         put("capture_file", name, file);
+    }
+    for (name, session) in tls_sessions::all()? {
+        put("tls_records", name, session);
     }
     for (name, segments) in SEGMENTS {
         let handshake = [[0x02, 0, 0, 0, 0, 0], [0x82, 0, 0, 0, 0, 0]];

@@ -45,6 +45,9 @@ fn record(scenario: &Scenario) -> Result<()> {
     };
     write(recording.extension, &recording.capture)?;
     write("qmp", &recording.qmp)?;
+    if let Some(key_log) = &recording.key_log {
+        write("keylog", key_log)?;
+    }
     let note = "# Made by `cargo xtask record-captures`; not for editing.\n";
     write("toml", format!("{note}{}", toml::to_string(&recording.manifest)?).as_bytes())?;
     let lines = String::from_utf8_lossy(&recording.qmp).lines().count();

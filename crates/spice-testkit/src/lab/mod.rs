@@ -32,6 +32,7 @@ mod process;
 mod sasl;
 pub mod scenarios;
 mod sniffer;
+mod tls_tunnel;
 mod trim;
 mod vm;
 mod websocket;
@@ -44,6 +45,7 @@ pub use pki::Pki;
 pub use process::{Process, Scratch};
 pub use sasl::SaslUser;
 pub use sniffer::Sniffer;
+pub use tls_tunnel::TlsTunnel;
 pub use vm::Vm;
 pub use websocket::WebSocket;
 

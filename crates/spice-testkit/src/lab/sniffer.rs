@@ -88,11 +88,18 @@ fn tcpdump(ports: &[u16], args: &[&str], to: &Path) -> io::Result<Process> {
     Ok(process)
 }
 
-/// The same recording as pcapng, written by Wireshark's `editcap`.
-pub(super) fn to_pcapng(pcap: &[u8]) -> io::Result<Vec<u8>> {
+/// The same recording as pcapng, written by Wireshark's `editcap`, with the secrets of a key log in it.
+pub(super) fn to_pcapng(pcap: &[u8], key_log: Option<&[u8]>) -> io::Result<Vec<u8>> {
     let scratch = Scratch::new()?;
     let (from, to) = (scratch.join("pcap"), scratch.join("pcapng"));
     fs::write(&from, pcap)?;
-    output(Command::new("editcap").args(["-F", "pcapng"]).args([&from, &to]))?;
+    let mut command = Command::new("editcap");
+    command.args(["-F", "pcapng"]);
+    if let Some(key_log) = key_log {
+        let secrets = scratch.join("keylog");
+        fs::write(&secrets, key_log)?;
+        command.arg("--inject-secrets").arg(format!("tls,{}", secrets.display()));
+    }
+    output(command.args([&from, &to]))?;
     fs::read(to)
 }

@@ -16,6 +16,8 @@ pub mod qmp;
 #[cfg(feature = "qmp")]
 pub mod qmp_server;
 pub mod sasl;
+#[cfg(feature = "capture")]
+pub mod tls;
 pub mod tracker;
 pub mod websocket;
 
@@ -56,6 +58,8 @@ pub const ALL: &[Oracle] = &[
     Oracle { name: "tcp_reassembly", takes: Takes::Choices, run: capture::tcp_reassembly },
     #[cfg(feature = "capture")]
     Oracle { name: "capture_file", takes: Takes::Wire, run: capture::capture_file },
+    #[cfg(feature = "capture")]
+    Oracle { name: "tls_records", takes: Takes::Wire, run: tls::tls_records },
     #[cfg(feature = "qmp")]
     Oracle { name: "qmp_event", takes: Takes::Wire, run: qmp::qmp_event },
     #[cfg(feature = "qmp")]

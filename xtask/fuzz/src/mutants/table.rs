@@ -159,6 +159,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
         target: "capture_file",
     },
     Mutant {
+        what: "the start of a TLS record is forgotten when its rest comes",
+        file: "crates/spice-capture/src/tls/record.rs",
+        from: "self.unread.drain(..std::mem::take(&mut self.read));",
+        to: "self.unread.clear(); self.read = 0;",
+        target: "tls_records",
+    },
+    Mutant {
         what: "a character that QEMU escapes is written without an escape",
         file: "crates/qmp-schema/src/scan.rs",
         from: "(low | backslash | word.wrapping_add(ONES)) & HIGH",

@@ -64,6 +64,8 @@ pub struct Stage {
     pub pki: Option<Pki>,
     /// The links made by hand so far.
     pub links: Vec<Link>,
+    /// The secrets of its TLS connections, as a key log, where the scenario collects them.
+    pub key_log: Option<Vec<u8>>,
 }
 
 /// What a scenario leaves behind.
@@ -75,6 +77,8 @@ pub struct Recording {
     pub extension: &'static str,
     /// QEMU's event lines.
     pub qmp: Vec<u8>,
+    /// The secrets of the TLS connections, as a key log, where they are not in the capture file.
+    pub key_log: Option<Vec<u8>>,
     /// What the capture shows.
     pub manifest: Manifest,
 }
@@ -93,6 +97,9 @@ impl Scenario {
         }
         if self.form == Form::Pcapng {
             peers.push(Peer::Tshark);
+        }
+        if self.name.ends_with("keylog") {
+            peers.push(Peer::Socat);
         }
         peers
     }
@@ -120,12 +127,19 @@ impl Scenario {
             }
         })?;
         let peers = vm.versions()?;
-        let mut stage = Stage { vm, port, tls_port, pki, links: Vec::new() };
+        let mut stage = Stage { vm, port, tls_port, pki, links: Vec::new(), key_log: None };
         (self.play)(&mut stage)
             .map_err(|error| io::Error::new(error.kind(), format!("{error}\nqemu's log:\n{}", stage.vm.log())))?;
         let (capture, trimmed) = trim(&sniffer.stop()?, TRIM_ABOVE)?;
+        // pcapng has room for secrets; beside a pcap file they are a file of their own.
+        let decrypts = stage.key_log.is_some();
+        let (inside, key_log) = match self.form {
+            Form::Pcapng => (stage.key_log, None),
+            _ => (None, stage.key_log),
+        };
         Ok(Recording {
-            capture: if self.form == Form::Pcapng { to_pcapng(&capture)? } else { capture },
+            capture: if self.form == Form::Pcapng { to_pcapng(&capture, inside.as_deref())? } else { capture },
+            key_log,
             extension: if self.form == Form::Pcapng { "pcapng" } else { "pcap" },
             qmp: stage.vm.events().raw(),
             manifest: Manifest {
@@ -136,6 +150,7 @@ impl Scenario {
                 ports: port.into_iter().collect(),
                 tls_ports: tls_port.into_iter().collect(),
                 trimmed,
+                decrypts,
                 quits: stage.vm.events().count("SHUTDOWN") > 0,
                 links: stage.links,
             },

@@ -1,11 +1,11 @@
 //! Whole sessions of spice-gtk: eleven channels that open and close, or are refused, or end badly.
 
-use std::{io, thread, time::Duration};
+use std::{fs, io, thread, time::Duration};
 
 use super::{Form, MOMENT, Scenario, Stage};
 use crate::{
     captures::{PASSWORD, USER},
-    lab::{CHANNELS, Client},
+    lab::{CHANNELS, Client, TlsTunnel},
 };
 
 pub(super) const ALL: &[Scenario] = &[
@@ -67,6 +67,22 @@ pub(super) const ALL: &[Scenario] = &[
         auth: "spice",
         form: Form::Pcap,
         play: |stage| session(stage, &["--password", PASSWORD], MOMENT),
+    },
+    Scenario {
+        name: "tls12-keylog",
+        about: "spice-gtk opens eleven channels inside TLS 1.2, resumed from a session that an empty connection made; its secrets are logged",
+        spice: "tls-port={tls-port},x509-dir={pki},addr=127.0.0.1,password=sekrit",
+        auth: "spice",
+        form: Form::Pcap,
+        play: |stage| tunnelled(stage, |port| TlsTunnel::resuming(port, "-tls1_2")),
+    },
+    Scenario {
+        name: "tls13-keylog",
+        about: "spice-gtk opens eleven channels inside TLS 1.3; the secrets are in the capture file",
+        spice: "tls-port={tls-port},x509-dir={pki},addr=127.0.0.1,password=sekrit",
+        auth: "spice",
+        form: Form::Pcapng,
+        play: |stage| tunnelled(stage, |port| TlsTunnel::start(port, "-tls1_3")),
     },
     Scenario {
         name: "mixed",
@@ -132,6 +148,20 @@ fn session(stage: &mut Stage, args: &[&str], stay: Duration) -> io::Result<()> {
     client.leave()?;
     events.wait_for_quiet()?;
     stage.vm.settle()
+}
+
+/// Eleven channels through a tunnel that logs its secrets.
+fn tunnelled(stage: &mut Stage, tunnel: fn(u16) -> io::Result<TlsTunnel>) -> io::Result<()> {
+    let tunnel = tunnel(stage.tls_port.ok_or_else(|| io::Error::other("this server has no TLS port"))?)?;
+    let events = stage.vm.events();
+    let client = Client::start(&["--port", &tunnel.port().to_string(), "--password", PASSWORD])?;
+    events.wait_for("SPICE_INITIALIZED", CHANNELS)?;
+    thread::sleep(MOMENT);
+    client.leave()?;
+    events.wait_for_quiet()?;
+    stage.vm.settle()?;
+    stage.key_log = Some(fs::read(tunnel.key_log())?);
+    Ok(())
 }
 
 /// The client gives up on the main channel, and is then told to leave.
