@@ -28,7 +28,7 @@ pub(crate) fn parse() -> Row {
 
 /// Encodes the same message.
 pub(crate) fn encode() -> Row {
-    let (common, channel) = (CapsBuf::<1>::from_words([0x9]), CapsBuf::<1>::from_words([0x1052]));
+    let (common, channel) = (CapsBuf::<_, 1>::from_words([0x9]), CapsBuf::<_, 1>::from_words([0x1052]));
     let mut out = [0; 42];
     let row = Row::new("write header + mess").by("spice-link", move || {
         let (common_caps, channel_caps) = (black_box(&common).as_caps(), black_box(&channel).as_caps());

@@ -1,9 +1,6 @@
 use std::{collections::HashSet, io};
 
-use spice_link::{
-    ChannelType, HeaderKind, LinkErrorCode,
-    caps::common::{AUTH_SASL, AUTH_SELECTION, MINI_HEADER},
-};
+use spice_link::{ChannelType, CommonCap, HeaderKind, LinkErrorCode};
 
 use crate::{
     Error, Mess, Received,
@@ -49,9 +46,9 @@ const ATTACH_CHANNELS: u8 = 104;
 const CHANNELS_LIST: u16 = 104;
 
 /// Bits of the first word of the common capabilities.
-const SELECTION_BIT: u32 = 1 << AUTH_SELECTION;
-const SASL_BIT: u32 = 1 << AUTH_SASL;
-const MINI_HEADER_BIT: u32 = 1 << MINI_HEADER;
+const SELECTION_BIT: u32 = 1 << CommonCap::AUTH_SELECTION.0;
+const SASL_BIT: u32 = 1 << CommonCap::AUTH_SASL.0;
+const MINI_HEADER_BIT: u32 = 1 << CommonCap::MINI_HEADER.0;
 
 impl Subject {
     /// A server that takes any ticket, and has no channel but main as far as is known.

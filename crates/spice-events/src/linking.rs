@@ -1,7 +1,7 @@
 //! A connection in its link stage: both directions held against one observer.
 
 use spice_link::{
-    Evidence, LinkErrorCode, LinkEvent, LinkObserver, LinkRequest, Outcome, RefusalForm, Side, caps::common,
+    CommonCap, Evidence, LinkErrorCode, LinkEvent, LinkObserver, LinkRequest, Outcome, RefusalForm, Side,
 };
 
 use crate::{AnomalyKind, direction::Direction};
@@ -195,7 +195,7 @@ fn pump(
 fn note(event: LinkEvent<'_>, side: Side, start: u64, end: u64, notes: &mut Vec<Note>) {
     match event {
         LinkEvent::Mess(mess) => notes.push(Note::Request(mess.request())),
-        LinkEvent::Reply(reply) => notes.push(Note::Offered { sasl: reply.common_caps.contains(common::AUTH_SASL) }),
+        LinkEvent::Reply(reply) => notes.push(Note::Offered { sasl: reply.common_caps.contains(CommonCap::AUTH_SASL) }),
         LinkEvent::HiddenResult => notes.push(Note::HiddenResult),
         LinkEvent::Linked { evidence, .. } => notes.push(Note::Linked { inferred: evidence == Evidence::Continued }),
         LinkEvent::SessionId(id) => notes.push(Note::SessionId(id)),

@@ -4,7 +4,7 @@ use qmp_schema::{
     Event, EventMessage, SpiceBasicInfo, SpiceChannel, SpiceConnected, SpiceDisconnected, SpiceInitialized,
     SpiceServerInfo, Timestamp,
 };
-use spice_link::{Answer, ChannelType, LinkErrorCode, RefusalForm, Side};
+use spice_link::{ChannelType, LinkErrorCode, RefusalForm, Side};
 
 use crate::{Address, Auth, Endpoints, FlowId};
 
@@ -205,8 +205,7 @@ impl fmt::Display for AnomalyKind {
             Self::Unreadable(error) => {
                 write!(f, "{error}")?;
                 match error.answer() {
-                    Some(Answer::Frame(code)) => write!(f, " (spice-server answers {}, {code})", code.0),
-                    Some(Answer::SilentClose) => f.write_str(" (spice-server closes without a word)"),
+                    Some(answer) => write!(f, " (spice-server {answer})"),
                     None => Ok(()),
                 }
             }
@@ -216,13 +215,7 @@ impl fmt::Display for AnomalyKind {
                 write!(f, "more than {limit} bytes came before the other direction could be read")
             }
             Self::Refused { code, form } => {
-                let form = match form {
-                    RefusalForm::Reply => "in its reply",
-                    RefusalForm::SecondReply => "in a second reply",
-                    RefusalForm::Result => "in the link result",
-                    RefusalForm::Sasl => "at the end of the sasl exchange",
-                };
-                write!(f, "the server refused the link {form}: {}, {code}", code.0)
+                write!(f, "the server refused the link in {form}: {}, {code}", code.0)
             }
             Self::Leaked => {
                 f.write_str("spice-server forgot this socket without closing it; no SPICE_DISCONNECTED will follow")
@@ -303,7 +296,7 @@ mod tests {
             (
                 None,
                 AnomalyKind::Refused { code, form: RefusalForm::Sasl },
-                "the server refused the link at the end of the sasl exchange: 7, permission denied",
+                "the server refused the link in the last word of the sasl exchange: 7, permission denied",
             ),
             (
                 None,

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use spice_events::{Address, Auth, Config, Endpoints, FlowId, Input, Output, Side, Timestamp, Tracker};
 use spice_link::{
-    AuthMechanism, CapsBuf, ChannelType, DataHeader, LinkErrorCode, LinkMess, LinkReply, MainInit, caps::common,
+    AuthMechanism, CapsBuf, ChannelType, CommonCap, DataHeader, LinkErrorCode, LinkMess, LinkReply, MainInit,
 };
 
 const TICKET: [u8; 128] = [0xaa; 128];
@@ -44,11 +44,11 @@ fn main_init(session_id: u32, full: Option<(u64, u32)>) -> Vec<u8> {
     out
 }
 
-const AUTH_SELECTION: u32 = 1 << common::AUTH_SELECTION;
-const SASL: u32 = 1 << common::AUTH_SASL;
-const MINI: u32 = 1 << common::MINI_HEADER;
+const AUTH_SELECTION: u32 = 1 << CommonCap::AUTH_SELECTION.0;
+const SASL: u32 = 1 << CommonCap::AUTH_SASL.0;
+const MINI: u32 = 1 << CommonCap::MINI_HEADER.0;
 const GTK: u32 = AUTH_SELECTION | MINI;
-const QEMU: u32 = GTK | 1 << common::AUTH_SPICE;
+const QEMU: u32 = GTK | 1 << CommonCap::AUTH_SPICE.0;
 const QEMU_SASL: u32 = GTK | SASL;
 
 /// One tracker, a clock that ticks a microsecond an input, and what was said so far.

@@ -15,8 +15,7 @@ use std::{
 };
 
 use spice_link::{
-    CapsBuf, ChannelType, Connecting, LinkConnector, LinkMess, LinkReply, LinkUser,
-    caps::{self, common, main as main_caps},
+    CapsBuf, ChannelType, CommonCap, ConnectStatus, LinkConnector, LinkMess, LinkReply, LinkUser, MainCap, MainInit,
     ticket,
     websocket::{Deframer, head_end, is_switching},
 };
@@ -41,11 +40,11 @@ fn main() -> io::Result<()> {
 struct User<'a>(&'a str);
 
 impl LinkUser for User<'_> {
-    fn replied(&mut self, reply: &LinkReply<'_>) {
-        let name = |bit| caps::common_name(bit).map_or_else(|| bit.to_string(), str::to_owned);
-        println!("the server can {}", reply.common_caps.bits().map(name).collect::<Vec<_>>().join(", "));
-        let name = |bit| ChannelType::MAIN.capability_name(bit).map_or_else(|| bit.to_string(), str::to_owned);
-        println!("its main channel can {}", reply.channel_caps.bits().map(name).collect::<Vec<_>>().join(", "));
+    fn received(&mut self, reply: &LinkReply<'_>) {
+        let common: Vec<_> = reply.common_caps.iter().map(|cap| cap.to_string()).collect();
+        println!("the server supports {}", common.join(", "));
+        let main: Vec<_> = reply.channel_caps.named(ChannelType::MAIN).map(|cap| cap.to_string()).collect();
+        println!("its main channel supports {}", main.join(", "));
     }
 
     fn ticket(&mut self, pub_key: &[u8; LinkReply::PUB_KEY_LEN], ticket: &mut [u8; 128]) -> bool {
@@ -64,8 +63,8 @@ impl LinkUser for User<'_> {
 
 /// Opens the main channel of a new session and returns the session's id.
 pub fn link(password: &str, mut stream: impl Read + Write) -> io::Result<u32> {
-    let common = CapsBuf::<1>::new().with(common::AUTH_SELECTION).with(common::MINI_HEADER);
-    let channel = CapsBuf::<1>::new().with(main_caps::NAME_AND_UUID);
+    let common = CapsBuf::<_, 1>::new().with(CommonCap::AUTH_SELECTION).with(CommonCap::MINI_HEADER);
+    let channel = CapsBuf::<_, 1>::new().with(MainCap::NAME_AND_UUID);
     let mess = LinkMess {
         connection_id: 0,
         channel_type: ChannelType::MAIN,
@@ -84,14 +83,14 @@ pub fn link(password: &str, mut stream: impl Read + Write) -> io::Result<u32> {
         stream.write_all(&out[..turn.written])?;
         stream.flush()?;
         match turn.outcome {
-            Connecting::Need(_) => {
+            ConnectStatus::Need(_) => {
                 let mut buffer = [0; 4096];
                 match stream.read(&mut buffer)? {
                     0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                     len => unread.extend(&buffer[..len]),
                 }
             }
-            Connecting::Linked { session_id: Some(id), .. } => return Ok(id),
+            ConnectStatus::Linked { main_init: Some(MainInit { session_id, .. }), .. } => return Ok(session_id),
             other => return Err(io::Error::other(format!("not linked: {other:?}"))),
         }
     }

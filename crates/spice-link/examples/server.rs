@@ -16,8 +16,8 @@ use std::{
 };
 
 use spice_link::{
-    Accepting, Caps, ChannelType, DataHeader, HeaderKind, Join, LinkAcceptor, LinkErrorCode, LinkHost, LinkReply,
-    LinkRequest, Linked, Parsed, ticket::TicketKey,
+    AcceptStatus, ChannelCaps, ChannelType, DataHeader, HeaderKind, Join, LinkAcceptor, LinkErrorCode, LinkHost,
+    LinkReply, LinkRequest, Linked, MainInit, Parsed, ticket::TicketKey,
 };
 
 fn main() -> io::Result<()> {
@@ -51,7 +51,7 @@ struct Host {
 
 impl LinkHost for Host {
     /// No channel but main, which needs no mention.
-    fn channel(&mut self, _: ChannelType, _: u8) -> Option<Caps<'_>> {
+    fn channel(&mut self, _: ChannelType, _: u8) -> Option<ChannelCaps<'_>> {
         None
     }
 
@@ -69,8 +69,15 @@ impl LinkHost for Host {
             return Join::Refused(LinkErrorCode::BAD_CONNECTION_ID);
         }
         let id = fresh_id();
-        // One display hinted at, client mouse mode, no agent, ten agent tokens.
-        Join::Session([id, 1, 2, 2, 0, 10, 0, 0])
+        // One display, the client's mouse mode, no agent.
+        Join::Session(MainInit {
+            session_id: id,
+            display_channels_hint: 1,
+            supported_mouse_modes: 2,
+            current_mouse_mode: 2,
+            agent_tokens: 10,
+            ..MainInit::default()
+        })
     }
 }
 
@@ -88,12 +95,12 @@ fn serve(mut stream: TcpStream, peer: &str, password: String) -> io::Result<()> 
         stream.write_all(&out[..turn.written])?;
         unread.drain(..turn.consumed);
         match turn.outcome {
-            Accepting::Need(_) => {
+            AcceptStatus::Need(_) => {
                 if !receive(&mut stream, &mut unread)? {
                     return Ok(());
                 }
             }
-            Accepting::Linked(linked) => {
+            AcceptStatus::Linked(linked) => {
                 let (request, id) = (linked.request, linked.session_id.unwrap_or(linked.request.connection_id));
                 // QMP shows the id as a signed number.
                 println!(
@@ -104,8 +111,8 @@ fn serve(mut stream: TcpStream, peer: &str, password: String) -> io::Result<()> 
                 );
                 return session(stream, linked, unread);
             }
-            Accepting::Close(why) => return Err(io::Error::other(format!("refused: {why:?}"))),
-            Accepting::Room(n) => {
+            AcceptStatus::Close(why) => return Err(io::Error::other(format!("refused: {why}"))),
+            AcceptStatus::Room(n) => {
                 return Err(io::Error::other(format!("expected an answer of at most 1 KiB, it has {n}")));
             }
         }

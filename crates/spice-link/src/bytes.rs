@@ -1,6 +1,6 @@
-//! Little-endian reads from places that the caller has already found to be there.
+//! Little-endian reads at places that the caller has already checked.
 
-/// The first `N` bytes, if there are as many.
+/// The first `N` bytes, if there are that many.
 #[inline]
 pub(crate) fn head<const N: usize>(input: &[u8]) -> Option<&[u8; N]> {
     input.first_chunk()

@@ -1,68 +1,134 @@
-//! Capabilities: bit `n` of a set is bit `n % 32` of word `n / 32`; words that are not sent are 0.
+//! Capability lists: bit `n` of a set is bit `n % 32` of word `n / 32`; words that are not sent are 0.
+//!
+//! A message has two lists, and each has a type of its own, so that a capability of one can't be put into the other:
+//!
+//! ```compile_fail,E0271
+//! use spice_link::{MainCap, caps::{CapsBuf, CommonList}};
+//! let common = CapsBuf::<CommonList, 1>::new().with(MainCap::NAME_AND_UUID);
+//! ```
 
-use core::fmt;
+use core::{fmt, hash::Hash, marker::PhantomData};
 
-use crate::{BufferTooSmall, ChannelType};
+use crate::{BufferTooSmall, ChannelCap, ChannelType, CommonCap};
 
-/// The longest list that spice-server takes, in words of 32 bits (`reds.cpp`, `reds_handle_read_link_done`, since 0.14).
+/// The longest list that spice-server accepts, in words of 32 bits (`reds.cpp`, `reds_handle_read_link_done`, since 0.14).
 pub const MAX_CAPS_WORDS: u32 = 1024;
 
-/// One capability list as it lies in a message: little-endian words, borrowed from the input.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Caps<'a> {
-    /// A multiple of four bytes.
-    bytes: &'a [u8],
+pub(crate) mod sealed {
+    /// Keeps other crates from implementing a trait of this one.
+    pub trait Sealed {}
 }
 
-impl<'a> Caps<'a> {
-    /// No words at all.
-    pub const EMPTY: Caps<'static> = Caps { bytes: &[] };
+/// One of the two lists of a message. Sealed: a message has no other.
+pub trait List: sealed::Sealed + Copy + Eq + Hash + fmt::Debug {}
 
-    /// The list in these bytes: little-endian words of four. What is left over at the end is not part of it.
+/// The common list: what an end supports in the link stage itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CommonList {}
+
+/// The channel's own list: what an end supports on this channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ChannelList {}
+
+impl sealed::Sealed for CommonList {}
+impl sealed::Sealed for ChannelList {}
+impl List for CommonList {}
+impl List for ChannelList {}
+
+/// A capability that belongs to one of the two lists: [`CommonCap`] to the common one, [`MainCap`](crate::MainCap),
+/// [`DisplayCap`](crate::DisplayCap) and so on to the channel's. Sealed: the protocol defines them.
+pub trait Capability: sealed::Sealed + Copy {
+    /// The list that it belongs to.
+    type List: List;
+
+    /// Its number.
+    fn bit(self) -> u32;
+}
+
+/// The common list of a message, borrowed from the input.
+pub type CommonCaps<'a> = Caps<'a, CommonList>;
+
+/// The channel's own list of a message, borrowed from the input.
+pub type ChannelCaps<'a> = Caps<'a, ChannelList>;
+
+/// One capability list as it is in a message: little-endian words, borrowed from the input.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Caps<'a, L: List> {
+    /// A multiple of four bytes.
+    bytes: &'a [u8],
+    list: PhantomData<L>,
+}
+
+impl<'a, L: List> Caps<'a, L> {
+    /// A list without words.
+    pub const EMPTY: Self = Self { bytes: &[], list: PhantomData };
+
+    /// The list in these bytes: little-endian words of four bytes. One to three bytes left over at the end are not part of it.
     pub const fn from_le_bytes(bytes: &'a [u8]) -> Self {
         let (whole, _) = bytes.split_at(bytes.len() - bytes.len() % 4);
-        Self { bytes: whole }
+        Self { bytes: whole, list: PhantomData }
     }
 
-    /// The words as they lie on the wire.
+    /// The words as they are on the wire.
     pub const fn as_le_bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// How many words were sent.
+    /// The number of words.
     pub const fn len(&self) -> usize {
         self.bytes.len() / 4
     }
 
-    /// Whether no word was sent. A list of zero words and a word of zero are different bytes and the same set.
+    /// Whether the list has no words. A list of zero words and a word of zero are different bytes and the same set.
     pub const fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
     /// The words, first to last.
-    pub fn words(&self) -> impl ExactSizeIterator<Item = u32> + Clone + 'a {
+    pub fn words(&self) -> impl ExactSizeIterator<Item = u32> + Clone + use<'a, L> {
         self.bytes.chunks_exact(4).map(|word| crate::bytes::u32_le(word, 0))
     }
 
-    /// Word `index`, 0 where it was not sent.
+    /// Word `index`, 0 if the list is shorter.
     pub fn word(&self, index: usize) -> u32 {
         index.checked_mul(4).map_or(0, |at| crate::bytes::u32_le(self.bytes, at))
     }
 
-    /// Whether capability `bit` is in the set.
-    pub fn contains(&self, bit: u32) -> bool {
+    /// Whether the capability is in the set.
+    pub fn contains(&self, capability: impl Capability<List = L>) -> bool {
+        let bit = capability.bit();
         self.word((bit / 32) as usize) >> (bit % 32) & 1 == 1
     }
 
-    /// The capabilities in the set, by number, ascending.
-    pub fn bits(&self) -> impl Iterator<Item = u32> + 'a {
+    /// The numbers of the capabilities in the set, ascending.
+    pub fn bits(&self) -> impl Iterator<Item = u32> + use<'a, L> {
         (0u32..)
             .zip(self.words())
             .flat_map(|(index, word)| (0..32).filter(move |bit| word >> bit & 1 == 1).map(move |bit| index * 32 + bit))
     }
 }
 
-impl fmt::Debug for Caps<'_> {
+impl<'a> Caps<'a, CommonList> {
+    /// The capabilities in the set, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = CommonCap> + use<'a> {
+        self.bits().map(CommonCap)
+    }
+}
+
+impl<'a> Caps<'a, ChannelList> {
+    /// The capabilities in the set, ascending, with the names that they have on a channel of this type.
+    pub fn named(&self, channel_type: ChannelType) -> impl Iterator<Item = ChannelCap> + use<'a> {
+        self.bits().map(move |bit| ChannelCap { channel_type, bit })
+    }
+}
+
+impl<L: List> Default for Caps<'_, L> {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
+impl<L: List> fmt::Debug for Caps<'_, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Caps[")?;
         for (index, word) in self.words().enumerate() {
@@ -75,29 +141,31 @@ impl fmt::Debug for Caps<'_> {
 /// A capability list to send, of `WORDS` words.
 ///
 /// ```
-/// use spice_link::{CapsBuf, caps::common};
-/// let caps = CapsBuf::<1>::new().with(common::AUTH_SELECTION).with(common::MINI_HEADER);
+/// use spice_link::{CommonCap, caps::CapsBuf};
+/// let caps = CapsBuf::<_, 1>::new().with(CommonCap::AUTH_SELECTION).with(CommonCap::MINI_HEADER);
 /// assert_eq!(caps.as_caps().word(0), 0x9);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CapsBuf<const WORDS: usize> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CapsBuf<L: List, const WORDS: usize> {
     words: [[u8; 4]; WORDS],
+    list: PhantomData<L>,
 }
 
-impl<const WORDS: usize> CapsBuf<WORDS> {
+impl<L: List, const WORDS: usize> CapsBuf<L, WORDS> {
     /// `WORDS` words of zero.
     pub const fn new() -> Self {
-        Self { words: [[0; 4]; WORDS] }
+        Self { words: [[0; 4]; WORDS], list: PhantomData }
     }
 
     /// These words.
     pub fn from_words(words: [u32; WORDS]) -> Self {
-        Self { words: words.map(u32::to_le_bytes) }
+        Self { words: words.map(u32::to_le_bytes), list: PhantomData }
     }
 
-    /// The set with capability `bit` in it too. A bit past the last word is not there to be set and is left out.
+    /// Adds a capability to the set. A capability beyond the last word is left out.
     #[must_use]
-    pub fn with(mut self, bit: u32) -> Self {
+    pub fn with(mut self, capability: impl Capability<List = L>) -> Self {
+        let bit = capability.bit();
         if let Some(word) = self.words.get_mut((bit / 32) as usize) {
             *word = (u32::from_le_bytes(*word) | 1 << (bit % 32)).to_le_bytes();
         }
@@ -105,181 +173,53 @@ impl<const WORDS: usize> CapsBuf<WORDS> {
     }
 
     /// The list, to be put into a message.
-    pub const fn as_caps(&self) -> Caps<'_> {
-        Caps { bytes: self.words.as_flattened() }
+    pub const fn as_caps(&self) -> Caps<'_, L> {
+        Caps { bytes: self.words.as_flattened(), list: PhantomData }
     }
 }
 
-impl<const WORDS: usize> Default for CapsBuf<WORDS> {
+impl<L: List, const WORDS: usize> Default for CapsBuf<L, WORDS> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-/// Writes both lists one behind the other. The caller has checked that there is room.
-pub(crate) fn write_lists(out: &mut [u8], lists: [Caps<'_>; 2]) -> Result<(), BufferTooSmall> {
-    let [common, channel] = lists.map(|list| list.bytes);
-    let need = common.len() + channel.len();
-    let Some((first, rest)) = out.get_mut(..need).map(|out| out.split_at_mut(common.len())) else {
+/// Writes both lists, the common one first. The caller has checked that there is room.
+pub(crate) fn write_lists(
+    out: &mut [u8],
+    common: CommonCaps<'_>,
+    channel: ChannelCaps<'_>,
+) -> Result<(), BufferTooSmall> {
+    let need = common.bytes.len() + channel.bytes.len();
+    let Some((first, rest)) = out.get_mut(..need).map(|out| out.split_at_mut(common.bytes.len())) else {
         return Err(BufferTooSmall { need });
     };
-    first.copy_from_slice(common);
-    rest.copy_from_slice(channel);
+    first.copy_from_slice(common.bytes);
+    rest.copy_from_slice(channel.bytes);
     Ok(())
-}
-
-/// Constants and names of one channel's capabilities, from spice-protocol's protocol.h.
-macro_rules! capabilities {
-    ($($(#[$doc:meta])* $module:ident { $($(#[$bit_doc:meta])* $name:ident = $bit:literal;)* })+) => {
-        $($(#[$doc])* pub mod $module {
-            $($(#[$bit_doc])* pub const $name: u32 = $bit;)*
-
-            /// Number and name of each.
-            pub const ALL: &[(u32, &str)] = &[$(($bit, stringify!($name))),*];
-        })+
-    };
-}
-
-capabilities! {
-    /// What both ends say of the link itself: the common list.
-    common {
-        /// The client names its auth mechanism after the reply.
-        AUTH_SELECTION = 0;
-        /// Tickets.
-        AUTH_SPICE = 1;
-        /// SASL.
-        AUTH_SASL = 2;
-        /// Six-byte data headers in place of eighteen.
-        MINI_HEADER = 3;
-    }
-    /// [`ChannelType::MAIN`](crate::ChannelType::MAIN)
-    main {
-        /// The client can be moved to another host while connected.
-        SEMI_SEAMLESS_MIGRATE = 0;
-        /// The server sends the VM's name and UUID.
-        NAME_AND_UUID = 1;
-        /// Agent tokens come with the connected message.
-        AGENT_CONNECTED_TOKENS = 2;
-        /// Migration that carries the channels' state.
-        SEAMLESS_MIGRATE = 3;
-    }
-    /// [`ChannelType::DISPLAY`](crate::ChannelType::DISPLAY)
-    display {
-        /// Streams whose frames differ in size.
-        SIZED_STREAM = 0;
-        /// Several monitors on one surface.
-        MONITORS_CONFIG = 1;
-        /// Composite drawing.
-        COMPOSITE = 2;
-        /// Surfaces of eight bits of alpha.
-        A8_SURFACE = 3;
-        /// The client reports on streams.
-        STREAM_REPORT = 4;
-        /// LZ4 images.
-        LZ4_COMPRESSION = 5;
-        /// The client names the compression that it wants.
-        PREF_COMPRESSION = 6;
-        /// Scanouts by a file descriptor.
-        GL_SCANOUT = 7;
-        /// More codecs than MJPEG.
-        MULTI_CODEC = 8;
-        /// MJPEG.
-        CODEC_MJPEG = 9;
-        /// VP8.
-        CODEC_VP8 = 10;
-        /// H.264.
-        CODEC_H264 = 11;
-        /// The client names the codecs that it wants.
-        PREF_VIDEO_CODEC_TYPE = 12;
-        /// VP9.
-        CODEC_VP9 = 13;
-        /// H.265.
-        CODEC_H265 = 14;
-    }
-    /// [`ChannelType::INPUTS`](crate::ChannelType::INPUTS)
-    inputs {
-        /// Raw scan codes.
-        KEY_SCANCODE = 0;
-    }
-    /// [`ChannelType::PLAYBACK`](crate::ChannelType::PLAYBACK)
-    playback {
-        /// CELT 0.5.1.
-        CELT_0_5_1 = 0;
-        /// Volume messages.
-        VOLUME = 1;
-        /// Latency messages.
-        LATENCY = 2;
-        /// Opus.
-        OPUS = 3;
-    }
-    /// [`ChannelType::RECORD`](crate::ChannelType::RECORD)
-    record {
-        /// CELT 0.5.1.
-        CELT_0_5_1 = 0;
-        /// Volume messages.
-        VOLUME = 1;
-        /// Opus.
-        OPUS = 2;
-    }
-    /// [`ChannelType::USBREDIR`](crate::ChannelType::USBREDIR), [`PORT`](crate::ChannelType::PORT) and
-    /// [`WEBDAV`](crate::ChannelType::WEBDAV), which are one kind of channel inside
-    spicevmc {
-        /// LZ4 of the data.
-        DATA_COMPRESS_LZ4 = 0;
-    }
-}
-
-impl ChannelType {
-    /// Number and name of every capability that this channel's own list can have; empty for channels without any.
-    pub const fn capabilities(self) -> &'static [(u32, &'static str)] {
-        match self {
-            Self::MAIN => main::ALL,
-            Self::DISPLAY => display::ALL,
-            Self::INPUTS => inputs::ALL,
-            Self::PLAYBACK => playback::ALL,
-            Self::RECORD => record::ALL,
-            Self::USBREDIR | Self::PORT | Self::WEBDAV => spicevmc::ALL,
-            _ => &[],
-        }
-    }
-
-    /// The name of capability `bit` of this channel's own list.
-    pub fn capability_name(self, bit: u32) -> Option<&'static str> {
-        name_in(self.capabilities(), bit)
-    }
-}
-
-/// The name of capability `bit` of the common list.
-pub fn common_name(bit: u32) -> Option<&'static str> {
-    name_in(common::ALL, bit)
-}
-
-fn name_in(list: &[(u32, &'static str)], bit: u32) -> Option<&'static str> {
-    list.iter().find(|(number, _)| *number == bit).map(|(_, name)| *name)
 }
 
 #[cfg(test)]
 mod tests {
     extern crate std;
     use super::*;
+    use crate::MainCap;
     use std::{format, vec::Vec};
 
     #[test]
     fn missing_words_are_zero() {
-        let caps = Caps::from_le_bytes(&[0x0b, 0, 0, 0, 1, 0, 0, 0x80, 7]);
+        let caps = ChannelCaps::from_le_bytes(&[0x0b, 0, 0, 0, 1, 0, 0, 0x80, 7]);
         assert_eq!(caps.len(), 2);
         assert_eq!(caps.bits().collect::<Vec<_>>(), [0, 1, 3, 32, 63]);
-        assert!(caps.contains(63) && !caps.contains(64) && !caps.contains(u32::MAX));
+        assert!(caps.contains(MainCap(63)) && !caps.contains(MainCap(64)) && !caps.contains(MainCap(u32::MAX)));
         assert_eq!(format!("{caps:?}"), "Caps[0xb, 0x80000001]");
         assert_eq!((caps.word(2), caps.word(usize::MAX)), (0, 0));
     }
 
     #[test]
-    fn names_are_per_channel() {
-        assert_eq!(common_name(3), Some("MINI_HEADER"));
-        assert_eq!(ChannelType::PLAYBACK.capability_name(2), Some("LATENCY"));
-        assert_eq!(ChannelType::RECORD.capability_name(2), Some("OPUS"));
-        assert_eq!(ChannelType::CURSOR.capability_name(0), None);
-        assert_eq!(ChannelType::DISPLAY.capability_name(12), Some("PREF_VIDEO_CODEC_TYPE"));
+    fn common_capabilities_print_their_names() {
+        let caps = CapsBuf::<_, 1>::new().with(CommonCap::AUTH_SASL).with(CommonCap(30));
+        let names: Vec<_> = caps.as_caps().iter().map(|cap| format!("{cap}")).collect();
+        assert_eq!(names, ["AUTH_SASL", "30"]);
     }
 }

@@ -1,50 +1,6 @@
-//! The code points of the link stage. What a peer sends is an open number with named constants, never an enum:
-//! a value that nobody knows yet is carried on, and only printed differently.
+//! The code points of the link stage.
 
-use core::fmt;
-
-/// An open code: the constants, `name()`, `ALL`, and a `Debug`/`Display` that show the name, or the number where there is none.
-macro_rules! open_code {
-    ($(#[$doc:meta])* $type:ident($int:ty) { $($(#[$const_doc:meta])* $const:ident = $value:literal, $name:literal;)+ }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $type(pub $int);
-
-        impl $type {
-            $($(#[$const_doc])* pub const $const: Self = Self($value);)+
-
-            /// Every value that has a name here.
-            pub const ALL: &'static [Self] = &[$(Self::$const),+];
-
-            /// The name in the protocol's own spelling, where the value has one.
-            pub const fn name(self) -> Option<&'static str> {
-                match self.0 {
-                    $($value => Some($name),)+
-                    _ => None,
-                }
-            }
-        }
-
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                match self.name() {
-                    Some(name) => f.write_str(name),
-                    None => write!(f, "{}", self.0),
-                }
-            }
-        }
-
-        impl fmt::Debug for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!(stringify!($type), "({}"), self.0)?;
-                match self.name() {
-                    Some(name) => write!(f, " {name})"),
-                    None => f.write_str(")"),
-                }
-            }
-        }
-    };
-}
+use crate::open_code::open_code;
 
 open_code! {
     /// `SPICE_CHANNEL_*` of spice-protocol's enums.h: byte 4 of the link message.
@@ -55,7 +11,7 @@ open_code! {
         DISPLAY = 2, "display";
         /// Keyboard and mouse.
         INPUTS = 3, "inputs";
-        /// The pointer's shape and place.
+        /// The pointer's shape and position.
         CURSOR = 4, "cursor";
         /// Sound to the client.
         PLAYBACK = 5, "playback";
@@ -69,7 +25,7 @@ open_code! {
         USBREDIR = 9, "usbredir";
         /// A named byte stream.
         PORT = 10, "port";
-        /// A folder that is shared over WebDAV.
+        /// A folder that the client shares over WebDAV.
         WEBDAV = 11, "webdav";
     }
 }
@@ -79,23 +35,23 @@ open_code! {
     LinkErrorCode(u32) {
         /// Success.
         OK = 0, "ok";
-        /// spice-server never sends it as a link error; a refused SASL exchange starts with this value.
+        /// spice-server never sends this value as a link error. The word that refuses a SASL exchange has it.
         ERROR = 1, "error";
         /// The first four bytes are not `REDQ`.
         INVALID_MAGIC = 2, "invalid magic";
-        /// Sizes, counts or offsets that do not fit, or an unknown auth mechanism.
+        /// Sizes, counts or offsets that do not fit each other, or an unknown auth mechanism.
         INVALID_DATA = 3, "invalid data";
         /// The major version is not 2.
         VERSION_MISMATCH = 4, "version mismatch";
-        /// The channel wants TLS.
+        /// The channel requires TLS.
         NEED_SECURED = 5, "need secured";
-        /// The channel wants no TLS.
+        /// The channel requires a connection without TLS.
         NEED_UNSECURED = 6, "need unsecured";
-        /// The ticket was refused.
+        /// The server refused the ticket.
         PERMISSION_DENIED = 7, "permission denied";
         /// No session has the connection id of the link message.
         BAD_CONNECTION_ID = 8, "bad connection id";
-        /// The channel went away between the reply and the result.
+        /// The channel disappeared between the reply and the result.
         CHANNEL_NOT_AVAILABLE = 9, "channel not available";
     }
 }
@@ -114,13 +70,27 @@ open_code! {
 mod tests {
     extern crate std;
     use super::*;
-    use std::format;
+    use std::{format, string::ToString};
 
     #[test]
-    fn a_code_prints_its_name_or_its_number() {
+    fn code_prints_its_name_or_its_number() {
         assert_eq!(format!("{} {:?}", ChannelType::INPUTS, ChannelType::INPUTS), "inputs ChannelType(3 inputs)");
         assert_eq!(format!("{} {:?}", ChannelType(99), ChannelType(99)), "99 ChannelType(99)");
+        assert_eq!(format!("{:<9}|{:>4}", ChannelType::MAIN, ChannelType(99)), "main     |  99");
         assert_eq!(LinkErrorCode(7), LinkErrorCode::PERMISSION_DENIED);
         assert_eq!(ChannelType::ALL.len(), 11);
+    }
+
+    #[test]
+    fn code_is_read_from_its_name_or_its_number() {
+        for value in 0..=u8::MAX {
+            assert_eq!(ChannelType(value).to_string().parse(), Ok(ChannelType(value)));
+        }
+        assert_eq!("2".parse(), Ok(ChannelType::DISPLAY));
+        assert_eq!("bad connection id".parse(), Ok(LinkErrorCode::BAD_CONNECTION_ID));
+        for text in ["", "Main", "256", "-1"] {
+            assert!(text.parse::<ChannelType>().is_err(), "{text}");
+        }
+        assert_eq!("tls".parse::<AuthMechanism>().unwrap_err().to_string(), "expected spice, sasl, or a number");
     }
 }

@@ -1,9 +1,9 @@
-//! What follows the link stage: the data headers, and the one message that the link stage's story ends with.
+//! The start of what follows the link stage: the data headers, and the first message of a new session's main channel.
 
 use crate::{Error, Parsed, bytes};
 
-/// Which of the two data headers a connection uses, in both directions: the short one if client and server both have
-/// the capability [`MINI_HEADER`](crate::caps::common::MINI_HEADER).
+/// The kind of data header that a connection uses, in both directions: the short one if client and server both have the
+/// capability [`MINI_HEADER`](crate::CommonCap::MINI_HEADER).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HeaderKind {
     /// `SpiceMiniDataHeader`, 6 bytes.
@@ -30,26 +30,35 @@ impl HeaderKind {
     }
 }
 
-/// A data header, either kind.
+impl core::fmt::Display for HeaderKind {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.pad(match self {
+            Self::Mini => "mini",
+            Self::Full => "full",
+        })
+    }
+}
+
+/// A data header of either kind.
 ///
 /// | mini | full | bytes | field |
 /// | ---: | ---: | ---: | --- |
 /// | | 0 | 8 | serial, from 1 |
 /// | 0 | 8 | 2 | type |
-/// | 2 | 10 | 4 | size: bytes that follow the header |
-/// | | 14 | 4 | sub_list: offset of a list of sub-messages in the body, 0 for none |
+/// | 2 | 10 | 4 | size: the number of bytes that follow the header |
+/// | | 14 | 4 | sub_list: offset of a list of sub-messages in the body, 0 if there is none |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DataHeader {
-    /// The message's type; common ones are below 100, the channel's own start at 101.
+    /// The message's type. Types that all channels share are below 100; a channel's own types start at 101.
     pub message_type: u16,
-    /// Bytes that follow the header.
+    /// The number of bytes that follow the header.
     pub size: u32,
     /// Serial and sub_list, which only the full header has.
     pub full: Option<(u64, u32)>,
 }
 
 impl DataHeader {
-    /// Reads a header of the given kind.
+    /// Reads a header of the given kind from the start of `input`.
     pub fn parse(kind: HeaderKind, input: &[u8]) -> Parsed<Self> {
         let Some(header) = input.get(..kind.byte_len()) else { return Parsed::Need(kind.byte_len()) };
         let (full, rest) = match kind {
@@ -64,7 +73,7 @@ impl DataHeader {
         Parsed::Complete(Self { message_type, size: bytes::u32_le(rest, 2), full }, kind.byte_len())
     }
 
-    /// Writes the header into `out` and returns it cut to its length: 6 bytes without, 18 with `full`.
+    /// Writes the header into `out` and returns the bytes that it takes: 6 without `full`, 18 with it.
     pub fn encode<'b>(&self, out: &'b mut [u8; 18]) -> &'b [u8] {
         let kind = match self.full {
             None => HeaderKind::Mini,
@@ -81,35 +90,103 @@ impl DataHeader {
     }
 }
 
-/// `SPICE_MSG_MAIN_INIT`: the first message of a fresh session's main channel, and the only place where the server
-/// tells the connection id that it drew. Eight u32: session_id, display_channels_hint, supported_mouse_modes,
-/// current_mouse_mode, agent_connected, agent_tokens, multi_media_time, ram_hint. Source: spice-common, spice.proto.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// `SPICE_MSG_MAIN_INIT`: the first message of a new session's main channel, and the only one that tells the connection id
+/// which the server made for the session. Eight little-endian u32 in the order of the fields. Source: spice-common, spice.proto.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct MainInit {
-    /// The session's connection id, never 0.
+    /// The session's connection id, never 0 from spice-server.
     pub session_id: u32,
+    /// The number of display channels that the client should expect.
+    pub display_channels_hint: u32,
+    /// `SPICE_MOUSE_MODE_*`, as bits: 1 server, 2 client.
+    pub supported_mouse_modes: u32,
+    /// The one of [`supported_mouse_modes`](Self::supported_mouse_modes) that is active.
+    pub current_mouse_mode: u32,
+    /// 1 if the guest's agent is connected, else 0.
+    pub agent_connected: u32,
+    /// How many messages the client may send to the agent before it must wait for tokens.
+    pub agent_tokens: u32,
+    /// The server's multimedia clock, in milliseconds.
+    pub multi_media_time: u32,
+    /// The size of the guest's video memory in bytes.
+    pub ram_hint: u32,
 }
 
 impl MainInit {
     /// Its message type.
     pub const MESSAGE_TYPE: u16 = 103;
     /// Its size in bytes, header not included.
-    pub const SIZE: u32 = 32;
+    pub const SIZE: u32 = 8 * 4;
 
-    /// Reads data header and session id off the start of a server's data stream. Done as soon as the id's four bytes
-    /// are there; the rest of the message is not waited for.
+    /// Reads data header and message from the start of a server's data stream.
     pub fn parse(kind: HeaderKind, input: &[u8]) -> Result<Parsed<Self>, Error> {
-        let (header, start) = match DataHeader::parse(kind, input) {
-            Parsed::Complete(header, start) => (header, start),
+        let start = match Self::start(kind, input)? {
+            Parsed::Complete((), start) => start,
             Parsed::Need(n) => return Ok(Parsed::Need(n)),
         };
-        if header.message_type != Self::MESSAGE_TYPE || header.size != Self::SIZE {
-            return Err(Error::NotMainInit { message_type: header.message_type, size: header.size });
-        }
+        let end = start + Self::SIZE as usize;
+        Ok(match input.get(start..end).and_then(|body| body.first_chunk()) {
+            Some(body) => Parsed::Complete(Self::from_body(body), end),
+            None => Parsed::Need(end),
+        })
+    }
+
+    /// Reads data header and session id only. It completes when the four bytes of the id have come, and consumes no more than them.
+    pub fn parse_session_id(kind: HeaderKind, input: &[u8]) -> Result<Parsed<u32>, Error> {
+        let start = match Self::start(kind, input)? {
+            Parsed::Complete((), start) => start,
+            Parsed::Need(n) => return Ok(Parsed::Need(n)),
+        };
         Ok(match input.get(start..start + 4) {
-            Some(id) => Parsed::Complete(Self { session_id: bytes::u32_le(id, 0) }, start + 4),
+            Some(id) => Parsed::Complete(bytes::u32_le(id, 0), start + 4),
             None => Parsed::Need(start + 4),
         })
+    }
+
+    /// The message without its header.
+    pub fn to_body(&self) -> [u8; Self::SIZE as usize] {
+        let mut out = [0; Self::SIZE as usize];
+        let fields = [
+            self.session_id,
+            self.display_channels_hint,
+            self.supported_mouse_modes,
+            self.current_mouse_mode,
+            self.agent_connected,
+            self.agent_tokens,
+            self.multi_media_time,
+            self.ram_hint,
+        ];
+        for (slot, field) in out.chunks_exact_mut(4).zip(fields) {
+            slot.copy_from_slice(&field.to_le_bytes());
+        }
+        out
+    }
+
+    fn from_body(body: &[u8; Self::SIZE as usize]) -> Self {
+        let field = |index: usize| bytes::u32_le(body, 4 * index);
+        Self {
+            session_id: field(0),
+            display_channels_hint: field(1),
+            supported_mouse_modes: field(2),
+            current_mouse_mode: field(3),
+            agent_connected: field(4),
+            agent_tokens: field(5),
+            multi_media_time: field(6),
+            ram_hint: field(7),
+        }
+    }
+
+    /// Reads the data header and checks that this message follows it. Returns where the message starts.
+    fn start(kind: HeaderKind, input: &[u8]) -> Result<Parsed<()>, Error> {
+        match DataHeader::parse(kind, input) {
+            Parsed::Complete(DataHeader { message_type: Self::MESSAGE_TYPE, size: Self::SIZE, .. }, start) => {
+                Ok(Parsed::Complete((), start))
+            }
+            Parsed::Complete(DataHeader { message_type, size, .. }, _) => {
+                Err(Error::NotMainInit { message_type, size })
+            }
+            Parsed::Need(n) => Ok(Parsed::Need(n)),
+        }
     }
 }
 
@@ -119,20 +196,37 @@ mod tests {
     use super::*;
     use std::vec::Vec;
 
+    const INIT: MainInit = MainInit {
+        session_id: 0xc769_0001,
+        display_channels_hint: 1,
+        supported_mouse_modes: 3,
+        current_mouse_mode: 2,
+        agent_connected: 1,
+        agent_tokens: 10,
+        multi_media_time: 0x0102_0304,
+        ram_hint: 64 << 20,
+    };
+
     #[test]
-    fn main_init_is_found_behind_either_header() {
+    fn main_init_is_found_after_either_header() {
         for full in [None, Some((1, 0))] {
             let kind = if full.is_some() { HeaderKind::Full } else { HeaderKind::Mini };
             let header = DataHeader { message_type: 103, size: 32, full };
             let mut buffer = [0; 18];
             let mut input: Vec<u8> = header.encode(&mut buffer).to_vec();
             assert_eq!(input.len(), kind.byte_len());
-            input.extend(0xc769_0001_u32.to_le_bytes());
+            input.extend(INIT.to_body());
             for cut in 0..input.len() {
                 assert!(matches!(MainInit::parse(kind, &input[..cut]), Ok(Parsed::Need(n)) if n > cut));
+                let id = MainInit::parse_session_id(kind, &input[..cut]).unwrap();
+                let end = kind.byte_len() + 4;
+                if cut < end {
+                    assert!(matches!(id, Parsed::Need(n) if n > cut));
+                } else {
+                    assert_eq!(id, Parsed::Complete(INIT.session_id, end));
+                }
             }
-            let found = MainInit::parse(kind, &input).unwrap();
-            assert_eq!(found, Parsed::Complete(MainInit { session_id: 0xc769_0001 }, input.len()));
+            assert_eq!(MainInit::parse(kind, &input), Ok(Parsed::Complete(INIT, input.len())));
         }
     }
 

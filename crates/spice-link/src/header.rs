@@ -1,29 +1,29 @@
 use crate::{Error, Parsed, bytes};
 
-/// The first four bytes of every link message, of both directions.
+/// The first four bytes of every link message, in both directions.
 pub const MAGIC: [u8; 4] = *b"REDQ";
-/// The major version of SPICE 2, the only one that spice-server talks.
+/// The major version of SPICE 2, the only one that spice-server speaks.
 pub const VERSION_MAJOR: u32 = 2;
-/// The minor version that spice-server and spice-gtk send; nobody looks at it.
+/// The minor version that spice-server and spice-gtk send. Neither of them checks it.
 pub const VERSION_MINOR: u32 = 2;
 
-/// `SpiceLinkHeader`: in front of the client's [`LinkMess`](crate::LinkMess) and of the server's [`LinkReply`](crate::LinkReply).
+/// `SpiceLinkHeader`: comes before the client's [`LinkMess`](crate::LinkMess) and before the server's [`LinkReply`](crate::LinkReply).
 ///
 /// | offset | bytes | field |
 /// | ---: | ---: | --- |
 /// | 0 | 4 | magic, `REDQ` |
 /// | 4 | 4 | major version, 2 |
 /// | 8 | 4 | minor version |
-/// | 12 | 4 | size: bytes that follow this header |
+/// | 12 | 4 | size: the number of bytes that follow this header |
 ///
-/// All integers of the link stage are little-endian, and nothing is padded. Source: spice-protocol, protocol.h.
+/// All integers of the link stage are little-endian, and there is no padding. Source: spice-protocol, protocol.h.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LinkHeader {
     /// Major version.
     pub major: u32,
     /// Minor version.
     pub minor: u32,
-    /// Bytes that follow the header.
+    /// The number of bytes that follow the header.
     pub size: u32,
 }
 
@@ -34,13 +34,13 @@ impl LinkHeader {
         + 4 // minor version
         + 4; // size
 
-    /// A header as spice-server and spice-gtk write it, for `size` bytes.
+    /// The header that spice-server and spice-gtk write before `size` bytes.
     pub const fn new(size: u32) -> Self {
         Self { major: VERSION_MAJOR, minor: VERSION_MINOR, size }
     }
 
-    /// Reads a header. The magic is judged as soon as its four bytes are there, the version with all sixteen;
-    /// the size is for the caller to judge, as its bounds depend on what follows.
+    /// Reads a header from the start of `input`. The magic is checked as soon as its four bytes have come, the version when all
+    /// sixteen have come. The caller checks the size, because its bounds depend on the message.
     #[inline]
     pub fn parse(input: &[u8]) -> Result<Parsed<Self>, Error> {
         let Some(header) = bytes::head::<{ Self::LEN }>(input) else {
@@ -62,7 +62,7 @@ impl LinkHeader {
         Ok(Parsed::Complete(header, Self::LEN))
     }
 
-    /// Where the message behind this header ends, in bytes from the header's start, if its size is one that it may have.
+    /// Where the message after this header ends, in bytes from the header's start. An error if the size is out of bounds.
     #[inline]
     pub(crate) fn end(&self, min: u32, max: u32) -> Result<usize, Error> {
         if self.size < min || self.size > max {
@@ -82,11 +82,11 @@ impl LinkHeader {
     }
 }
 
-/// A message behind its header: the part that every one has, and all of it.
+/// A message after its header: the fixed part, and all of it.
 pub(crate) type Message<'a, const FIXED: usize> = (&'a [u8; FIXED], &'a [u8]);
 
-/// Reads a header and waits for the message behind it, of at least its fixed part and at most `max` bytes.
-/// The size is judged before the message has come.
+/// Reads a header and the message after it, which has at least its fixed part and at most `max` bytes. The size is checked before
+/// the message has come.
 #[inline]
 pub(crate) fn message<const FIXED: usize>(input: &[u8], max: u32) -> Result<Parsed<Message<'_, FIXED>>, Error> {
     let header = match LinkHeader::parse(input)? {
@@ -105,14 +105,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_magic_is_judged_after_four_bytes() {
+    fn magic_is_checked_after_four_bytes() {
         assert_eq!(LinkHeader::parse(b"GEX"), Ok(Parsed::Need(4)));
         assert_eq!(LinkHeader::parse(b"GEX "), Err(Error::Magic { seen: *b"GEX " }));
         assert_eq!(LinkHeader::parse(b"REDQ"), Ok(Parsed::Need(16)));
     }
 
     #[test]
-    fn minor_versions_do_not_matter_and_major_ones_do() {
+    fn only_the_major_version_is_checked() {
         let good = LinkHeader { major: 2, minor: 99, size: 18 };
         assert_eq!(LinkHeader::parse(&good.encode()), Ok(Parsed::Complete(good, 16)));
         for major in [0, 1, 3, u32::MAX] {

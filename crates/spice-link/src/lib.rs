@@ -4,6 +4,7 @@
 
 mod acceptor;
 mod bytes;
+mod capabilities;
 pub mod caps;
 mod codes;
 mod connector;
@@ -13,6 +14,7 @@ mod header;
 mod mess;
 mod names;
 mod observer;
+mod open_code;
 mod recognise;
 mod reply;
 mod request;
@@ -23,10 +25,13 @@ pub mod ticket;
 mod upgrade;
 pub mod websocket;
 
-pub use acceptor::{AcceptTurn, Accepting, Closing, Join, LinkAcceptor, LinkHost, Linked, SaslAnswer, SaslVerdict};
-pub use caps::{Caps, CapsBuf, MAX_CAPS_WORDS};
+pub use acceptor::{
+    AcceptStatus, AcceptTurn, CloseReason, Join, LinkAcceptor, LinkHost, Linked, SaslAnswer, SaslVerdict,
+};
+pub use capabilities::{ChannelCap, CommonCap, DisplayCap, InputsCap, MainCap, PlaybackCap, RecordCap, SpicevmcCap};
+pub use caps::{Caps, CapsBuf, ChannelCaps, CommonCaps, MAX_CAPS_WORDS};
 pub use codes::{AuthMechanism, ChannelType, LinkErrorCode};
-pub use connector::{ConnectTurn, Connecting, LinkConnector, LinkUser};
+pub use connector::{ConnectStatus, ConnectTurn, LinkConnector, LinkUser};
 pub use data::{DataHeader, HeaderKind, MainInit};
 pub use error::{Answer, BufferTooSmall, Error, Parsed};
 pub use header::{LinkHeader, MAGIC, VERSION_MAJOR, VERSION_MINOR};

@@ -1,31 +1,34 @@
-use crate::{BufferTooSmall, Caps, ChannelType, Error, LinkHeader, MAX_CAPS_WORDS, Parsed, bytes, caps};
+use crate::{
+    BufferTooSmall, Caps, ChannelCaps, ChannelType, CommonCaps, Error, LinkHeader, MAX_CAPS_WORDS, Parsed, bytes,
+    caps::{self, List},
+};
 
-/// `SpiceLinkMess`: the client's opening, right behind its [`LinkHeader`].
+/// `SpiceLinkMess`: the client's first message, directly after its [`LinkHeader`].
 ///
 /// | offset | bytes | field |
 /// | ---: | ---: | --- |
-/// | 0 | 4 | connection_id: 0 asks for a new session (main channel), anything else joins that session |
+/// | 0 | 4 | connection_id: 0 asks for a new session (main channel), any other value joins that session |
 /// | 4 | 1 | channel_type |
 /// | 5 | 1 | channel_id |
 /// | 6 | 4 | num_common_caps, in words |
 /// | 10 | 4 | num_channel_caps, in words |
-/// | 14 | 4 | caps_offset, in bytes from offset 0 of this table; looked at only if there are words |
+/// | 14 | 4 | caps_offset, in bytes from offset 0 of this table; only checked if there are words |
 /// | caps_offset | 4 each | the common words, then the channel's |
 ///
-/// Bytes that are in the message and in no list are ignored. Source: spice-protocol, protocol.h; the bounds are
-/// spice-server's (`reds.cpp`, `reds_handle_read_header_done` and `reds_handle_read_link_done`).
+/// Bytes of the message that belong to neither list are ignored. Source: spice-protocol, protocol.h; the bounds are those of
+/// spice-server (`reds.cpp`, `reds_handle_read_header_done` and `reds_handle_read_link_done`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LinkMess<'a> {
-    /// The session that the channel joins, 0 for a new one. QMP shows these 32 bits as a signed number.
+    /// The session that the channel joins; 0 asks for a new session. QMP shows these 32 bits as a signed number.
     pub connection_id: u32,
-    /// What kind of channel.
+    /// The kind of channel.
     pub channel_type: ChannelType,
-    /// Which one of its kind, from 0.
+    /// The number of the channel among those of its kind, from 0.
     pub channel_id: u8,
-    /// What the client can do in the link stage.
-    pub common_caps: Caps<'a>,
-    /// What the client can do on this channel.
-    pub channel_caps: Caps<'a>,
+    /// What the client supports in the link stage.
+    pub common_caps: CommonCaps<'a>,
+    /// What the client supports on this channel.
+    pub channel_caps: ChannelCaps<'a>,
 }
 
 impl<'a> LinkMess<'a> {
@@ -36,16 +39,16 @@ impl<'a> LinkMess<'a> {
         + 4 // num_common_caps
         + 4 // num_channel_caps
         + 4; // caps_offset
-    /// The largest `size` that spice-server takes, in bytes.
+    /// The largest `size` that spice-server accepts, in bytes.
     pub const MAX_SIZE: u32 = 4096;
-    /// The longest whole message, header included, in bytes: what a reader must be able to hold.
+    /// The longest message, header included, in bytes. A reader must be able to hold it.
     pub const MAX_LEN: usize = LinkHeader::LEN + Self::MAX_SIZE as usize;
 
-    /// Reads header and message off the start of a client's stream, with spice-server's checks in spice-server's order.
-    /// The error's [`answer`](Error::answer) is what that server would send back.
+    /// Reads header and message from the start of a client's stream. The checks and their order are those of spice-server; the
+    /// error's [`answer`](Error::answer) is what that server would send back.
     #[inline]
     pub fn parse(input: &'a [u8]) -> Result<Parsed<Self>, Error> {
-        // Where header and fixed part are there, one look at the length is enough for both.
+        // One check of the length covers the header and the fixed part.
         let Some(start) = input.first_chunk::<{ LinkHeader::LEN + LinkMess::MIN_SIZE as usize }>() else {
             return Self::incomplete(input);
         };
@@ -54,7 +57,7 @@ impl<'a> LinkMess<'a> {
         let Some(body) = input.get(LinkHeader::LEN..end) else { return Ok(Parsed::Need(end)) };
         let (_, fixed) = start.split_at(LinkHeader::LEN);
         let (common, channel, offset) = (bytes::u32_le(fixed, 6), bytes::u32_le(fixed, 10), bytes::u32_le(fixed, 14));
-        let [common_caps, channel_caps] = split_lists(body, Self::MIN_SIZE, offset, common, channel)?;
+        let (common_caps, channel_caps) = split_lists(body, Self::MIN_SIZE, offset, common, channel)?;
         let mess = Self {
             connection_id: bytes::u32_le(fixed, 0),
             channel_type: ChannelType(fixed[4]),
@@ -65,7 +68,7 @@ impl<'a> LinkMess<'a> {
         Ok(Parsed::Complete(mess, end))
     }
 
-    /// What can be said of fewer bytes than header and fixed part.
+    /// Reads fewer bytes than header and fixed part have.
     #[cold]
     fn incomplete(input: &[u8]) -> Result<Parsed<Self>, Error> {
         Ok(Parsed::Need(match LinkHeader::parse(input)? {
@@ -74,7 +77,7 @@ impl<'a> LinkMess<'a> {
         }))
     }
 
-    /// The whole message's length, header included, in bytes.
+    /// The message's length in bytes, header included.
     pub const fn encoded_len(&self) -> usize {
         LinkHeader::LEN
             + Self::MIN_SIZE as usize
@@ -82,8 +85,8 @@ impl<'a> LinkMess<'a> {
             + self.channel_caps.as_le_bytes().len()
     }
 
-    /// Writes header and message, the lists right behind the fixed part, and returns how many bytes that took.
-    /// Lists that are longer than a server takes are written all the same.
+    /// Writes header and message, with the lists directly after the fixed part, and returns the number of bytes. Lists that are
+    /// longer than a server accepts are written too.
     pub fn encode(&self, out: &mut [u8]) -> Result<usize, BufferTooSmall> {
         let need = self.encoded_len();
         let out = out.get_mut(..need).ok_or(BufferTooSmall { need })?;
@@ -95,13 +98,13 @@ impl<'a> LinkMess<'a> {
         body[6..10].copy_from_slice(&length_in_words(self.common_caps));
         body[10..14].copy_from_slice(&length_in_words(self.channel_caps));
         body[14..18].copy_from_slice(&Self::MIN_SIZE.to_le_bytes());
-        caps::write_lists(&mut body[18..], [self.common_caps, self.channel_caps])?;
+        caps::write_lists(&mut body[18..], self.common_caps, self.channel_caps)?;
         Ok(need)
     }
 }
 
-/// Both lists of a message or reply whose fixed part is `fixed` bytes: spice-server's bounds.
-/// An offset near 2³² can't wrap, whatever the machine's word.
+/// Both lists of a message or reply whose fixed part is `fixed` bytes, with the bounds of spice-server. An offset near 2³² does
+/// not wrap, even where `usize` has 32 bits.
 #[inline]
 pub(crate) fn split_lists(
     body: &[u8],
@@ -109,30 +112,30 @@ pub(crate) fn split_lists(
     offset: u32,
     common: u32,
     channel: u32,
-) -> Result<[Caps<'_>; 2], Error> {
+) -> Result<(CommonCaps<'_>, ChannelCaps<'_>), Error> {
     if common > MAX_CAPS_WORDS || channel > MAX_CAPS_WORDS {
         return Err(Error::CapsCount { common, channel });
     }
     let words = common + channel;
     if words == 0 {
-        return Ok([Caps::EMPTY; 2]);
+        return Ok((Caps::EMPTY, Caps::EMPTY));
     }
     let start = offset as usize;
     match body.get(start..start.saturating_add(words as usize * 4)) {
         Some(lists) if offset >= fixed => {
             let (common, channel) = lists.split_at(common as usize * 4);
-            Ok([Caps::from_le_bytes(common), Caps::from_le_bytes(channel)])
+            Ok((Caps::from_le_bytes(common), Caps::from_le_bytes(channel)))
         }
         _ => Err(Error::CapsRange { offset, words, size: length(body) }),
     }
 }
 
-/// A slice's length where it is known to be small.
+/// The length of a slice that is known to be short.
 pub(crate) fn length(slice: &[u8]) -> u32 {
     u32::try_from(slice.len()).unwrap_or(u32::MAX)
 }
 
-pub(crate) fn length_in_words(caps: Caps<'_>) -> [u8; 4] {
+pub(crate) fn length_in_words<L: List>(caps: Caps<'_, L>) -> [u8; 4] {
     (length(caps.as_le_bytes()) / 4).to_le_bytes()
 }
 
@@ -140,10 +143,10 @@ pub(crate) fn length_in_words(caps: Caps<'_>) -> [u8; 4] {
 mod tests {
     extern crate std;
     use super::*;
-    use crate::{Answer, CapsBuf, LinkErrorCode, caps::common};
+    use crate::{Answer, CapsBuf, CommonCap, LinkErrorCode};
     use std::{vec, vec::Vec};
 
-    /// A message with every field at will: `size` bytes behind the header, zero where nothing is said.
+    /// A message with any value in each field: `size` bytes after the header, mostly zero.
     fn raw(size: u32, common: u32, channel: u32, offset: u32) -> Vec<u8> {
         let mut out = LinkHeader::new(size).encode().to_vec();
         let mut body = vec![0; 18];
@@ -157,8 +160,8 @@ mod tests {
     }
 
     #[test]
-    fn a_message_survives_the_wire() {
-        let common = CapsBuf::<1>::new().with(common::AUTH_SELECTION).with(common::MINI_HEADER);
+    fn message_is_read_as_it_was_written() {
+        let common = CapsBuf::<_, 1>::new().with(CommonCap::AUTH_SELECTION).with(CommonCap::MINI_HEADER);
         let channel = CapsBuf::from_words([0x1052]);
         let mess = LinkMess {
             connection_id: 0x8000_0001,
@@ -175,10 +178,10 @@ mod tests {
         assert_eq!(mess.encode(&mut out[..41]), Err(BufferTooSmall { need: 42 }));
     }
 
-    /// The edge inputs that were put to spice-server 0.15.1: size, counts, offset, and whether it took them.
+    /// Edge inputs that were sent to spice-server 0.15.1: size, counts, offset, and whether it accepted them.
     #[test]
-    fn takes_what_spice_server_takes() {
-        for (size, common, channel, offset, taken) in [
+    fn accepts_what_spice_server_accepts() {
+        for (size, common, channel, offset, accepted) in [
             (18, 0, 0, 18, true),
             (18, 0, 0, 0, true),
             (18, 0, 0, u32::MAX, true),
@@ -201,7 +204,7 @@ mod tests {
         ] {
             let input = raw(size, common, channel, offset);
             let parsed = LinkMess::parse(&input);
-            assert_eq!(parsed.is_ok(), taken, "{size} {common} {channel} {offset}: {parsed:?}");
+            assert_eq!(parsed.is_ok(), accepted, "{size} {common} {channel} {offset}: {parsed:?}");
             match parsed {
                 Ok(parsed) => {
                     let mess = parsed.complete().unwrap();
@@ -213,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn the_size_is_judged_before_the_message_has_come() {
+    fn size_is_checked_before_the_message_has_come() {
         for size in [0, 17, 4097, u32::MAX] {
             let header = LinkHeader::new(size).encode();
             assert_eq!(LinkMess::parse(&header), Err(Error::Size { seen: size, min: 18, max: 4096 }));

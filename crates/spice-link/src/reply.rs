@@ -1,9 +1,10 @@
 use crate::{
-    BufferTooSmall, Caps, Error, LinkErrorCode, LinkHeader, MAX_CAPS_WORDS, Parsed, bytes, caps, header,
+    BufferTooSmall, ChannelCaps, CommonCaps, Error, LinkErrorCode, LinkHeader, MAX_CAPS_WORDS, Parsed, bytes, caps,
+    header,
     mess::{length, length_in_words, split_lists},
 };
 
-/// `SpiceLinkReply`: the server's answer to a [`LinkMess`](crate::LinkMess), right behind its [`LinkHeader`].
+/// `SpiceLinkReply`: the server's answer to a [`LinkMess`](crate::LinkMess), directly after its [`LinkHeader`].
 ///
 /// | offset | bytes | field |
 /// | ---: | ---: | --- |
@@ -14,18 +15,18 @@ use crate::{
 /// | 174 | 4 | caps_offset, in bytes from offset 0 of this table |
 /// | caps_offset | 4 each | the common words, then the channel's |
 ///
-/// An error is always 178 bytes of this, all zero behind the code, and then a close. Source: spice-protocol,
+/// A refusal always has 178 bytes, all of them zero after the code, and the server then closes. Source: spice-protocol,
 /// protocol.h; spice-server, `reds.cpp`, `reds_send_link_ack` and `reds_send_link_error`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LinkReply<'a> {
-    /// [`LinkErrorCode::OK`], or why the channel is refused.
+    /// [`LinkErrorCode::OK`], or the reason of the refusal.
     pub error: LinkErrorCode,
-    /// The key that the client's ticket is to be encrypted with.
+    /// The key for the client's ticket.
     pub pub_key: &'a [u8; LinkReply::PUB_KEY_LEN],
-    /// What the server can do in the link stage.
-    pub common_caps: Caps<'a>,
-    /// What the server can do on this channel.
-    pub channel_caps: Caps<'a>,
+    /// What the server supports in the link stage.
+    pub common_caps: CommonCaps<'a>,
+    /// What the server supports on this channel.
+    pub channel_caps: ChannelCaps<'a>,
 }
 
 impl<'a> LinkReply<'a> {
@@ -37,12 +38,13 @@ impl<'a> LinkReply<'a> {
         + 4 // num_common_caps
         + 4 // num_channel_caps
         + 4; // caps_offset
-    /// The largest `size` that is read, in bytes: two lists of [`MAX_CAPS_WORDS`]. A bound of ours; spice-server 0.15 sends 178, 182 or 186.
+    /// The largest accepted `size`, in bytes: two lists of [`MAX_CAPS_WORDS`]. This crate's own bound; spice-server 0.15 sends 178,
+    /// 182 or 186.
     pub const MAX_SIZE: u32 = Self::MIN_SIZE + 2 * 4 * MAX_CAPS_WORDS;
-    /// The longest whole reply, header included, in bytes: what a reader must be able to hold.
+    /// The longest reply, header included, in bytes. A reader must be able to hold it.
     pub const MAX_LEN: usize = LinkHeader::LEN + Self::MAX_SIZE as usize;
 
-    /// Reads header and reply off the start of a server's stream.
+    /// Reads header and reply from the start of a server's stream.
     #[inline]
     pub fn parse(input: &'a [u8]) -> Result<Parsed<Self>, Error> {
         let (fixed, body, consumed) = match header::message::<{ LinkReply::MIN_SIZE as usize }>(input, Self::MAX_SIZE)?
@@ -51,14 +53,14 @@ impl<'a> LinkReply<'a> {
             Parsed::Need(n) => return Ok(Parsed::Need(n)),
         };
         let (common, channel) = (bytes::u32_le(fixed, 166), bytes::u32_le(fixed, 170));
-        let [common_caps, channel_caps] =
+        let (common_caps, channel_caps) =
             split_lists(body, Self::MIN_SIZE, bytes::u32_le(fixed, 174), common, channel)?;
         let error = LinkErrorCode(bytes::u32_le(fixed, 0));
         let pub_key = fixed[4..].first_chunk().unwrap_or(&[0; Self::PUB_KEY_LEN]);
         Ok(Parsed::Complete(Self { error, pub_key, common_caps, channel_caps }, consumed))
     }
 
-    /// The whole reply's length, header included, in bytes.
+    /// The reply's length in bytes, header included.
     pub const fn encoded_len(&self) -> usize {
         LinkHeader::LEN
             + Self::MIN_SIZE as usize
@@ -66,7 +68,7 @@ impl<'a> LinkReply<'a> {
             + self.channel_caps.as_le_bytes().len()
     }
 
-    /// Writes header and reply as spice-server does and returns how many bytes that took.
+    /// Writes header and reply as spice-server does, and returns the number of bytes.
     pub fn encode(&self, out: &mut [u8]) -> Result<usize, BufferTooSmall> {
         let need = self.encoded_len();
         let out = out.get_mut(..need).ok_or(BufferTooSmall { need })?;
@@ -79,11 +81,11 @@ impl<'a> LinkReply<'a> {
         // spice-server leaves the offset of a refusal at zero.
         let offset = if self.error == LinkErrorCode::OK { Self::MIN_SIZE } else { 0 };
         body[174..178].copy_from_slice(&offset.to_le_bytes());
-        caps::write_lists(&mut body[178..], [self.common_caps, self.channel_caps])?;
+        caps::write_lists(&mut body[178..], self.common_caps, self.channel_caps)?;
         Ok(need)
     }
 
-    /// The refusal that spice-server sends: a header and 178 bytes that are zero but for the code.
+    /// The refusal that spice-server sends: a header, the code, and zeros up to 178 bytes.
     pub fn refusal(error: LinkErrorCode) -> [u8; LinkHeader::LEN + LinkReply::MIN_SIZE as usize] {
         let mut out = [0; LinkHeader::LEN + Self::MIN_SIZE as usize];
         out[..16].copy_from_slice(&LinkHeader::new(Self::MIN_SIZE).encode());
@@ -99,7 +101,7 @@ mod tests {
     use crate::CapsBuf;
 
     #[test]
-    fn a_reply_survives_the_wire() {
+    fn reply_is_read_as_it_was_written() {
         let (common, channel) = (CapsBuf::from_words([0xb]), CapsBuf::from_words([0xf]));
         let reply = LinkReply {
             error: LinkErrorCode::OK,
@@ -116,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_194_bytes() {
+    fn refusal_has_194_bytes() {
         let bytes = LinkReply::refusal(LinkErrorCode::NEED_SECURED);
         assert_eq!(bytes.len(), 194);
         let reply = LinkReply::parse(&bytes).unwrap().complete().unwrap();

@@ -1,7 +1,11 @@
+use core::{fmt, str::FromStr};
+
+use crate::UnknownName;
+
 /// One end of a SPICE connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Side {
-    /// The SPICE client: it connects, and speaks first.
+    /// The SPICE client: it connects, and sends first.
     Client,
     /// The SPICE server (in QEMU: spice-server): it accepts.
     Server,
@@ -26,8 +30,20 @@ impl Side {
     }
 }
 
-impl core::fmt::Display for Side {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(self.name())
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Side {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        match name {
+            "client" => Ok(Self::Client),
+            "server" => Ok(Self::Server),
+            _ => Err(UnknownName { expected: "client or server" }),
+        }
     }
 }

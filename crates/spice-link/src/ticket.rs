@@ -16,7 +16,7 @@ use rsa::{
 };
 use sha1::Sha1;
 
-use crate::{LinkReply, TICKET_LEN};
+use crate::{LinkReply, LinkUser, TICKET_LEN};
 
 /// The longest password that a server can be given, in bytes (`SPICE_MAX_PASSWORD_LENGTH`).
 pub const MAX_PASSWORD: usize = 60;
@@ -63,6 +63,37 @@ pub fn seal_bytes(pub_key: &[u8; LinkReply::PUB_KEY_LEN], plain: &[u8]) -> Resul
         _ => TicketError::Random,
     })?;
     sealed.try_into().map_err(|_| TicketError::Key)
+}
+
+/// A [`LinkUser`] that authenticates with a password.
+///
+/// ```
+/// use spice_link::{LinkConnector, ticket::Password};
+/// let (mut link, mut user) = (LinkConnector::new(), Password::new("sekrit"));
+/// let turn = link.read(&mut user, b"the server's bytes", &mut [0; LinkConnector::ROOM]);
+/// # let _ = turn;
+/// ```
+#[derive(Clone, Copy)]
+pub struct Password<'a>(&'a [u8]);
+
+impl<'a> Password<'a> {
+    /// A user with this password. A server without passwords accepts any.
+    pub fn new<P: AsRef<[u8]> + ?Sized>(password: &'a P) -> Self {
+        Self(password.as_ref())
+    }
+}
+
+impl LinkUser for Password<'_> {
+    fn ticket(&mut self, pub_key: &[u8; LinkReply::PUB_KEY_LEN], ticket: &mut [u8; TICKET_LEN]) -> bool {
+        seal(pub_key, self.0).map(|sealed| *ticket = sealed).is_ok()
+    }
+}
+
+impl core::fmt::Debug for Password<'_> {
+    /// Without the password.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Password").finish_non_exhaustive()
+    }
 }
 
 /// A server's RSA key for one link.

@@ -267,7 +267,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sha1_of_the_standards_examples() {
+    fn sha1_matches_the_standards_examples() {
         let hash = |bytes: &[u8]| {
             let mut sha = Sha1::new();
             sha.update(bytes);
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_taken_whole_or_not_at_all() {
+    fn request_is_accepted_only_as_a_whole() {
         for (request, taken) in [
             ("GET / HTTP/1.1\r\nSec-WebSocket-Key: x\r\n\r\n", true),
             ("GET /\r\nsec-websocket-KEY:x\r\n\r\n", true),

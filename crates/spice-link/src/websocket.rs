@@ -5,44 +5,47 @@
 //! [`UpgradeRequest`], [`FrameHeader::encode`] and [`mask`]; a server finds [`Upgrade`](crate::Upgrade) too.
 //! Source: spice-server, `websocket.c` and `red-stream.cpp`, `red_stream_is_websocket`.
 
+use crate::open_code::open_code;
+
 pub use crate::upgrade::{
     MAX_HEAD, REQUEST_MAGIC, RESPONSE_MAGIC, UpgradeRequest, UpgradeResponse, head_end, is_switching,
 };
 
-/// What a frame holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Opcode(pub u8);
+open_code! {
+    /// The kind of a frame (RFC 6455, 5.2).
+    Opcode(u8) {
+        /// Continues the message of the frame before it.
+        CONTINUATION = 0, "continuation";
+        /// Text. spice-server accepts it as data.
+        TEXT = 1, "text";
+        /// Data.
+        BINARY = 2, "binary";
+        /// The end of the connection.
+        CLOSE = 8, "close";
+        /// A ping. It may come between the fragments of a message.
+        PING = 9, "ping";
+        /// The answer to a ping.
+        PONG = 10, "pong";
+    }
+}
 
 impl Opcode {
-    /// The frame before goes on.
-    pub const CONTINUATION: Self = Self(0);
-    /// Text; spice-server tolerates it as data.
-    pub const TEXT: Self = Self(1);
-    /// Data.
-    pub const BINARY: Self = Self(2);
-    /// The end of the connection.
-    pub const CLOSE: Self = Self(8);
-    /// A ping; may stand between the fragments of a message.
-    pub const PING: Self = Self(9);
-    /// Its answer.
-    pub const PONG: Self = Self(10);
-
     /// Whether the frame's payload is part of the SPICE stream.
     pub const fn is_data(self) -> bool {
         self.0 <= 2
     }
 }
 
-/// A frame's header: 2 bytes, then 0, 2 or 8 bytes of length (big-endian), then 4 bytes of mask where a client sent it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A frame's header: 2 bytes, then 0, 2 or 8 bytes of length (big-endian), then 4 bytes of mask if the frame has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FrameHeader {
-    /// The last frame of its message.
+    /// Whether this is the last frame of its message.
     pub fin: bool,
-    /// What it holds.
+    /// The kind of the frame.
     pub opcode: Opcode,
-    /// What each payload byte is combined with by exclusive or, in turn.
+    /// The mask: payload byte `i` is combined with mask byte `i % 4` by exclusive or.
     pub mask: Option<[u8; 4]>,
-    /// Bytes that follow the header.
+    /// The number of bytes that follow the header.
     pub len: u64,
 }
 
@@ -52,7 +55,7 @@ impl FrameHeader {
         + 8 // length
         + 4; // mask
 
-    /// Reads a header off the start of `input`.
+    /// Reads a header from the start of `input`.
     pub fn parse(input: &[u8]) -> crate::Parsed<Self> {
         use crate::Parsed::{Complete, Need};
         let [first, second, rest @ ..] = input else { return Need(2) };
@@ -98,13 +101,13 @@ pub fn mask(payload: &mut [u8], mask: [u8; 4]) {
     }
 }
 
-/// Takes one direction's frames apart, in any cut. Keeps at most one header's bytes.
+/// Takes the frames off one direction's bytes, which may come in chunks of any size. Keeps at most the bytes of one header.
 ///
 /// ```
 /// use spice_link::websocket::Deframer;
 /// let mut deframer = Deframer::new();
 /// let mut stream = Vec::new();
-/// // A masked frame "RE", a ping in between, and an unmasked frame "DQ", byte by byte.
+/// // A masked frame "RE", a ping, and an unmasked frame "DQ", byte by byte.
 /// for byte in b"\x02\x82\x01\x02\x03\x04SG\x89\x00\x80\x02DQ" {
 ///     deframer.read(&[*byte], |payload| stream.extend(payload));
 /// }
@@ -114,21 +117,21 @@ pub fn mask(payload: &mut [u8], mask: [u8; 4]) {
 pub struct Deframer {
     header: [u8; FrameHeader::MAX_LEN],
     header_len: u8,
-    /// Bytes that are left of the frame, and whether they are data.
+    /// The number of bytes that are left of the frame, and whether they are data.
     left: u64,
     data: bool,
     mask: [u8; 4],
-    /// How many bytes of the frame came so far, modulo 4: which byte of the mask is next.
+    /// How many bytes of the frame have come, modulo 4: the index of the next mask byte.
     phase: usize,
 }
 
 impl Deframer {
-    /// Behind the empty line of the head.
+    /// Starts after the empty line of the head.
     pub const fn new() -> Self {
         Self { header: [0; FrameHeader::MAX_LEN], header_len: 0, left: 0, data: false, mask: [0; 4], phase: 0 }
     }
 
-    /// Reads on and hands each run of payload to `sink`, unmasked; in order, and all that is in `input`.
+    /// Reads all of `input` and passes each run of payload to `sink`, unmasked and in order.
     pub fn read<'a>(&mut self, mut input: &'a [u8], mut sink: impl FnMut(Payload<'a>)) {
         while !input.is_empty() {
             if self.left == 0 {
@@ -148,7 +151,7 @@ impl Deframer {
         }
     }
 
-    /// Bytes of the frame's payload that are still to come: so many may be lost without losing the frames' bounds.
+    /// How many bytes of the frame's payload have not come yet. This many may be lost without losing the frames' bounds.
     pub const fn left(&self) -> u64 {
         self.left
     }
@@ -177,7 +180,7 @@ impl Deframer {
 #[derive(Clone, Debug)]
 pub struct Payload<'a> {
     bytes: &'a [u8],
-    /// The mask, turned so that its first byte belongs to the first of `bytes`.
+    /// The mask, rotated so that its first byte belongs to the first of `bytes`.
     mask: [u8; 4],
     next: u8,
 }
@@ -219,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_survives_the_wire() {
+    fn header_is_read_as_it_was_written() {
         for (len, mask, wire_len) in [
             (0, None, 2),
             (125, Some(*b"mask"), 6),
@@ -238,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn any_cut_gives_the_same_stream() {
+    fn chunks_of_any_size_give_the_same_stream() {
         let mut wire = vec![0x82, 0xfe, 1, 0, 9, 8, 7, 6];
         let payload: Vec<u8> = (0..=255).collect();
         let mut masked = payload.clone();
@@ -254,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_head_is_found_across_reads() {
+    fn end_of_a_head_is_found_across_reads() {
         let head = b"GET / HTTP/1.1\r\nHost: x\r\n\r\nrest";
         assert_eq!(head_end(head, 0), Some(27));
         for seen in 0..27 {

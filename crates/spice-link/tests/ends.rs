@@ -1,10 +1,10 @@
-//! Both ends of the link stage through their public face: what a host or a user that overrides nothing gets, each way in which
-//! a server closes, and what a client makes of servers that answer otherwise than they should.
+//! Both ends of the link stage through their public API: hosts and users with the traits' default methods, each reason for which a
+//! server closes, and a client's reaction to wrong answers of a server.
 
 use spice_link::{
-    Accepting, AuthMechanism, Caps, CapsBuf, ChannelType, Closing, Connecting, Error, HeaderKind, Join, LinkAcceptor,
-    LinkConnector, LinkErrorCode, LinkHost, LinkMess, LinkReply, LinkRequest, LinkUser, RefusalForm, SaslAnswer,
-    SaslVerdict, caps::common,
+    AcceptStatus, AuthMechanism, CapsBuf, ChannelCaps, ChannelType, CloseReason, CommonCap, CommonCaps, ConnectStatus,
+    Error, HeaderKind, Join, LinkAcceptor, LinkConnector, LinkErrorCode, LinkHost, LinkMess, LinkReply, LinkRequest,
+    LinkUser, MainInit, RefusalForm, SaslAnswer, SaslVerdict,
 };
 
 /// Capability words of a client: selection, SASL, short headers.
@@ -16,8 +16,8 @@ fn mess(channel: ChannelType, word: u32) -> Vec<u8> {
         connection_id: 0,
         channel_type: channel,
         channel_id: 0,
-        common_caps: Caps::from_le_bytes(&word),
-        channel_caps: Caps::EMPTY,
+        common_caps: CommonCaps::from_le_bytes(&word),
+        channel_caps: ChannelCaps::EMPTY,
     };
     let mut out = vec![0; mess.encoded_len()];
     assert_eq!(mess.encode(&mut out), Ok(out.len()));
@@ -32,12 +32,12 @@ fn field(bytes: &[u8]) -> Vec<u8> {
     [&words(&[u32::try_from(bytes.len()).unwrap_or(u32::MAX)]), bytes].concat()
 }
 
-/// A host with a main channel and one answer to every join; all else is the trait's own.
+/// A host with a main channel and one answer to every join. All other methods are the trait's defaults.
 struct Plain(Join);
 
 impl LinkHost for Plain {
-    fn channel(&mut self, channel: ChannelType, _: u8) -> Option<Caps<'_>> {
-        (channel == ChannelType::MAIN).then_some(Caps::EMPTY)
+    fn channel(&mut self, channel: ChannelType, _: u8) -> Option<ChannelCaps<'_>> {
+        (channel == ChannelType::MAIN).then_some(ChannelCaps::EMPTY)
     }
 
     fn pub_key(&mut self) -> [u8; LinkReply::PUB_KEY_LEN] {
@@ -61,8 +61,8 @@ impl LinkHost for Sasl {
         if channel == ChannelType::RECORD { Err(LinkErrorCode::NEED_SECURED) } else { Ok(()) }
     }
 
-    fn channel(&mut self, _: ChannelType, _: u8) -> Option<Caps<'_>> {
-        Some(Caps::EMPTY)
+    fn channel(&mut self, _: ChannelType, _: u8) -> Option<ChannelCaps<'_>> {
+        Some(ChannelCaps::EMPTY)
     }
 
     fn sasl(&mut self) -> bool {
@@ -90,12 +90,12 @@ impl LinkHost for Sasl {
     }
 }
 
-/// Mechanisms by name alone: the exchange is the trait's own.
+/// A host that only names mechanisms. The exchange is the trait's default.
 struct NoMechanism;
 
 impl LinkHost for NoMechanism {
-    fn channel(&mut self, _: ChannelType, _: u8) -> Option<Caps<'_>> {
-        Some(Caps::EMPTY)
+    fn channel(&mut self, _: ChannelType, _: u8) -> Option<ChannelCaps<'_>> {
+        Some(ChannelCaps::EMPTY)
     }
 
     fn pub_key(&mut self) -> [u8; LinkReply::PUB_KEY_LEN] {
@@ -115,8 +115,8 @@ impl LinkHost for NoMechanism {
     }
 }
 
-/// All that a server answers to these bytes, and how it ends. It never has more room than it asks for.
-fn serve(host: &mut impl LinkHost, input: &[u8]) -> (Vec<u8>, Accepting) {
+/// Everything that a server answers to these bytes, and its last status. It never gets more room than it asks for.
+fn serve(host: &mut impl LinkHost, input: &[u8]) -> (Vec<u8>, AcceptStatus) {
     let (mut link, mut at, mut said, mut room) = (LinkAcceptor::default(), 0, Vec::new(), 0);
     loop {
         let mut out = vec![0; room];
@@ -124,7 +124,7 @@ fn serve(host: &mut impl LinkHost, input: &[u8]) -> (Vec<u8>, Accepting) {
         at += turn.consumed;
         said.extend(&out[..turn.written]);
         match turn.outcome {
-            Accepting::Room(n) => {
+            AcceptStatus::Room(n) => {
                 assert!(n > room || turn.written > 0, "asks for {n} bytes of room, and has {room}");
                 room = room.max(n);
             }
@@ -134,10 +134,20 @@ fn serve(host: &mut impl LinkHost, input: &[u8]) -> (Vec<u8>, Accepting) {
 }
 
 #[test]
-fn a_host_that_overrides_nothing_serves_tickets() {
+fn default_host_accepts_tickets() {
     let input = [mess(ChannelType::MAIN, SELECTS), words(&[1]), vec![1; 128]].concat();
-    let (said, outcome) = serve(&mut Plain(Join::Session([7, 1, 3, 1, 0, 10, 0, 0])), &input);
-    let Accepting::Linked(linked) = outcome else { panic!("{outcome:?}") };
+    let (said, outcome) = serve(
+        &mut Plain(Join::Session(MainInit {
+            session_id: 7,
+            display_channels_hint: 1,
+            supported_mouse_modes: 3,
+            current_mouse_mode: 1,
+            agent_tokens: 10,
+            ..MainInit::default()
+        })),
+        &input,
+    );
+    let AcceptStatus::Linked(linked) = outcome else { panic!("{outcome:?}") };
     assert_eq!((linked.session_id, linked.header), (Some(7), HeaderKind::Mini));
     // The reply with one common word, the result, MAIN_INIT behind a short header.
     assert_eq!(said.len(), 16 + 178 + 4 + 4 + 6 + 32);
@@ -146,15 +156,15 @@ fn a_host_that_overrides_nothing_serves_tickets() {
 }
 
 #[test]
-fn sasl_of_a_host_that_has_only_its_name_is_refused_silently() {
+fn default_sasl_exchange_is_refused_without_a_message() {
     let start = [mess(ChannelType::MAIN, SELECTS), words(&[2]), field(b"PLAIN"), field(b"")].concat();
     let (said, outcome) = serve(&mut NoMechanism, &start);
-    assert_eq!(outcome, Accepting::Close(Closing::SaslFailed));
+    assert_eq!(outcome, AcceptStatus::Close(CloseReason::SaslFailed));
     assert!(said.ends_with(&field(b"PLAIN")), "the list is the last word");
     assert_eq!(NoMechanism.sasl_step(None, &mut []), SaslAnswer::REFUSED);
 }
 
-/// Each way in which a server closes: the check's number, and how many bytes the client hears.
+/// Each reason for which a server closes: the check's number, and how many bytes the client receives.
 #[test]
 fn each_refusal_has_its_check_and_its_answer() {
     const REPLY: usize = 16 + 178 + 4;
@@ -181,10 +191,10 @@ fn each_refusal_has_its_check_and_its_answer() {
     ];
     for (name, input, join, check, heard) in rows {
         let (said, outcome) = serve(&mut Plain(*join), input);
-        let Accepting::Close(why) = outcome else { panic!("{name}: {outcome:?}") };
+        let AcceptStatus::Close(why) = outcome else { panic!("{name}: {outcome:?}") };
         assert_eq!((why.check(), said.len()), (*check, *heard), "{name}");
     }
-    assert_eq!(serve(&mut member(), &main(9)[..20]).1, Accepting::Need(38), "half a message is no refusal");
+    assert_eq!(serve(&mut member(), &main(9)[..20]).1, AcceptStatus::Need(38), "half a message is no refusal");
 
     let weak = SaslAnswer { data: Some(0), verdict: SaslVerdict::Weak };
     let list = 4 + b",DIGEST-MD5,".len();
@@ -204,21 +214,21 @@ fn each_refusal_has_its_check_and_its_answer() {
     ];
     for (name, input, check, heard) in rows {
         let (said, outcome) = serve(&mut Sasl(weak), input);
-        let Accepting::Close(why) = outcome else { panic!("{name}: {outcome:?}") };
+        let AcceptStatus::Close(why) = outcome else { panic!("{name}: {outcome:?}") };
         assert_eq!((why.check(), said.len()), (*check, *heard), "{name}");
     }
 }
 
 #[test]
-fn sasl_without_a_last_word_is_complete_all_the_same() {
+fn sasl_exchange_completes_without_last_data() {
     let input = [mess(ChannelType::MAIN, 0xd), words(&[2]), field(b"DIGEST-MD5"), field(b"x\0")].concat();
     let (said, outcome) = serve(&mut Sasl(SaslAnswer { data: None, verdict: SaslVerdict::Complete }), &input);
-    assert!(matches!(outcome, Accepting::Linked(_)), "{outcome:?}");
+    assert!(matches!(outcome, AcceptStatus::Linked(_)), "{outcome:?}");
     // No data, complete; accepted; result.
     assert!(said.ends_with(&[0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]));
 }
 
-/// A user with a password; all else is the trait's own.
+/// A user with a password. All other methods are the trait's defaults.
 struct Password;
 
 impl LinkUser for Password {
@@ -228,7 +238,7 @@ impl LinkUser for Password {
     }
 }
 
-/// A user of one SASL mechanism that echoes challenges and opens frames as told.
+/// A user of one SASL mechanism that echoes challenges and decrypts frames to a given length.
 #[derive(Clone, Copy)]
 struct Mechanism {
     layer: bool,
@@ -266,42 +276,42 @@ impl LinkUser for Mechanism {
         self.last_word
     }
 
-    fn layer(&self) -> bool {
+    fn security_layer(&self) -> bool {
         self.layer
     }
 
-    fn open(&mut self, _: &[u8], _: &mut [u8]) -> Option<usize> {
+    fn unseal(&mut self, _: &[u8], _: &mut [u8]) -> Option<usize> {
         self.opens
     }
 }
 
 fn reply() -> Vec<u8> {
-    let common = CapsBuf::<1>::default().with(common::AUTH_SELECTION).with(common::MINI_HEADER);
+    let common = CapsBuf::<_, 1>::default().with(CommonCap::AUTH_SELECTION).with(CommonCap::MINI_HEADER);
     let reply = LinkReply {
         error: LinkErrorCode::OK,
         pub_key: &[0x30; LinkReply::PUB_KEY_LEN],
         common_caps: common.as_caps(),
-        channel_caps: Caps::EMPTY,
+        channel_caps: ChannelCaps::EMPTY,
     };
     let mut out = vec![0; reply.encoded_len()];
     assert_eq!(reply.encode(&mut out), Ok(out.len()));
     out
 }
 
-/// What a client makes of a server's bytes, the reply before them, and what it sends.
-fn connect(user: &mut impl LinkUser, behind_the_reply: &[u8]) -> (Vec<u8>, Connecting) {
+/// What a client sends, and its last status, if a server sends a reply and these bytes after it.
+fn connect(user: &mut impl LinkUser, after_the_reply: &[u8]) -> (Vec<u8>, ConnectStatus) {
     let mut link = LinkConnector::default();
     let common = SELECTS.to_le_bytes();
     let mess = LinkMess {
         connection_id: 1,
         channel_type: ChannelType::INPUTS,
         channel_id: 0,
-        common_caps: Caps::from_le_bytes(&common),
-        channel_caps: Caps::EMPTY,
+        common_caps: CommonCaps::from_le_bytes(&common),
+        channel_caps: ChannelCaps::EMPTY,
     };
     let mut out = vec![0; LinkConnector::ROOM];
     assert!(link.start(&mess, &mut out).is_ok());
-    let input = [reply(), behind_the_reply.to_vec()].concat();
+    let input = [reply(), after_the_reply.to_vec()].concat();
     let (mut at, mut said, mut room) = (0, Vec::new(), 0);
     loop {
         let mut out = vec![0; room];
@@ -309,12 +319,12 @@ fn connect(user: &mut impl LinkUser, behind_the_reply: &[u8]) -> (Vec<u8>, Conne
         at += turn.consumed;
         said.extend(&out[..turn.written]);
         match turn.outcome {
-            Connecting::Room(n) => {
+            ConnectStatus::Room(n) => {
                 assert!(n > room || turn.written > 0, "asks for {n} bytes of room, and has {room}");
                 room = room.max(n);
             }
             outcome => {
-                assert_eq!(link.is_over(), !matches!(outcome, Connecting::Need(_)));
+                assert_eq!(link.is_over(), !matches!(outcome, ConnectStatus::Need(_)));
                 return (said, outcome);
             }
         }
@@ -322,63 +332,63 @@ fn connect(user: &mut impl LinkUser, behind_the_reply: &[u8]) -> (Vec<u8>, Conne
 }
 
 #[test]
-fn a_user_that_overrides_nothing_sends_tickets() {
+fn default_user_sends_tickets() {
     let (said, outcome) = connect(&mut Password, &words(&[0]));
     assert_eq!(said, [words(&[1]), vec![1; 128]].concat());
-    assert_eq!(outcome, Connecting::Linked { header: HeaderKind::Mini, session_id: None });
-    assert_eq!(connect(&mut Password, &[0, 0]).1, Connecting::Need(4));
+    assert_eq!(outcome, ConnectStatus::Linked { header: HeaderKind::Mini, main_init: None });
+    assert_eq!(connect(&mut Password, &[0, 0]).1, ConnectStatus::Need(4));
     let second = LinkReply::refusal(LinkErrorCode::VERSION_MISMATCH);
-    let refused = Connecting::Refused { code: LinkErrorCode::VERSION_MISMATCH, form: RefusalForm::SecondReply };
+    let refused = ConnectStatus::Refused { code: LinkErrorCode::VERSION_MISMATCH, form: RefusalForm::SecondReply };
     assert_eq!(connect(&mut Password, &second).1, refused);
-    let denied = Connecting::Refused { code: LinkErrorCode::PERMISSION_DENIED, form: RefusalForm::Result };
+    let denied = ConnectStatus::Refused { code: LinkErrorCode::PERMISSION_DENIED, form: RefusalForm::Result };
     assert_eq!(connect(&mut Password, &words(&[7])).1, denied);
 
     let mut user = Password;
     assert_eq!(user.sasl_name(b"", &mut [0; 100]), None);
     assert_eq!(user.sasl_data(None, &mut []), SaslAnswer::REFUSED);
-    assert!(user.sasl_complete(b"") && !user.layer());
-    assert_eq!(user.open(b"", &mut []), None);
+    assert!(user.sasl_complete(b"") && !user.security_layer());
+    assert_eq!(user.unseal(b"", &mut []), None);
 }
 
 #[test]
-fn a_client_that_was_not_started_gives_up() {
+fn client_that_was_not_started_gives_up() {
     let turn = LinkConnector::new().read(&mut Password, &reply(), &mut [0; 512]);
-    assert_eq!((turn.consumed, turn.outcome), (0, Connecting::GaveUp));
+    assert_eq!((turn.consumed, turn.outcome), (0, ConnectStatus::GaveUp));
 }
 
-/// What a server may say in a SASL exchange, and what the client makes of it.
+/// Words of a server in a SASL exchange, and the client's reaction.
 #[test]
-fn each_odd_word_of_a_sasl_server_has_its_error() {
+fn each_wrong_word_of_a_sasl_server_has_its_error() {
     let list = field(b",X,");
     let answer = |data: &[u8], flag: u8| [&list[..], &field(data), &[flag]].concat();
     let complete = |rest: &[u8]| [&answer(b"", 1)[..], rest].concat();
-    let unreadable = Connecting::Unreadable;
+    let unreadable = ConnectStatus::Unreadable;
     let user = |layer, opens| Mechanism { layer, opens, last_word: true };
-    let linked = Connecting::Linked { header: HeaderKind::Mini, session_id: None };
-    let refused = |code, form| Connecting::Refused { code, form };
+    let linked = ConnectStatus::Linked { header: HeaderKind::Mini, main_init: None };
+    let refused = |code, form| ConnectStatus::Refused { code, form };
     let layer = |len: u32, bytes: usize| complete(&[words(&[0, len.swap_bytes()]), vec![0; bytes]].concat());
     let too_long = unreadable(Error::SaslLength { seen: 0x10_0001, max: 0x10_0000 });
-    let rows: &[(&str, Mechanism, Vec<u8>, Connecting)] = &[
+    let rows: &[(&str, Mechanism, Vec<u8>, ConnectStatus)] = &[
         ("a list too long", user(false, None), words(&[0x10_0001]), too_long),
-        ("half a list", user(false, None), words(&[9]), Connecting::Need(13)),
-        ("no flag", user(false, None), [&list[..], &field(b"")].concat(), Connecting::Need(5)),
+        ("half a list", user(false, None), words(&[9]), ConnectStatus::Need(13)),
+        ("no flag", user(false, None), [&list[..], &field(b"")].concat(), ConnectStatus::Need(5)),
         ("another flag", user(false, None), answer(b"", 2), unreadable(Error::SaslFlag { seen: 2 })),
-        ("a challenge", user(false, None), answer(b"a\0", 0), Connecting::Need(4)),
-        ("a challenge to stop at", user(false, None), answer(b"stop\0", 0), Connecting::GaveUp),
+        ("a challenge", user(false, None), answer(b"a\0", 0), ConnectStatus::Need(4)),
+        ("a challenge to stop at", user(false, None), answer(b"stop\0", 0), ConnectStatus::GaveUp),
         ("another verdict", user(false, None), complete(&words(&[2])), unreadable(Error::SaslFlag { seen: 2 })),
         ("weak", user(false, None), complete(&words(&[1])), refused(LinkErrorCode::ERROR, RefusalForm::Sasl)),
         ("accepted", user(false, None), complete(&words(&[0, 0])), linked),
         ("accepted, hidden", user(true, Some(4)), layer(20, 20), linked),
-        ("half a frame", user(true, Some(4)), layer(20, 7), Connecting::Need(24)),
+        ("half a frame", user(true, Some(4)), layer(20, 7), ConnectStatus::Need(24)),
         ("an empty frame", user(true, Some(4)), layer(0, 0), unreadable(Error::SaslLayer { seen: 0 })),
         ("a huge frame", user(true, Some(4)), layer(1025, 0), unreadable(Error::SaslLayer { seen: 1025 })),
         ("no result in it", user(true, Some(5)), layer(20, 20), unreadable(Error::SaslLayer { seen: 20 })),
-        ("a frame that is not the server's", user(true, None), layer(20, 20), Connecting::GaveUp),
+        ("a frame that is not the server's", user(true, None), layer(20, 20), ConnectStatus::GaveUp),
         (
             "a server that can't prove itself",
             Mechanism { layer: false, opens: None, last_word: false },
             complete(&[]),
-            Connecting::GaveUp,
+            ConnectStatus::GaveUp,
         ),
     ];
     for (name, user, bytes, expected) in rows {

@@ -1,6 +1,5 @@
-//! Holds the claim that the crate needs neither `std` nor `alloc`: a static library of its own, with a panic handler and
-//! without an allocator, is built on top of it. `std` would bring a second panic handler, `alloc` would miss an
-//! allocator; that both fail is checked along.
+//! Checks that the crate needs neither `std` nor `alloc`: the test builds a static library on top of it that has a panic handler
+//! and no allocator. `std` would bring a second panic handler, and `alloc` would need an allocator. The test checks that both fail.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
 
@@ -18,7 +17,7 @@ pub extern \"C\" fn is_link(bytes: *const u8, len: usize) -> bool {
 }
 ";
 
-/// Builds it, with one more expression in its function, and returns what the compiler says where that fails.
+/// Builds the library with one more statement in its function. An error is the compiler's output.
 fn build(name: &str, uses: &str) -> Result<(), String> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let package = env!("CARGO_MANIFEST_DIR");

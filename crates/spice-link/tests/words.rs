@@ -1,13 +1,13 @@
-//! What the crate says of bytes that it refuses, and its small parts at their edges.
+//! Texts of errors, and edge cases of the small types.
 
 use spice_link::{
-    Answer, BufferTooSmall, Caps, CapsBuf, ChannelType, Error, LinkErrorCode, LinkMess, LinkReply, Parsed, Side,
-    Upgrade, websocket::Deframer,
+    Answer, BufferTooSmall, CapsBuf, ChannelCaps, ChannelType, CommonCaps, Error, LinkErrorCode, LinkMess, LinkReply,
+    MainCap, Parsed, Side, Upgrade, websocket::Deframer,
 };
 
-/// Every error: its text, and what spice-server does with a client for it.
+/// Every error: its text, and how spice-server answers a client.
 #[test]
-fn errors_say_what_was_expected_and_what_is_answered() {
+fn errors_name_the_expected_value_and_the_answer() {
     let frame = |code| Some(Answer::Frame(code));
     let invalid = frame(LinkErrorCode::INVALID_DATA);
     let rows: &[(Error, &str, Option<Answer>)] = &[
@@ -21,12 +21,12 @@ fn errors_say_what_was_expected_and_what_is_answered() {
         (Error::Size { seen: 17, min: 18, max: 4096 }, "expected a message of 18 to 4096 bytes, found 17", invalid),
         (
             Error::CapsCount { common: 1025, channel: 0 },
-            "expected at most 1024 words a capability list, found 1025 and 0",
+            "expected capability lists of at most 1024 words, found 1025 and 0",
             invalid,
         ),
         (
             Error::CapsRange { offset: 17, words: 1, size: 22 },
-            "1 capability words at offset 17 do not lie in a message of 22 bytes",
+            "expected 1 capability words inside a message of 22 bytes, found them at offset 17",
             invalid,
         ),
         (
@@ -39,11 +39,11 @@ fn errors_say_what_was_expected_and_what_is_answered() {
             "expected a sasl length of at most 1048576, found 1048577",
             invalid,
         ),
-        (Error::SaslNameEmpty, "expected the name of a sasl mechanism, found an empty one", Some(Answer::SilentClose)),
+        (Error::SaslNameEmpty, "expected the name of a sasl mechanism, found an empty name", Some(Answer::SilentClose)),
         (Error::SaslFlag { seen: 2 }, "expected 0 or 1 after a sasl answer, found 2", None),
         (
             Error::SaslLayer { seen: 1 << 31 },
-            "expected a frame of the sasl security layer, found a length of 2147483648",
+            "expected a frame of the sasl security layer, found a length of 2147483648 bytes",
             None,
         ),
         (
@@ -58,14 +58,14 @@ fn errors_say_what_was_expected_and_what_is_answered() {
 }
 
 #[test]
-fn a_buffer_too_small_is_left_alone_and_says_what_it_takes() {
+fn buffer_that_is_too_small_stays_unchanged() {
     let word = 9u32.to_le_bytes();
     let mess = LinkMess {
         connection_id: 0,
         channel_type: ChannelType::MAIN,
         channel_id: 0,
-        common_caps: Caps::from_le_bytes(&word),
-        channel_caps: Caps::EMPTY,
+        common_caps: CommonCaps::from_le_bytes(&word),
+        channel_caps: ChannelCaps::EMPTY,
     };
     let mut out = [0xaa; 37];
     assert_eq!(mess.encode(&mut out), Err(BufferTooSmall { need: 38 }));
@@ -75,25 +75,25 @@ fn a_buffer_too_small_is_left_alone_and_says_what_it_takes() {
         error: LinkErrorCode::OK,
         pub_key: &[0; LinkReply::PUB_KEY_LEN],
         common_caps: mess.common_caps,
-        channel_caps: Caps::EMPTY,
+        channel_caps: ChannelCaps::EMPTY,
     };
     assert_eq!(reply.encode(&mut out), Err(BufferTooSmall { need: reply.encoded_len() }));
 }
 
 #[test]
-fn what_was_read_is_mapped_and_shortage_is_kept() {
+fn map_keeps_the_length_and_the_need() {
     assert_eq!(Parsed::Complete(2, 7).map(|n| n + 1), Parsed::Complete(3, 7));
     assert_eq!(Parsed::<u8>::Need(7).map(u32::from), Parsed::Need(7));
     assert_eq!((Parsed::Complete(2, 7).complete(), Parsed::<u8>::Need(7).complete()), (Some(2), None));
 }
 
 #[test]
-fn capabilities_beyond_the_words_are_not_there() {
-    let caps = CapsBuf::<2>::default().with(0).with(33);
+fn capabilities_beyond_the_words_are_not_set() {
+    let caps = CapsBuf::<_, 2>::default().with(MainCap(0)).with(MainCap(33));
     assert_eq!(caps.as_caps().bits().collect::<Vec<_>>(), [0, 33]);
-    assert!(!caps.as_caps().contains(u32::MAX) && caps.as_caps().word(usize::MAX) == 0);
+    assert!(!caps.as_caps().contains(MainCap(u32::MAX)) && caps.as_caps().word(usize::MAX) == 0);
     for channel in ChannelType::ALL {
-        let numbers: Vec<_> = channel.capabilities().iter().map(|(number, _)| *number).collect();
+        let numbers: Vec<_> = channel.capabilities().map(|cap| cap.bit).collect();
         assert!(numbers.is_sorted(), "{channel}");
     }
     assert_eq!([Side::Client.peer(), Side::Server.peer()].map(Side::name), ["server", "client"]);
@@ -103,7 +103,7 @@ fn capabilities_beyond_the_words_are_not_there() {
 const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 #[test]
-fn an_upgrade_is_answered_as_spice_server_does() {
+fn upgrade_response_equals_spice_servers() {
     let request = format!("GET / HTTP/1.1\r\nHost: x\r\n{KEY}Sec-WebSocket-Protocol: binary\r\n\r\n");
     let upgrade = Upgrade::parse(request.as_bytes()).unwrap();
     let mut out = [0; Upgrade::ROOM];
@@ -117,11 +117,14 @@ fn an_upgrade_is_answered_as_spice_server_does() {
 
     let plain = format!("GET / HTTP/1.1\r\n{KEY}\r\n");
     let len = Upgrade::parse(plain.as_bytes()).unwrap().respond(&mut out).unwrap();
-    assert!(!String::from_utf8_lossy(&out[..len]).contains("Sec-WebSocket-Protocol"), "not asked for, not named");
+    assert!(
+        !String::from_utf8_lossy(&out[..len]).contains("Sec-WebSocket-Protocol"),
+        "the request does not ask for a protocol"
+    );
 }
 
 #[test]
-fn what_is_no_upgrade_is_told_apart() {
+fn invalid_upgrade_requests_are_rejected() {
     let rows = [
         format!("GET / HTTP/1.1\r\n{KEY}"),
         format!("POST / HTTP/1.1\r\n{KEY}\r\n"),
@@ -135,7 +138,7 @@ fn what_is_no_upgrade_is_told_apart() {
 }
 
 #[test]
-fn frames_say_how_much_of_them_is_to_come() {
+fn deframer_counts_the_missing_bytes_of_a_frame() {
     let mut deframer = Deframer::new();
     let mut out = Vec::new();
     deframer.read(b"\x82\x05REDQ", |run| out.extend(run));
@@ -144,7 +147,7 @@ fn frames_say_how_much_of_them_is_to_come() {
 
 #[cfg(feature = "ticket")]
 #[test]
-fn tickets_say_why_they_can_t_be_made() {
+fn ticket_errors_have_texts() {
     use spice_link::ticket::{TicketError, seal_bytes};
 
     let key = [0; LinkReply::PUB_KEY_LEN];

@@ -213,13 +213,13 @@ fn show(said: &Said) -> String {
 mod tests {
     use super::*;
     use crate::model;
-    use spice_link::{Accepting, LinkAcceptor};
+    use spice_link::{AcceptStatus, LinkAcceptor};
 
     /// The acceptor, a few channels behind it, and FIN.
     fn ours(bytes: &[u8]) -> Said {
         let (mut host, mut out) = (model::Server::new(&[(3, 0, 1)]), [0; 1024]);
         let turn = LinkAcceptor::new().read(&mut host, bytes, &mut out);
-        let leaked = matches!(turn.outcome, Accepting::Close(spice_link::Closing::NoSelection));
+        let leaked = matches!(turn.outcome, AcceptStatus::Close(spice_link::CloseReason::NoSelection));
         Said { bytes: out[..turn.written].to_vec(), ended: !leaked }
     }
 

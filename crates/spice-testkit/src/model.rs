@@ -1,8 +1,8 @@
 //! A server and a client that know all that a link stage hangs on: the hosts of spice-link's two ends in tests.
 
 use spice_link::{
-    AuthMechanism, Caps, ChannelType, Join, LinkErrorCode, LinkHost, LinkReply, LinkRequest, LinkUser, SaslAnswer,
-    SaslVerdict, caps::common,
+    AuthMechanism, ChannelCaps, ChannelType, CommonCap, Join, LinkErrorCode, LinkHost, LinkReply, LinkRequest,
+    LinkUser, MainInit, SaslAnswer, SaslVerdict,
 };
 
 use crate::generate::SaslExchange;
@@ -91,14 +91,14 @@ impl LinkHost for Server {
         }
     }
 
-    fn channel(&mut self, channel_type: ChannelType, channel_id: u8) -> Option<Caps<'_>> {
+    fn channel(&mut self, channel_type: ChannelType, channel_id: u8) -> Option<ChannelCaps<'_>> {
         let words = if channel_type == ChannelType::MAIN {
             &self.main_caps
         } else {
             &self.channels.iter().find(|(kind, id, _)| (*kind, *id) == (channel_type.0, channel_id))?.2
         };
         self.caps = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-        Some(Caps::from_le_bytes(&self.caps))
+        Some(ChannelCaps::from_le_bytes(&self.caps))
     }
 
     fn sasl(&mut self) -> bool {
@@ -137,7 +137,14 @@ impl LinkHost for Server {
                 return Join::Member;
             }
             self.session = Some((self.next_id, Vec::new()));
-            return Join::Session([self.next_id, 1, 3, 1, 0, 10, 0, 0]);
+            return Join::Session(MainInit {
+                session_id: self.next_id,
+                display_channels_hint: 1,
+                supported_mouse_modes: 3,
+                current_mouse_mode: 1,
+                agent_tokens: 10,
+                ..MainInit::default()
+            });
         }
         let wanted = (request.channel_type.0, request.channel_id);
         match &mut self.session {
@@ -184,7 +191,7 @@ impl LinkUser for User {
     fn mechanism(&mut self, reply: &LinkReply<'_>) -> AuthMechanism {
         match self.mechanism {
             Some(other) => AuthMechanism(other),
-            None if reply.common_caps.contains(common::AUTH_SASL) && self.sasl.is_some() => AuthMechanism::SASL,
+            None if reply.common_caps.contains(CommonCap::AUTH_SASL) && self.sasl.is_some() => AuthMechanism::SASL,
             None => AuthMechanism::SPICE,
         }
     }
@@ -206,11 +213,11 @@ impl LinkUser for User {
         SaslAnswer { data, verdict: SaslVerdict::Continue }
     }
 
-    fn layer(&self) -> bool {
+    fn security_layer(&self) -> bool {
         self.sasl.as_ref().is_some_and(|exchange| exchange.layer)
     }
 
-    fn open(&mut self, frame: &[u8], out: &mut [u8]) -> Option<usize> {
+    fn unseal(&mut self, frame: &[u8], out: &mut [u8]) -> Option<usize> {
         put(frame, out)
     }
 }

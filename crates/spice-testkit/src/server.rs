@@ -13,9 +13,9 @@ use std::{
 };
 
 use spice_link::{
-    Accepting, Caps, ChannelType, DataHeader, Error, HeaderKind, Join, LinkAcceptor, LinkErrorCode, LinkHost, LinkMess,
-    LinkReply, LinkRequest, Linked, Parsed, SaslAnswer, SaslVerdict, Upgrade, caps::common, ticket::TicketKey,
-    websocket::Deframer,
+    AcceptStatus, ChannelCaps, ChannelType, CommonCap, DataHeader, Error, HeaderKind, Join, LinkAcceptor,
+    LinkErrorCode, LinkHost, LinkMess, LinkReply, LinkRequest, Linked, MainInit, Parsed, SaslAnswer, SaslVerdict,
+    Upgrade, ticket::TicketKey, websocket::Deframer,
 };
 
 /// A check that is left out, or something that is done wrong.
@@ -244,9 +244,9 @@ impl LinkHost for Host<'_> {
         if is_good { SaslAnswer { data: None, verdict: SaslVerdict::Complete } } else { SaslAnswer::REFUSED }
     }
 
-    fn channel(&mut self, channel_type: ChannelType, channel_id: u8) -> Option<Caps<'_>> {
+    fn channel(&mut self, channel_type: ChannelType, channel_id: u8) -> Option<ChannelCaps<'_>> {
         let there = channel_type == ChannelType::MAIN || CHANNELS.contains(&(channel_type.0, channel_id));
-        (there || self.shared.has(Flaw::Existence)).then(|| Caps::from_le_bytes(&self.caps))
+        (there || self.shared.has(Flaw::Existence)).then(|| ChannelCaps::from_le_bytes(&self.caps))
     }
 
     fn pub_key(&mut self) -> [u8; LinkReply::PUB_KEY_LEN] {
@@ -255,8 +255,8 @@ impl LinkHost for Host<'_> {
         self.key.map_or([0; LinkReply::PUB_KEY_LEN], |key| *key.public())
     }
 
-    fn asked(&mut self, mess: &LinkMess<'_>) {
-        self.selects = Some(mess.common_caps.contains(common::AUTH_SELECTION));
+    fn received(&mut self, mess: &LinkMess<'_>) {
+        self.selects = Some(mess.common_caps.contains(CommonCap::AUTH_SELECTION));
     }
 
     fn ticket(&mut self, ticket: &[u8; 128]) -> bool {
@@ -278,7 +278,14 @@ impl LinkHost for Host<'_> {
             session.channels.push((channel, stream));
             let shown = if self.shared.has(Flaw::SessionId) { 0 } else { id };
             return if request.connection_id == 0 {
-                Join::Session([shown, 1, 2, 2, 0, 10, 0, 0])
+                Join::Session(MainInit {
+                    session_id: shown,
+                    display_channels_hint: 1,
+                    supported_mouse_modes: 2,
+                    current_mouse_mode: 2,
+                    agent_tokens: 10,
+                    ..MainInit::default()
+                })
             } else {
                 Join::Member
             };
@@ -362,20 +369,20 @@ fn serve(shared: &Shared, stream: &TcpStream) -> io::Result<()> {
         unread.drain(..turn.consumed);
         line.send(&out[..turn.written])?;
         match turn.outcome {
-            Accepting::Need(_) if turn.consumed > 0 && !unread.is_empty() => {}
-            Accepting::Need(_) => {
+            AcceptStatus::Need(_) if turn.consumed > 0 && !unread.is_empty() => {}
+            AcceptStatus::Need(_) => {
                 if !line.receive(&mut unread)? {
                     return Ok(());
                 }
             }
-            Accepting::Linked(linked) => return stay(shared, &mut line, linked, unread),
-            Accepting::Close(spice_link::Closing::Unreadable(Error::Version { major: 0 }))
+            AcceptStatus::Linked(linked) => return stay(shared, &mut line, linked, unread),
+            AcceptStatus::Close(spice_link::CloseReason::Unreadable(Error::Version { major: 0 }))
                 if shared.has(Flaw::VersionZero) =>
             {
                 return line.send(&LinkReply::refusal(LinkErrorCode::VERSION_MISMATCH));
             }
-            Accepting::Close(_) if shared.has(Flaw::Close) => while line.receive(&mut Vec::new())? {},
-            Accepting::Close(_) | Accepting::Room(_) => return Ok(()),
+            AcceptStatus::Close(_) if shared.has(Flaw::Close) => while line.receive(&mut Vec::new())? {},
+            AcceptStatus::Close(_) | AcceptStatus::Room(_) => return Ok(()),
         }
     }
 }

@@ -86,7 +86,7 @@ fn spice_gtk_with_a_wrong_password_is_refused() -> io::Result<()> {
     let mut server = Server::start()?;
     let client = Client::start(&["--port", &server.port, "--password", "wrong"])?;
     assert_eq!(server.next(), "CONNECTED");
-    assert_eq!(server.next(), "refused: Ticket");
+    assert_eq!(server.next(), "refused: the ticket is not valid");
     assert_eq!(server.next(), "DISCONNECTED");
     assert!(!client.leave()?.success());
     Ok(())
@@ -125,7 +125,7 @@ fn the_client_links_to_qemu_plain_in_websocket_and_in_tls() -> io::Result<()> {
         let output = run_client(args)?;
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{args:?}: {said} {}", String::from_utf8_lossy(&output.stderr));
-        assert!(said.contains("the server can AUTH_SELECTION, AUTH_SPICE, MINI_HEADER"), "{said}");
+        assert!(said.contains("the server supports AUTH_SELECTION, AUTH_SPICE, MINI_HEADER"), "{said}");
         Ok(said.lines().last().unwrap().strip_prefix("linked: session ").unwrap().to_owned())
     };
     let ways: [&dyn Fn() -> io::Result<String>; 3] =

@@ -1,7 +1,7 @@
 //! Our side of the comparison: the acceptor, with the state of a server, and inside WebSocket if the link is.
 
 use spice_link::{
-    Accepting, Caps, ChannelType, Error, Join, LinkAcceptor, LinkErrorCode, LinkHost, LinkReply, LinkRequest,
+    AcceptStatus, ChannelCaps, ChannelType, Error, Join, LinkAcceptor, LinkErrorCode, LinkHost, LinkReply, LinkRequest,
     SaslAnswer, SaslVerdict, Upgrade, ticket::TicketKey, websocket::Deframer,
 };
 use spice_testkit::model;
@@ -87,7 +87,7 @@ impl LinkHost for Host {
         self.model.security(channel_type)
     }
 
-    fn channel(&mut self, channel_type: ChannelType, channel_id: u8) -> Option<Caps<'_>> {
+    fn channel(&mut self, channel_type: ChannelType, channel_id: u8) -> Option<ChannelCaps<'_>> {
         self.model.channel(channel_type, channel_id)
     }
 
@@ -151,7 +151,7 @@ pub(crate) struct OurLink {
     pub(crate) head: Vec<u8>,
     /// The answers, without WebSocket frames.
     pub(crate) said: Vec<u8>,
-    pub(crate) outcome: Accepting,
+    pub(crate) outcome: AcceptStatus,
 }
 
 enum Carrier {
@@ -168,7 +168,7 @@ impl OurLink {
             unread: Vec::new(),
             head: Vec::new(),
             said: Vec::new(),
-            outcome: Accepting::Need(4),
+            outcome: AcceptStatus::Need(4),
         }
     }
 
@@ -204,44 +204,46 @@ impl OurLink {
 
     /// The name of the check that decided the link, for the table at the end.
     pub(crate) fn check(&self) -> String {
-        use spice_link::Closing;
+        use spice_link::CloseReason;
         let text = match self.outcome {
-            Accepting::Need(_) | Accepting::Room(_) if self.said.is_empty() => {
+            AcceptStatus::Need(_) | AcceptStatus::Room(_) if self.said.is_empty() => {
                 return "-- still waiting for the message".to_owned();
             }
-            Accepting::Need(_) | Accepting::Room(_) => return "-- still waiting for the credentials".to_owned(),
-            Accepting::Linked(link) if link.request.is_new_session() => return "14 linked: a new session".to_owned(),
-            Accepting::Linked(link) if link.request.channel_type == ChannelType::MAIN => {
+            AcceptStatus::Need(_) | AcceptStatus::Room(_) => return "-- still waiting for the credentials".to_owned(),
+            AcceptStatus::Linked(link) if link.request.is_new_session() => {
+                return "14 linked: a new session".to_owned();
+            }
+            AcceptStatus::Linked(link) if link.request.channel_type == ChannelType::MAIN => {
                 return "14 linked: a session brought along".to_owned();
             }
-            Accepting::Linked(link) => {
+            AcceptStatus::Linked(link) => {
                 return match link.request.channel_type {
                     ChannelType::DISPLAY => "14 linked: display".to_owned(),
                     ChannelType::CURSOR => "14 linked: cursor".to_owned(),
                     _ => "14 linked: another channel".to_owned(),
                 };
             }
-            Accepting::Close(why) => match why {
-                Closing::Unreadable(Error::Magic { .. }) => "magic".to_owned(),
-                Closing::Unreadable(Error::Version { major: 0 }) => "major version 0: silence".to_owned(),
-                Closing::Unreadable(Error::Version { .. }) => "major version".to_owned(),
-                Closing::Unreadable(Error::Size { .. }) => "size".to_owned(),
-                Closing::Unreadable(Error::CapsCount { .. }) => "capability counts".to_owned(),
-                Closing::Unreadable(Error::CapsRange { .. }) => "capability range".to_owned(),
-                Closing::Unreadable(_) => "SASL length".to_owned(),
-                Closing::Security(code) => format!("TLS policy: {code:?}"),
-                Closing::NoChannel { .. } => "no such channel: silence".to_owned(),
-                Closing::NoSelection => "SASL without selection: leaked".to_owned(),
-                Closing::Mechanism(_) => "mechanism".to_owned(),
-                Closing::Ticket => "ticket".to_owned(),
-                Closing::SaslField => "SASL name or length".to_owned(),
-                Closing::SaslFailed => "SASL credentials: silence".to_owned(),
-                Closing::Join(_) => "connection id".to_owned(),
-                Closing::Duplicate => "a channel that is there: linked, then closed".to_owned(),
+            AcceptStatus::Close(why) => match why {
+                CloseReason::Unreadable(Error::Magic { .. }) => "magic".to_owned(),
+                CloseReason::Unreadable(Error::Version { major: 0 }) => "major version 0: silence".to_owned(),
+                CloseReason::Unreadable(Error::Version { .. }) => "major version".to_owned(),
+                CloseReason::Unreadable(Error::Size { .. }) => "size".to_owned(),
+                CloseReason::Unreadable(Error::CapsCount { .. }) => "capability counts".to_owned(),
+                CloseReason::Unreadable(Error::CapsRange { .. }) => "capability range".to_owned(),
+                CloseReason::Unreadable(_) => "SASL length".to_owned(),
+                CloseReason::Security(code) => format!("TLS policy: {code:?}"),
+                CloseReason::NoChannel { .. } => "no such channel: silence".to_owned(),
+                CloseReason::NoSelection => "SASL without selection: leaked".to_owned(),
+                CloseReason::Mechanism(_) => "mechanism".to_owned(),
+                CloseReason::Ticket => "ticket".to_owned(),
+                CloseReason::SaslField => "SASL name or length".to_owned(),
+                CloseReason::SaslFailed => "SASL credentials: silence".to_owned(),
+                CloseReason::Join(_) => "connection id".to_owned(),
+                CloseReason::Duplicate => "a channel that is there: linked, then closed".to_owned(),
                 other => format!("{other:?}"),
             },
         };
-        let Accepting::Close(why) = self.outcome else { return text };
+        let AcceptStatus::Close(why) = self.outcome else { return text };
         format!("{:2} {text}", why.check())
     }
 }

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use spice_events::{Address, Auth, Config, Endpoints, EventKind, FlowId, Input, Output, Side, Timestamp, Tracker};
 use spice_link::{
-    Accepting, ChannelType, Closing, HeaderKind, LinkReply, Parsed,
+    AcceptStatus, ChannelType, CloseReason, HeaderKind, LinkReply, Parsed,
     websocket::{Deframer, head_end},
 };
 use spice_testkit::{
@@ -290,7 +290,7 @@ impl Stage<'_> {
         if !link.in_worker {
             return Ok(());
         }
-        if let Accepting::Linked(linked) = link.ours.outcome
+        if let AcceptStatus::Linked(linked) = link.ours.outcome
             && linked.request.channel_type == ChannelType::DISPLAY
         {
             self.say(index, plan, carry, &display_init(linked.header), None)?;
@@ -317,7 +317,7 @@ impl Stage<'_> {
         }
         self.hear(index)?;
         let link = &self.links[index];
-        if link.closed || matches!(link.ours.outcome, Accepting::Close(_)) {
+        if link.closed || matches!(link.ours.outcome, AcceptStatus::Close(_)) {
             return Ok(());
         }
         Err(Difference { what: "end", detail: "the client has sent FIN, and the server stays".to_owned() })
@@ -352,13 +352,13 @@ impl Stage<'_> {
         let link = &mut self.links[index];
         let Some(connection) = link.connection.take() else { return waited };
         if !link.closed {
-            if matches!(link.ours.outcome, Accepting::Close(Closing::NoSelection)) {
+            if matches!(link.ours.outcome, AcceptStatus::Close(CloseReason::NoSelection)) {
                 connection.close_leaked();
             }
             drop(connection);
             link.closed = true;
             event_loop::run_until_idle();
-            let linked = matches!(link.ours.outcome, Accepting::Linked(_));
+            let linked = matches!(link.ours.outcome, AcceptStatus::Linked(_));
             if linked && link.in_worker {
                 waited = self.wait(index);
             }
@@ -375,7 +375,7 @@ impl Stage<'_> {
 
     /// Updates the state of our server after a link.
     fn gone(&mut self, index: usize) {
-        let Accepting::Linked(link) = self.links[index].ours.outcome else { return };
+        let AcceptStatus::Linked(link) = self.links[index].ours.outcome else { return };
         let session = &mut self.pair.host.model.session;
         let id = link.session_id.unwrap_or(link.request.connection_id);
         if link.request.channel_type.0 == 1 {
@@ -425,9 +425,9 @@ impl Live {
     /// The name of the check that decided the link, and for a successful link how it was made.
     fn check(&self, plan: &Plan) -> String {
         let how = match (self.ours.outcome, plan.tls) {
-            (Accepting::Linked(_), true) if self.sasl_done => ", after SASL in TLS",
-            (Accepting::Linked(_), false) if self.sasl_done => ", after SASL with a security layer",
-            (Accepting::Linked(_), true) => ", in TLS",
+            (AcceptStatus::Linked(_), true) if self.sasl_done => ", after SASL in TLS",
+            (AcceptStatus::Linked(_), false) if self.sasl_done => ", after SASL with a security layer",
+            (AcceptStatus::Linked(_), true) => ", in TLS",
             _ => "",
         };
         self.ours.check() + how

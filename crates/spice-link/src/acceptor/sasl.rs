@@ -1,9 +1,9 @@
-//! The SASL exchange, from the list of mechanisms on.
+//! The SASL exchange, starting with the list of mechanisms.
 
-use super::{Accepting, Closing, LinkAcceptor, LinkHost, Progress, SaslAnswer, SaslVerdict, State, Writer};
+use super::{AcceptStatus, CloseReason, LinkAcceptor, LinkHost, Progress, SaslAnswer, SaslVerdict, State, Writer};
 use crate::{Answer, Error, LinkErrorCode, sasl};
 
-/// What a client is told whose security layer would be too weak: a word, the text's length, the text.
+/// The message to a client whose security layer would be too weak: a word, the text's length, the text.
 const WEAK: &[u8] = b"\x01\0\0\0\x16\0\0\0Authentication failed\0";
 
 impl LinkAcceptor {
@@ -19,17 +19,17 @@ impl LinkAcceptor {
     pub(super) fn sasl_name(&mut self, host: &mut impl LinkHost, unread: &[u8], out: &mut Writer<'_>) -> Progress {
         let (name, consumed) = match field(unread, 1, sasl::MAX_NAME) {
             Err(error) => return self.unreadable(error, out),
-            Ok(field) => field.ok_or_else(|| Accepting::Need(missing(unread)))?,
+            Ok(field) => field.ok_or_else(|| AcceptStatus::Need(missing(unread)))?,
         };
         if !offered(host.mechanisms().unwrap_or_default(), name) {
-            return self.refuse(LinkErrorCode::INVALID_DATA, Closing::SaslField, out);
+            return self.refuse(LinkErrorCode::INVALID_DATA, CloseReason::SaslField, out);
         }
-        // The first data comes right behind, and the host gets both at once: they are consumed together.
+        // The first data follows directly. The host gets both at once, so they are consumed together.
         let rest = unread.get(consumed..).unwrap_or_default();
         let (data, data_consumed) = match field(rest, 0, sasl::MAX_DATA) {
             Err(error) => return self.unreadable(error, out),
             Ok(Some(field)) => field,
-            Ok(None) => return Err(Accepting::Need(consumed + missing(rest))),
+            Ok(None) => return Err(AcceptStatus::Need(consumed + missing(rest))),
         };
         let room = out.room(answer_room(host))?;
         let answer = host.sasl_start(name, without_nul(data), room.get_mut(4..).unwrap_or_default());
@@ -39,9 +39,9 @@ impl LinkAcceptor {
 
     pub(super) fn sasl_data(&mut self, host: &mut impl LinkHost, unread: &[u8], out: &mut Writer<'_>) -> Progress {
         let (data, consumed) = match field(unread, 0, sasl::MAX_DATA) {
-            // Later data of over 1 MiB is not answered, as the first is.
-            Err(_) => return self.close(Closing::SaslField),
-            Ok(field) => field.ok_or_else(|| Accepting::Need(missing(unread)))?,
+            // spice-server answers first data of over 1 MiB, but not later data.
+            Err(_) => return self.close(CloseReason::SaslField),
+            Ok(field) => field.ok_or_else(|| AcceptStatus::Need(missing(unread)))?,
         };
         let room = out.room(answer_room(host))?;
         let answer = host.sasl_step(without_nul(data), room.get_mut(4..).unwrap_or_default());
@@ -49,10 +49,10 @@ impl LinkAcceptor {
         Ok(consumed)
     }
 
-    /// The host's data lies four bytes into the room: its length goes before it, a NUL and the flag behind.
-    fn sasl_answer(&mut self, answer: SaslAnswer, out: &mut Writer<'_>) -> Result<(), Accepting> {
+    /// The host's data starts four bytes into the room: its length goes before it, a NUL and the flag after it.
+    fn sasl_answer(&mut self, answer: SaslAnswer, out: &mut Writer<'_>) -> Result<(), AcceptStatus> {
         if answer.verdict == SaslVerdict::Refused {
-            self.state = State::Closed(Closing::SaslFailed);
+            self.state = State::Closed(CloseReason::SaslFailed);
             return Ok(());
         }
         let flag = u8::from(answer.verdict != SaslVerdict::Continue);
@@ -73,14 +73,14 @@ impl LinkAcceptor {
             }
             SaslVerdict::Weak => {
                 out.put(WEAK)?;
-                State::Closed(Closing::SaslWeak)
+                State::Closed(CloseReason::SaslWeak)
             }
         };
         Ok(())
     }
 }
 
-/// A length word in `min..=max` and as many bytes; `None` while they are not all there. The length is judged at once.
+/// A length word in `min..=max` and that many bytes; `None` until all have come. The length is checked at once.
 fn field(unread: &[u8], min: u32, max: u32) -> Result<Option<(&[u8], usize)>, Error> {
     let Some((word, rest)) = unread.split_first_chunk() else { return Ok(None) };
     let seen = u32::from_le_bytes(*word);
@@ -93,17 +93,17 @@ fn field(unread: &[u8], min: u32, max: u32) -> Result<Option<(&[u8], usize)>, Er
     Ok(rest.get(..seen as usize).map(|bytes| (bytes, 4 + bytes.len())))
 }
 
-/// What it takes until [`field`] has something.
+/// The number of bytes that [`field`] needs.
 fn missing(unread: &[u8]) -> usize {
     unread.first_chunk().map_or(4, |word| 4 + u32::from_le_bytes(*word) as usize)
 }
 
-/// Whether the list has the name, as spice-server looks for it: anywhere between two commas or ends.
+/// Whether the list has the name. Like spice-server, this accepts it between any two commas or ends.
 fn offered(list: &[u8], name: &[u8]) -> bool {
     !name.contains(&b',') && list.split(|byte| *byte == b',').any(|one| one == name)
 }
 
-/// The wire adds a NUL to data; no bytes at all are no data.
+/// Removes the NUL that the wire adds. No bytes are no data.
 fn without_nul(data: &[u8]) -> Option<&[u8]> {
     data.split_last().map(|(_, data)| data)
 }

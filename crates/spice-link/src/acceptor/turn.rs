@@ -1,69 +1,73 @@
-//! What comes of one call, and the room that answers are written into.
+//! The result of one call, and the writer of answers.
+
+use core::fmt;
 
 use super::{LinkHost, Linked, SEAL_ROOM};
 use crate::{AuthMechanism, BufferTooSmall, ChannelType, Error, LinkErrorCode, LinkReply};
 
-/// How far one call came.
-#[must_use = "it says what is to be done with the bytes"]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The result of one call of [`LinkAcceptor::read`](super::LinkAcceptor::read).
+#[must_use = "it says which bytes to remove and to send"]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct AcceptTurn {
-    /// How many bytes from the start of the unread ones are done with.
+    /// How many unread bytes to remove from their start.
     pub consumed: usize,
-    /// How many bytes of the room are to be sent, before anything else.
+    /// How many bytes of the room to send, before anything else.
     pub written: usize,
-    /// How it goes on.
-    pub outcome: Accepting,
+    /// What to do next.
+    pub outcome: AcceptStatus,
 }
 
-/// How it goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Accepting {
-    /// So many unread bytes (behind `consumed`, in all) are needed before another call is worth while.
+/// What to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AcceptStatus {
+    /// At least this many unread bytes, counted after `consumed`, are needed. With fewer, another call is useless.
     Need(usize),
-    /// So many bytes of room are needed, once `written` are sent.
+    /// This many bytes of room are needed, after `written` are sent.
     Room(usize),
     /// The link stage succeeded. This is the moment of QEMU's `SPICE_INITIALIZED`.
     Linked(Linked),
-    /// The connection is to be closed.
-    Close(Closing),
+    /// Close the connection.
+    Close(CloseReason),
 }
 
 /// Why a server closes a connection in its link stage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Closing {
-    /// The bytes can't be a message; the error's [`answer`](Error::answer) was given.
+pub enum CloseReason {
+    /// The bytes are not a message. The error's [`answer`](Error::answer) was written.
     Unreadable(Error),
-    /// The channel is not to be had with, or not without, TLS.
+    /// The channel's TLS policy rejects this connection.
     Security(LinkErrorCode),
-    /// There is no such channel. Nothing is said.
+    /// There is no such channel. Nothing was written.
     NoChannel {
-        /// What kind.
+        /// The kind of channel.
         channel_type: ChannelType,
-        /// Which one of its kind.
+        /// The number of the channel among those of its kind.
         channel_id: u8,
     },
-    /// The server wants SASL, and the client can't select. spice-server forgets the socket here and never closes it.
+    /// The server requires SASL, and the client does not support the selection of a mechanism. spice-server leaks the socket here
+    /// and never closes it.
     NoSelection,
-    /// A mechanism that the server does not have.
+    /// The server does not have the mechanism that the client selected.
     Mechanism(AuthMechanism),
-    /// The ticket was refused.
+    /// The ticket is not valid.
     Ticket,
-    /// A length of the SASL exchange is out of its range, or the name is not one that was offered.
+    /// A length of the SASL exchange is out of bounds, or the server did not offer the mechanism's name.
     SaslField,
-    /// The SASL exchange failed. Nothing is said.
+    /// The SASL exchange failed. Nothing was written.
     SaslFailed,
-    /// The SASL exchange succeeded, and what it negotiated is too weak.
+    /// The SASL exchange succeeded, and the security layer that it negotiated is too weak.
     SaslWeak,
     /// The host refused the request, with this result.
     Join(LinkErrorCode),
-    /// The session has this channel already: the link succeeds, and the connection is closed.
+    /// The session already has this channel: the link succeeded, and the connection is closed.
     Duplicate,
 }
 
-impl Closing {
-    /// The check that failed, by its number in spice-server's order: 2 magic, 3 version, 4 size, 5 counts, 6 range, 7 TLS policy,
-    /// 8 existence, 10 selection, 11 mechanism, 12 credentials, 13 session; 14 is past all of them.
+impl CloseReason {
+    /// The number of the check that failed, in spice-server's order: 2 magic, 3 version, 4 size, 5 counts, 6 range, 7 TLS policy,
+    /// 8 existence, 10 selection, 11 mechanism, 12 credentials, 13 session. 14: all checks passed.
     pub const fn check(&self) -> u8 {
         match self {
             Self::Unreadable(Error::Magic { .. }) => 2,
@@ -86,7 +90,27 @@ impl Closing {
     }
 }
 
-/// Room for answers, filled from its start.
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(error) => error.fmt(f),
+            Self::Security(code) => write!(f, "the channel's TLS policy rejects this connection: {code}"),
+            Self::NoChannel { channel_type, channel_id } => {
+                write!(f, "there is no channel {channel_type} {channel_id}")
+            }
+            Self::NoSelection => f.write_str("the server requires sasl, and the client can't select it"),
+            Self::Mechanism(mechanism) => write!(f, "the server does not have the auth mechanism {mechanism}"),
+            Self::Ticket => f.write_str("the ticket is not valid"),
+            Self::SaslField => f.write_str("a sasl length is out of bounds, or the mechanism was not offered"),
+            Self::SaslFailed => f.write_str("the sasl exchange failed"),
+            Self::SaslWeak => f.write_str("the security layer of the sasl exchange is too weak"),
+            Self::Join(code) => write!(f, "the server refused the request: {code}"),
+            Self::Duplicate => f.write_str("the session already has this channel"),
+        }
+    }
+}
+
+/// The room for answers, filled from its start.
 pub(super) struct Writer<'a> {
     out: &'a mut [u8],
     written: usize,
@@ -101,11 +125,11 @@ impl<'a> Writer<'a> {
         self.written
     }
 
-    /// What is left of the room, if it is at least `need` bytes.
-    pub(super) fn room(&mut self, need: usize) -> Result<&mut [u8], Accepting> {
+    /// The rest of the room, if it has at least `need` bytes.
+    pub(super) fn room(&mut self, need: usize) -> Result<&mut [u8], AcceptStatus> {
         match self.out.get_mut(self.written..) {
             Some(room) if room.len() >= need => Ok(room),
-            _ => Err(Accepting::Room(need)),
+            _ => Err(AcceptStatus::Room(need)),
         }
     }
 
@@ -114,20 +138,20 @@ impl<'a> Writer<'a> {
         self.written += len;
     }
 
-    pub(super) fn put(&mut self, bytes: &[u8]) -> Result<(), Accepting> {
+    pub(super) fn put(&mut self, bytes: &[u8]) -> Result<(), AcceptStatus> {
         self.room(bytes.len())?[..bytes.len()].copy_from_slice(bytes);
         self.advance(bytes.len());
         Ok(())
     }
 
-    pub(super) fn reply(&mut self, reply: &LinkReply<'_>) -> Result<(), Accepting> {
-        let len = reply.encode(self.room(0)?).map_err(|BufferTooSmall { need }| Accepting::Room(need))?;
+    pub(super) fn reply(&mut self, reply: &LinkReply<'_>) -> Result<(), AcceptStatus> {
+        let len = reply.encode(self.room(0)?).map_err(|BufferTooSmall { need }| AcceptStatus::Room(need))?;
         self.advance(len);
         Ok(())
     }
 
-    /// Bytes behind the authentication: inside the security layer, where the host has one.
-    pub(super) fn seal(&mut self, host: &mut impl LinkHost, bytes: &[u8]) -> Result<(), Accepting> {
+    /// Writes bytes that follow the authentication, inside the security layer if the host has one.
+    pub(super) fn seal(&mut self, host: &mut impl LinkHost, bytes: &[u8]) -> Result<(), AcceptStatus> {
         let room = self.room(bytes.len() + SEAL_ROOM)?;
         let len = host.seal(bytes, room).min(room.len());
         self.advance(len);

@@ -6,51 +6,64 @@ mod user;
 pub use user::LinkUser;
 
 use crate::{
-    AuthMechanism, BufferTooSmall, Error, HeaderKind, LinkErrorCode, LinkMess, LinkReply, MAGIC, MainInit, Parsed,
-    RefusalForm, TICKET_LEN, caps::common,
+    AuthMechanism, BufferTooSmall, CommonCap, Error, HeaderKind, LinkErrorCode, LinkMess, LinkReply, MAGIC, MainInit,
+    Parsed, RefusalForm, TICKET_LEN,
 };
 
-/// A client's side of one link stage: the server's bytes in, what to send out, and how it ended.
+/// A client's side of one link stage: the server's bytes go in, the bytes to send come out.
 ///
-/// [`start`](Self::start) writes the opening; then the server's unread bytes go through [`read`](Self::read), with room for what
-/// is to be sent, as in a [`LinkAcceptor`](crate::LinkAcceptor). What only the user knows is asked of a [`LinkUser`].
+/// A [`LinkUser`] makes the client's own decisions. The connector keeps no bytes.
+///
+/// 1. Call [`start`](Self::start) once and send the message that it writes.
+/// 2. Append the server's bytes to a buffer of unread bytes.
+/// 3. Call [`read`](Self::read). Send the first `written` bytes of `out`, and remove the first `consumed` unread bytes.
+/// 4. Do what the status says:
+///
+/// ```text
+///  Need(n)       continue with 2; another call is useless with fewer than n unread bytes
+///  Room(n)       continue with 3, with n bytes of room
+///  Linked { .. } the link stage is over; data messages follow
+///  other         the link failed; close the connection
+/// ```
 ///
 /// ```
-/// use spice_link::{Caps, CapsBuf, ChannelType, Connecting, LinkConnector, LinkErrorCode, LinkMess, LinkReply, LinkUser};
-/// use spice_link::{RefusalForm, caps::common};
+/// use spice_link::{CapsBuf, ChannelCaps, ChannelType, CommonCap, ConnectStatus, LinkConnector, LinkErrorCode, LinkMess};
+/// use spice_link::{LinkReply, LinkUser, RefusalForm};
 ///
-/// struct Nobody;
-/// impl LinkUser for Nobody {
+/// struct NoPassword;
+/// impl LinkUser for NoPassword {
 ///     fn ticket(&mut self, _: &[u8; LinkReply::PUB_KEY_LEN], _: &mut [u8; 128]) -> bool { false }
 /// }
 ///
-/// let common = CapsBuf::<1>::new().with(common::AUTH_SELECTION).with(common::MINI_HEADER);
+/// let common = CapsBuf::<_, 1>::new().with(CommonCap::AUTH_SELECTION).with(CommonCap::MINI_HEADER);
 /// let (mut link, mut out) = (LinkConnector::new(), [0; LinkConnector::ROOM]);
 /// let mess = LinkMess {
 ///     connection_id: 0,
 ///     channel_type: ChannelType::MAIN,
 ///     channel_id: 0,
 ///     common_caps: common.as_caps(),
-///     channel_caps: Caps::EMPTY,
+///     channel_caps: ChannelCaps::EMPTY,
 /// };
 /// assert_eq!(link.start(&mess, &mut out), Ok(38));
 ///
-/// let turn = link.read(&mut Nobody, &LinkReply::refusal(LinkErrorCode::NEED_SECURED), &mut out);
-/// let refused = Connecting::Refused { code: LinkErrorCode::NEED_SECURED, form: RefusalForm::Reply };
+/// let turn = link.read(&mut NoPassword, &LinkReply::refusal(LinkErrorCode::NEED_SECURED), &mut out);
+/// let refused = ConnectStatus::Refused { code: LinkErrorCode::NEED_SECURED, form: RefusalForm::Reply };
 /// assert_eq!(turn.outcome, refused);
 /// ```
 #[derive(Clone, Debug)]
 pub struct LinkConnector {
     state: State,
-    /// The client's own AUTH_SELECTION and AUTH_SASL, and whether it reads short headers; then what both ends have of it.
+    /// The client supports the selection of a mechanism.
     selection: bool,
+    /// The client supports short headers; after the reply, both ends do.
     mini_header: bool,
+    /// The client asks for a new session.
     fresh: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    /// [`LinkConnector::start`] was not called.
+    /// [`LinkConnector::start`] has not been called.
     Idle,
     Reply,
     /// The result in clear.
@@ -63,52 +76,53 @@ enum State {
     /// The result in a security layer's frame.
     HiddenResult,
     MainInit(HeaderKind),
-    Over(Connecting),
+    Over(ConnectStatus),
 }
 
-/// How far one call came.
-#[must_use = "it says what is to be done with the bytes"]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConnectTurn {
-    /// How many bytes from the start of the unread ones are done with.
-    pub consumed: usize,
-    /// How many bytes of the room are to be sent.
-    pub written: usize,
-    /// How it goes on.
-    pub outcome: Connecting,
-}
-
-/// How it goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The result of one call of [`LinkConnector::read`].
+#[must_use = "it says which bytes to remove and to send"]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Connecting {
-    /// So many unread bytes (behind `consumed`, in all) are needed before another call is worth while.
+pub struct ConnectTurn {
+    /// How many unread bytes to remove from their start.
+    pub consumed: usize,
+    /// How many bytes of the room to send.
+    pub written: usize,
+    /// What to do next.
+    pub outcome: ConnectStatus,
+}
+
+/// What to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConnectStatus {
+    /// At least this many unread bytes, counted after `consumed`, are needed. With fewer, another call is useless.
     Need(usize),
-    /// So many bytes of room are needed, once `written` are sent.
+    /// This many bytes of room are needed, after `written` are sent.
     Room(usize),
-    /// The link stage succeeded; what follows are data messages.
+    /// The link stage succeeded; data messages follow.
     Linked {
-        /// Which data headers follow.
+        /// The kind of data header that follows.
         header: HeaderKind,
-        /// The id of the new session, from the main channel's `MAIN_INIT`, of which all has been read. `None` on other channels,
-        /// and where the message is inside a security layer.
-        session_id: Option<u32>,
+        /// The new session's `MAIN_INIT`, which has been consumed. `None` on other channels, and if the message is inside a security
+        /// layer.
+        main_init: Option<MainInit>,
     },
     /// The server refuses.
     Refused {
-        /// Why.
+        /// The reason.
         code: LinkErrorCode,
-        /// Where it says so.
+        /// The message that says so.
         form: RefusalForm,
     },
-    /// The server's bytes can't be read.
+    /// The server's bytes are not valid.
     Unreadable(Error),
-    /// The user has no ticket, or no SASL mechanism that the server offers, or gave the exchange up.
+    /// The [`LinkUser`] aborted the link: it has no ticket, or supports no SASL mechanism that the server offers.
     GaveUp,
 }
 
 impl LinkConnector {
-    /// Enough room for everything that a client sends, in bytes, as long as its SASL data is not long.
+    /// Enough room for everything that a client sends, in bytes.
     pub const ROOM: usize = LinkMess::MAX_LEN;
 
     /// Before the first byte.
@@ -116,17 +130,18 @@ impl LinkConnector {
         Self { state: State::Idle, selection: false, mini_header: false, fresh: false }
     }
 
-    /// Writes the opening and returns its length. The message's AUTH_SELECTION and MINI_HEADER say what the client can do.
+    /// Writes the client's message and returns its length. The connector takes the client's support of AUTH_SELECTION and MINI_HEADER
+    /// from the message's capabilities.
     pub fn start(&mut self, mess: &LinkMess<'_>, out: &mut [u8]) -> Result<usize, BufferTooSmall> {
         let len = mess.encode(out)?;
-        self.selection = mess.common_caps.contains(common::AUTH_SELECTION);
-        self.mini_header = mess.common_caps.contains(common::MINI_HEADER);
+        self.selection = mess.common_caps.contains(CommonCap::AUTH_SELECTION);
+        self.mini_header = mess.common_caps.contains(CommonCap::MINI_HEADER);
         self.fresh = mess.request().is_new_session();
         self.state = State::Reply;
         Ok(len)
     }
 
-    /// Reads on at the server's unread bytes, and writes what is to be sent to the start of `out`.
+    /// Reads the server's unread bytes, and writes the bytes to send to the start of `out`.
     pub fn read(&mut self, user: &mut impl LinkUser, unread: &[u8], out: &mut [u8]) -> ConnectTurn {
         let (mut consumed, mut written) = (0, 0);
         loop {
@@ -137,7 +152,7 @@ impl LinkConnector {
                     consumed += read;
                     written += wrote;
                 }
-                Err(outcome @ (Connecting::Need(_) | Connecting::Room(_))) => {
+                Err(outcome @ (ConnectStatus::Need(_) | ConnectStatus::Room(_))) => {
                     return ConnectTurn { consumed, written, outcome };
                 }
                 Err(outcome) => {
@@ -148,19 +163,19 @@ impl LinkConnector {
         }
     }
 
-    /// Whether the link stage is over, one way or the other.
+    /// Whether the link stage is over, with or without success.
     pub const fn is_over(&self) -> bool {
         matches!(self.state, State::Over(_))
     }
 
     fn step(&mut self, user: &mut impl LinkUser, unread: &[u8], out: &mut [u8]) -> Progress {
-        // A second reply frame can stand wherever a word of these is expected.
+        // A second reply frame can come where one of these words is expected.
         if matches!(self.state, State::Result | State::SaslList | State::SaslAnswer) && unread.starts_with(&MAGIC) {
             let (reply, _) = complete(LinkReply::parse(unread))?;
-            return Err(Connecting::Refused { code: reply.error, form: RefusalForm::SecondReply });
+            return Err(ConnectStatus::Refused { code: reply.error, form: RefusalForm::SecondReply });
         }
         match self.state {
-            State::Idle => Err(Connecting::GaveUp),
+            State::Idle => Err(ConnectStatus::GaveUp),
             State::Reply => self.reply(user, unread, out),
             State::Result => {
                 let code = word(unread)?;
@@ -172,13 +187,8 @@ impl LinkConnector {
             State::SaslVerdict => self.sasl_verdict(user, unread),
             State::HiddenResult => self.hidden_result(user, unread),
             State::MainInit(header) => {
-                let (init, read) = complete(MainInit::parse(header, unread))?;
-                let len = header.byte_len() + MainInit::SIZE as usize;
-                debug_assert!(read <= len);
-                if unread.len() < len {
-                    return Err(Connecting::Need(len));
-                }
-                self.state = State::Over(Connecting::Linked { header, session_id: Some(init.session_id) });
+                let (init, len) = complete(MainInit::parse(header, unread))?;
+                self.state = State::Over(ConnectStatus::Linked { header, main_init: Some(init) });
                 Ok((len, 0))
             }
             State::Over(outcome) => Err(outcome),
@@ -188,15 +198,15 @@ impl LinkConnector {
     fn reply(&mut self, user: &mut impl LinkUser, unread: &[u8], out: &mut [u8]) -> Progress {
         let (reply, read) = complete(LinkReply::parse(unread))?;
         if reply.error != LinkErrorCode::OK {
-            return Err(Connecting::Refused { code: reply.error, form: RefusalForm::Reply });
+            return Err(ConnectStatus::Refused { code: reply.error, form: RefusalForm::Reply });
         }
         let need = 4 + TICKET_LEN;
         if out.len() < need {
-            return Err(Connecting::Room(need));
+            return Err(ConnectStatus::Room(need));
         }
-        user.replied(&reply);
-        self.mini_header &= reply.common_caps.contains(common::MINI_HEADER);
-        let selection = self.selection && reply.common_caps.contains(common::AUTH_SELECTION);
+        user.received(&reply);
+        self.mini_header &= reply.common_caps.contains(CommonCap::MINI_HEADER);
+        let selection = self.selection && reply.common_caps.contains(CommonCap::AUTH_SELECTION);
         let mechanism = if selection { user.mechanism(&reply) } else { AuthMechanism::SPICE };
         let mut written = 0;
         if selection {
@@ -207,14 +217,14 @@ impl LinkConnector {
             AuthMechanism::SPICE => {
                 let mut ticket = [0; TICKET_LEN];
                 if !user.ticket(reply.pub_key, &mut ticket) {
-                    return Err(Connecting::GaveUp);
+                    return Err(ConnectStatus::GaveUp);
                 }
                 out[written..written + ticket.len()].copy_from_slice(&ticket);
                 written += ticket.len();
                 State::Result
             }
             AuthMechanism::SASL => State::SaslList,
-            // The server's refusal comes as a second frame.
+            // The server refuses any other mechanism, with a second reply frame.
             _ => State::Result,
         };
         Ok((read, written))
@@ -224,15 +234,15 @@ impl LinkConnector {
         if self.mini_header { HeaderKind::Mini } else { HeaderKind::Full }
     }
 
-    fn result(&mut self, code: LinkErrorCode) -> Result<(), Connecting> {
+    fn result(&mut self, code: LinkErrorCode) -> Result<(), ConnectStatus> {
         if code != LinkErrorCode::OK {
-            return Err(Connecting::Refused { code, form: RefusalForm::Result });
+            return Err(ConnectStatus::Refused { code, form: RefusalForm::Result });
         }
         let header = self.header();
         self.state = if self.fresh {
             State::MainInit(header)
         } else {
-            State::Over(Connecting::Linked { header, session_id: None })
+            State::Over(ConnectStatus::Linked { header, main_init: None })
         };
         Ok(())
     }
@@ -244,17 +254,17 @@ impl Default for LinkConnector {
     }
 }
 
-/// How many bytes a state has consumed and written, or why it goes no further.
-type Progress = Result<(usize, usize), Connecting>;
+/// How many bytes a state has consumed and written, or the status that ends the call.
+type Progress = Result<(usize, usize), ConnectStatus>;
 
-fn complete<T>(parsed: Result<Parsed<T>, Error>) -> Result<(T, usize), Connecting> {
+fn complete<T>(parsed: Result<Parsed<T>, Error>) -> Result<(T, usize), ConnectStatus> {
     match parsed {
         Ok(Parsed::Complete(value, len)) => Ok((value, len)),
-        Ok(Parsed::Need(n)) => Err(Connecting::Need(n)),
-        Err(error) => Err(Connecting::Unreadable(error)),
+        Ok(Parsed::Need(n)) => Err(ConnectStatus::Need(n)),
+        Err(error) => Err(ConnectStatus::Unreadable(error)),
     }
 }
 
-fn word(unread: &[u8]) -> Result<u32, Connecting> {
-    unread.first_chunk().map(|word| u32::from_le_bytes(*word)).ok_or(Connecting::Need(4))
+fn word(unread: &[u8]) -> Result<u32, ConnectStatus> {
+    unread.first_chunk().map(|word| u32::from_le_bytes(*word)).ok_or(ConnectStatus::Need(4))
 }

@@ -1,53 +1,55 @@
-//! What a client's user decides.
+//! The decisions of a client in the link stage.
 
 use crate::{AuthMechanism, LinkReply, SaslAnswer, TICKET_LEN};
 
-/// What a client's user knows and decides, asked by a [`LinkConnector`](super::LinkConnector).
+/// The decisions of a client. A [`LinkConnector`](super::LinkConnector) asks for them.
 ///
-/// A user with a password needs [`ticket`](Self::ticket) alone.
+/// A client with a password implements [`ticket`](Self::ticket) only; the feature `ticket` has one ready-made
+/// (`ticket::Password`).
 pub trait LinkUser {
-    /// The server's reply, for whoever wants its capabilities or its key.
-    fn replied(&mut self, reply: &LinkReply<'_>) {
+    /// Called with the server's reply, for clients that need its capabilities or its key.
+    fn received(&mut self, reply: &LinkReply<'_>) {
         let _ = reply;
     }
 
-    /// Which mechanism to use, where both ends can select one: tickets, unless the user does SASL and the server asks for it.
+    /// The mechanism to use. Called if both ends support the selection of one. The default is a ticket.
     fn mechanism(&mut self, reply: &LinkReply<'_>) -> AuthMechanism {
         let _ = reply;
         AuthMechanism::SPICE
     }
 
-    /// Encrypts the password for a server's key; `false` gives the link up. A server that asks for no password still wants a
-    /// ticket, of whatever password.
+    /// Encrypts the password for a server's key. `false` aborts the link. A server without passwords requires a ticket too, with any
+    /// password in it.
     fn ticket(&mut self, pub_key: &[u8; LinkReply::PUB_KEY_LEN], ticket: &mut [u8; TICKET_LEN]) -> bool;
 
-    /// The mechanism to take of the server's list (which has commas at both ends since spice-server 0.14.1), written to the start
-    /// of `name`, and its length; `None` gives the link up.
+    /// Chooses a mechanism from the server's list, which has a comma at both ends since spice-server 0.14.1. Writes its name to the
+    /// start of `name` and returns its length. `None` aborts the link.
     fn sasl_name(&mut self, list: &[u8], name: &mut [u8; 100]) -> Option<usize> {
         let _ = (list, name);
         None
     }
 
-    /// The next data of the exchange: the first where `challenge` is `None`, then an answer to each challenge of the server. It
+    /// The next data of the exchange: the first data if `challenge` is `None`, then an answer to each challenge of the server. It
     /// goes to the start of `out`, which has 1024 bytes.
     fn sasl_data(&mut self, challenge: Option<&[u8]>, out: &mut [u8]) -> SaslAnswer {
         let _ = (challenge, out);
         SaslAnswer::REFUSED
     }
 
-    /// The server's last data, with which the exchange is complete; `false` gives the link up.
+    /// Called with the server's last data, which completes the exchange. `false` aborts the link.
     fn sasl_complete(&mut self, data: &[u8]) -> bool {
         let _ = data;
         true
     }
 
-    /// Whether the exchange negotiated a security layer: always, on a connection without TLS.
-    fn layer(&self) -> bool {
+    /// Whether the exchange negotiated a security layer. On a connection without TLS it always does.
+    fn security_layer(&self) -> bool {
         false
     }
 
-    /// Takes a frame of the security layer apart: its bytes behind the length, into the start of `out`, and how many they became.
-    fn open(&mut self, frame: &[u8], out: &mut [u8]) -> Option<usize> {
+    /// Decrypts a frame of the security layer, given without its length word, into the start of `out`. Returns the length of the
+    /// result; `None` aborts the link.
+    fn unseal(&mut self, frame: &[u8], out: &mut [u8]) -> Option<usize> {
         let _ = (frame, out);
         None
     }

@@ -1,9 +1,9 @@
 //! The client's direction: message, mechanism word, then a ticket or a SASL exchange.
 
 use super::{ClientOffer, Cursor, Evidence, LinkEvent, LinkObserver, Outcome, Step};
-use crate::{AuthMechanism, Error, LinkMess, Parsed, Side, caps::common, sasl};
+use crate::{AuthMechanism, CommonCap, Error, LinkMess, Parsed, Side, sasl};
 
-/// A ticket in bytes, `SPICE_TICKET_KEY_PAIR_LENGTH` / 8: an RSA-1024 block.
+/// The length of a ticket in bytes, `SPICE_TICKET_KEY_PAIR_LENGTH` / 8: an RSA-1024 block.
 pub const TICKET_LEN: usize = TICKET as usize;
 const TICKET: u32 = 128;
 
@@ -11,21 +11,21 @@ const TICKET: u32 = 128;
 pub(super) enum State {
     /// Header and [`LinkMess`].
     Mess,
-    /// The mechanism word, if one comes: that takes both ends' capabilities.
+    /// The mechanism word, if one comes. Whether it does depends on both ends' capabilities.
     Mechanism,
-    /// What is left of a ticket.
+    /// The rest of a ticket.
     Ticket(u32),
     SaslNameLength,
     SaslName(u32),
-    /// The length of a step's data; which step, from 1.
+    /// The length of a step's data; the step's number, from 1.
     SaslLength(u32),
     SaslData {
         step: u32,
         left: u32,
     },
-    /// Step so much is sent: the server's answer says whether another follows.
+    /// The data of this step was sent. The server's answer says whether another step follows.
     AwaitAnswer(u32),
-    /// The exchange is complete. A client that goes on inside a security layer has been accepted.
+    /// The exchange is complete. If the client continues inside a security layer, the server has accepted it.
     Accepted,
     Done,
 }
@@ -38,7 +38,7 @@ impl State {
         }
     }
 
-    /// Goes past bytes that [`skippable`](Self::skippable) counts.
+    /// Skips bytes that [`skippable`](Self::skippable) counts.
     pub(super) fn skip(&mut self, len: u64) {
         if let Self::Ticket(left) | Self::SaslName(left) | Self::SaslData { left, .. } = self {
             *left = u32::try_from(u64::from(*left).saturating_sub(len)).unwrap_or(0);
@@ -121,8 +121,8 @@ impl LinkObserver {
             Ok(Parsed::Complete(mess, consumed)) => {
                 at.advance(consumed);
                 let offer = ClientOffer {
-                    auth_selection: mess.common_caps.contains(common::AUTH_SELECTION),
-                    mini_header: mess.common_caps.contains(common::MINI_HEADER),
+                    auth_selection: mess.common_caps.contains(CommonCap::AUTH_SELECTION),
+                    mini_header: mess.common_caps.contains(CommonCap::MINI_HEADER),
                     fresh_session: mess.request().is_new_session(),
                 };
                 self.shared.mess = Some(offer);
@@ -134,13 +134,13 @@ impl LinkObserver {
         }
     }
 
-    /// The mechanism is known: what the client sends next.
+    /// The mechanism is known. Returns the state of what the client sends next.
     fn authenticate(&mut self, mechanism: AuthMechanism) -> State {
         self.shared.mechanism = Some(mechanism);
         match mechanism {
             AuthMechanism::SPICE => State::Ticket(TICKET),
             AuthMechanism::SASL => State::SaslNameLength,
-            // The server refuses it; whatever the client sends on top is not read by anyone.
+            // The server refuses it and reads no further bytes.
             _ => State::Done,
         }
     }

@@ -1,37 +1,41 @@
-//! Follows a link stage from outside, both directions at once.
+//! Follows a link stage from the outside, both directions at once.
 
 mod client;
 mod server;
 
 pub use client::TICKET_LEN;
 
+use core::fmt;
+
 use crate::{AuthMechanism, Error, HeaderKind, LinkErrorCode, LinkMess, LinkReply, Side};
 
-/// Follows both directions of one connection through the link stage, in whatever chunks and interleaving they come.
+/// Follows both directions of one connection through the link stage. The chunks of bytes may have any size, and the two directions
+/// any interleaving.
 ///
-/// It keeps no bytes. The caller holds what is unread of each direction and calls [`read`](Self::read), which takes
-/// what it can off the start and says how it goes on:
+/// The observer keeps no bytes. For each direction:
+///
+/// 1. Append the direction's bytes to its buffer of unread bytes.
+/// 2. Call [`read`](Self::read), and remove the first `consumed` unread bytes.
+/// 3. Do what the outcome says:
 ///
 /// ```text
-///             read(side, unread) ──▶ Step { consumed, outcome }
-///
-///  Event(e)        something happened; drop `consumed` bytes and call again
-///  Need(n)         n unread bytes of this side are needed before another call is worth while
-///  BlockedOn(peer) this side's next bytes can't be understood before the peer's have been read on
-///  Done            nothing more is read of this side
+///  Event(e)        something happened; continue with 2
+///  Need(n)         continue with 1; another call is useless with fewer than n unread bytes
+///  BlockedOn(peer) the peer's bytes must be read first; then continue with 2
+///  Done            this direction has nothing more to tell
 /// ```
 ///
-/// Tickets and SASL payloads are counted past: they are consumed in any cut, so that nobody has to hold them.
+/// Tickets and SASL data are consumed in chunks of any size, so that no caller has to hold them.
 ///
 /// ```
 /// use spice_link::{LinkEvent, LinkHeader, LinkObserver, LinkReply, LinkErrorCode, Outcome, RefusalForm, Side};
 ///
 /// let mut link = LinkObserver::new();
-/// // A client that speaks version 1 …
+/// // A client that speaks version 1,
 /// let hello = LinkHeader { major: 1, minor: 3, size: 18 }.encode();
 /// let step = link.read(Side::Client, &hello);
 /// assert!(matches!(step.outcome, Outcome::Event(LinkEvent::Unreadable { side: Side::Client, .. })));
-/// // … and a server that says so.
+/// // and the server's refusal.
 /// let answer = LinkReply::refusal(LinkErrorCode::VERSION_MISMATCH);
 /// let step = link.read(Side::Server, &answer);
 /// assert_eq!(step.consumed, 194);
@@ -48,21 +52,21 @@ pub struct LinkObserver {
     shared: Shared,
 }
 
-/// What each direction must know of the other.
+/// What each direction must know about the other.
 #[derive(Clone, Debug, Default)]
 struct Shared {
-    /// The client's message has been read: what it asks for.
+    /// From the client's message, once it has been read.
     mess: Option<ClientOffer>,
-    /// The server's reply has been read and was no refusal.
+    /// From the server's reply, once it has been read and is no refusal.
     reply: Option<ServerOffer>,
-    /// How the client authenticates. Known without a word where the client makes no selection.
+    /// The client's mechanism. A client without selection sends none: then it is a ticket.
     mechanism: Option<AuthMechanism>,
-    /// How many SASL answers the server has given, and whether the last one was marked complete.
+    /// How many SASL answers the server has sent, and whether the last one was marked complete.
     sasl_answers: u32,
     sasl_complete: bool,
     /// The server has begun a security layer.
     layer: bool,
-    /// The client's direction ended before the link stage did: it was refused by us, or bytes were lost.
+    /// The client's direction ended before the link stage: its bytes are not valid, or bytes were lost.
     client_lost: bool,
 }
 
@@ -80,87 +84,128 @@ struct ServerOffer {
     mini_header: bool,
 }
 
-/// How far one call came.
-#[must_use = "it says what is to be done with the bytes"]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The result of one call of [`LinkObserver::read`].
+#[must_use = "it says which bytes to remove"]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Step<'a> {
-    /// How many bytes from the start of the unread ones are done with.
+    /// How many unread bytes to remove from their start.
     pub consumed: usize,
-    /// How it goes on.
+    /// What to do next.
     pub outcome: Outcome<'a>,
 }
 
-/// How it goes on with one direction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What to do next with one direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome<'a> {
-    /// Something happened. Call again with the bytes behind `consumed`.
+    /// Something happened. Call again with the bytes after `consumed`.
     Event(LinkEvent<'a>),
-    /// So many unread bytes (behind `consumed`, in all) are needed before another call is worth while.
+    /// At least this many unread bytes, counted after `consumed`, are needed. With fewer, another call is useless.
     Need(usize),
-    /// The other direction must be read on first.
+    /// The other direction must be read first.
     BlockedOn(Side),
-    /// Nothing more is read of this direction.
+    /// This direction has nothing more to tell.
     Done,
 }
 
-/// What happens in a link stage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Something that happens in a link stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LinkEvent<'a> {
-    /// The client's message, as spice-server accepts it.
+    /// The client's message, valid by spice-server's checks.
     Mess(LinkMess<'a>),
-    /// The server's reply, where it is no refusal.
+    /// The server's reply, if it is no refusal.
     Reply(LinkReply<'a>),
     /// The client's mechanism word.
     Mechanism(AuthMechanism),
-    /// The server has sent its first frame inside a SASL security layer: the link result, which can't be read.
+    /// The server has sent its first frame inside a SASL security layer. It is the link result, and can't be read.
     HiddenResult,
     /// The server refuses the link.
     Refused {
-        /// Why.
+        /// The reason.
         code: LinkErrorCode,
-        /// Where it says so.
+        /// The message that says so.
         form: RefusalForm,
     },
     /// The link stage succeeded. This is the moment of QEMU's `SPICE_INITIALIZED`.
     Linked {
-        /// Which data headers follow.
+        /// The kind of data header that follows.
         header: HeaderKind,
-        /// How that is known.
+        /// How the success is known.
         evidence: Evidence,
     },
-    /// The id of the session that the server has made for this main channel, from its `MAIN_INIT`.
+    /// The id of this main channel's new session, from its `MAIN_INIT`.
     SessionId(u32),
-    /// This direction can't be read any further. The client's error has the server's [`answer`](Error::answer).
+    /// This direction's bytes are not valid, and nothing more is read from it. If it is the client's, the error has the server's
+    /// [`answer`](Error::answer).
     Unreadable {
-        /// Whose bytes.
+        /// The sender of the bytes.
         side: Side,
-        /// What is wrong with them.
+        /// The error.
         error: Error,
     },
 }
 
-/// Where a refusal stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The message that refuses a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RefusalForm {
-    /// In the reply.
+    /// The reply.
     Reply,
-    /// In a second reply frame, after one that accepted. With [`LinkErrorCode::VERSION_MISMATCH`] it says that SASL is
-    /// required of a client that can't select; spice-server then forgets the socket without ever closing it.
+    /// A second reply frame, after one that accepted. With [`LinkErrorCode::VERSION_MISMATCH`] it says that the server requires SASL,
+    /// which the client can't select; spice-server then leaks the socket and never closes it.
     SecondReply,
-    /// In the link result after authentication.
+    /// The link result after authentication.
     Result,
-    /// In the word that ends a SASL exchange.
+    /// The word that ends a SASL exchange.
     Sasl,
 }
 
 /// How the success of a link is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Evidence {
     /// The link result says so.
     Result,
-    /// The result is hidden in a SASL security layer, but the connection went on behind it.
+    /// The result is hidden in a SASL security layer, but the connection continued after it.
     Continued,
+}
+
+impl fmt::Display for LinkEvent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mess(mess) => {
+                let LinkMess { connection_id, channel_type, channel_id, .. } = mess;
+                write!(f, "the client asks for channel {channel_type} {channel_id} of session {connection_id}")
+            }
+            Self::Reply(_) => f.write_str("the server accepts the request"),
+            Self::Mechanism(mechanism) => write!(f, "the client selects the auth mechanism {mechanism}"),
+            Self::HiddenResult => f.write_str("the link result is inside a sasl security layer"),
+            Self::Refused { code, form } => write!(f, "the server refuses the link in {form}: {code}"),
+            Self::Linked { header, evidence } => write!(f, "linked, with {header} data headers, {evidence}"),
+            Self::SessionId(id) => write!(f, "the session's id is {id}"),
+            Self::Unreadable { side, error } => write!(f, "{side}: {error}"),
+        }
+    }
+}
+
+impl fmt::Display for RefusalForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Reply => "the reply",
+            Self::SecondReply => "a second reply",
+            Self::Result => "the link result",
+            Self::Sasl => "the last word of the sasl exchange",
+        })
+    }
+}
+
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Result => "by the link result",
+            Self::Continued => "inferred from what followed",
+        })
+    }
 }
 
 impl Default for LinkObserver {
@@ -187,7 +232,7 @@ impl LinkObserver {
         }
     }
 
-    /// Reads on at the unread bytes of one direction. At most one event a call.
+    /// Reads the unread bytes of one direction. Returns at most one event for each call.
     pub fn read<'a>(&mut self, side: Side, unread: &'a [u8]) -> Step<'a> {
         match side {
             Side::Client => self.read_client(unread),
@@ -195,8 +240,8 @@ impl LinkObserver {
         }
     }
 
-    /// How many bytes of this direction are counted past from here on, whatever they are: a ticket, SASL data.
-    /// So many may be lost without harm.
+    /// How many of the next bytes of this direction are skipped whatever their value, because they are a ticket or SASL data. This
+    /// many bytes may be lost without harm.
     pub const fn skippable(&self, side: Side) -> u64 {
         match side {
             Side::Client => self.client.skippable(),
@@ -204,9 +249,9 @@ impl LinkObserver {
         }
     }
 
-    /// Bytes of this direction were lost, right where the unread ones start. If all of them were
-    /// [`skippable`](Self::skippable), nothing is; otherwise nothing more is read of this direction.
-    /// Returns whether it goes on.
+    /// Reports that bytes of this direction were lost, directly where the unread bytes start. If they are all
+    /// [`skippable`](Self::skippable), reading continues; otherwise nothing more is read from this direction. Returns whether reading
+    /// continues.
     pub fn lost(&mut self, side: Side, len: u64) -> bool {
         let skippable = self.skippable(side) >= len;
         match side {
@@ -223,7 +268,7 @@ impl LinkObserver {
         skippable
     }
 
-    /// Whether nothing more is read of this direction.
+    /// Whether nothing more is read from this direction.
     pub const fn is_done(&self, side: Side) -> bool {
         match side {
             Side::Client => matches!(self.client, client::State::Done),
@@ -237,7 +282,7 @@ impl LinkObserver {
         self.server = server::State::Done;
     }
 
-    /// The link succeeded: what it was, and what is still read.
+    /// The link succeeded. Decides what is still read.
     fn linked(&mut self, evidence: Evidence) -> LinkEvent<'static> {
         let (Shared { mess, reply, layer, .. }, mini) =
             (&self.shared, |client: ClientOffer, server: ServerOffer| client.mini_header && server.mini_header);
@@ -268,7 +313,7 @@ impl<'a> Cursor<'a> {
         self.consumed += n;
     }
 
-    /// The next `N` bytes, without going past them.
+    /// The next `N` bytes, without consuming them.
     fn peek<const N: usize>(&self) -> Option<[u8; N]> {
         self.rest.first_chunk().copied()
     }
@@ -280,7 +325,7 @@ impl<'a> Cursor<'a> {
         Some(word)
     }
 
-    /// Goes past as many of `left` bytes as there are, and says how many are left then.
+    /// Skips as many of `left` bytes as there are, and returns how many are left.
     fn skip(&mut self, left: u32) -> u32 {
         let here = u32::try_from(self.rest.len()).unwrap_or(u32::MAX).min(left);
         self.advance(here as usize);

@@ -1,15 +1,15 @@
-//! The server's direction: reply, then a link result or a SASL exchange, then the peek at `MAIN_INIT`.
+//! The server's direction: reply, then a link result or a SASL exchange, then the start of `MAIN_INIT`.
 
 use super::{Cursor, Evidence, LinkEvent, LinkObserver, Outcome, RefusalForm, ServerOffer, Step};
 use crate::{
-    AuthMechanism, Error, HeaderKind, LinkErrorCode, LinkReply, MAGIC, MainInit, Parsed, Side, caps::common, sasl,
+    AuthMechanism, CommonCap, Error, HeaderKind, LinkErrorCode, LinkReply, MAGIC, MainInit, Parsed, Side, sasl,
 };
 
 #[derive(Clone, Debug)]
 pub(super) enum State {
     /// Header and [`LinkReply`].
     Reply,
-    /// The reply accepted: what follows hangs on the client's mechanism.
+    /// The reply accepted the request. What follows depends on the client's mechanism.
     AwaitMechanism,
     /// The link result.
     Result,
@@ -22,11 +22,11 @@ pub(super) enum State {
     /// The word that ends the exchange.
     SaslVerdict,
     AfterAccept,
-    /// What is left of the security layer's first frame.
+    /// The rest of the security layer's first frame.
     HiddenResult(u32),
     /// The start of the security layer's second frame.
     Layer,
-    /// The peek at a fresh main channel's first message.
+    /// The first message of a new session's main channel.
     MainInit(HeaderKind),
     Done,
 }
@@ -39,7 +39,7 @@ impl State {
         }
     }
 
-    /// Goes past bytes that [`skippable`](Self::skippable) counts.
+    /// Skips bytes that [`skippable`](Self::skippable) counts.
     pub(super) fn skip(&mut self, len: u64) {
         if let Self::SaslList(left) | Self::SaslData(left) | Self::HiddenResult(left) = self {
             *left = u32::try_from(u64::from(*left).saturating_sub(len)).unwrap_or(0);
@@ -51,7 +51,7 @@ impl LinkObserver {
     pub(super) fn read_server<'a>(&mut self, unread: &'a [u8]) -> Step<'a> {
         let mut at = Cursor::new(unread);
         loop {
-            // A second reply frame can stand wherever a word of these is expected.
+            // A second reply frame can come where one of these words is expected.
             if matches!(self.server, State::Result | State::SaslListLength | State::SaslLength)
                 && at.peek() == Some(MAGIC)
             {
@@ -154,8 +154,8 @@ impl LinkObserver {
                     return self.refused(&at, reply.error, form);
                 }
                 self.shared.reply = Some(ServerOffer {
-                    auth_selection: reply.common_caps.contains(common::AUTH_SELECTION),
-                    mini_header: reply.common_caps.contains(common::MINI_HEADER),
+                    auth_selection: reply.common_caps.contains(CommonCap::AUTH_SELECTION),
+                    mini_header: reply.common_caps.contains(CommonCap::MINI_HEADER),
                 });
                 self.server = State::AwaitMechanism;
                 at.end(Outcome::Event(LinkEvent::Reply(reply)))
@@ -173,12 +173,12 @@ impl LinkObserver {
     }
 
     fn read_main_init<'a>(&mut self, mut at: Cursor<'a>, header: HeaderKind) -> Step<'a> {
-        match MainInit::parse(header, at.rest) {
+        match MainInit::parse_session_id(header, at.rest) {
             Ok(Parsed::Need(n)) => at.end(Outcome::Need(n)),
-            Ok(Parsed::Complete(init, consumed)) => {
+            Ok(Parsed::Complete(id, consumed)) => {
                 at.advance(consumed);
                 self.server = State::Done;
-                at.end(Outcome::Event(LinkEvent::SessionId(init.session_id)))
+                at.end(Outcome::Event(LinkEvent::SessionId(id)))
             }
             Err(error) => self.server_error(&at, error),
         }
@@ -199,8 +199,8 @@ impl LinkObserver {
     }
 }
 
-/// What a server's first word after an accepting reply is, where the client's mechanism was lost: results are small
-/// numbers, and a list of SASL mechanisms has at least a name between two commas.
+/// Guesses what a server's first word after an accepting reply is, if the client's mechanism was lost. Results are small numbers;
+/// the length of a list of SASL mechanisms is larger, because the list has at least one name between two commas.
 fn guess(bytes: [u8; 4]) -> State {
     if u32::from_le_bytes(bytes) <= LinkErrorCode::CHANNEL_NOT_AVAILABLE.0 || bytes == MAGIC {
         State::Result

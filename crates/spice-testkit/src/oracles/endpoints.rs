@@ -2,8 +2,8 @@
 
 use arbitrary::{Result, Unstructured};
 use spice_link::{
-    AcceptTurn, Accepting, Answer, Caps, ChannelType, Closing, Connecting, HeaderKind, LinkAcceptor, LinkConnector,
-    LinkMess, Side,
+    AcceptStatus, AcceptTurn, Answer, Caps, ChannelType, CloseReason, ConnectStatus, HeaderKind, LinkAcceptor,
+    LinkConnector, LinkMess, Side,
 };
 
 use super::link::{Verdict, judge};
@@ -56,8 +56,8 @@ fn draw(u: &mut Unstructured<'_>) -> Result<Play> {
 /// How a link stage between the two ends went.
 #[derive(Debug)]
 struct Story {
-    server: Accepting,
-    client: Connecting,
+    server: AcceptStatus,
+    client: ConnectStatus,
     sent: [Vec<u8>; 2],
     watcher: Watcher,
 }
@@ -81,7 +81,7 @@ fn run(play: &Play) -> Story {
     let mut way = [out[..len].to_vec(), Vec::new()];
     let mut sent = way.clone();
     let mut unread = [Vec::new(), Vec::new()];
-    let (mut outcomes, mut cuts) = ((Accepting::Need(4), Connecting::Need(16)), cuts.iter().cycle());
+    let (mut outcomes, mut cuts) = ((AcceptStatus::Need(4), ConnectStatus::Need(16)), cuts.iter().cycle());
     for _ in 0..20_000 {
         let mut idle = true;
         for (end, from) in [(0, Side::Client), (1, Side::Server)] {
@@ -143,10 +143,11 @@ pub fn acceptor_vs_connector(choices: &[u8]) {
     let story = run(&play);
     let whole = run(&Play { cuts: Vec::new(), ..play.clone() });
     assert_eq!((story.server, story.client, &story.sent), (whole.server, whole.client, &whole.sent), "{play:?}");
-    let is_in = matches!(story.server, Accepting::Linked(_) | Accepting::Close(Closing::Duplicate));
+    let is_in = matches!(story.server, AcceptStatus::Linked(_) | AcceptStatus::Close(CloseReason::Duplicate));
     assert_eq!(is_in, belongs(&play), "{:?}: {play:?}", story.server);
     match (story.server, story.client) {
-        (Accepting::Linked(link), Connecting::Linked { header, session_id }) => {
+        (AcceptStatus::Linked(link), ConnectStatus::Linked { header, main_init }) => {
+            let session_id = main_init.map(|init| init.session_id);
             assert_eq!(link.header, header);
             assert_eq!(header, if common(&play.mess) & 8 == 0 { HeaderKind::Full } else { HeaderKind::Mini });
             let is_fresh = play.mess.channel_type == 1 && play.mess.connection_id == 0;
@@ -155,11 +156,15 @@ pub fn acceptor_vs_connector(choices: &[u8]) {
             assert!(session_id == link.session_id || hidden, "{session_id:?} {link:?}");
         }
         // A client that is let in and put out at once has seen no refusal.
-        (Accepting::Close(Closing::Duplicate), Connecting::Linked { .. }) => {}
-        (Accepting::Close(why), Connecting::Refused { code, .. }) => assert_eq!(refusal(why), Some(code), "{play:?}"),
-        (Accepting::Close(why), Connecting::Need(_)) => assert!(silent(why), "{why:?}: {play:?}"),
+        (AcceptStatus::Close(CloseReason::Duplicate), ConnectStatus::Linked { .. }) => {}
+        (AcceptStatus::Close(why), ConnectStatus::Refused { code, .. }) => {
+            assert_eq!(refusal(why), Some(code), "{play:?}");
+        }
+        (AcceptStatus::Close(why), ConnectStatus::Need(_)) => assert!(silent(why), "{why:?}: {play:?}"),
         // The client has no SASL, or its exchange has another number of steps.
-        (Accepting::Need(_), Connecting::GaveUp) => assert!(play.user.sasl.is_none() || play.user.mechanism.is_some()),
+        (AcceptStatus::Need(_), ConnectStatus::GaveUp) => {
+            assert!(play.user.sasl.is_none() || play.user.mechanism.is_some());
+        }
         other => panic!("{other:?}: {play:?}"),
     }
 }
@@ -176,7 +181,7 @@ pub fn observer_vs_endpoints(choices: &[u8]) {
     let session = facts.iter().find_map(|fact| if let Fact::SessionId(id) = fact { Some(*id) } else { None });
     let hidden = facts.contains(&Fact::HiddenResult);
     match story.server {
-        Accepting::Linked(link) => {
+        AcceptStatus::Linked(link) => {
             // In a security layer success shows in what follows: MAIN_INIT here, else nothing yet.
             assert!(linked == Some(link.header) || hidden && link.session_id.is_none(), "{facts:?} {link:?}");
             assert!(session == link.session_id || hidden, "{facts:?} {link:?}");
@@ -189,8 +194,8 @@ pub fn observer_vs_endpoints(choices: &[u8]) {
                 (mess.connection_id, mess.channel_type, mess.channel_id)
             );
         }
-        Accepting::Close(Closing::Duplicate) => assert!(linked.is_some() || hidden),
-        Accepting::Close(why) => {
+        AcceptStatus::Close(CloseReason::Duplicate) => assert!(linked.is_some() || hidden),
+        AcceptStatus::Close(why) => {
             assert_eq!((linked, session), (None, None), "{why:?}: {facts:?}");
             let refused = facts.iter().find_map(|fact| match fact {
                 Fact::Refused { code, .. } => Some(*code),
@@ -198,7 +203,7 @@ pub fn observer_vs_endpoints(choices: &[u8]) {
             });
             assert!(refused == refusal(why) || hidden, "{why:?}: {facts:?}");
         }
-        Accepting::Need(_) | Accepting::Room(_) => assert_eq!((linked, session), (None, None)),
+        AcceptStatus::Need(_) | AcceptStatus::Room(_) => assert_eq!((linked, session), (None, None)),
     }
     assert!(!facts.iter().any(|fact| matches!(fact, Fact::Unreadable { .. })), "{facts:?} of {play:?}");
 }
@@ -218,17 +223,17 @@ pub fn acceptor(choices: &[u8]) {
         server.mechanisms = Some(b",DIGEST-MD5,".to_vec());
         let (mut link, mut out) = (LinkAcceptor::new(), [0; ROOM]);
         let (mut unread, mut said) = (Vec::<u8>::new(), Vec::<u8>::new());
-        let mut last = Accepting::Need(4);
+        let mut last = AcceptStatus::Need(4);
         for chunk in input.chunks(size) {
             unread.extend(chunk);
-            let AcceptTurn { consumed, written, outcome } = link.read(&mut server, &unread, &mut out);
+            let AcceptTurn { consumed, written, outcome, .. } = link.read(&mut server, &unread, &mut out);
             unread.drain(..consumed);
             said.extend(&out[..written]);
             last = outcome;
             if link.is_over() {
                 break;
             }
-            assert!(matches!(last, Accepting::Need(n) if n > unread.len()), "{last:?} with {}", unread.len());
+            assert!(matches!(last, AcceptStatus::Need(n) if n > unread.len()), "{last:?} with {}", unread.len());
         }
         (said, last)
     };
@@ -240,7 +245,7 @@ pub fn acceptor(choices: &[u8]) {
         Verdict::Need => assert_eq!(whole.0, b"", "{mess:?}"),
         Verdict::Refused { answer: Some(Answer::Frame(code)), .. } => {
             assert_eq!(whole.0, crate::generate::Reply::refusal(code.0).bytes());
-            assert!(matches!(whole.1, Accepting::Close(Closing::Unreadable(_))), "{:?}", whole.1);
+            assert!(matches!(whole.1, AcceptStatus::Close(CloseReason::Unreadable(_))), "{:?}", whole.1);
         }
         Verdict::Refused { .. } => assert_eq!(whole.0, b""),
         Verdict::Accepted { .. } => {
@@ -254,9 +259,11 @@ pub fn acceptor(choices: &[u8]) {
 pub fn outcome(choices: &[u8]) -> Option<String> {
     let story = run(&draw(&mut Unstructured::new(choices)).ok()?);
     Some(match story.server {
-        Accepting::Linked(link) => format!("linked-{}", if link.session_id.is_some() { "session" } else { "channel" }),
-        Accepting::Close(why) => format!("closed-{}", name_of(why)),
-        Accepting::Need(_) | Accepting::Room(_) => "given-up".to_owned(),
+        AcceptStatus::Linked(link) => {
+            format!("linked-{}", if link.session_id.is_some() { "session" } else { "channel" })
+        }
+        AcceptStatus::Close(why) => format!("closed-{}", name_of(why)),
+        AcceptStatus::Need(_) | AcceptStatus::Room(_) => "given-up".to_owned(),
     })
 }
 
@@ -266,36 +273,36 @@ pub fn answer(choices: &[u8]) -> Option<String> {
     Some(match judge(&mess.bytes()) {
         Verdict::Need => "incomplete".to_owned(),
         Verdict::Accepted { .. } => "accepted".to_owned(),
-        Verdict::Refused { error, .. } => format!("refused-{}", name_of(Closing::Unreadable(error))),
+        Verdict::Refused { error, .. } => format!("refused-{}", name_of(CloseReason::Unreadable(error))),
     })
 }
 
-fn name_of(why: Closing) -> String {
+fn name_of(why: CloseReason) -> String {
     let text = match why {
-        Closing::Unreadable(error) => format!("{error:?}"),
+        CloseReason::Unreadable(error) => format!("{error:?}"),
         why => format!("{why:?}"),
     };
     text.split([' ', '(']).next().unwrap_or_default().to_ascii_lowercase()
 }
 
 /// The code that a client is told.
-fn refusal(why: Closing) -> Option<spice_link::LinkErrorCode> {
+fn refusal(why: CloseReason) -> Option<spice_link::LinkErrorCode> {
     use spice_link::LinkErrorCode as Code;
     match why {
-        Closing::Unreadable(error) => match error.answer() {
+        CloseReason::Unreadable(error) => match error.answer() {
             Some(Answer::Frame(code)) => Some(code),
             _ => None,
         },
-        Closing::Security(code) | Closing::Join(code) => Some(code),
-        Closing::NoSelection => Some(Code::VERSION_MISMATCH),
-        Closing::Mechanism(_) | Closing::SaslField => Some(Code::INVALID_DATA),
-        Closing::Ticket => Some(Code::PERMISSION_DENIED),
-        Closing::SaslWeak => Some(Code::ERROR),
+        CloseReason::Security(code) | CloseReason::Join(code) => Some(code),
+        CloseReason::NoSelection => Some(Code::VERSION_MISMATCH),
+        CloseReason::Mechanism(_) | CloseReason::SaslField => Some(Code::INVALID_DATA),
+        CloseReason::Ticket => Some(Code::PERMISSION_DENIED),
+        CloseReason::SaslWeak => Some(Code::ERROR),
         _ => None,
     }
 }
 
-fn silent(why: Closing) -> bool {
+fn silent(why: CloseReason) -> bool {
     refusal(why).is_none()
 }
 

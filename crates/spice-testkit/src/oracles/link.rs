@@ -1,6 +1,6 @@
 //! The link stage's messages, held against a second reading of spice-server's checks that shares no code with spice-link.
 
-use spice_link::{Answer, BufferTooSmall, Caps, Error, LinkErrorCode, LinkMess, LinkReply, Parsed};
+use spice_link::{Answer, BufferTooSmall, ChannelCaps, Error, LinkErrorCode, LinkMess, LinkReply, MainCap, Parsed};
 
 /// What spice-server makes of a client's first bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,7 +157,7 @@ pub fn link_reply(input: &[u8]) {
 
 /// Any bytes as a capability list: the set's views are those of the words and bits that lie there.
 pub fn caps(input: &[u8]) {
-    let caps = Caps::from_le_bytes(input);
+    let caps = ChannelCaps::from_le_bytes(input);
     let words: Vec<u32> = input.chunks_exact(4).map(|bytes| word(bytes, 0)).collect();
     assert_eq!((caps.len(), caps.is_empty()), (words.len(), words.is_empty()));
     assert_eq!(caps.as_le_bytes(), &input[..4 * words.len()]);
@@ -167,10 +167,10 @@ pub fn caps(input: &[u8]) {
     let mut bits = caps.bits();
     for (bit, index) in (0u32..).zip(0..words.len() * 32) {
         let is_set = words[index / 32] & 1 << (index % 32) != 0;
-        assert_eq!(caps.contains(bit), is_set, "{bit}");
+        assert_eq!(caps.contains(MainCap(bit)), is_set, "{bit}");
         assert!(!is_set || bits.next() == Some(bit), "{bit}");
     }
     assert_eq!(bits.next(), None);
     let beyond = u32::try_from(words.len() * 32).unwrap_or(u32::MAX);
-    assert!(!caps.contains(beyond) && !caps.contains(u32::MAX));
+    assert!(!caps.contains(MainCap(beyond)) && !caps.contains(MainCap(u32::MAX)));
 }

@@ -1,7 +1,7 @@
 //! The SASL exchange at the acceptor: its lengths and names, in any cut.
 
 use arbitrary::Unstructured;
-use spice_link::{Accepting, Closing, LinkAcceptor, sasl};
+use spice_link::{AcceptStatus, CloseReason, LinkAcceptor, sasl};
 
 use crate::{
     generate::{Arbitrary, Mess, Reply, SaslExchange},
@@ -31,15 +31,15 @@ pub fn sasl(choices: &[u8]) {
     let answer = &whole.0[before..];
     if name_length == 0 || name_length > sasl::MAX_NAME {
         assert_eq!(answer, b"", "{exchange:?}");
-        assert!(matches!(whole.1, Accepting::Close(_)), "{:?}", whole.1);
+        assert!(matches!(whole.1, AcceptStatus::Close(_)), "{:?}", whole.1);
     } else if exchange.bent.is_none() {
         let offered = exchange.list.split(|byte| *byte == b',').any(|one| one == exchange.name);
         if !offered {
-            assert_eq!((answer, whole.1), (&*Reply::refusal(3).bytes(), Accepting::Close(Closing::SaslField)));
+            assert_eq!((answer, whole.1), (&*Reply::refusal(3).bytes(), AcceptStatus::Close(CloseReason::SaslField)));
         } else if exchange.verdict == 0 {
-            assert!(matches!(whole.1, Accepting::Linked(_)), "{:?}: {exchange:?}", whole.1);
+            assert!(matches!(whole.1, AcceptStatus::Linked(_)), "{:?}: {exchange:?}", whole.1);
         } else {
-            assert_eq!(whole.1, Accepting::Close(Closing::SaslWeak));
+            assert_eq!(whole.1, AcceptStatus::Close(CloseReason::SaslWeak));
         }
     } else if data_length > sasl::MAX_DATA && name_length as usize == exchange.name.len() {
         assert!(answer.starts_with(b"REDQ"), "{exchange:?}");
@@ -55,15 +55,15 @@ pub fn outcome(choices: &[u8]) -> Option<String> {
 }
 
 /// What the acceptor says to these bytes, in cuts of `size`, and how it ends.
-fn serve(exchange: &SaslExchange, input: &[u8], size: usize) -> (Vec<u8>, Accepting) {
+fn serve(exchange: &SaslExchange, input: &[u8], size: usize) -> (Vec<u8>, AcceptStatus) {
     let mut server = Server::new(&[]);
     server.sasl = Some(exchange.clone());
     let (mut link, mut out) = (LinkAcceptor::new(), [0; 4096]);
-    let (mut unread, mut said, mut last) = (Vec::new(), Vec::new(), Accepting::Need(4));
+    let (mut unread, mut said, mut last) = (Vec::new(), Vec::new(), AcceptStatus::Need(4));
     for chunk in input.chunks(size.min(input.len())) {
         unread.extend(chunk);
         let turn = link.read(&mut server, &unread, &mut out);
-        assert!(!matches!(turn.outcome, Accepting::Room(_)), "{:?}", turn.outcome);
+        assert!(!matches!(turn.outcome, AcceptStatus::Room(_)), "{:?}", turn.outcome);
         unread.drain(..turn.consumed);
         said.extend(&out[..turn.written]);
         last = turn.outcome;

@@ -7,9 +7,8 @@ use clap::ValueEnum;
 use report::{Channel, Report};
 use spice_conformance::{Carrier, ClientStream, Target};
 use spice_link::{
-    AuthMechanism, CapsBuf, ChannelType, Connecting, DataHeader, HeaderKind, LinkConnector, LinkErrorCode, LinkMess,
-    LinkReply, LinkUser, Parsed, RefusalForm,
-    caps::{self, common, main as main_caps},
+    AuthMechanism, CapsBuf, ChannelType, CommonCap, ConnectStatus, DataHeader, HeaderKind, LinkConnector,
+    LinkErrorCode, LinkMess, LinkReply, LinkUser, MainCap, Parsed, RefusalForm,
     ticket::{self, TicketError},
 };
 use std::{
@@ -107,8 +106,8 @@ fn ask(target: &Target, password: Option<&str>) -> io::Result<Report> {
             match first_answer(target, *kind, id)? {
                 Shown::Reply { common, own, took } => {
                     if *kind == ChannelType::MAIN {
-                        report.common = names(&common, caps::common_name);
-                        report.auth = names(&common, caps::common_name)
+                        report.common = names(&common, |bit| CommonCap(bit).name());
+                        report.auth = names(&common, |bit| CommonCap(bit).name())
                             .into_iter()
                             .filter_map(|name| name.strip_prefix("AUTH_").map(str::to_ascii_lowercase))
                             .filter(|name| name != "selection")
@@ -152,7 +151,7 @@ fn ask(target: &Target, password: Option<&str>) -> io::Result<Report> {
 
 fn names(words: &[u32], name: impl Fn(u32) -> Option<&'static str>) -> Vec<String> {
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-    let bits = spice_link::Caps::from_le_bytes(&bytes).bits();
+    let bits = spice_link::ChannelCaps::from_le_bytes(&bytes).bits();
     bits.map(|bit| name(bit).map_or_else(|| format!("bit {bit}"), str::to_owned)).collect()
 }
 
@@ -188,14 +187,14 @@ fn first_answer(target: &Target, kind: ChannelType, id: u8) -> io::Result<Shown>
 }
 
 fn start(link: &mut LinkConnector, kind: ChannelType, id: u8, out: &mut [u8]) -> io::Result<usize> {
-    let common = CapsBuf::<1>::new().with(common::AUTH_SELECTION).with(common::MINI_HEADER);
-    let own = CapsBuf::<1>::new().with(main_caps::NAME_AND_UUID);
+    let common = CapsBuf::<_, 1>::new().with(CommonCap::AUTH_SELECTION).with(CommonCap::MINI_HEADER);
+    let own = CapsBuf::<_, 1>::new().with(MainCap::NAME_AND_UUID);
     let mess = LinkMess {
         connection_id: 0,
         channel_type: kind,
         channel_id: id,
         common_caps: common.as_caps(),
-        channel_caps: if kind == ChannelType::MAIN { own.as_caps() } else { spice_link::Caps::EMPTY },
+        channel_caps: if kind == ChannelType::MAIN { own.as_caps() } else { spice_link::ChannelCaps::EMPTY },
     };
     link.start(&mess, out).map_err(io::Error::other)
 }
@@ -245,15 +244,16 @@ fn session(target: &Target, password: &str) -> io::Result<report::Session> {
         stream.write_all(&out[..turn.written])?;
         stream.flush()?;
         match turn.outcome {
-            Connecting::Need(_) => match stream.read(&mut buffer)? {
+            ConnectStatus::Need(_) => match stream.read(&mut buffer)? {
                 0 => return Ok(report::Session { refused: Some("closed without a word".to_owned()), ..session }),
                 len => unread.extend(&buffer[..len]),
             },
-            Connecting::Linked { header, session_id } => {
+            ConnectStatus::Linked { header, main_init } => {
+                let session_id = main_init.map(|init| init.session_id);
                 session.connection_id = session_id.map(u32::cast_signed);
                 break header;
             }
-            Connecting::Refused { code, form } => {
+            ConnectStatus::Refused { code, form } => {
                 let place = if form == RefusalForm::Result { "in the result" } else { "in a reply" };
                 return Ok(report::Session { refused: Some(format!("{code}, {place}")), ..session });
             }

@@ -1,6 +1,6 @@
 //! Compares the answers, the ends and the events of the two servers.
 
-use spice_link::{Accepting, Closing};
+use spice_link::{AcceptStatus, CloseReason};
 use spice_testkit::facts::Fact;
 
 use super::{Difference, Event, Stage};
@@ -17,7 +17,7 @@ impl Stage<'_> {
         let (mut ours, mut real) = (link.ours.said.clone(), link.said.clone());
         mask(&mut ours, self.pair.host.public_key());
         mask(&mut real, self.pair.host.public_key());
-        if let Accepting::Linked(linked) = link.ours.outcome {
+        if let AcceptStatus::Linked(linked) = link.ours.outcome {
             // The rest of MAIN_INIT after the id, and all later messages, depend on the session.
             if linked.session_id.is_some() && !link.layered {
                 ours.truncate(ours.len() - 28);
@@ -37,15 +37,15 @@ impl Stage<'_> {
                 ),
             );
         }
-        let ours_closed = matches!(link.ours.outcome, Accepting::Close(_));
-        let leaked = matches!(link.ours.outcome, Accepting::Close(Closing::NoSelection));
+        let ours_closed = matches!(link.ours.outcome, AcceptStatus::Close(_));
+        let leaked = matches!(link.ours.outcome, AcceptStatus::Close(CloseReason::NoSelection));
         if ours_closed != link.closed && !leaked && !self.links[index].closed {
             let link = &self.links[index];
             return differ("end", format!("ours {:?}, real closed: {}", link.ours.outcome, link.closed));
         }
         let link = &self.links[index];
         let seen = link.watcher.seen();
-        let linked = matches!(link.ours.outcome, Accepting::Linked(_) | Accepting::Close(Closing::Duplicate));
+        let linked = matches!(link.ours.outcome, AcceptStatus::Linked(_) | AcceptStatus::Close(CloseReason::Duplicate));
         let refused = seen.facts.iter().find_map(|(_, fact)| match fact {
             Fact::Refused { code, .. } => Some(code.0),
             _ => None,

@@ -70,7 +70,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         what: "a channel may be joined without its session",
         file: "crates/spice-link/src/acceptor/mod.rs",
-        from: "Join::Refused(code) => State::Closed(Closing::Join(code)),",
+        from: "Join::Refused(code) => State::Closed(CloseReason::Join(code)),",
         to: "Join::Refused(_) => State::Linked(Linked { asked, header, session_id: None }),",
         target: "acceptor_vs_connector",
     },
@@ -105,7 +105,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         what: "a server is taken to support only long headers",
         file: "crates/spice-link/src/observer/server.rs",
-        from: "mini_header: reply.common_caps.contains(common::MINI_HEADER),",
+        from: "mini_header: reply.common_caps.contains(CommonCap::MINI_HEADER),",
         to: "mini_header: reply.error != LinkErrorCode::OK,",
         target: "observer_vs_endpoints",
     },
