@@ -16,10 +16,10 @@ pub(crate) fn round_trip() -> Row {
     let service =
         Service::builder(Version::new(10, 2, 0, "benches")).command(Command::new("query-status", status)).build();
     let mut session = Session::new(&service);
-    session.receive(b"{\"execute\": \"qmp_capabilities\"}\r\n");
+    _ = session.receive(b"{\"execute\": \"qmp_capabilities\"}\r\n");
     while session.poll_output().is_some() {}
     Row::new("a command through a QMP session").by("qmp-server", move || {
-        session.receive(black_box(COMMAND));
+        assert_eq!(session.receive(black_box(COMMAND)), COMMAND.len());
         let reply = session.poll_output();
         assert_eq!(reply.as_deref(), Some(REPLY));
         reply

@@ -1,9 +1,9 @@
-//! One stream of event lines for many readers: written once, shared by all, bounded.
+//! One bounded log of event lines, which all readers share.
 //!
-//! Lines are joined into chunks as they are published; a chunk is sealed when a reader takes it, or when it is large.
-//! Readers hold a place between chunks, so that a burst of events costs a reader that was away a few chunks rather than
-//! thousands of lines, and the memory of one log serves them all. A chunk goes when its last reader has taken it.
-//! A reader that falls further behind than the log may be long loses its place, and learns so.
+//! Published lines are joined into chunks. A chunk is sealed when a reader takes it, or when it is large. Each reader has a place
+//! between chunks, so that after a burst a slow reader takes a few chunks instead of thousands of lines. A chunk is dropped when
+//! its last reader has taken it. A reader that falls further behind than the maximum length of the log loses its place and gets an
+//! error.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,10 +11,12 @@ use std::task::Waker;
 
 use bytes::{Bytes, BytesMut};
 
-/// A chunk that has grown to this is sealed.
+use crate::EventSource;
+
+/// Bytes at which a chunk is sealed.
 const CHUNK: usize = 64 * 1024;
 
-/// The log, and who reads it. Clones are the same log.
+/// The log and its readers. Clones share one log.
 #[derive(Clone, Debug)]
 pub(crate) struct Fanout {
     inner: Arc<Mutex<Inner>>,
@@ -24,34 +26,34 @@ pub(crate) struct Fanout {
 struct Inner {
     max_bytes: usize,
     chunks: VecDeque<Chunk>,
-    /// The number of `chunks[0]`, counted from the beginning of time.
+    /// The number of `chunks[0]`. Chunks are numbered in the order in which they were sealed.
     first: u64,
-    /// Lines that were published since the last chunk was sealed.
+    /// Lines published since the last chunk was sealed.
     open: BytesMut,
     /// Bytes in `chunks`.
     sealed: usize,
     readers: HashMap<u64, Place>,
     next_reader: u64,
-    /// Readers that have taken everything and wait for more.
+    /// Readers that have taken everything and wait for the next line.
     idle: Vec<u64>,
 }
 
 #[derive(Debug)]
 struct Chunk {
     lines: Bytes,
-    /// Readers that haven't taken it.
+    /// The number of readers that have not taken it.
     readers: usize,
 }
 
 #[derive(Debug)]
 struct Place {
-    /// The number of the chunk to be taken next.
+    /// The number of the next chunk to take.
     next: u64,
     waker: Option<Waker>,
     idle: bool,
 }
 
-/// The reader was too slow: lines that it hadn't taken are gone.
+/// The reader was too slow: lines that it had not taken were dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FellBehind;
 
@@ -77,7 +79,7 @@ impl Fanout {
         Self { inner: Arc::new(Mutex::new(inner)) }
     }
 
-    /// Appends a line, `\r\n` added, and wakes the readers that wait for one. Without readers there is nothing to do.
+    /// Appends a line and `\r\n`, and wakes the readers that wait. Without readers the line is dropped.
     pub(crate) fn publish(&self, line: &[u8]) {
         let mut inner = self.lock();
         if inner.readers.is_empty() {
@@ -100,7 +102,7 @@ impl Fanout {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// A reader of what is published from now on.
+    /// Adds a reader of the lines that are published from now on.
     pub(crate) fn subscribe(&self) -> Reader {
         let mut inner = self.lock();
         inner.seal();
@@ -111,22 +113,22 @@ impl Fanout {
         Reader { fanout: self.clone(), number }
     }
 
-    /// Bytes that are kept.
+    /// The number of bytes kept.
     #[cfg(test)]
     fn kept(&self) -> usize {
         let inner = self.lock();
         inner.sealed + inner.open.len()
     }
 
-    /// Nothing panics while it holds the lock, so what a panic elsewhere leaves is whole.
+    /// No code panics while it holds the lock, so a poisoned log is intact.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Reader {
-    /// Hands over chunks until `budget` bytes are reached, and remembers whom to wake: for the next line if nothing is left,
-    /// and in any case when the place is lost. True if everything that was published has been taken.
+    /// Takes chunks until `budget` bytes are reached. `true`: everything that is published has been taken. The task is woken for
+    /// the next line after everything has been taken, and when the place is lost.
     pub(crate) fn take(
         &mut self,
         budget: usize,
@@ -163,6 +165,24 @@ impl Reader {
     }
 }
 
+impl EventSource for Reader {
+    /// After the place is lost, there are no more lines; [`take`](Reader::take) reports the loss.
+    fn next_lines(&mut self) -> Option<Bytes> {
+        let mut inner = self.fanout.lock();
+        let inner = &mut *inner;
+        let next = inner.readers.get(&self.number)?.next;
+        if next == inner.end() {
+            inner.seal();
+        }
+        let chunk = inner.chunk(next)?;
+        chunk.readers -= 1;
+        let lines = chunk.lines.clone();
+        inner.readers.get_mut(&self.number)?.next += 1;
+        inner.drop_taken();
+        Some(lines)
+    }
+}
+
 impl Drop for Reader {
     fn drop(&mut self) {
         let mut inner = self.fanout.lock();
@@ -172,7 +192,7 @@ impl Drop for Reader {
 }
 
 impl Inner {
-    /// The number of the chunk that will be sealed next.
+    /// The number that the next sealed chunk gets.
     fn end(&self) -> u64 {
         self.first + self.chunks.len() as u64
     }
@@ -182,7 +202,7 @@ impl Inner {
         self.chunks.get_mut(usize::try_from(at).ok()?)
     }
 
-    /// Every reader is at the new chunk or before it, so all of them are to take it.
+    /// Every reader is at the new chunk or before it, so all of them will take it.
     fn seal(&mut self) {
         if !self.open.is_empty() {
             let lines = self.open.split().freeze();
@@ -204,7 +224,7 @@ impl Inner {
         }
     }
 
-    /// Shortens a log that is too long. Readers that lose their place by it are forgotten, and are to be woken.
+    /// Shortens a log that is too long. Returns the wakers of readers that lose their place; they are removed.
     fn trim(&mut self) -> Vec<Waker> {
         if self.sealed + self.open.len() <= self.max_bytes {
             return Vec::new();
@@ -221,7 +241,7 @@ impl Inner {
         wakers
     }
 
-    /// Takes a reader off the chunks that were still to come to it.
+    /// Removes a reader, also from the chunks that it has not taken.
     fn forget(&mut self, reader: u64) -> Option<Waker> {
         let place = self.readers.remove(&reader)?;
         let from = usize::try_from(place.next.saturating_sub(self.first)).unwrap_or(usize::MAX);
@@ -249,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn everyone_gets_what_came_since_they_subscribed() {
+    fn readers_get_the_lines_since_they_subscribed() {
         let fanout = Fanout::new(1000);
         fanout.publish(b"0");
         let mut a = fanout.subscribe();
@@ -266,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_without_readers_keeps_nothing() {
+    fn log_without_readers_keeps_nothing() {
         let fanout = Fanout::new(1000);
         let a = fanout.subscribe();
         fanout.publish(b"1");
@@ -277,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn who_falls_behind_loses_the_place_and_nobody_else_does() {
+    fn slow_reader_loses_its_place_and_others_do_not() {
         let fanout = Fanout::new(20);
         let (mut slow, mut quick) = (fanout.subscribe(), fanout.subscribe());
         for i in 10..100 {
@@ -291,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn the_place_is_kept_through_a_budget() {
+    fn budget_does_not_change_the_place() {
         let fanout = Fanout::new(1000);
         let (mut a, mut b) = (fanout.subscribe(), fanout.subscribe());
         for i in 0..3 {
@@ -305,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_longer_than_the_log_loses_everyone() {
+    fn line_longer_than_the_log_loses_every_reader() {
         let fanout = Fanout::new(4);
         let mut a = fanout.subscribe();
         fanout.publish(b"12345");

@@ -29,4 +29,4 @@ pub use qmp_schema::{self, Encode, ErrorClass, EventInfo, EventMessage, Object, 
 #[cfg(feature = "tokio")]
 pub use server::{BindError, DEFAULT_MAX_BEHIND, DEFAULT_MAX_CLIENTS, Listener, Server, ServerBuilder, Shutdown};
 pub use service::{Service, ServiceBuilder};
-pub use session::Session;
+pub use session::{EventSource, Session};

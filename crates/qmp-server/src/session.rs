@@ -18,12 +18,28 @@ use crate::{CommandError, Object, Service, Value};
 /// A message as it came, or QEMU's words for why it couldn't be read.
 type Message = Result<Value<'static>, String>;
 
+/// The events that a session sends before a reply, see [`Session::receive_with`].
+pub trait EventSource {
+    /// The next lines for this client, CRLF included. `None`: all events that are published by now have been taken.
+    fn next_lines(&mut self) -> Option<Bytes>;
+}
+
+/// No events.
+impl EventSource for () {
+    fn next_lines(&mut self) -> Option<Bytes> {
+        None
+    }
+}
+
 /// One client's conversation: bytes in, bytes out.
 ///
-/// [`receive`](Self::receive) takes what the client sent and runs the commands in it; after each call, and after
-/// [`poll_answers`](Self::poll_answers), drain [`poll_output`](Self::poll_output) to the client. The greeting is there from the start.
+/// 1. [`receive_with`](Self::receive_with) takes the client's bytes and runs the commands in them.
+/// 2. [`poll_answers`](Self::poll_answers) takes the answers of commands that were [answered later](crate::Command::later).
+/// 3. [`deliver`](Self::deliver) takes events.
+/// 4. After each of these, drain [`poll_output`](Self::poll_output) and send its bytes to the client. The greeting is there from
+///    the start.
 ///
-/// Nothing that a client sends ends a session: malformed input is answered with an error and read past, as QEMU does.
+/// No input ends a session. Malformed input is answered with an error and skipped, as in QEMU.
 #[derive(Debug)]
 pub struct Session {
     service: Service,
@@ -66,21 +82,33 @@ impl Session {
         }
     }
 
-    /// Reads what the client sent, and runs the commands that are complete. Returns how many bytes were read.
-    ///
-    /// That is all of them, but for two cases. Input pauses while as many commands wait as may ([`is_paused`](Self::is_paused)):
-    /// keep the rest, and offer it again after [`poll_answers`](Self::poll_answers). And reading stops where the negotiation
-    /// succeeded, so that you can begin to deliver events before the next command runs: offer the rest at once.
+    /// As [`receive_with`](Self::receive_with), for a session whose events come from [`deliver`](Self::deliver) alone.
+    #[must_use = "the rest of the input has to be offered again"]
     pub fn receive(&mut self, input: &[u8]) -> usize {
+        self.receive_with(input, &mut ())
+    }
+
+    /// Reads the client's bytes and runs the commands that are complete. Returns the number of bytes read.
+    ///
+    /// Before each reply the session takes all lines from `events`, so that the events of a command come before its reply, as in
+    /// QEMU.
+    ///
+    /// There are two reasons to read less than all of the input:
+    /// - Reading pauses while the maximum number of commands waits ([`is_paused`](Self::is_paused)). Keep the rest, and offer it
+    ///   again after [`poll_answers`](Self::poll_answers).
+    /// - Reading stops after a successful negotiation, so that events can be delivered before the next command runs. Offer the
+    ///   rest at once.
+    #[must_use = "the rest of the input has to be offered again"]
+    pub fn receive_with(&mut self, input: &[u8], events: &mut dyn EventSource) -> usize {
         let mut taken = 0;
         while taken < input.len() && !self.is_paused() {
             let (read, message) = self.stream.read(&input[taken..]);
             taken += read;
             let Some(message) = message else { break };
             let negotiated = self.negotiated;
-            self.accept(message);
-            // A command may have answered from within.
-            self.take_answers();
+            self.accept(message, events);
+            // A command may have answered before it returned.
+            self.take_answers(events);
             if self.negotiated != negotiated {
                 break;
             }
@@ -88,7 +116,7 @@ impl Session {
         taken
     }
 
-    /// Whether input is to wait until a command is answered.
+    /// Whether the next input has to wait until a command is answered.
     pub fn is_paused(&self) -> bool {
         if !self.oob {
             return self.running.is_some();
@@ -97,20 +125,26 @@ impl Session {
         self.queue.len() >= most || self.detached.len() >= most
     }
 
-    /// Whether capabilities are negotiated. Before that a client gets no events.
+    /// Whether a command is running or waits for one that is.
+    pub fn is_busy(&self) -> bool {
+        self.running.is_some() || !self.detached.is_empty() || !self.queue.is_empty()
+    }
+
+    /// Whether capabilities are negotiated. Before the negotiation, a client gets no events.
     pub fn is_negotiated(&self) -> bool {
         self.negotiated
     }
 
-    /// Takes the answers of [`Command::later`](crate::Command::later) that have arrived, and runs what waited for them.
-    /// Ready if there were any; else the task is woken when the next one comes.
-    pub fn poll_answers(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    /// Takes the answers of [`Command::later`](crate::Command::later) that have arrived, and runs the commands that waited for
+    /// them. Ready: there was an answer. Pending: the task is woken when the next one arrives. `events` as in
+    /// [`receive_with`](Self::receive_with).
+    pub fn poll_answers(&mut self, context: &mut Context<'_>, events: &mut dyn EventSource) -> Poll<()> {
         self.answers.set_waker(context.waker());
-        if self.take_answers() { Poll::Ready(()) } else { Poll::Pending }
+        if self.take_answers(events) { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// The same for who has no task to wake: `false` if no answer had arrived.
-    pub fn take_answers(&mut self) -> bool {
+    /// As [`poll_answers`](Self::poll_answers), for a caller without a task to wake. `false`: no answer had arrived.
+    pub fn take_answers(&mut self, events: &mut dyn EventSource) -> bool {
         let mut any = false;
         loop {
             let arrived = self.answers.take();
@@ -119,27 +153,27 @@ impl Session {
             }
             any = true;
             for (number, answer) in arrived {
-                self.finish(number, answer);
+                self.finish(number, answer, events);
             }
             while self.running.is_none()
                 && let Some(message) = self.queue.pop_front()
             {
-                self.run(message);
+                self.run(message, events);
             }
         }
     }
 
-    fn finish(&mut self, number: u64, answer: Answer) {
+    fn finish(&mut self, number: u64, answer: Answer, events: &mut dyn EventSource) {
         let call = match self.detached.iter().position(|call| call.number == number) {
             Some(at) => Some(self.detached.remove(at)),
             None => self.running.take_if(|call| call.number == number),
         };
         if let Some(call) = call {
-            self.reply(call.id, answer);
+            self.reply(call.id, answer, events);
         }
     }
 
-    /// Hands over event lines for the client, CRLF included; dropped before the negotiation, as QEMU drops them.
+    /// Takes event lines for the client, CRLF included. Before the negotiation they are dropped, as in QEMU.
     pub fn deliver(&mut self, lines: Bytes) {
         if self.negotiated {
             self.output.push(lines);
@@ -151,32 +185,32 @@ impl Session {
         self.output.pop()
     }
 
-    /// How many bytes wait for the client.
+    /// The number of bytes that wait in [`poll_output`](Self::poll_output).
     pub fn output_len(&self) -> usize {
         self.output.len()
     }
 
-    /// An `exec-oob` runs at once; everything else, unreadable messages too, in the order in which it came.
-    fn accept(&mut self, message: Message) {
+    /// An `exec-oob` runs at once. Everything else, unreadable messages included, runs in the order of the input.
+    fn accept(&mut self, message: Message, events: &mut dyn EventSource) {
         let oob = matches!(&message, Ok(Value::Object(object))
             if object.contains_key("exec-oob") && !object.contains_key("execute"));
         if oob || self.running.is_none() {
-            self.run(message);
+            self.run(message, events);
         } else {
             self.queue.push_back(message);
         }
     }
 
-    fn run(&mut self, message: Message) {
+    fn run(&mut self, message: Message, events: &mut dyn EventSource) {
         let mut request = match message {
             Ok(Value::Object(object)) => object,
-            Ok(_) => return self.fail(None, CommandError::generic("QMP input must be a JSON object")),
-            Err(desc) => return self.fail(None, CommandError::generic(desc)),
+            Ok(_) => return self.fail(None, CommandError::generic("QMP input must be a JSON object"), events),
+            Err(desc) => return self.fail(None, CommandError::generic(desc), events),
         };
         let id = request.remove("id");
         let (name, oob) = match envelope(&request, self.oob) {
             Ok(command) => command,
-            Err(error) => return self.fail(id, error),
+            Err(error) => return self.fail(id, error, events),
         };
         let arguments = match request.remove("arguments") {
             Some(Value::Object(arguments)) => arguments,
@@ -189,16 +223,16 @@ impl Session {
             } else {
                 "Expecting capabilities negotiation with 'qmp_capabilities'".to_owned()
             };
-            return self.fail(id, CommandError::not_found(desc));
+            return self.fail(id, CommandError::not_found(desc), events);
         };
         if oob && !command.allow_oob {
             let desc = format!("The command {name} does not support OOB");
-            return self.fail(id, CommandError::generic(desc));
+            return self.fail(id, CommandError::generic(desc), events);
         }
         if let Some(declared) = &command.arguments
             && let Err(error) = check(&arguments, declared)
         {
-            return self.fail(id, error);
+            return self.fail(id, error, events);
         }
         let answer = match &command.handler {
             Handler::Now(run) => run(&arguments),
@@ -217,7 +251,7 @@ impl Session {
                 return;
             }
         };
-        self.reply(id, answer);
+        self.reply(id, answer, events);
     }
 
     fn negotiate(&mut self, arguments: &Object<'_>) -> Answer {
@@ -234,12 +268,16 @@ impl Session {
         Ok(Reply::default())
     }
 
-    fn fail(&mut self, id: Option<Value<'static>>, error: CommandError) {
-        self.reply(id, Err(error));
+    fn fail(&mut self, id: Option<Value<'static>>, error: CommandError, events: &mut dyn EventSource) {
+        self.reply(id, Err(error), events);
     }
 
-    /// Writes a reply. The order of members is that of QEMU's hash table: `return, id` but `id, error`.
-    fn reply(&mut self, id: Option<Value<'static>>, answer: Answer) {
+    /// Writes a reply, after the events that were published before. The order of members is that of QEMU's hash table:
+    /// `return, id` but `id, error`.
+    fn reply(&mut self, id: Option<Value<'static>>, answer: Answer, events: &mut dyn EventSource) {
+        while let Some(lines) = events.next_lines() {
+            self.deliver(lines);
+        }
         match answer {
             Ok(Reply(json)) => {
                 self.output.tail().extend_from_slice(b"{\"return\": ");

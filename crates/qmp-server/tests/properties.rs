@@ -61,7 +61,7 @@ fn session() -> Session {
         .command(Command::new("echo", |arguments| Ok(arguments.clone())).takes_anything())
         .build();
     let mut session = Session::new(&service);
-    session.receive(b"{'execute': 'qmp_capabilities'}");
+    _ = session.receive(b"{'execute': 'qmp_capabilities'}");
     while session.poll_output().is_some() {}
     session
 }
@@ -103,7 +103,7 @@ proptest! {
         let mut output = Vec::new();
         // Whatever came before, this brings the reader back to its start.
         let before = [&garbage[..], b"\xff\n"].concat();
-        session.receive(&before);
+        prop_assert_eq!(session.receive(&before), before.len());
         while session.poll_output().is_some() {}
         for piece in input.chunks(size) {
             prop_assert_eq!(session.receive(piece), piece.len());

@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use qmp_server::{BindError, Command, Listener, Object, Responder, Server, Service, Version};
@@ -112,7 +112,7 @@ async fn every_negotiated_client_gets_every_event() {
 }
 
 #[tokio::test]
-async fn an_event_comes_before_the_reply_that_knows_of_it() {
+async fn reply_includes_every_event_before_it() {
     let state = Arc::new(Mutex::new(0));
     let command = {
         let state = Arc::clone(&state);
@@ -129,7 +129,7 @@ async fn an_event_comes_before_the_reply_that_knows_of_it() {
 }
 
 #[tokio::test]
-async fn replies_are_for_who_asked() {
+async fn replies_go_to_the_client_that_asked() {
     let lab = Lab::new(Server::new(service()));
     let (mut a, mut b) = (lab.negotiated().await, lab.negotiated().await);
     for (client, id) in [(&mut a, 1), (&mut b, 2)] {
@@ -140,7 +140,7 @@ async fn replies_are_for_who_asked() {
 }
 
 #[tokio::test]
-async fn tcp_of_both_families() {
+async fn tcp_listens_on_both_address_families() {
     let server = Server::new(service());
     for host in [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()] {
         let listener = Listener::tcp(SocketAddr::new(host, 0)).unwrap();
@@ -155,7 +155,7 @@ async fn tcp_of_both_families() {
 }
 
 #[tokio::test]
-async fn a_stream_of_any_kind() {
+async fn any_stream_is_served() {
     let server = Server::new(service());
     let (ours, theirs) = tokio::io::duplex(100);
     server.serve(theirs, "a pipe");
@@ -163,7 +163,7 @@ async fn a_stream_of_any_kind() {
 }
 
 #[tokio::test]
-async fn a_client_that_stops_sending_gets_its_replies() {
+async fn half_closed_client_gets_all_replies() {
     let lab = Lab::new(Server::new(service()));
     let mut client = lab.connect().await;
     client.send(&format!("{{'execute': 'qmp_capabilities'}}{}", "{'execute': 'query-name'}".repeat(1000))).await;
@@ -174,23 +174,106 @@ async fn a_client_that_stops_sending_gets_its_replies() {
     lab.clients(0).await;
 }
 
-#[tokio::test]
-async fn a_late_answer_reaches_the_client() {
+/// A command whose answer a test gives, and the answers that are due.
+fn wait() -> (Command, Arc<Mutex<Vec<Responder>>>) {
     let waiting: Arc<Mutex<Vec<Responder>>> = Arc::default();
-    let command = {
-        let waiting = Arc::clone(&waiting);
-        Command::later("wait", move |_, responder| waiting.lock().unwrap().push(responder))
+    let responders = Arc::clone(&waiting);
+    (Command::later("wait", move |_, responder| responders.lock().unwrap().push(responder)), waiting)
+}
+
+async fn responder(waiting: &Mutex<Vec<Responder>>) -> Responder {
+    let waits = async {
+        loop {
+            if let Some(responder) = waiting.lock().unwrap().pop() {
+                return responder;
+            }
+            tokio::task::yield_now().await;
+        }
     };
+    tokio::time::timeout(PATIENCE, waits).await.expect("the command runs")
+}
+
+#[tokio::test]
+async fn half_closed_client_gets_the_reply_of_its_running_command() {
+    let (command, waiting) = wait();
+    let lab = Lab::new(Server::new(Service::builder(Version::new(0, 0, 1, "")).command(command).build()));
+    for _ in 0..20 {
+        let mut client = lab.connect().await;
+        client
+            .send("{'execute': 'qmp_capabilities'}{'execute': 'wait', 'id': 2}{'execute': 'query-version', 'id': 3}")
+            .await;
+        client.stream.shutdown().await.unwrap();
+        let responder = responder(&waiting).await;
+        assert_eq!(client.line().await, "{\"return\": {}}");
+        responder.answer(Ok(().into()));
+        assert_eq!(client.line().await, "{\"return\": {}, \"id\": 2}");
+        assert!(client.line().await.ends_with("\"id\": 3}"));
+        assert_eq!(client.line().await, "");
+    }
+    lab.clients(0).await;
+}
+
+/// Of two commands that each publish an event, one answers at once, the other from another thread after it has published.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn event_of_a_command_comes_before_its_reply() {
+    let server: Arc<OnceLock<Server>> = Arc::default();
+    let publish = |server: &OnceLock<Server>| server.get().unwrap().publish(b"{\"event\": \"STOP\"}");
+    let now = {
+        let server = Arc::clone(&server);
+        Command::new("now", move |_| {
+            publish(&server);
+            Ok(())
+        })
+    };
+    let later = {
+        let server = Arc::clone(&server);
+        Command::later("later", move |_, responder| {
+            let server = Arc::clone(&server);
+            std::thread::spawn(move || {
+                publish(&server);
+                responder.answer(Ok(().into()));
+            });
+        })
+    };
+    let service = Service::builder(Version::new(0, 0, 1, "")).command(now).command(later).build();
+    let lab = Lab::new(server.get_or_init(|| Server::new(service)).clone());
+    let mut client = lab.negotiated().await;
+    for i in 0..3000 {
+        let name = if i % 2 == 0 { "now" } else { "later" };
+        client.send(&format!("{{'execute': '{name}', 'id': {i}}}")).await;
+        let reply = format!("{{\"return\": {{}}, \"id\": {i}}}");
+        assert_eq!(client.lines(2).await, ["{\"event\": \"STOP\"}", &reply]);
+    }
+}
+
+/// Commands in one write: the reply before the event does not know of it, and comes first.
+#[tokio::test]
+async fn event_of_a_command_comes_after_the_replies_before_it() {
+    let server: Arc<OnceLock<Server>> = Arc::default();
+    let stop = {
+        let server = Arc::clone(&server);
+        Command::new("stop", move |_| {
+            server.get().unwrap().publish(b"{\"event\": \"STOP\"}");
+            Ok(())
+        })
+    };
+    let service = Service::builder(Version::new(0, 0, 1, "")).command(stop).build();
+    let lab = Lab::new(server.get_or_init(|| Server::new(service)).clone());
+    let mut client = lab.negotiated().await;
+    client.send("{'execute': 'query-commands', 'id': 1}{'execute': 'stop', 'id': 2}{'execute': 'stop', 'id': 3}").await;
+    let kinds: Vec<String> =
+        client.lines(5).await.iter().map(|line| line.rsplit_once("\": ").unwrap().1.to_owned()).collect();
+    assert_eq!(kinds, ["1}", "\"STOP\"}", "2}", "\"STOP\"}", "3}"]);
+}
+
+#[tokio::test]
+async fn late_answer_reaches_the_client() {
+    let (command, waiting) = wait();
     let lab = Lab::new(Server::new(Service::builder(Version::new(0, 0, 1, "")).command(command).build()));
     let mut client = lab.negotiated().await;
     client.send("{'execute': 'wait', 'id': 1}{'execute': 'wait', 'id': 2}").await;
     for id in 1..=2 {
-        let responder = loop {
-            if let Some(responder) = waiting.lock().unwrap().pop() {
-                break responder;
-            }
-            tokio::task::yield_now().await;
-        };
+        let responder = responder(&waiting).await;
         std::thread::spawn(move || responder.answer(Ok(().into())));
         assert_eq!(client.line().await, format!("{{\"return\": {{}}, \"id\": {id}}}"));
     }
@@ -227,7 +310,7 @@ impl tracing::Subscriber for Warnings {
 }
 
 #[tokio::test]
-async fn a_client_that_never_reads_slows_nobody_and_is_disconnected() {
+async fn client_that_never_reads_is_disconnected_and_slows_no_other() {
     let warnings = Warnings::default();
     let _logging = tracing::subscriber::set_default(warnings.clone());
     let event = format!("{{\"event\": \"{}\"}}", "x".repeat(1000));
@@ -260,7 +343,7 @@ async fn a_client_that_never_reads_slows_nobody_and_is_disconnected() {
 }
 
 #[tokio::test]
-async fn commands_of_a_client_that_does_not_read_are_not_read_either() {
+async fn commands_of_a_client_that_does_not_read_wait() {
     let lab = Lab::new(Server::new(service()));
     let mut client = lab.negotiated().await;
     let flood = "{'execute': 'query-qmp-schema'}".repeat(1000);
@@ -275,7 +358,7 @@ async fn commands_of_a_client_that_does_not_read_are_not_read_either() {
 }
 
 #[tokio::test]
-async fn shutdown_sends_what_was_published_and_closes() {
+async fn shutdown_flushes_events_and_closes() {
     let lab = Lab::new(Server::new(service()));
     let mut clients = Vec::new();
     for _ in 0..20 {
@@ -304,7 +387,7 @@ async fn shutdown_sends_what_was_published_and_closes() {
 }
 
 #[tokio::test]
-async fn shutdown_cuts_off_who_does_not_read() {
+async fn shutdown_cuts_off_clients_that_do_not_read() {
     let lab = Lab::new(Server::new(service()));
     let (_stuck, mut quick) = (lab.negotiated().await, lab.negotiated().await);
     let reader = tokio::spawn(async move {
@@ -321,14 +404,14 @@ async fn shutdown_cuts_off_who_does_not_read() {
 }
 
 #[tokio::test]
-async fn shutdown_without_clients_is_at_once() {
+async fn shutdown_without_clients_returns_at_once() {
     let lab = Lab::new(Server::new(service()));
     let end = tokio::time::timeout(PATIENCE, lab.server.shutdown(PATIENCE * 2)).await.unwrap();
     assert_eq!((end.flushed, end.cut_off), (0, 0));
 }
 
 #[tokio::test]
-async fn who_finds_no_place_waits_for_one() {
+async fn client_over_the_limit_waits_for_a_place() {
     let warnings = Warnings::default();
     let _logging = tracing::subscriber::set_default(warnings.clone());
     let lab = Lab::new(Server::builder(service()).max_clients(2).build());
@@ -344,7 +427,7 @@ async fn who_finds_no_place_waits_for_one() {
 }
 
 #[tokio::test]
-async fn a_command_that_panics_costs_its_client_only() {
+async fn panicking_command_disconnects_only_its_client() {
     let command = Command::new("bug", |_| -> Result<(), _> { panic!("a bug in a command") });
     let lab = Lab::new(Server::new(Service::builder(Version::new(0, 0, 1, "")).command(command).build()));
     let (mut a, mut b) = (lab.negotiated().await, lab.negotiated().await);
@@ -360,7 +443,7 @@ fn bind(path: &Path) -> Result<Listener, BindError> {
 }
 
 #[tokio::test]
-async fn a_socket_file_is_for_its_owner_alone_and_goes_with_the_listener() {
+async fn socket_file_has_mode_0600_and_is_removed_with_the_listener() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("qmp");
     let listener = bind(&path).unwrap();
@@ -371,7 +454,7 @@ async fn a_socket_file_is_for_its_owner_alone_and_goes_with_the_listener() {
 }
 
 #[tokio::test]
-async fn a_stale_socket_file_is_replaced() {
+async fn stale_socket_file_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("qmp");
     drop(StdUnixListener::bind(&path).unwrap());
@@ -383,7 +466,7 @@ async fn a_stale_socket_file_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_socket_file_that_somebody_listens_on_is_left_alone() {
+async fn socket_file_in_use_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("qmp");
     let other = StdUnixListener::bind(&path).unwrap();
@@ -393,7 +476,7 @@ async fn a_socket_file_that_somebody_listens_on_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_file_of_another_kind_is_left_alone() {
+async fn file_of_another_kind_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("qmp");
     fs::write(&path, "precious").unwrap();
@@ -406,7 +489,7 @@ async fn a_file_of_another_kind_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_file_that_took_the_place_of_ours_is_left_alone() {
+async fn file_that_replaced_the_socket_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("qmp");
     let listener = bind(&path).unwrap();
@@ -417,7 +500,7 @@ async fn a_file_that_took_the_place_of_ours_is_left_alone() {
 }
 
 #[tokio::test]
-async fn an_address_that_cannot_be_bound_is_told() {
+async fn bind_errors_name_the_address() {
     let taken = Listener::tcp(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0)).unwrap();
     let error = Listener::tcp(taken.local_addr().unwrap()).unwrap_err();
     assert_eq!(error.to_string(), format!("{}: somebody else listens there", taken.address()));

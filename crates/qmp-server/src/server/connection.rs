@@ -1,29 +1,33 @@
-//! One client: a stream, a session, and a place among the events.
+//! One client: a stream, a session, and a place in the log of events.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, timeout_at};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep, timeout_at};
 
 use super::Inner;
-use crate::Session;
 use crate::fanout::{Fanout, Reader};
+use crate::{EventSource, Session};
 
-/// Bytes that may wait for a client before it gets no more events and its commands aren't read: a client that doesn't
-/// read costs so much, and what one reply adds.
+/// Bytes waiting for a client above which it gets no more events and its commands are not run. A client that does not read costs
+/// this much memory, plus one reply and the events before it.
 const BACKLOG: usize = 64 * 1024;
-/// Bytes read at a time.
+/// Bytes requested in one read.
 const READ: usize = 8 * 1024;
-/// Bytes kept of a client whose commands have to wait; reading on is how its end is noticed.
+/// Bytes read ahead from a client whose commands have to wait. Reading ahead detects the end of the connection.
 const READ_AHEAD: usize = 4 * 1024;
-/// Pieces written in one call.
+/// How long a client that has half-closed its connection waits for the replies of its commands.
+const HALF_CLOSED: Duration = Duration::from_secs(60);
+/// Pieces passed to one write.
 const PIECES: usize = 16;
 
 /// Why a connection ended.
@@ -33,33 +37,98 @@ pub(super) enum Ending {
     Left,
     /// The client read too slowly.
     FellBehind,
-    /// It broke.
+    /// The connection failed.
     Failed(io::Error),
-    /// The server shut down, and the client was sent everything.
+    /// The server shut down, and the client has been sent everything.
     Flushed,
-    /// The server shut down, and the client hadn't taken everything in time.
+    /// The server shut down, and the client had not read everything by the deadline.
     CutOff,
 }
 
 impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Left => f.write_str("the client left"),
+            Self::Left => f.write_str("the client closed the connection"),
             Self::FellBehind => f.write_str("the client fell too far behind the events"),
             Self::Failed(error) => write!(f, "{error}"),
             Self::Flushed => f.write_str("the server shuts down"),
-            Self::CutOff => f.write_str("the client didn't take the last events before the deadline of the shutdown"),
+            Self::CutOff => f.write_str("the client did not read the last events before the shutdown deadline"),
         }
     }
 }
 
-/// Serves a client to its end, or the server's.
-pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(stream: S, server: &Inner) -> Ending {
+/// A stream, and what only some streams know.
+pub(super) trait Transport: AsyncRead + AsyncWrite + Unpin {
+    /// Whether the peer has closed both directions, as far as the stream can tell. It may be called after the end of the input.
+    fn is_hung_up(&self) -> bool {
+        false
+    }
+}
+
+/// A stream of any kind.
+pub(super) struct Any<S>(pub(super) S);
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Transport for Any<S> {}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Any<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Any<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+/// Whether a socket's readiness says that writing is closed, too.
+fn is_write_closed(ready: impl Future<Output = io::Result<Ready>>) -> bool {
+    let polled = pin!(ready).poll(&mut Context::from_waker(Waker::noop()));
+    matches!(polled, Poll::Ready(Ok(ready)) if ready.is_write_closed())
+}
+
+impl Transport for TcpStream {
+    fn is_hung_up(&self) -> bool {
+        is_write_closed(self.ready(Interest::WRITABLE))
+    }
+}
+
+#[cfg(unix)]
+impl Transport for tokio::net::UnixStream {
+    fn is_hung_up(&self) -> bool {
+        is_write_closed(self.ready(Interest::WRITABLE))
+    }
+}
+
+/// Serves a client until the connection ends or the server shuts down.
+pub(super) async fn run<S: Transport>(stream: S, server: &Inner) -> Ending {
     let mut connection = Connection {
         stream,
         session: Session::new(&server.service),
         input: Vec::new(),
         ended: false,
+        half_closed: None,
         output: VecDeque::new(),
         output_len: 0,
         events: Events { fanout: server.events.clone(), reader: None },
@@ -77,11 +146,13 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(stream: S, server: &I
 struct Connection<S> {
     stream: S,
     session: Session,
-    /// What was read and has to wait.
+    /// Input that has to wait.
     input: Vec<u8>,
-    /// The client sends no more.
+    /// The client sends no more: it has closed or half-closed the connection.
     ended: bool,
-    /// What the session gave out and the stream hasn't taken.
+    /// From the end of the input on, while commands are running: the time at which the connection ends.
+    half_closed: Option<Pin<Box<Sleep>>>,
+    /// Output of the session that the stream has not taken.
     output: VecDeque<Bytes>,
     output_len: usize,
     events: Events,
@@ -89,17 +160,23 @@ struct Connection<S> {
 
 struct Events {
     fanout: Fanout,
-    /// From the negotiation on.
+    /// `None` before the negotiation.
     reader: Option<Reader>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// Does all that can be done now; ready when the connection is over.
+impl EventSource for Events {
+    fn next_lines(&mut self) -> Option<Bytes> {
+        self.reader.as_mut()?.next_lines()
+    }
+}
+
+impl<S: Transport> Connection<S> {
+    /// Does everything that is possible now. Ready: the connection has ended.
     fn poll_serve(&mut self, context: &mut Context<'_>) -> Poll<Ending> {
         loop {
-            let mut progress = self.session.poll_answers(context).is_ready();
-            // Events go first: a reply must know of every event that the client has seen.
-            let all_taken = match self.take_events(context, !self.ended) {
+            let mut progress = self.session.poll_answers(context, &mut self.events).is_ready();
+            // Events come before the next command: its reply must include every event that the client has seen.
+            let all_taken = match self.take_events(context, !self.ended || self.session.is_busy()) {
                 Ok(all) => all,
                 Err(ending) => return Poll::Ready(ending),
             };
@@ -116,7 +193,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
             }
             match self.poll_write(context) {
-                // The last of what there was needs no second look around, unless something waited for the room that it leaves.
+                // After everything has been written there is nothing more to do, unless something waited for the backlog to shrink.
                 Poll::Ready(Ok(written)) => {
                     let was_all = all_taken && self.input.is_empty() && self.backlog() == 0 && written < BACKLOG;
                     progress |= written > 0 && !was_all;
@@ -124,17 +201,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Poll::Ready(Err(error)) => return Poll::Ready(Ending::Failed(error)),
                 Poll::Pending => {}
             }
-            // As in QEMU, who has hung up doesn't get the answers that are still to come.
-            if self.ended && self.backlog() == 0 && (self.input.is_empty() || self.session.is_paused()) {
+            // As in QEMU, a client that has half-closed still gets the replies of its commands.
+            if self.ended && self.backlog() == 0 && self.input.is_empty() && !self.session.is_busy() {
                 return Poll::Ready(Ending::Left);
             }
             if !progress {
+                if self.ended && self.poll_abandoned(context).is_ready() {
+                    return Poll::Ready(Ending::Left);
+                }
                 return Poll::Pending;
             }
         }
     }
 
-    /// Writes all that has been published; ready when it is done and the client was told that nothing follows.
+    /// Ready: a client that sends no more has hung up, or has waited long enough for its replies.
+    fn poll_abandoned(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.stream.is_hung_up() {
+            return Poll::Ready(());
+        }
+        self.half_closed.get_or_insert_with(|| Box::pin(sleep(HALF_CLOSED))).as_mut().poll(context)
+    }
+
+    /// Writes all published events and closes the write half. Ready: this is done.
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Ending> {
         loop {
             let all = match self.take_events(context, !self.ended) {
@@ -156,7 +244,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.output_len + self.session.output_len()
     }
 
-    /// Moves events to the session while there is room; whether there are no more.
+    /// Moves events to the session while the backlog is small. `true`: there are no more.
     fn take_events(&mut self, context: &mut Context<'_>, wanted: bool) -> Result<bool, Ending> {
         let room = if wanted { BACKLOG.saturating_sub(self.backlog()) } else { 0 };
         let Some(reader) = &mut self.events.reader else { return Ok(true) };
@@ -164,7 +252,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         reader.take(room, context.waker(), |lines| session.deliver(lines)).map_err(|_| Ending::FellBehind)
     }
 
-    /// Runs commands that were read and had to wait.
+    /// Runs commands that had to wait.
     fn run_commands(&mut self) -> bool {
         if self.input.is_empty() {
             return false;
@@ -179,11 +267,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         taken > 0
     }
 
-    /// Gives the session what it takes. From the negotiation on, events are for this client too.
+    /// Passes input to the session, and subscribes to the events after the negotiation.
     fn receive(&mut self, input: &[u8]) -> usize {
         let mut taken = 0;
         while taken < input.len() && !self.session.is_paused() && self.backlog() < BACKLOG {
-            taken += self.session.receive(&input[taken..]);
+            taken += self.session.receive_with(&input[taken..], &mut self.events);
             if self.session.is_negotiated() && self.events.reader.is_none() {
                 self.events.reader = Some(self.events.fanout.subscribe());
             }
@@ -204,7 +292,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Poll::Ready(Ok(read.len()))
     }
 
-    /// Ready with 0 if there is nothing to write.
+    /// Ready with 0: there is nothing to write.
     fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         while self.output.len() < PIECES
             && let Some(bytes) = self.session.poll_output()
@@ -217,7 +305,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         let stream = Pin::new(&mut self.stream);
         let written = if let ([only], []) = self.output.as_slices() {
-            // The cheaper system call: an event for everybody is one piece for each.
+            // The cheaper system call. An event is usually one piece.
             stream.poll_write(context, only)
         } else {
             let mut pieces = [IoSlice::new(&[]); PIECES];
@@ -245,7 +333,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Poll::Ready(Ok(written))
     }
 
-    /// Closing a TCP socket with unread input resets the connection, which can cost the peer what it hasn't read yet.
+    /// Reads and drops input. Closing a TCP socket with unread input resets the connection, and the peer can lose data that it
+    /// has not read yet.
     fn discard_input(&mut self, context: &mut Context<'_>) {
         let mut buffer = [const { MaybeUninit::uninit() }; READ];
         for _ in 0..64 {

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 pub use self::listener::{BindError, Listener};
 
-use self::connection::Ending;
+use self::connection::{Any, Ending, Transport};
 use crate::fanout::Fanout;
 use crate::{Encode as _, EventMessage, Service};
 
@@ -125,7 +125,7 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        self.spawn(stream, name.to_string(), None);
+        self.spawn(Any(stream), name.to_string(), None);
     }
 
     /// Sends an event to every client that has negotiated: one JSON object on one line, with or without a line end.
@@ -166,10 +166,7 @@ impl Server {
         }
     }
 
-    fn spawn<S>(&self, stream: S, name: String, place: Option<OwnedSemaphorePermit>)
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
+    fn spawn(&self, stream: impl Transport + Send + 'static, name: String, place: Option<OwnedSemaphorePermit>) {
         let server = self.clone();
         let client = Client::new(server.clone(), place);
         tokio::spawn(async move {

@@ -128,7 +128,7 @@ impl Server {
             for responder in held {
                 responder.answer(Ok(Object::new().with("late", true).into()));
             }
-            session.take_answers();
+            session.take_answers(&mut ());
         }
     }
 }
