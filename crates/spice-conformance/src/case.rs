@@ -166,8 +166,8 @@ impl Case {
             }
             Play::SendAndFinish(bytes) => Some(send(subject, &bytes(), true, expected)),
             Play::Accept(mess) if subject.requires_sasl() => Some(send(subject, &mess().bytes(), false, REPLY)),
-            Play::Accept(mess) => Some(subject.link(&mess(), &subject.ticket())),
-            Play::Link(mess, plain) => Some(subject.link(&mess(), &plain(subject))),
+            Play::Accept(mess) => Some(subject.link(&mess()).map_err(io::Error::from)),
+            Play::Link(mess, plain) => Some(subject.link_with(&mess(), &plain(subject))),
             Play::Converse(converse) => Some(converse(subject)),
             Play::Check(_) => None,
         }

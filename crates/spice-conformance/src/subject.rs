@@ -119,7 +119,7 @@ impl Subject {
             return Ok(self.with_mechanisms(list));
         }
         drop(wire);
-        let mut main = self.link(&Mess::default(), &self.ticket())?;
+        let mut main = self.link(&Mess::default())?;
         if main.main_init().is_none() {
             return Ok(Self { no_session: Some(Received::join(main.received())), ..self });
         }
@@ -129,6 +129,25 @@ impl Subject {
         let channels: HashSet<_> =
             list.get(4..).unwrap_or_default().chunks_exact(2).map(|pair| (ChannelType(pair[0]), pair[1])).collect();
         Ok(self.with_channels(&channels.into_iter().collect::<Vec<_>>()))
+    }
+
+    /// Links with this message and the password: up to the result, and to `MAIN_INIT` for a new session. What the server answered is
+    /// in [`Wire::received`].
+    ///
+    /// # Errors
+    /// Those of the sockets.
+    pub fn link(&self, mess: &Mess) -> Result<Wire, Error> {
+        let mut wire = self.connect()?;
+        self.link_over(&mut wire, mess)?;
+        Ok(wire)
+    }
+
+    /// The same on a new connection that exists.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub fn link_over(&self, wire: &mut Wire, mess: &Mess) -> io::Result<()> {
+        link(wire, mess, &self.ticket())
     }
 
     /// Whether the server requires SASL.
@@ -155,20 +174,24 @@ impl Subject {
     }
 
     /// Plays the whole link stage with a ticket of these bytes, up to the session or the end.
-    pub(crate) fn link(&self, mess: &Mess, plain: &[u8]) -> io::Result<Wire> {
+    pub(crate) fn link_with(&self, mess: &Mess, plain: &[u8]) -> io::Result<Wire> {
         let mut wire = self.connect()?;
-        wire.send(&mess.bytes())?;
-        wire.read_reply()?;
-        if *wire.received() != [Received::Reply(LinkErrorCode::OK)] {
-            return Ok(wire);
-        }
-        let ticket = wire.seal(plain);
-        let selects = mess.common.first().is_some_and(|word| word & SELECTION_BIT != 0);
-        let mechanism: &[u8] = if selects { &[1, 0, 0, 0] } else { &[] };
-        wire.send(&[mechanism, &ticket].concat())?;
-        conclude(&mut wire, mess)?;
+        link(&mut wire, mess, plain)?;
         Ok(wire)
     }
+}
+
+fn link(wire: &mut Wire, mess: &Mess, plain: &[u8]) -> io::Result<()> {
+    wire.send(&mess.bytes())?;
+    wire.read_reply()?;
+    if *wire.received() != [Received::Reply(LinkErrorCode::OK)] {
+        return Ok(());
+    }
+    let ticket = wire.seal(plain);
+    let selects = mess.common.first().is_some_and(|word| word & SELECTION_BIT != 0);
+    let mechanism: &[u8] = if selects { &[1, 0, 0, 0] } else { &[] };
+    wire.send(&[mechanism, &ticket].concat())?;
+    conclude(wire, mess)
 }
 
 /// Reads what follows the credentials: the result, then `MAIN_INIT` or the end.

@@ -32,7 +32,7 @@ use spice_link::{Answer, LinkErrorCode, LinkReply};
 
 use crate::{
     generate::{Choices, Mess, plainest},
-    oracles::link::{Verdict, judge},
+    spice_conformance::{Judgement, judge},
 };
 
 /// Bytes of choices for a message.
@@ -116,9 +116,9 @@ pub fn link(cases: u64, seed: u64, mut ask: impl FnMut(&[u8]) -> io::Result<Said
 /// nothing where it has no such channel: either is taken for right. Of an accepting reply only the code is looked at.
 pub fn difference(sent: &[u8], said: &Said) -> Option<String> {
     let expected = match judge(sent) {
-        Verdict::Refused { answer: Some(Answer::Frame(code)), .. } => refusal(code.0).to_vec(),
-        Verdict::Refused { .. } | Verdict::Need => Vec::new(),
-        Verdict::Accepted { .. } => {
+        Judgement::Refused { answer: Some(Answer::Frame(code)), .. } => refusal(code.0).to_vec(),
+        Judgement::Refused { .. } | Judgement::Need => Vec::new(),
+        Judgement::Accepted { .. } => {
             let code = code(&said.bytes);
             let right =
                 said.bytes.is_empty() || code == Some(0) || code.is_some_and(|code| is_refusal(&said.bytes, code));
@@ -217,7 +217,7 @@ mod tests {
 
     /// The acceptor, a few channels behind it, and FIN.
     fn ours(bytes: &[u8]) -> Said {
-        let (mut host, mut out) = (model::Server::new(&[(3, 0, 1)]), [0; 1024]);
+        let (mut host, mut out) = (model::ModelHost::new(&[(3, 0, 1)]), [0; 1024]);
         let turn = LinkAcceptor::new().read(&mut host, bytes, &mut out);
         let leaked = matches!(turn.outcome, AcceptStatus::Close(spice_link::CloseReason::NoSelection));
         Said { bytes: out[..turn.written].to_vec(), ended: !leaked }
@@ -233,7 +233,7 @@ mod tests {
         // Counts of more than 1024 words are refused with another code.
         let wrong = |bytes: &[u8]| {
             let said = ours(bytes);
-            let counts = matches!(judge(bytes), Verdict::Refused { error: spice_link::Error::CapsCount { .. }, .. });
+            let counts = matches!(judge(bytes), Judgement::Refused { error: spice_link::Error::CapsCount { .. }, .. });
             Ok(if counts { refusal(1).to_vec().into() } else { said })
         };
         let found = link(5000, 1, wrong).unwrap().unwrap();
@@ -261,16 +261,16 @@ mod tests {
     #[cfg(feature = "server")]
     #[test]
     fn flaws_of_a_running_server_are_found() {
-        use crate::server::{Flaw, Server};
+        use crate::server::{Flaw, TestServer};
 
-        let sound = Server::start("sekrit", None).unwrap();
+        let sound = TestServer::start("sekrit", None).unwrap();
         assert_eq!(link(300, 1, over_tcp(sound.address()).unwrap()).unwrap(), None);
         for (flaw, words) in [
             (Flaw::CapsStart, "expected a refusal with 3"),
             (Flaw::VersionZero, "expected nothing and the end, saw a refusal with 4"),
             (Flaw::CapsEnd, "expected a refusal with 3"),
         ] {
-            let server = Server::start("sekrit", Some(flaw)).unwrap();
+            let server = TestServer::start("sekrit", Some(flaw)).unwrap();
             let found = link(2000, 1, over_tcp(server.address()).unwrap()).unwrap();
             let found = found.unwrap_or_else(|| panic!("{flaw:?} is not found"));
             assert!(found.difference.starts_with(words), "{flaw:?}: {found}");

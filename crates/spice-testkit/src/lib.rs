@@ -4,13 +4,13 @@
 pub mod captures;
 pub mod events;
 #[cfg(feature = "generate")]
-pub mod facts;
-#[cfg(feature = "generate")]
 pub mod generate;
 #[cfg(feature = "generate")]
 pub mod hunt;
 #[cfg(feature = "lab")]
 pub mod lab;
+#[cfg(feature = "generate")]
+pub mod link_events;
 #[cfg(feature = "generate")]
 pub mod model;
 #[cfg(feature = "generate")]
@@ -19,6 +19,9 @@ pub mod packets;
 #[cfg(feature = "server")]
 pub mod server;
 
-/// What the generators and oracles speak in, at the version that they are built with.
+/// The messages, the cases and their runner, at the version that this crate is built with.
+#[cfg(any(feature = "generate", feature = "battery"))]
+pub use spice_conformance;
+/// The types of the generators and oracles, at the version that this crate is built with.
 #[cfg(feature = "generate")]
 pub use spice_link;

@@ -7,7 +7,7 @@ use spice_link::{
 
 use crate::generate::SaslExchange;
 
-/// What a [`Server`] asks of a ticket.
+/// What a [`ModelHost`] asks of a ticket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tickets {
     /// The first byte is 1. No key is needed, which is fast.
@@ -18,7 +18,7 @@ pub enum Tickets {
 
 /// A server with its channels and its sessions, for many links one after the other.
 #[derive(Clone, Debug)]
-pub struct Server {
+pub struct ModelHost {
     /// Its channels but main: type, id, capability word.
     pub channels: Vec<(u8, u8, Vec<u32>)>,
     /// Main's capability words.
@@ -47,7 +47,7 @@ pub struct Server {
     caps: Vec<u8>,
 }
 
-impl Server {
+impl ModelHost {
     /// A server with tickets, and these channels.
     pub fn new(channels: &[(u8, u8, u32)]) -> Self {
         Self {
@@ -82,7 +82,7 @@ impl Server {
     }
 }
 
-impl LinkHost for Server {
+impl LinkHost for ModelHost {
     fn security(&mut self, channel_type: ChannelType) -> Result<(), LinkErrorCode> {
         match self.tls {
             false if self.secured.contains(&channel_type.0) => Err(LinkErrorCode::NEED_SECURED),
@@ -170,7 +170,7 @@ impl LinkHost for Server {
 
 /// A client with one ticket or one SASL exchange.
 #[derive(Clone, Debug)]
-pub struct User {
+pub struct ModelUser {
     /// Each byte of the ticket.
     pub ticket: u8,
     /// What it does where the server offers SASL.
@@ -180,14 +180,14 @@ pub struct User {
     step: usize,
 }
 
-impl User {
+impl ModelUser {
     /// A client.
     pub fn new(ticket: u8, sasl: Option<SaslExchange>) -> Self {
         Self { ticket, sasl, mechanism: None, step: 0 }
     }
 }
 
-impl LinkUser for User {
+impl LinkUser for ModelUser {
     fn mechanism(&mut self, reply: &LinkReply<'_>) -> AuthMechanism {
         match self.mechanism {
             Some(other) => AuthMechanism(other),

@@ -111,7 +111,7 @@ pub const USER: &str = "alice";
 
 /// A running server. It listens on IPv4 loopback and ends with its value.
 #[derive(Debug)]
-pub struct Server {
+pub struct TestServer {
     address: SocketAddr,
     shared: Arc<Shared>,
 }
@@ -123,17 +123,17 @@ struct Shared {
     flaw: Option<Flaw>,
     stop: AtomicBool,
     links: AtomicUsize,
-    session: Mutex<Session>,
+    session: Mutex<LiveSession>,
 }
 
 /// The live session.
 #[derive(Debug, Default)]
-struct Session {
+struct LiveSession {
     id: Option<u32>,
     channels: Vec<((u8, u8), TcpStream)>,
 }
 
-impl Server {
+impl TestServer {
     /// Starts one that wants tickets, on a port that the system picks.
     pub fn start(password: &str, flaw: Option<Flaw>) -> io::Result<Self> {
         Self::start_with(password, false, flaw)
@@ -175,7 +175,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for TestServer {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
         // One more connection, so that the thread that waits for it can see that.
@@ -188,12 +188,12 @@ impl Shared {
         self.flaw == Some(flaw)
     }
 
-    fn session(&self) -> MutexGuard<'_, Session> {
+    fn session(&self) -> MutexGuard<'_, LiveSession> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Session {
+impl LiveSession {
     fn end(&mut self) {
         self.id = None;
         for (_, stream) in self.channels.drain(..) {
@@ -302,12 +302,12 @@ impl LinkHost for Host<'_> {
 }
 
 /// One connection, whatever carries it.
-struct Line<'a> {
+struct ServerStream<'a> {
     stream: &'a TcpStream,
     deframer: Option<Deframer>,
 }
 
-impl Line<'_> {
+impl ServerStream<'_> {
     /// Whether there was more.
     fn receive(&mut self, unread: &mut Vec<u8>) -> io::Result<bool> {
         let mut buffer = [0; 4096];
@@ -332,7 +332,7 @@ fn serve(shared: &Shared, stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let link = shared.links.fetch_add(1, Ordering::Relaxed);
     let mut host = Host { shared, stream, key: None, link, selects: None, lists: 0, caps: [0xf, 0, 0, 0] };
-    let mut line = Line { stream, deframer: None };
+    let mut line = ServerStream { stream, deframer: None };
     let (mut acceptor, mut unread, mut out) = (LinkAcceptor::new(), Vec::new(), [0; LinkAcceptor::ROOM]);
     while unread.len() < 4 {
         if !line.receive(&mut unread)? {
@@ -388,7 +388,7 @@ fn serve(shared: &Shared, stream: &TcpStream) -> io::Result<()> {
 }
 
 /// Answers the question for the channels, until the client leaves; a main channel takes its session along.
-fn stay(shared: &Shared, line: &mut Line<'_>, linked: Linked, mut unread: Vec<u8>) -> io::Result<()> {
+fn stay(shared: &Shared, line: &mut ServerStream<'_>, linked: Linked, mut unread: Vec<u8>) -> io::Result<()> {
     let channel = (linked.request.channel_type.0, linked.request.channel_id);
     let done = answer(line, linked, &mut unread);
     let mut session = shared.session();
@@ -403,7 +403,7 @@ fn stay(shared: &Shared, line: &mut Line<'_>, linked: Linked, mut unread: Vec<u8
     done
 }
 
-fn answer(line: &mut Line<'_>, linked: Linked, unread: &mut Vec<u8>) -> io::Result<()> {
+fn answer(line: &mut ServerStream<'_>, linked: Linked, unread: &mut Vec<u8>) -> io::Result<()> {
     const ATTACH_CHANNELS: u16 = 104;
     loop {
         while let Parsed::Complete(header, start) = DataHeader::parse(linked.header, unread) {

@@ -23,7 +23,7 @@ fn every_capture_is_small_and_has_its_lines() {
     }
 }
 
-#[cfg(feature = "lab")]
+#[cfg(feature = "battery")]
 mod with_the_lab {
     use std::collections::BTreeMap;
 
@@ -51,7 +51,7 @@ mod with_the_lab {
                 cases.iter().chain([&NO_SELECTION]).map(|case: &Case| (case.name, case)).collect();
             assert!(links.len() + 1 >= cases.len(), "{name}: {} links, {} cases", links.len(), cases.len());
             for link in links {
-                let expected = cases[link.case.as_str()].expected;
+                let expected = cases[link.case.as_str()].expected();
                 assert!(expected.is(&link), "{name}, {}: expected {expected:?}, the server sent {link:?}", link.case);
             }
         }

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use spice_testkit::{
     generate::{self, Frames, Mess, Reply, Unstructured},
     oracles::{endpoints, link, observer, tracker, websocket},
+    spice_conformance::{Judgement, judge},
 };
 
 /// 2000 cases, or as many as `PROPTEST_CASES` says.
@@ -96,10 +97,10 @@ fn generated_messages_reach_every_check() {
     for _ in 0..4000 {
         choices.fill(&mut buffer, 128);
         let mess: Mess = generate::from_choices(&buffer);
-        let name = match link::judge(&mess.bytes()) {
-            link::Verdict::Need => "need".to_owned(),
-            link::Verdict::Accepted { .. } => "accepted".to_owned(),
-            link::Verdict::Refused { error, .. } => format!("{error:?}").split(' ').next().unwrap_or("").to_owned(),
+        let name = match judge(&mess.bytes()) {
+            Judgement::Need => "need".to_owned(),
+            Judgement::Accepted { .. } => "accepted".to_owned(),
+            Judgement::Refused { error, .. } => format!("{error:?}").split(' ').next().unwrap_or("").to_owned(),
         };
         *seen.entry(name).or_insert(0u32) += 1;
     }
@@ -150,17 +151,17 @@ fn generated_replies_and_frames_leave_nothing_as_it_is() {
 /// The same for conversations: each end that a link stage can have.
 #[test]
 fn generated_conversations_reach_every_outcome() {
-    use spice_testkit::{facts::Fact, generate::Conversation};
+    use spice_testkit::{generate::Conversation, link_events::OwnedLinkEvent};
     let mut choices = generate::Choices::new(2);
     let (mut buffer, mut seen) = (Vec::new(), std::collections::BTreeMap::new());
     for _ in 0..4000 {
         choices.fill(&mut buffer, 300);
         let Ok(story) = Conversation::straight(&mut Unstructured::new(&buffer)) else { continue };
-        for fact in story.facts.iter().flatten() {
-            let name = match fact {
-                Fact::Mechanism(_) => "Mechanism".to_owned(),
-                Fact::Refused { form, .. } => format!("refused {form:?}"),
-                Fact::Linked { header, evidence } => format!("linked {header:?} {evidence:?}"),
+        for event in story.events.iter().flatten() {
+            let name = match event {
+                OwnedLinkEvent::Mechanism(_) => "Mechanism".to_owned(),
+                OwnedLinkEvent::Refused { form, .. } => format!("refused {form:?}"),
+                OwnedLinkEvent::Linked { header, evidence } => format!("linked {header:?} {evidence:?}"),
                 other => format!("{other:?}").split([' ', '(']).next().unwrap_or("").to_owned(),
             };
             *seen.entry(name).or_insert(0u32) += 1;

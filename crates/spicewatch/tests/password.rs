@@ -8,7 +8,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use spice_testkit::{lab::Scratch, server::Server};
+use spice_testkit::{lab::Scratch, server::TestServer};
 
 const PASSWORD: &str = "sekrit";
 
@@ -23,7 +23,7 @@ fn run(args: &[&str], input: &str) -> Output {
 
 #[test]
 fn a_file_is_as_good_as_a_flag() {
-    let server = Server::start(PASSWORD, None).unwrap();
+    let server = TestServer::start(PASSWORD, None).unwrap();
     let (address, scratch) = (server.address().to_string(), Scratch::new().unwrap());
     let file = |name: &str, text: &str| {
         fs::write(scratch.join(name), text).unwrap();

@@ -19,13 +19,11 @@ use relay_lab::{
     piped::Process,
     signal,
 };
+use spice_link::ticket;
 use spice_testkit::{
     captures::PASSWORD,
-    lab::{
-        self, CHANNELS, Client, Peer, Pki, Scratch, Vm,
-        link::{Mess, Wire, seal},
-        scenarios,
-    },
+    lab::{self, CHANNELS, Client, Peer, Pki, Scratch, Vm},
+    spice_conformance::Mess,
 };
 
 /// The stage that a connection has reached.
@@ -41,6 +39,12 @@ enum Stage {
     HalfATlsHello,
 }
 
+fn read<const N: usize>(stream: &mut impl Read) -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    stream.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
 impl Stage {
     const ALL: [Self; 8] = [
         Self::Accepted,
@@ -54,26 +58,33 @@ impl Stage {
     ];
 
     /// Brings a connection to this stage, as far as the server answers.
-    fn reach(self, stream: impl Read + Write) -> io::Result<()> {
-        let mut wire = Wire::over(stream, [0, 0]);
-        let mess = Mess::new(0, 1, 0);
+    fn reach(self, mut stream: impl Read + Write) -> io::Result<()> {
+        let mess = Mess::default().bytes();
         match self {
             Self::Accepted => return Ok(()),
-            Self::HalfATlsHello => return wire.send(b"\x16\x03\x01\x00\xf4\x01\x00\x00\xf0\x03\x03"),
-            Self::HalfAHeader => return wire.send(&mess.bytes()[..8]),
-            Self::MessSent => return wire.send(&mess.bytes()),
-            _ => wire.send(&mess.bytes())?,
+            Self::HalfATlsHello => return stream.write_all(b"\x16\x03\x01\x00\xf4\x01\x00\x00\xf0\x03\x03"),
+            Self::HalfAHeader => return stream.write_all(&mess[..8]),
+            Self::MessSent => return stream.write_all(&mess),
+            _ => stream.write_all(&mess)?,
         }
-        let reply = wire.read_reply()?;
-        let ticket = seal(&reply.pub_key, PASSWORD.as_bytes())?;
+        stream.flush()?;
+        // A header whose last word is the size of the reply, then a code and the key.
+        let header: [u8; 16] = read(&mut stream)?;
+        let size = u32::from_le_bytes(header[12..].try_into().unwrap());
+        let mut reply = vec![0; size as usize];
+        stream.read_exact(&mut reply)?;
+        let ticket = ticket::seal(reply[4..166].try_into().unwrap(), PASSWORD.as_bytes()).unwrap();
         match self {
             Self::ReplyRead => return Ok(()),
-            Self::HalfATicket => return wire.send(&[&[1, 0, 0, 0], &ticket[..64]].concat()),
-            _ => wire.send(&[&[1, 0, 0, 0], &ticket[..]].concat())?,
+            Self::HalfATicket => return stream.write_all(&[&[1, 0, 0, 0], &ticket[..64]].concat()),
+            _ => stream.write_all(&[&[1, 0, 0, 0], &ticket[..]].concat())?,
         }
+        stream.flush()?;
         if self == Self::Linked {
-            assert_eq!(wire.read_result()?, 0);
-            wire.read_session_id(true)?;
+            assert_eq!(read(&mut stream)?, [0; 4]);
+            // MAIN_INIT: type 103, 32 bytes.
+            let main_init: [u8; 38] = read(&mut stream)?;
+            assert_eq!(main_init[..6], [103, 0, 32, 0, 0, 0]);
         }
         Ok(())
     }
@@ -200,7 +211,7 @@ fn killed_server_that_had_stopped_answering_ends_each_connection() {
     let open = [plain.descriptors(), tls.descriptors()];
     signal(server.vm.id(), "-STOP");
     let before_tls = connect(&tls, Stage::Accepted);
-    (&before_tls).write_all(&Mess::new(0, 1, 0).bytes()).unwrap();
+    (&before_tls).write_all(&Mess::default().bytes()).unwrap();
     let no_reply = connect(&plain, Stage::MessSent);
     Stage::MessSent.reach(&no_reply).unwrap();
     tls.log.wait_for("connected to the upstream", 1);
@@ -268,7 +279,7 @@ fn killed_client_is_reported_as_qemu_reports_it() {
         linked += usize::from(stage.links());
         server.vm.events().wait_for("SPICE_INITIALIZED", linked).unwrap();
         // Its bytes have arrived. Killing it earlier would be another stage.
-        std::thread::sleep(scenarios::MOMENT);
+        std::thread::sleep(lab::MOMENT);
         client.0.kill().unwrap();
         server.vm.events().wait_for("SPICE_DISCONNECTED", number).unwrap();
     }

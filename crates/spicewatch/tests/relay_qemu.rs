@@ -16,10 +16,12 @@ use relay_lab::{
 use spice_testkit::{
     captures::{PASSWORD, USER},
     lab::{
-        self, CHANNELS, Client, Peer, Pki, SaslUser, Scratch, Vm, WebSocket,
+        self, CHANNELS, Client, Peer, Pki, SaslUser, Scratch, Vm,
         battery::{ACCEPTED, Case, NO_SELECTION, REFUSED, SASL},
-        link::{Mess, Wire},
-        scenarios,
+    },
+    spice_conformance::{
+        Mess, Received, Subject, Target, Wire,
+        spice_link::{ChannelType, LinkErrorCode},
     },
 };
 
@@ -79,9 +81,9 @@ impl Pair {
         Some(Self { vm, server: upstream.parse().unwrap(), relay, _user: user, _pki: pki })
     }
 
-    fn linked(&self, connection_id: u32, channel_type: u8) -> Wire {
-        let mut wire = Wire::connect(self.relay.address()).unwrap();
-        assert_eq!(wire.link(&Mess::new(connection_id, channel_type, 0), PASSWORD).unwrap(), 0);
+    fn linked(&self, connection_id: u32, channel_type: ChannelType) -> Wire {
+        let wire = behind(&self.relay).link(&Mess::channel(connection_id, channel_type, 0)).unwrap();
+        assert_eq!(wire.received().get(1), Some(&Received::Result(LinkErrorCode::OK)));
         wire
     }
 
@@ -106,7 +108,7 @@ impl Pair {
             let [direct, relayed] = [0, 1].map(|side| {
                 let tap: &Tap = &taps[side];
                 let seen = case.play(tap.address().parse().unwrap()).unwrap();
-                assert!(case.expected.is(&seen), "{}: {seen:?}", case.name);
+                assert!(case.expected().is(&seen), "{}: {seen:?}", case.name);
                 eventually(case.name, || tap.talks().get(number).is_some_and(|talk| talk.over));
                 steady(&tap.talks()[number].down)
             });
@@ -122,6 +124,11 @@ impl Pair {
         // Inside SASL's layer, the relay can't read the id of a main channel that is alone in its session.
         same_of_ours(&self.relay, &self.vm, case, if case == "sasl" { without_main_s_id } else { str::to_owned });
     }
+}
+
+/// The server behind a relay.
+fn behind(relay: &Relay) -> Subject {
+    Subject::new(Target::new(relay.address()).with_time_limit(lab::PATIENCE)).with_password(PASSWORD)
 }
 
 /// The same with the id 0, which stands for an unknown id.
@@ -158,7 +165,7 @@ fn links_that_a_sasl_server_refuses_are_reported_as_by_qemu() {
     pair.same_of_ours("sasl");
     // The server leaks this socket: neither QEMU nor the relay ever reports SPICE_DISCONNECTED.
     let seen = NO_SELECTION.play(pair.relay.address()).unwrap();
-    assert!(NO_SELECTION.expected.is(&seen));
+    assert!(NO_SELECTION.expected().is(&seen));
     pair.relay.log.wait_for("\"kind\":\"leaked\"", 1);
     pair.vm.settle().unwrap();
     pair.same_of_ours("sasl");
@@ -168,15 +175,17 @@ fn links_that_a_sasl_server_refuses_are_reported_as_by_qemu() {
 #[test]
 fn websocket_links_are_reported_as_by_qemu() {
     let Some(pair) = Pair::start(Auth::Ticket, "") else { return };
+    let subject = behind(&pair.relay);
     let mut open = Vec::new();
     let mut session = 0;
-    for (channel_type, masked) in [(1, true), (3, false), (4, true)] {
-        let socket = WebSocket::connect(pair.relay.address(), masked).unwrap();
-        let ports = [socket.stream().local_addr().unwrap().port(), pair.relay.address().port()];
-        let mut wire = Wire::over(socket, ports);
-        assert_eq!(wire.link(&Mess::new(session, channel_type, 0), PASSWORD).unwrap(), 0);
-        if channel_type == 1 {
-            session = wire.read_session_id(true).unwrap();
+    for (channel_type, masked) in [(ChannelType::MAIN, true), (ChannelType::INPUTS, false), (ChannelType::CURSOR, true)]
+    {
+        let stream = subject.target.connect().unwrap().upgrade("localhost", masked).unwrap();
+        let mut wire = Wire::over(stream, lab::PATIENCE);
+        subject.link_over(&mut wire, &Mess::channel(session, channel_type, 0)).unwrap();
+        assert_eq!(wire.received().get(1), Some(&Received::Result(LinkErrorCode::OK)));
+        if let Some((id, _)) = wire.main_init() {
+            session = id;
         }
         open.push(wire);
     }
@@ -188,14 +197,14 @@ fn websocket_links_are_reported_as_by_qemu() {
 #[test]
 fn second_session_replaces_the_first() {
     let Some(pair) = Pair::start(Auth::None, "") else { return };
-    let mut old = pair.linked(0, 1);
-    let session = old.read_session_id(true).unwrap();
-    let mut old_inputs = pair.linked(session, 3);
-    let mut new = pair.linked(0, 1);
-    new.read_session_id(true).unwrap();
+    let mut old = pair.linked(0, ChannelType::MAIN);
+    let (session, _) = old.main_init().unwrap();
+    let mut old_inputs = pair.linked(session, ChannelType::INPUTS);
+    let new = pair.linked(0, ChannelType::MAIN);
+    assert!(new.main_init().is_some());
     // The server ends the old channels, and the relay passes that on.
-    old.until_end().unwrap();
-    old_inputs.until_end().unwrap();
+    old.skip_to_end().unwrap();
+    old_inputs.skip_to_end().unwrap();
     drop(new);
     pair.same("kick");
 }
@@ -206,7 +215,7 @@ fn dead_client_is_reported_as_by_qemu() {
     let port = pair.relay.address().port().to_string();
     let client = Client::start(&["--port", &port, "--password", PASSWORD]).unwrap();
     pair.initialized(CHANNELS);
-    thread::sleep(scenarios::MOMENT);
+    thread::sleep(lab::MOMENT);
     client.kill().unwrap();
     pair.same("killed");
 }
@@ -214,7 +223,7 @@ fn dead_client_is_reported_as_by_qemu() {
 #[test]
 fn channels_of_a_migration_target_are_reported_as_by_qemu() {
     let Some(pair) = Pair::start(Auth::None, "") else { return };
-    let main = pair.linked(7, 1);
+    let main = pair.linked(7, ChannelType::MAIN);
     pair.initialized(1);
     drop(main);
     pair.same("migration target");
@@ -228,9 +237,8 @@ fn qemu_is_asked_for_what_the_wire_does_not_show() {
     let (qmp, qemu) = (format!("unix:{}", socket.display()), pair.vm.qmp_socket().display().to_string());
     let relay = Relay::start(&["--listen", "127.0.0.1:0", "--upstream", &upstream, "--qmp", &qmp, "--qemu-qmp", &qemu]);
     let client = relay_lab::Qmp::connect(&socket);
-    let mut main = Wire::connect(relay.address()).unwrap();
-    assert_eq!(main.link(&Mess::new(0, 1, 0), "").unwrap(), 0);
-    main.read_session_id(true).unwrap();
+    let main = behind(&relay).link(&Mess::default()).unwrap();
+    assert!(main.main_init().is_some());
     client.lines.wait_for("\"auth\": \"none\"", 1);
     // Two addresses and two ports differ. All else is as QEMU reports it.
     let plain = |reply: &str| {
@@ -252,17 +260,17 @@ fn killed_qemu_ends_its_connections() {
     let Some(mut pair) = Pair::start(Auth::Ticket, "") else { return };
     let port = pair.relay.address().port().to_string();
     let client = Client::start(&["--port", &port, "--password", PASSWORD]).unwrap();
-    let stalled = Wire::connect(pair.relay.address()).unwrap();
+    let stalled = Wire::connect(&behind(&pair.relay).target).unwrap();
     pair.initialized(CHANNELS);
-    thread::sleep(scenarios::MOMENT);
+    thread::sleep(lab::MOMENT);
     // QEMU itself reports nothing more. The relay reports the end of its connections.
     pair.vm.quit().unwrap();
     pair.relay.events.wait_for("SPICE_DISCONNECTED", CHANNELS + 1);
     drop((stalled, client));
     eventually("only its own descriptors are left", || pair.relay.descriptors() < 30);
     // A new client is reported with CONNECTED and DISCONNECTED, and the log has the reason.
-    let mut wire = Wire::connect(pair.relay.address()).unwrap();
-    wire.until_end().unwrap();
+    let mut wire = Wire::connect(&behind(&pair.relay).target).unwrap();
+    wire.skip_to_end().unwrap();
     pair.relay.events.wait_for("SPICE_DISCONNECTED", CHANNELS + 2);
     pair.relay.log.wait_for("can't reach the upstream", 1);
 }

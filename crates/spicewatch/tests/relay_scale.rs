@@ -16,7 +16,10 @@ use std::{
 
 use relay_lab::{PATIENCE, Qmp, Relay, compare::report, eventually};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use spice_testkit::lab::{self, CHANNELS, Client, Peer, Scratch, Vm, link::Mess};
+use spice_testkit::{
+    lab::{self, CHANNELS, Client, Peer, Scratch, Vm},
+    spice_conformance::{Mess, spice_link::ChannelType},
+};
 
 /// How many channels are linked and idle.
 const LINKED: usize = 4500;
@@ -49,7 +52,7 @@ fn reply() -> Vec<u8> {
 /// Links an inputs channel through the relay, with both ends handmade. They stay open.
 fn link(relay: SocketAddr, server: &TcpListener, port_of_id: u32) -> (TcpStream, TcpStream) {
     let mut client = TcpStream::connect(relay).unwrap();
-    let mess = Mess::new(port_of_id, 3, 0).bytes();
+    let mess = Mess::channel(port_of_id, ChannelType::INPUTS, 0).bytes();
     client.write_all(&mess).unwrap();
     let mut inside = server.accept().unwrap().0;
     inside.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -131,7 +134,7 @@ fn five_thousand_connections_leave_nothing_behind() {
         let stalled: Vec<_> = (0..STALLED)
             .map(|number| {
                 let mut stream = TcpStream::connect(real).unwrap();
-                stream.write_all(&Mess::new(0, 1, 0).bytes()[..[0, 3, 15, 30, 38][number % 5]]).unwrap();
+                stream.write_all(&Mess::default().bytes()[..[0, 3, 15, 30, 38][number % 5]]).unwrap();
                 stream
             })
             .collect();

@@ -2,7 +2,7 @@
 
 use spice_testkit::{
     generate::{Arbitrary, Mess, Unstructured, rarely},
-    oracles::link::{Verdict, judge},
+    spice_conformance::{Judgement, judge},
 };
 
 use crate::real::Kind;
@@ -87,7 +87,7 @@ impl Case {
             plan.mess.channel_type == 1 || [3, 5, 6].contains(&plan.mess.channel_type) && plan.mess.channel_id == 0;
         plan.tls &= kind.has_tls();
         let secured = kind == Kind::Secured && plan.mess.channel_type == if plan.tls { 5 } else { 6 };
-        if plan.stop.is_none() && known && !secured && matches!(judge(&plan.mess.bytes()), Verdict::Accepted { .. }) {
+        if plan.stop.is_none() && known && !secured && matches!(judge(&plan.mess.bytes()), Judgement::Accepted { .. }) {
             // The server will answer this link. A SASL server makes no key for a client that announces SASL.
             kind = Kind::Sasl;
             match plan.mess.common.first_mut() {

@@ -11,7 +11,7 @@ use crate::real::{Kind, PASSWORD};
 /// The state of our server. One key serves all links, because making one for each would take as long as all the rest.
 pub(crate) struct Host {
     kind: Kind,
-    pub(crate) model: model::Server,
+    pub(crate) model: model::ModelHost,
     key: TicketKey,
     /// The data that the real mechanism has just answered. It belongs to SASL, not SPICE, and can't be predicted.
     pub(crate) mechanism: Option<Answered>,
@@ -57,7 +57,7 @@ impl Host {
     pub(crate) fn new(kind: Kind, key: TicketKey) -> Self {
         // The capabilities that spice-server 0.15 sends: inputs KEY_SCANCODE; playback and record VOLUME, but not OPUS before a
         // sampling rate is set for it.
-        let mut model = model::Server::new(&[(3, 0, 1), (5, 0, 0b10), (6, 0, 0b10)]);
+        let mut model = model::ModelHost::new(&[(3, 0, 1), (5, 0, 0b10), (6, 0, 0b10)]);
         if kind == Kind::Secured {
             model.secured.push(6);
             model.unsecured.push(5);

@@ -11,8 +11,8 @@ use spice_link::{
     websocket::{Deframer, head_end},
 };
 use spice_testkit::{
-    facts::{Fact, Watcher},
     generate::{Frames, Unstructured},
+    link_events::{CheckedObserver, OwnedLinkEvent},
 };
 
 use crate::{
@@ -53,7 +53,7 @@ pub(crate) struct Pair {
 struct Live {
     connection: Option<Connection>,
     ours: OurLink,
-    watcher: Watcher,
+    watcher: CheckedObserver,
     place: usize,
     /// The bytes that the real server has sent, without WebSocket's response and frames.
     said: Vec<u8>,
@@ -138,7 +138,7 @@ impl Stage<'_> {
         let mut live = Live {
             connection: Some(connection),
             ours: OurLink::new(),
-            watcher: Watcher::new(),
+            watcher: CheckedObserver::new(),
             place: 0,
             said: Vec::new(),
             head: Vec::new(),
@@ -461,8 +461,12 @@ fn display_init(header: HeaderKind) -> Vec<u8> {
 }
 
 /// The session id, if the real server has just made one.
-fn session_id(watcher: &Watcher) -> Option<u32> {
-    watcher.seen().facts.iter().find_map(|(_, fact)| if let Fact::SessionId(id) = fact { Some(*id) } else { None })
+fn session_id(watcher: &CheckedObserver) -> Option<u32> {
+    watcher
+        .seen()
+        .events
+        .iter()
+        .find_map(|(_, event)| if let OwnedLinkEvent::SessionId(id) = event { Some(*id) } else { None })
 }
 
 /// The first frame of a security layer: its length in network byte order, and this many bytes.

@@ -333,7 +333,7 @@ fn one_step(link: &mut LinkObserver, side: Side, bytes: &mut [u8], at: &mut usiz
 #[cfg(test)]
 mod tests {
     use super::*;
-    use spice_testkit::oracles::link::judge;
+    use spice_testkit::spice_conformance::judge;
 
     /// This many consecutive bytes of a ticket or of SASL data can't match by accident.
     const TELLING: usize = 12;

@@ -3,7 +3,7 @@
 use spice_link::LinkErrorCode as Code;
 
 use crate::received::Received::{
-    self, End, LayerFrame, MainInit, MechanismList, Reply, Result, SaslAccepted, SaslContinue, SaslRefused, Silence,
+    self, End, LayerFrame, MainInit, MechanismList, Reply, Result, SaslAccepted, SaslContinue, Silence,
 };
 
 /// The connection ends without a byte.
@@ -54,9 +54,6 @@ pub(super) const LAYERED: &[&[Received]] =
 /// The same, refused: the result is in a frame of the security layer.
 pub(super) const LAYERED_AND_END: &[&[Received]] =
     &[&[Reply(Code::OK), MechanismList, SaslContinue, SaslAccepted, LayerFrame, End]];
-/// An exchange whose security layer is too weak.
-pub(super) const CHALLENGE_AND_REFUSED: &[&[Received]] =
-    &[&[Reply(Code::OK), MechanismList, SaslContinue, SaslRefused, End]];
 /// SASL is offered although it is off, or refused.
 pub(super) const OFFERED_OR_REFUSED: &[&[Received]] =
     &[&[Reply(Code::OK), MechanismList], &[Reply(Code::OK), Reply(Code::INVALID_DATA)]];

@@ -6,8 +6,8 @@ use spice_link::ChannelType;
 
 use super::{
     answers::{
-        BAD_MECHANISM, CHALLENGE_AND_END, CHALLENGE_AND_REFUSED, LAYERED, LAYERED_AND_END, LINKED, LIST_AND_END,
-        LIST_AND_INVALID_DATA, NO_SELECTION, OFFERED_OR_REFUSED, SASL_LINKED,
+        BAD_MECHANISM, CHALLENGE_AND_END, LAYERED, LAYERED_AND_END, LINKED, LIST_AND_END, LIST_AND_INVALID_DATA,
+        NO_SELECTION, OFFERED_OR_REFUSED, SASL_LINKED,
     },
     check, converse, replied,
 };
@@ -114,7 +114,7 @@ pub(super) const CASES: &[Case] = &[
         wire.read_end()?;
         Ok(wire)
     }),
-    converse(6, "sasl-digest-md5-without-encryption", &[Sasl, User, DigestMd5], CHALLENGE_AND_REFUSED, |s| {
+    converse(6, "sasl-digest-md5-without-encryption", &[Sasl, User, DigestMd5], CHALLENGE_AND_END, |s| {
         let mut wire = digest(s, &mess(), s.password().unwrap_or_default(), Protection::Integrity)?;
         wire.read_sasl_answer()?;
         wire.read_end()?;

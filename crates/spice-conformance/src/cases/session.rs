@@ -81,15 +81,15 @@ pub(super) const CASES: &[Case] = &[
     }),
     converse(8, "ticket-before-connection-id", &[Tickets, Password, OtherChannel], PERMISSION_DENIED, |s| {
         let (kind, id) = other(s);
-        s.link(&Mess::channel(0x1234, kind, id), b"wrong\0")
+        s.link_with(&Mess::channel(0x1234, kind, id), b"wrong\0")
     }),
     session("session-id-is-not-0", &[Tickets], |s| {
-        let wire = s.link(&Mess::default(), &s.ticket())?;
+        let wire = s.link(&Mess::default())?;
         let seen = wire.main_init().map_or_else(|| Received::join(wire.received()), |(id, _)| id.to_string());
         Ok(Verdict::check(wire.main_init().is_some_and(|(id, _)| id != 0), "an id that is not 0", seen))
     }),
     session("session-ids-differ", &[Tickets], |s| {
-        let (one, two) = (s.link(&Mess::default(), &s.ticket())?, s.link(&Mess::default(), &s.ticket())?);
+        let (one, two) = (s.link(&Mess::default())?, s.link(&Mess::default())?);
         let ids = (one.main_init().map(|(id, _)| id), two.main_init().map(|(id, _)| id));
         Ok(Verdict::check(ids.0.is_some() && ids.1.is_some() && ids.0 != ids.1, "two ids", format!("{ids:?}")))
     }),
@@ -103,7 +103,7 @@ pub(super) const CASES: &[Case] = &[
     session("channel-with-its-sessions-id-off-by-one", &[Tickets, OtherChannel], |s| {
         in_session(s, |_, id| {
             let (kind, number) = other(s);
-            let wire = s.link(&Mess::channel(id.wrapping_add(1), kind, number), &s.ticket())?;
+            let wire = s.link(&Mess::channel(id.wrapping_add(1), kind, number))?;
             Ok(Verdict::of(wire.received(), BAD_CONNECTION_ID))
         })
     }),
@@ -113,7 +113,7 @@ pub(super) const CASES: &[Case] = &[
     .note("before spice-server 0.12 a second link replaces the first"),
     session("new-session-ends-the-old-one", &[Tickets, OtherChannel], |s| {
         in_session(s, |main, _| {
-            let new = s.link(&Mess::default(), &s.ticket())?;
+            let new = s.link(&Mess::default())?;
             main.skip_to_end()?;
             let old = main.received().get(3..).unwrap_or_default();
             let seen = format!("new: {}; old: {}", Received::join(new.received()), Received::join(old));
@@ -123,21 +123,21 @@ pub(super) const CASES: &[Case] = &[
     }),
     session("refused-link-ends-nothing", &[Tickets, Password, OtherChannel], |s| {
         in_session(s, |_, id| {
-            let _refused = s.link(&Mess::default(), b"wrong\0")?;
+            let _refused = s.link_with(&Mess::default(), b"wrong\0")?;
             joins(s, id, other(s))
         })
     }),
     session("main-that-leaves-ends-its-session", &[Tickets, OtherChannel], |s| {
         in_session(s, |main, id| {
             let (kind, number) = other(s);
-            let mut channel = s.link(&Mess::channel(id, kind, number), &s.ticket())?;
+            let mut channel = s.link(&Mess::channel(id, kind, number))?;
             main.finish()?;
             channel.skip_to_end()?;
             Ok(Verdict::of(channel.received(), JOINED_AND_ENDED))
         })
     }),
     converse(11, "main-with-an-id-is-a-migration-target", &[Tickets], JOINED_AND_SILENCE, |s| {
-        let mut wire = s.link(&Mess { connection_id: 0x7fff_1234, ..Mess::default() }, &s.ticket())?;
+        let mut wire = s.link(&Mess { connection_id: 0x7fff_1234, ..Mess::default() })?;
         wire.read_silence()?;
         Ok(wire)
     })
@@ -207,12 +207,12 @@ fn cursor(subject: &Subject) -> (ChannelType, u8) {
 /// A link to the channel with a connection id.
 fn with_id(subject: &Subject, connection_id: u32) -> io::Result<Wire> {
     let (kind, id) = other(subject);
-    subject.link(&Mess::channel(connection_id, kind, id), &subject.ticket())
+    Ok(subject.link(&Mess::channel(connection_id, kind, id))?)
 }
 
 /// Opens a session, and decides with its main channel and its id.
 fn in_session(subject: &Subject, decide: impl FnOnce(&mut Wire, u32) -> io::Result<Verdict>) -> io::Result<Verdict> {
-    let mut main = subject.link(&Mess::default(), &subject.ticket())?;
+    let mut main = subject.link(&Mess::default())?;
     match main.main_init() {
         Some((id, _)) => decide(&mut main, id),
         None => Ok(Verdict::of(main.received(), LINKED)),
@@ -220,21 +220,21 @@ fn in_session(subject: &Subject, decide: impl FnOnce(&mut Wire, u32) -> io::Resu
 }
 
 fn joins(subject: &Subject, connection_id: u32, (kind, id): (ChannelType, u8)) -> io::Result<Verdict> {
-    let wire = subject.link(&Mess::channel(connection_id, kind, id), &subject.ticket())?;
+    let wire = subject.link(&Mess::channel(connection_id, kind, id))?;
     Ok(Verdict::of(wire.received(), JOINED))
 }
 
 /// The second of its kind in a session is accepted and then ended.
 fn is_there_already(subject: &Subject, connection_id: u32, (kind, id): (ChannelType, u8)) -> io::Result<Verdict> {
     let mess = Mess::channel(connection_id, kind, id);
-    let _first = subject.link(&mess, &subject.ticket())?;
-    let mut second = subject.link(&mess, &subject.ticket())?;
+    let _first = subject.link(&mess)?;
+    let mut second = subject.link(&mess)?;
     second.skip_to_end()?;
     Ok(Verdict::of(second.received(), JOINED_AND_ENDED))
 }
 
 fn main_init(subject: &Subject, common: u32, full: Option<(u64, u32)>) -> io::Result<Verdict> {
-    let wire = subject.link(&Mess { common: vec![common], ..Mess::default() }, &subject.ticket())?;
+    let wire = subject.link(&Mess { common: vec![common], ..Mess::default() })?;
     let seen = wire.main_init().map_or_else(|| Received::join(wire.received()), |(_, header)| format!("{header:?}"));
     let expected = if full.is_some() { "type 103, 32 bytes, serial 1, no sub-messages" } else { "type 103, 32 bytes" };
     Ok(Verdict::check(wire.main_init().is_some_and(|(_, header)| header.full == full), expected, seen))

@@ -2,10 +2,9 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use spice_link::{AuthMechanism, Evidence, HeaderKind, LinkErrorCode, RefusalForm, Side};
 
 use super::{Mess, Reply, SaslExchange, near, rarely};
-use crate::{
-    facts::Fact,
-    oracles::link::{Verdict, judge},
-};
+use spice_conformance::{Judgement, judge};
+
+use crate::link_events::OwnedLinkEvent;
 
 /// What one side sends before the other answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +21,7 @@ pub struct Conversation {
     /// In the order of cause and effect.
     pub turns: Vec<Turn>,
     /// What an observer has to find in it, by construction; `None` where the turns were bent afterwards.
-    pub facts: Option<Vec<Fact>>,
+    pub events: Option<Vec<OwnedLinkEvent>>,
 }
 
 impl Conversation {
@@ -33,7 +32,7 @@ impl Conversation {
 
     /// One that follows the protocol from end to end: any outcome, but nothing bent.
     pub fn straight(u: &mut Unstructured<'_>) -> Result<Self> {
-        let mut story = Self { turns: Vec::new(), facts: Some(Vec::new()) };
+        let mut story = Self { turns: Vec::new(), events: Some(Vec::new()) };
         let mess = Mess::arbitrary(u)?;
         story.link(u, &mess)?;
         Ok(story)
@@ -43,8 +42,8 @@ impl Conversation {
         self.turns.push(Turn { from, bytes });
     }
 
-    fn fact(&mut self, fact: Fact) {
-        self.facts.get_or_insert_default().push(fact);
+    fn event(&mut self, event: OwnedLinkEvent) {
+        self.events.get_or_insert_default().push(event);
     }
 
     fn refuse(&mut self, code: LinkErrorCode, form: RefusalForm) {
@@ -53,33 +52,33 @@ impl Conversation {
             RefusalForm::Result | RefusalForm::Sasl => code.0.to_le_bytes().to_vec(),
         };
         self.say(Side::Server, bytes);
-        self.fact(Fact::Refused { code, form });
+        self.event(OwnedLinkEvent::Refused { code, form });
     }
 
     fn link(&mut self, u: &mut Unstructured<'_>, mess: &Mess) -> Result<()> {
         let mut bytes = mess.bytes();
         let verdict = judge(&bytes);
-        if let Verdict::Accepted { len, .. } = verdict {
+        if let Judgement::Accepted { len, .. } = verdict {
             // A size that says less than the truth: what lies behind would be read as what comes next.
             bytes.truncate(len);
         }
         self.say(Side::Client, bytes);
         let (common, channel) = match verdict {
-            Verdict::Accepted { common, channel, .. } => (common, channel),
-            Verdict::Refused { error, answer } => {
-                self.fact(Fact::Unreadable { side: Side::Client, error });
+            Judgement::Accepted { common, channel, .. } => (common, channel),
+            Judgement::Refused { error, answer } => {
+                self.event(OwnedLinkEvent::Unreadable { side: Side::Client, error });
                 if let Some(spice_link::Answer::Frame(code)) = answer {
                     self.refuse(code, RefusalForm::Reply);
                 }
                 return Ok(());
             }
             // The message says that it is longer than it is: the client leaves in the middle of it.
-            Verdict::Need => return Ok(()),
+            Judgement::Need => return Ok(()),
         };
         let asked = common.first().copied().unwrap_or(0);
         let fresh = mess.channel_type == 1 && mess.connection_id == 0;
         let (connection_id, channel_type, channel_id) = (mess.connection_id, mess.channel_type, mess.channel_id);
-        self.fact(Fact::Mess { connection_id, channel_type, channel_id, common, channel });
+        self.event(OwnedLinkEvent::Mess { connection_id, channel_type, channel_id, common, channel });
 
         match u.int_in_range(0u8..=15)? {
             0..=12 => {}
@@ -93,7 +92,7 @@ impl Conversation {
         let offered = if rarely(u, 16)? { 0 } else { u32::from(sasl_server) << 2 | u32::from(!sasl_server) << 1 | 0x9 };
         let reply = Reply { common: vec![offered], ..Reply::default() };
         self.say(Side::Server, reply.bytes());
-        self.fact(Fact::Reply { common: reply.common.clone(), channel: reply.channel.clone() });
+        self.event(OwnedLinkEvent::Reply { common: reply.common.clone(), channel: reply.channel.clone() });
 
         let header = if asked & offered & 8 != 0 { HeaderKind::Mini } else { HeaderKind::Full };
         if asked & offered & 1 == 0 {
@@ -106,7 +105,7 @@ impl Conversation {
         let usual = if sasl_server { AuthMechanism::SASL } else { AuthMechanism::SPICE };
         let mechanism = AuthMechanism(if rarely(u, 8)? { near(u, usual.0, &[0, 3])? } else { usual.0 });
         self.say(Side::Client, mechanism.0.to_le_bytes().to_vec());
-        self.fact(Fact::Mechanism(mechanism));
+        self.event(OwnedLinkEvent::Mechanism(mechanism));
         match mechanism {
             AuthMechanism::SPICE if !sasl_server => self.ticket(u, fresh, header),
             AuthMechanism::SASL => self.sasl(u, fresh, header),
@@ -155,25 +154,25 @@ impl Conversation {
         let code = if rarely(u, 4)? { *u.choose(&[7u32, 8, 9])? } else { 0 };
         self.say(Side::Server, wrap(code.to_le_bytes().to_vec()));
         if layer.is_some() {
-            self.fact(Fact::HiddenResult);
+            self.event(OwnedLinkEvent::HiddenResult);
             if code != 0 {
                 return Ok(());
             }
             let evidence = Evidence::Continued;
-            self.fact(Fact::Linked { header, evidence });
+            self.event(OwnedLinkEvent::Linked { header, evidence });
             self.say(Side::Server, wrap(vec![0; 40]));
             return Ok(());
         }
         if code != 0 {
             let code = LinkErrorCode(code);
-            self.fact(Fact::Refused { code, form: RefusalForm::Result });
+            self.event(OwnedLinkEvent::Refused { code, form: RefusalForm::Result });
             return Ok(());
         }
-        self.fact(Fact::Linked { header, evidence: Evidence::Result });
+        self.event(OwnedLinkEvent::Linked { header, evidence: Evidence::Result });
         if fresh {
             let id = if rarely(u, 2)? { 0x8000_0001 } else { u.arbitrary::<u32>()?.max(1) };
             self.say(Side::Server, message(header, 1, 103, &[&id.to_le_bytes()[..], &[0; 28]].concat()));
-            self.fact(Fact::SessionId(id));
+            self.event(OwnedLinkEvent::SessionId(id));
         }
         self.say(Side::Server, message(header, 2, 4, &[0; 12]));
         self.say(Side::Client, message(header, 1, 3, &[0; 12]));
@@ -182,7 +181,7 @@ impl Conversation {
 
     /// Changes some bytes, so that nothing is promised any more.
     fn bend(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
-        self.facts = None;
+        self.events = None;
         for _ in 0..u.int_in_range(1..=3)? {
             let which = u.choose_index(self.turns.len().max(1))?;
             let Some(turn) = self.turns.get_mut(which) else { return Ok(()) };

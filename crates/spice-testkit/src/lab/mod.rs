@@ -21,24 +21,24 @@
 //! # }
 //! ```
 
+#[cfg(feature = "battery")]
 pub mod battery;
 mod client;
-mod digest_md5;
 mod events;
-pub mod link;
 mod peer;
 mod pki;
 mod process;
+mod reaper;
 mod sasl;
+#[cfg(feature = "battery")]
 pub mod scenarios;
 mod sniffer;
 mod tls_tunnel;
+#[cfg(feature = "battery")]
 mod trim;
 mod vm;
-mod websocket;
-mod will;
 
-pub use client::{CHANNELS, Client};
+pub use client::{CHANNELS, Client, MOMENT};
 pub use events::EventLog;
 pub use peer::{Peer, have};
 pub use pki::Pki;
@@ -47,7 +47,6 @@ pub use sasl::SaslUser;
 pub use sniffer::Sniffer;
 pub use tls_tunnel::TlsTunnel;
 pub use vm::Vm;
-pub use websocket::WebSocket;
 
 use std::{
     io,

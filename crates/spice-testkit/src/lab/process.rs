@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use super::{PATIENCE, will};
+use super::{PATIENCE, reaper};
 
 /// A new folder in the system's temporary one, removed on drop.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl Scratch {
             let path = std::env::temp_dir().join(format!("spice-lab-{}-{n}", process::id()));
             match fs::create_dir(&path) {
                 Ok(()) => {
-                    will::bequeath_folder(&path);
+                    reaper::register_folder(&path);
                     return Ok(Self(path));
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -46,7 +46,7 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
-        will::revoke_folder(&self.0);
+        reaper::release_folder(&self.0);
     }
 }
 
@@ -60,7 +60,7 @@ impl Process {
         let program = command.get_program().to_string_lossy().into_owned();
         let child =
             command.spawn().map_err(|error| io::Error::new(error.kind(), format!("can't run {program}: {error}")))?;
-        will::bequeath_process(child.id());
+        reaper::register_process(child.id());
         Ok(Self(child))
     }
 
@@ -101,7 +101,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.kill();
-        will::revoke_process(self.id());
+        reaper::release_process(self.id());
     }
 }
 

@@ -6,12 +6,12 @@ use spice_link::{
     LinkConnector, LinkMess, Side,
 };
 
-use super::link::{Verdict, judge};
 use crate::{
-    facts::{Fact, Watcher},
     generate::{Arbitrary, Mess, SaslExchange, rarely},
-    model::{Server, User},
+    link_events::{CheckedObserver, OwnedLinkEvent},
+    model::{ModelHost, ModelUser},
 };
+use spice_conformance::{Judgement, judge};
 
 /// Room as the documentation of both ends says that it is enough: spice-server's lists, SASL data of up to 512 bytes.
 const ROOM: usize = 8192;
@@ -19,16 +19,16 @@ const ROOM: usize = 8192;
 /// A link stage between the two ends: who they are, what is asked, and in which cuts the bytes pass.
 #[derive(Clone, Debug)]
 struct Play {
-    server: Server,
-    user: User,
+    server: ModelHost,
+    user: ModelUser,
     mess: Mess,
     cuts: Vec<u8>,
 }
 
 fn draw(u: &mut Unstructured<'_>) -> Result<Play> {
-    let mut server = Server::new(&[(3, 0, 1), (2, 0, 0x1052), (6, 1, 0)]);
+    let mut server = ModelHost::new(&[(3, 0, 1), (2, 0, 0x1052), (6, 1, 0)]);
     let exchange = SaslExchange { bent: None, ..SaslExchange::arbitrary(u)? };
-    let mut user = User::new(if rarely(u, 4)? { 2 } else { 1 }, None);
+    let mut user = ModelUser::new(if rarely(u, 4)? { 2 } else { 1 }, None);
     if rarely(u, 3)? {
         server.sasl = Some(exchange.clone());
     }
@@ -59,13 +59,14 @@ struct Story {
     server: AcceptStatus,
     client: ConnectStatus,
     sent: [Vec<u8>; 2],
-    watcher: Watcher,
+    watcher: CheckedObserver,
 }
 
 /// Lets the bytes pass in these cuts until both ends have come to rest.
 fn run(play: &Play) -> Story {
     let Play { mut server, mut user, mess, cuts } = play.clone();
-    let (mut acceptor, mut connector, mut watcher) = (LinkAcceptor::new(), LinkConnector::new(), Watcher::new());
+    let (mut acceptor, mut connector, mut watcher) =
+        (LinkAcceptor::new(), LinkConnector::new(), CheckedObserver::new());
     let mut out = [0; ROOM];
     let (common, channel) = (le_bytes(&mess.common), le_bytes(&mess.channel));
     let opening = LinkMess {
@@ -173,20 +174,21 @@ pub fn acceptor_vs_connector(choices: &[u8]) {
 pub fn observer_vs_endpoints(choices: &[u8]) {
     let Ok(play) = draw(&mut Unstructured::new(choices)) else { return };
     let story = run(&play);
-    let facts: Vec<_> = story.watcher.seen().facts.iter().map(|(_, fact)| fact.clone()).collect();
-    let linked = facts.iter().find_map(|fact| match fact {
-        Fact::Linked { header, .. } => Some(*header),
+    let events: Vec<_> = story.watcher.seen().events.iter().map(|(_, event)| event.clone()).collect();
+    let linked = events.iter().find_map(|event| match event {
+        OwnedLinkEvent::Linked { header, .. } => Some(*header),
         _ => None,
     });
-    let session = facts.iter().find_map(|fact| if let Fact::SessionId(id) = fact { Some(*id) } else { None });
-    let hidden = facts.contains(&Fact::HiddenResult);
+    let session =
+        events.iter().find_map(|event| if let OwnedLinkEvent::SessionId(id) = event { Some(*id) } else { None });
+    let hidden = events.contains(&OwnedLinkEvent::HiddenResult);
     match story.server {
         AcceptStatus::Linked(link) => {
             // In a security layer success shows in what follows: MAIN_INIT here, else nothing yet.
-            assert!(linked == Some(link.header) || hidden && link.session_id.is_none(), "{facts:?} {link:?}");
-            assert!(session == link.session_id || hidden, "{facts:?} {link:?}");
+            assert!(linked == Some(link.header) || hidden && link.session_id.is_none(), "{events:?} {link:?}");
+            assert!(session == link.session_id || hidden, "{events:?} {link:?}");
             let request = link.request;
-            assert!(facts.iter().any(|fact| matches!(fact, Fact::Mess { connection_id, channel_type, channel_id, .. }
+            assert!(events.iter().any(|event| matches!(event, OwnedLinkEvent::Mess { connection_id, channel_type, channel_id, .. }
                 if (*connection_id, *channel_type, *channel_id) == (request.connection_id, request.channel_type.0, request.channel_id))));
             let mess = &play.mess;
             assert_eq!(
@@ -196,16 +198,16 @@ pub fn observer_vs_endpoints(choices: &[u8]) {
         }
         AcceptStatus::Close(CloseReason::Duplicate) => assert!(linked.is_some() || hidden),
         AcceptStatus::Close(why) => {
-            assert_eq!((linked, session), (None, None), "{why:?}: {facts:?}");
-            let refused = facts.iter().find_map(|fact| match fact {
-                Fact::Refused { code, .. } => Some(*code),
+            assert_eq!((linked, session), (None, None), "{why:?}: {events:?}");
+            let refused = events.iter().find_map(|event| match event {
+                OwnedLinkEvent::Refused { code, .. } => Some(*code),
                 _ => None,
             });
-            assert!(refused == refusal(why) || hidden, "{why:?}: {facts:?}");
+            assert!(refused == refusal(why) || hidden, "{why:?}: {events:?}");
         }
         AcceptStatus::Need(_) | AcceptStatus::Room(_) => assert_eq!((linked, session), (None, None)),
     }
-    assert!(!facts.iter().any(|fact| matches!(fact, Fact::Unreadable { .. })), "{facts:?} of {play:?}");
+    assert!(!events.iter().any(|event| matches!(event, OwnedLinkEvent::Unreadable { .. })), "{events:?} of {play:?}");
 }
 
 /// Choices of a message, bent or not, and of bytes behind it: the acceptor's first answer is [`judge`]'s, and any cut of the
@@ -219,7 +221,7 @@ pub fn acceptor(choices: &[u8]) {
     };
     let input = [mess.bytes(), more].concat();
     let serve = |size: usize| {
-        let mut server = Server::new(&[(3, 0, 1), (2, 0, 0)]);
+        let mut server = ModelHost::new(&[(3, 0, 1), (2, 0, 0)]);
         server.mechanisms = Some(b",DIGEST-MD5,".to_vec());
         let (mut link, mut out) = (LinkAcceptor::new(), [0; ROOM]);
         let (mut unread, mut said) = (Vec::<u8>::new(), Vec::<u8>::new());
@@ -242,13 +244,13 @@ pub fn acceptor(choices: &[u8]) {
         assert_eq!(serve(size), whole, "in cuts of {size}: {mess:?}");
     }
     match judge(&input) {
-        Verdict::Need => assert_eq!(whole.0, b"", "{mess:?}"),
-        Verdict::Refused { answer: Some(Answer::Frame(code)), .. } => {
+        Judgement::Need => assert_eq!(whole.0, b"", "{mess:?}"),
+        Judgement::Refused { answer: Some(Answer::Frame(code)), .. } => {
             assert_eq!(whole.0, crate::generate::Reply::refusal(code.0).bytes());
             assert!(matches!(whole.1, AcceptStatus::Close(CloseReason::Unreadable(_))), "{:?}", whole.1);
         }
-        Verdict::Refused { .. } => assert_eq!(whole.0, b""),
-        Verdict::Accepted { .. } => {
+        Judgement::Refused { .. } => assert_eq!(whole.0, b""),
+        Judgement::Accepted { .. } => {
             let here = mess.channel_type == 1 || [(3, 0), (2, 0)].contains(&(mess.channel_type, mess.channel_id));
             assert_eq!(!whole.0.is_empty(), here, "{mess:?}: {:?}", whole.1);
         }
@@ -271,9 +273,9 @@ pub fn outcome(choices: &[u8]) -> Option<String> {
 pub fn answer(choices: &[u8]) -> Option<String> {
     let mess = Mess::arbitrary(&mut Unstructured::new(choices)).ok()?;
     Some(match judge(&mess.bytes()) {
-        Verdict::Need => "incomplete".to_owned(),
-        Verdict::Accepted { .. } => "accepted".to_owned(),
-        Verdict::Refused { error, .. } => format!("refused-{}", name_of(CloseReason::Unreadable(error))),
+        Judgement::Need => "incomplete".to_owned(),
+        Judgement::Accepted { .. } => "accepted".to_owned(),
+        Judgement::Refused { error, .. } => format!("refused-{}", name_of(CloseReason::Unreadable(error))),
     })
 }
 

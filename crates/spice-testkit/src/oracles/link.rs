@@ -1,83 +1,7 @@
 //! The link stage's messages, held against a second reading of spice-server's checks that shares no code with spice-link.
 
-use spice_link::{Answer, BufferTooSmall, ChannelCaps, Error, LinkErrorCode, LinkMess, LinkReply, MainCap, Parsed};
-
-/// What spice-server makes of a client's first bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the fields are the message's")]
-pub enum Verdict {
-    /// It waits for more.
-    Need,
-    /// It refuses, and says so in this way.
-    Refused { error: Error, answer: Option<Answer> },
-    /// It goes on with this message, which took `len` bytes.
-    Accepted { common: Vec<u32>, channel: Vec<u32>, len: usize },
-}
-
-/// Reads a client's first bytes as spice-server does: magic after four bytes, then version and size with sixteen, then counts
-/// and range once all is there. All sums in 64 bits.
-pub fn judge(input: &[u8]) -> Verdict {
-    match lists(input, 18, 4096) {
-        None => Verdict::Need,
-        Some(Ok(Lists { common, channel, len })) => Verdict::Accepted { common, channel, len },
-        Some(Err(error)) => {
-            let answer = match error {
-                Error::Magic { .. } => Answer::Frame(LinkErrorCode(2)),
-                Error::Version { major: 0 } => Answer::SilentClose,
-                Error::Version { .. } => Answer::Frame(LinkErrorCode(4)),
-                _ => Answer::Frame(LinkErrorCode(3)),
-            };
-            Verdict::Refused { error, answer: Some(answer) }
-        }
-    }
-}
-
-/// Both capability lists of a message or a reply, and how long the whole is.
-struct Lists {
-    common: Vec<u32>,
-    channel: Vec<u32>,
-    len: usize,
-}
-
-/// Reads what a message and a reply have in common: a header, a fixed part of `fixed` bytes that ends in two counts and an offset,
-/// and the words. `None`: it is not all there.
-fn lists(input: &[u8], fixed: u32, max: u32) -> Option<Result<Lists, Error>> {
-    let [m0, m1, m2, m3, ..] = *input else { return None };
-    if [m0, m1, m2, m3] != *b"REDQ" {
-        return Some(Err(Error::Magic { seen: [m0, m1, m2, m3] }));
-    }
-    if input.len() < 16 {
-        return None;
-    }
-    let (major, size) = (word(input, 4), word(input, 12));
-    if major != 2 {
-        return Some(Err(Error::Version { major }));
-    }
-    if !(fixed..=max).contains(&size) {
-        return Some(Err(Error::Size { seen: size, min: fixed, max }));
-    }
-    let len = 16 + size as usize;
-    if input.len() < len {
-        return None;
-    }
-    let counts = 16 + fixed as usize - 12;
-    let (common, channel, offset) = (word(input, counts), word(input, counts + 4), word(input, counts + 8));
-    if common > 1024 || channel > 1024 {
-        return Some(Err(Error::CapsCount { common, channel }));
-    }
-    let words = common + channel;
-    if words > 0 && (offset < fixed || u64::from(offset) + 4 * u64::from(words) > u64::from(size)) {
-        return Some(Err(Error::CapsRange { offset, words, size }));
-    }
-    let list = |first: u32, count: u32| {
-        (first..first + count).map(|index| word(input, 16 + (offset as usize) + 4 * (index as usize))).collect()
-    };
-    Some(Ok(Lists { common: list(0, common), channel: list(common, channel), len }))
-}
-
-fn word(input: &[u8], at: usize) -> u32 {
-    input.get(at..at + 4).map_or(0, |b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-}
+use spice_conformance::{Judgement, judge, read_lists};
+use spice_link::{BufferTooSmall, ChannelCaps, Error, LinkErrorCode, LinkMess, LinkReply, MainCap, Parsed};
 
 /// A client's first bytes: `LinkMess::parse` says what [`judge`] says, of them and of every prefix; what it accepts survives the
 /// wire.
@@ -95,20 +19,22 @@ pub fn link_mess(input: &[u8]) {
 }
 
 fn check_mess(input: &[u8]) -> Parsed<Option<Error>> {
-    let verdict = judge(input);
+    let judgement = judge(input);
     match LinkMess::parse(input) {
         Ok(Parsed::Need(n)) => {
-            assert_eq!(verdict, Verdict::Need, "{input:02x?}");
+            assert_eq!(judgement, Judgement::Need, "{input:02x?}");
             assert!(n > input.len(), "needs {n} bytes and has {}", input.len());
             Parsed::Need(n)
         }
         Err(error) => {
-            let Verdict::Refused { error: expected, answer } = verdict else { panic!("{error}, not {verdict:?}") };
+            let Judgement::Refused { error: expected, answer } = judgement else {
+                panic!("{error}, not {judgement:?}")
+            };
             assert_eq!((error, error.answer()), (expected, answer), "{input:02x?}");
             Parsed::Complete(Some(error), 0)
         }
         Ok(Parsed::Complete(mess, consumed)) => {
-            let Verdict::Accepted { common, channel, len } = verdict else { panic!("{mess:?}, not {verdict:?}") };
+            let Judgement::Accepted { common, channel, len } = judgement else { panic!("{mess:?}, not {judgement:?}") };
             assert_eq!(consumed, len);
             assert!(mess.common_caps.words().eq(common) && mess.channel_caps.words().eq(channel), "{mess:?}");
             round_trip(&mess);
@@ -129,16 +55,19 @@ fn round_trip(mess: &LinkMess<'_>) {
 /// survives the wire.
 pub fn link_reply(input: &[u8]) {
     let found = LinkReply::parse(input);
-    let (reply, consumed) = match (lists(input, LinkReply::MIN_SIZE, LinkReply::MAX_SIZE), found) {
+    let (reply, consumed) = match (read_lists(input, LinkReply::MIN_SIZE, LinkReply::MAX_SIZE), found) {
         (None, Ok(Parsed::Need(n))) => {
             assert!(n > input.len() && n <= LinkReply::MAX_LEN, "needs {n} bytes and has {}", input.len());
             return;
         }
         (Some(Err(expected)), Err(error)) => return assert_eq!(error, expected),
-        (Some(Ok(Lists { common, channel, len })), Ok(Parsed::Complete(reply, consumed))) => {
-            assert_eq!((reply.error.0, consumed), (word(input, 16), len));
+        (Some(Ok(lists)), Ok(Parsed::Complete(reply, consumed))) => {
+            assert_eq!((reply.error.0, consumed), (word(input, 16), lists.len));
             assert_eq!(reply.pub_key[..], input[20..182]);
-            assert!(reply.common_caps.words().eq(common) && reply.channel_caps.words().eq(channel), "{reply:?}");
+            assert!(
+                reply.common_caps.words().eq(lists.common) && reply.channel_caps.words().eq(lists.channel),
+                "{reply:?}"
+            );
             (reply, consumed)
         }
         (expected, found) => panic!("{found:?}, not {:?}", expected.map(|read| read.map(|lists| lists.len))),
@@ -173,4 +102,8 @@ pub fn caps(input: &[u8]) {
     assert_eq!(bits.next(), None);
     let beyond = u32::try_from(words.len() * 32).unwrap_or(u32::MAX);
     assert!(!caps.contains(MainCap(beyond)) && !caps.contains(MainCap(u32::MAX)));
+}
+
+fn word(input: &[u8], at: usize) -> u32 {
+    input.get(at..at + 4).map_or(0, |b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
 }

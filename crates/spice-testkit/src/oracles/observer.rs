@@ -4,14 +4,14 @@ use arbitrary::Unstructured;
 use spice_link::{LinkObserver, Side};
 
 use crate::{
-    facts::{Fact, Seen, Watcher},
     generate::{Arbitrary, Conversation, Delivery},
-    oracles::link::{Verdict, judge},
+    link_events::{CheckedObserver, ObservedLink, OwnedLinkEvent},
+    spice_conformance::{Judgement, judge},
 };
 
 /// What an observer says of two streams that arrive like this.
-pub fn watch(client: &[u8], server: &[u8], delivery: &Delivery) -> Seen {
-    let mut watcher = Watcher::new();
+pub fn watch(client: &[u8], server: &[u8], delivery: &Delivery) -> ObservedLink {
+    let mut watcher = CheckedObserver::new();
     for (from, bytes) in delivery.play(client, server) {
         watcher.bytes(from, bytes);
     }
@@ -20,22 +20,28 @@ pub fn watch(client: &[u8], server: &[u8], delivery: &Delivery) -> Seen {
 
 /// Panics unless two deliveries of the same streams tell the same story.
 ///
-/// The server's word ends the story, for better or worse, so that a client's facts may be cut short where that is delivered
+/// The server's word ends the story, for better or worse, so that a client's events may be cut short where that is delivered
 /// first; then one list is the start of the other. All else is equal: what the server's bytes show, and how it ends.
-pub fn same_story(one: &Seen, other: &Seen) {
-    let ends = |seen: &Seen| {
-        let is_end = |fact: &&Fact| matches!(fact, Fact::Refused { .. } | Fact::Linked { .. } | Fact::SessionId(_));
-        seen.facts.iter().map(|(_, fact)| fact).filter(is_end).cloned().collect::<Vec<_>>()
+pub fn same_story(one: &ObservedLink, other: &ObservedLink) {
+    let ends = |seen: &ObservedLink| {
+        let is_end = |event: &&OwnedLinkEvent| {
+            matches!(
+                event,
+                OwnedLinkEvent::Refused { .. } | OwnedLinkEvent::Linked { .. } | OwnedLinkEvent::SessionId(_)
+            )
+        };
+        seen.events.iter().map(|(_, event)| event).filter(is_end).cloned().collect::<Vec<_>>()
     };
     assert_eq!(ends(one), ends(other), "\n{one:?}\n{other:?}");
-    let shown = |seen: &Seen| {
-        let of_server = seen.of(Side::Server).into_iter().filter(|fact| !matches!(fact, Fact::Linked { .. }));
+    let shown = |seen: &ObservedLink| {
+        let of_server =
+            seen.of(Side::Server).into_iter().filter(|event| !matches!(event, OwnedLinkEvent::Linked { .. }));
         of_server.cloned().collect::<Vec<_>>()
     };
     assert_eq!(shown(one), shown(other));
     let (mut long, mut short) = (one.of(Side::Client), other.of(Side::Client));
-    for facts in [&mut long, &mut short] {
-        facts.retain(|fact| !matches!(fact, Fact::Linked { .. }));
+    for events in [&mut long, &mut short] {
+        events.retain(|event| !matches!(event, OwnedLinkEvent::Linked { .. }));
     }
     if long.len() < short.len() {
         (long, short) = (short, long);
@@ -53,13 +59,13 @@ pub fn conversation(choices: &[u8]) {
     let lens = [streams[0].len(), streams[1].len()];
     let Ok(delivery) = Delivery::of(&mut u, lens) else { return };
 
-    let mut watcher = Watcher::new();
+    let mut watcher = CheckedObserver::new();
     for turn in &story.turns {
         watcher.bytes(turn.from, &turn.bytes);
     }
     let in_turns = watcher.seen().clone();
-    if let Some(expected) = &story.facts {
-        let found: Vec<_> = in_turns.facts.iter().map(|(_, fact)| fact).collect();
+    if let Some(expected) = &story.events {
+        let found: Vec<_> = in_turns.events.iter().map(|(_, event)| event).collect();
         assert_eq!(found, expected.iter().collect::<Vec<_>>());
     }
     same_story(&in_turns, &watch(&streams[0], &streams[1], &delivery));
@@ -70,9 +76,9 @@ pub fn conversation(choices: &[u8]) {
 /// A name for the last thing that these choices of [`conversation`] come to; for seeds.
 pub fn outcome(choices: &[u8]) -> Option<String> {
     let story = Conversation::straight(&mut Unstructured::new(choices)).ok()?;
-    let name = match story.facts?.last()? {
-        Fact::Refused { form, code } => format!("refused-{form:?}-{}", code.0),
-        Fact::Linked { header, evidence } => format!("linked-{header:?}-{evidence:?}"),
+    let name = match story.events?.last()? {
+        OwnedLinkEvent::Refused { form, code } => format!("refused-{form:?}-{}", code.0),
+        OwnedLinkEvent::Linked { header, evidence } => format!("linked-{header:?}-{evidence:?}"),
         other => format!("{other:?}").split(['(', ' ']).next()?.to_owned(),
     };
     Some(name.to_ascii_lowercase())
@@ -86,16 +92,16 @@ pub fn link_observer(input: &[u8]) {
     let (client, server) = rest.split_at(len);
     let lens = [client.len(), server.len()];
     let whole = watch(client, server, &Delivery::whole(Side::Client, lens));
-    let first = whole.of(Side::Client).into_iter().find(|fact| !matches!(fact, Fact::Linked { .. }));
+    let first = whole.of(Side::Client).into_iter().find(|event| !matches!(event, OwnedLinkEvent::Linked { .. }));
     match (judge(client), first) {
-        (Verdict::Need, None) => {}
-        (Verdict::Refused { error: expected, .. }, Some(Fact::Unreadable { error, .. })) => {
+        (Judgement::Need, None) => {}
+        (Judgement::Refused { error: expected, .. }, Some(OwnedLinkEvent::Unreadable { error, .. })) => {
             assert_eq!(*error, expected);
         }
-        (Verdict::Accepted { common, channel, .. }, Some(mess)) => {
+        (Judgement::Accepted { common, channel, .. }, Some(mess)) => {
             let [i0, i1, i2, i3, channel_type, channel_id] = client[16..22] else { unreachable!("18 bytes at least") };
             let connection_id = u32::from_le_bytes([i0, i1, i2, i3]);
-            assert_eq!(*mess, Fact::Mess { connection_id, channel_type, channel_id, common, channel });
+            assert_eq!(*mess, OwnedLinkEvent::Mess { connection_id, channel_type, channel_id, common, channel });
         }
         (expected, found) => panic!("{found:?}, not {expected:?}"),
     }

@@ -5,7 +5,7 @@ use spice_link::{AcceptStatus, CloseReason, LinkAcceptor, sasl};
 
 use crate::{
     generate::{Arbitrary, Mess, Reply, SaslExchange},
-    model::Server,
+    model::ModelHost,
 };
 
 /// Choices of an exchange, with a length that may be bent: the acceptor answers in any cut the same, and what the rules say. A
@@ -56,7 +56,7 @@ pub fn outcome(choices: &[u8]) -> Option<String> {
 
 /// What the acceptor says to these bytes, in cuts of `size`, and how it ends.
 fn serve(exchange: &SaslExchange, input: &[u8], size: usize) -> (Vec<u8>, AcceptStatus) {
-    let mut server = Server::new(&[]);
+    let mut server = ModelHost::new(&[]);
     server.sasl = Some(exchange.clone());
     let (mut link, mut out) = (LinkAcceptor::new(), [0; 4096]);
     let (mut unread, mut said, mut last) = (Vec::new(), Vec::new(), AcceptStatus::Need(4));

@@ -1,12 +1,12 @@
 //! The tracker: pairing and order of events, bounds and determinism, under any operations on a few connections.
 
-mod lives;
+mod lifecycle;
 
 use arbitrary::{Result, Unstructured};
 use spice_events::{Address, Auth, Config, Endpoints, FlowId, Input, Side, Timestamp, Tracker};
 
 use crate::generate::{Arbitrary, Conversation, Delivery, Frames, rarely};
-use lives::Lives;
+use lifecycle::Lifecycles;
 
 /// The port of the one server.
 const SERVER_PORT: u64 = 5900;
@@ -133,7 +133,7 @@ fn stray(u: &mut Unstructured<'_>) -> Result<Op> {
 /// What is said of these operations, bytes in pieces of at most `size`.
 fn run(config: &Config, ops: &[Op], size: usize) -> Vec<String> {
     let mut tracker = Tracker::new(config.clone());
-    let mut lives = Lives::new(config.auth);
+    let mut lives = Lifecycles::new(config.auth);
     let mut said = Vec::new();
     for (index, op) in ops.iter().enumerate() {
         let at = Timestamp { seconds: i64::try_from(index).unwrap_or(i64::MAX), microseconds: 0 };

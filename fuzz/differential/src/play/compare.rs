@@ -1,7 +1,7 @@
 //! Compares the answers, the ends and the events of the two servers.
 
 use spice_link::{AcceptStatus, CloseReason};
-use spice_testkit::facts::Fact;
+use spice_testkit::link_events::OwnedLinkEvent;
 
 use super::{Difference, Event, Stage};
 
@@ -46,16 +46,16 @@ impl Stage<'_> {
         let link = &self.links[index];
         let seen = link.watcher.seen();
         let linked = matches!(link.ours.outcome, AcceptStatus::Linked(_) | AcceptStatus::Close(CloseReason::Duplicate));
-        let refused = seen.facts.iter().find_map(|(_, fact)| match fact {
-            Fact::Refused { code, .. } => Some(code.0),
+        let refused = seen.events.iter().find_map(|(_, event)| match event {
+            OwnedLinkEvent::Refused { code, .. } => Some(code.0),
             _ => None,
         });
         if linked != seen.linked() || linked && refused.is_some() {
-            return differ("observer", format!("linked: {linked}, seen: {:?}", seen.facts));
+            return differ("observer", format!("linked: {linked}, seen: {:?}", seen.events));
         }
         let code = refusal(&link.said);
         if !link.in_sasl && !link.sasl_done && refused != code {
-            return differ("observer", format!("refused: {code:?}, seen: {:?}", seen.facts));
+            return differ("observer", format!("refused: {code:?}, seen: {:?}", seen.events));
         }
         Ok(())
     }

@@ -18,7 +18,10 @@ use rustls::{
     crypto::ring,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
-use spice_testkit::lab::{Pki, link::Mess};
+use spice_testkit::{
+    lab::Pki,
+    spice_conformance::{Mess, spice_link::ChannelType},
+};
 
 use super::server::{Play, REPLY};
 
@@ -65,7 +68,7 @@ impl Dial {
 /// Connects and completes the link stage, one message at a time like a real client.
 pub(super) fn link(dial: &Dial, play: Play) -> Result<Box<dyn Stream>> {
     let mut stream = dial.connect()?;
-    stream.write_all(&Mess::new(play.to_id(), 3, 0).bytes())?;
+    stream.write_all(&Mess::channel(play.to_id(), ChannelType::INPUTS, 0).bytes())?;
     stream.flush()?;
     stream.read_exact(&mut [0; REPLY]).context("the link reply is missing")?;
     stream.write_all(&1u32.to_le_bytes())?;

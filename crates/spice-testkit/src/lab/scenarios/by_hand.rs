@@ -2,14 +2,12 @@
 
 use std::io;
 
+use spice_conformance::{Mess, Received, Wire, spice_link::ChannelType};
+
 use super::{Form, Scenario, Stage};
-use crate::{
-    captures::PASSWORD,
-    lab::{
-        WebSocket,
-        battery::{ACCEPTED, Case, NO_SELECTION, REFUSED, SASL},
-        link::{Mess, Wire},
-    },
+use crate::lab::{
+    PATIENCE,
+    battery::{ACCEPTED, Case, NO_SELECTION, REFUSED, SASL, link, subject},
 };
 
 pub(super) const ALL: &[Scenario] = &[
@@ -87,28 +85,50 @@ fn play(stage: &mut Stage, cases: &[Case]) -> io::Result<()> {
 }
 
 impl Stage {
-    /// Links one channel by hand with the recorded servers' password; the result has to be 0.
-    fn linked(&mut self, case: &str, connection_id: u32, channel_type: u8) -> io::Result<Wire> {
-        let mut wire = Wire::connect(self.plain()?)?;
-        let result = wire.link(&Mess::new(connection_id, channel_type, 0), PASSWORD)?;
-        self.links.push(wire.seen(case));
-        if result == 0 { Ok(wire) } else { Err(io::Error::other(format!("{case}: expected result 0, saw {result}"))) }
+    /// Links one channel by hand with the recorded servers' password, and records the link.
+    fn linked(&mut self, case: &str, connection_id: u32, channel_type: ChannelType) -> io::Result<Wire> {
+        let subject = subject(self.plain()?);
+        let wire = Wire::connect(&subject.target)?;
+        self.linked_over(wire, case, connection_id, channel_type)
     }
+
+    fn linked_over(
+        &mut self,
+        mut wire: Wire,
+        case: &str,
+        connection_id: u32,
+        channel_type: ChannelType,
+    ) -> io::Result<Wire> {
+        subject(self.plain()?).link_over(&mut wire, &Mess::channel(connection_id, channel_type, 0))?;
+        let link = link(case, &wire);
+        let result = link.result;
+        self.links.push(link);
+        if result == Some(0) {
+            return Ok(wire);
+        }
+        Err(io::Error::other(format!("{case}: expected result 0, received {}", Received::join(wire.received()))))
+    }
+}
+
+/// The id of the session whose main channel this is.
+fn session_id(main: &Wire) -> io::Result<u32> {
+    main.main_init().map(|(id, _)| id).ok_or_else(|| io::Error::other("expected MAIN_INIT"))
 }
 
 fn websocket(stage: &mut Stage) -> io::Result<()> {
     let mut open = Vec::new();
     let mut session = 0;
-    for (case, channel_type, masked) in
-        [("main", 1, true), ("inputs", 3, false), ("cursor", 4, true), ("playback", 5, true), ("webdav", 11, false)]
-    {
-        let socket = WebSocket::connect(stage.plain()?, masked)?;
-        let ports = [socket.stream().local_addr()?.port(), stage.plain()?.port()];
-        let mut wire = Wire::over(socket, ports);
-        wire.link(&Mess::new(session, channel_type, 0), PASSWORD)?;
-        stage.links.push(wire.seen(case));
-        if channel_type == 1 {
-            session = wire.read_session_id(true)?;
+    for (case, channel_type, masked) in [
+        ("main", ChannelType::MAIN, true),
+        ("inputs", ChannelType::INPUTS, false),
+        ("cursor", ChannelType::CURSOR, true),
+        ("playback", ChannelType::PLAYBACK, true),
+        ("webdav", ChannelType::WEBDAV, false),
+    ] {
+        let stream = subject(stage.plain()?).target.connect()?.upgrade("localhost", masked)?;
+        let wire = stage.linked_over(Wire::over(stream, PATIENCE), case, session, channel_type)?;
+        if channel_type == ChannelType::MAIN {
+            session = session_id(&wire)?;
         }
         open.push(wire);
     }
@@ -119,11 +139,11 @@ fn websocket(stage: &mut Stage) -> io::Result<()> {
 }
 
 fn duplicate(stage: &mut Stage) -> io::Result<()> {
-    let mut main = stage.linked("main", 0, 1)?;
-    let session = main.read_session_id(true)?;
-    let inputs = stage.linked("inputs", session, 3)?;
-    let mut again = stage.linked("inputs again", session, 3)?;
-    again.until_end()?;
+    let main = stage.linked("main", 0, ChannelType::MAIN)?;
+    let session = session_id(&main)?;
+    let inputs = stage.linked("inputs", session, ChannelType::INPUTS)?;
+    let mut again = stage.linked("inputs again", session, ChannelType::INPUTS)?;
+    again.skip_to_end()?;
     stage.vm.events().wait_for("SPICE_DISCONNECTED", 1)?;
     drop((main, inputs));
     stage.vm.events().wait_for_quiet()?;
@@ -131,12 +151,12 @@ fn duplicate(stage: &mut Stage) -> io::Result<()> {
 }
 
 fn migration_target(stage: &mut Stage) -> io::Result<()> {
-    let first = stage.linked("main with id 0x80000001", 0x8000_0001, 1)?;
+    let first = stage.linked("main with id 0x80000001", 0x8000_0001, ChannelType::MAIN)?;
     stage.vm.events().wait_for("SPICE_INITIALIZED", 1)?;
     drop(first);
     stage.vm.events().wait_for_quiet()?;
-    let main = stage.linked("main with id 7", 7, 1)?;
-    let inputs = stage.linked("inputs with id 7", 7, 3)?;
+    let main = stage.linked("main with id 7", 7, ChannelType::MAIN)?;
+    let inputs = stage.linked("inputs with id 7", 7, ChannelType::INPUTS)?;
     stage.vm.events().wait_for("SPICE_INITIALIZED", 3)?;
     drop(main);
     stage.vm.events().wait_for("SPICE_DISCONNECTED", 2)?;
@@ -146,13 +166,13 @@ fn migration_target(stage: &mut Stage) -> io::Result<()> {
 }
 
 fn kick(stage: &mut Stage) -> io::Result<()> {
-    let mut old = stage.linked("old main", 0, 1)?;
-    let session = old.read_session_id(true)?;
-    let mut old_inputs = stage.linked("old inputs", session, 3)?;
-    let mut new = stage.linked("new main", 0, 1)?;
-    new.read_session_id(true)?;
-    old.until_end()?;
-    old_inputs.until_end()?;
+    let mut old = stage.linked("old main", 0, ChannelType::MAIN)?;
+    let session = session_id(&old)?;
+    let mut old_inputs = stage.linked("old inputs", session, ChannelType::INPUTS)?;
+    let new = stage.linked("new main", 0, ChannelType::MAIN)?;
+    session_id(&new)?;
+    old.skip_to_end()?;
+    old_inputs.skip_to_end()?;
     stage.vm.events().wait_for("SPICE_DISCONNECTED", 2)?;
     drop(new);
     stage.vm.events().wait_for_quiet()?;

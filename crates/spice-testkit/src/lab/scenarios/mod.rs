@@ -6,7 +6,6 @@ mod sessions;
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
-    time::Duration,
 };
 
 use super::{Client, Peer, Pki, SaslUser, Sniffer, Vm, free_port, sniffer::to_pcapng, trim::trim};
@@ -14,11 +13,6 @@ use crate::captures::{Link, MAX_FILE, Manifest, PASSWORD, USER};
 
 /// A recording above this is trimmed: room is left for pcapng, which takes more bytes for the same.
 const TRIM_ABOVE: usize = MAX_FILE - 5_000;
-
-/// How long a session stays at least: long enough for its channels to have been set up. QEMU 7.2 was seen to crash, about
-/// every third time, when a client leaves in the same millisecond in which its last channel was initialized.
-/// [`Client::leave`] waits for it by itself.
-pub const MOMENT: Duration = Duration::from_millis(300);
 
 /// One recorded situation.
 #[derive(Clone, Copy, Debug)]

@@ -2,10 +2,10 @@
 
 use std::{fs, io, thread, time::Duration};
 
-use super::{Form, MOMENT, Scenario, Stage};
+use super::{Form, Scenario, Stage};
 use crate::{
     captures::{PASSWORD, USER},
-    lab::{CHANNELS, Client, TlsTunnel},
+    lab::{CHANNELS, Client, MOMENT, TlsTunnel},
 };
 
 pub(super) const ALL: &[Scenario] = &[

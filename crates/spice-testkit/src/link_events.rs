@@ -9,7 +9,7 @@ use spice_link::{
 /// A [`LinkEvent`] that owns what it says.
 #[derive(Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are those of the event")]
-pub enum Fact {
+pub enum OwnedLinkEvent {
     /// The client's message.
     Mess { connection_id: u32, channel_type: u8, channel_id: u8, common: Vec<u32>, channel: Vec<u32> },
     /// The server's accepting reply.
@@ -28,7 +28,7 @@ pub enum Fact {
     Unreadable { side: Side, error: Error },
 }
 
-impl Fact {
+impl OwnedLinkEvent {
     /// The event's owned copy; `None` for one of a later version that has no copy here.
     pub fn of(event: LinkEvent<'_>) -> Option<Self> {
         Some(match event {
@@ -54,7 +54,7 @@ impl Fact {
     }
 }
 
-impl fmt::Debug for Fact {
+impl fmt::Debug for OwnedLinkEvent {
     /// Of a thousand words the first few.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |words: &[u32]| format!("{:x?}, {} words", &words[..words.len().min(3)], words.len());
@@ -73,36 +73,36 @@ impl fmt::Debug for Fact {
     }
 }
 
-/// What was said of one connection: each fact, and in which direction's bytes it was found.
+/// What was said of one connection: each event, and in which direction's bytes it was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
+pub struct ObservedLink {
     /// In the order in which it became known.
-    pub facts: Vec<(Side, Fact)>,
+    pub events: Vec<(Side, OwnedLinkEvent)>,
     /// Bytes of each direction that were read: the client's, the server's.
     pub consumed: [usize; 2],
 }
 
-impl Seen {
-    /// The facts of one direction.
-    pub fn of(&self, side: Side) -> Vec<&Fact> {
-        self.facts.iter().filter(|(from, _)| *from == side).map(|(_, fact)| fact).collect()
+impl ObservedLink {
+    /// The events of one direction.
+    pub fn of(&self, side: Side) -> Vec<&OwnedLinkEvent> {
+        self.events.iter().filter(|(from, _)| *from == side).map(|(_, event)| event).collect()
     }
 
     /// Whether the link succeeded.
     pub fn linked(&self) -> bool {
-        self.facts.iter().any(|(_, fact)| matches!(fact, Fact::Linked { .. }))
+        self.events.iter().any(|(_, event)| matches!(event, OwnedLinkEvent::Linked { .. }))
     }
 }
 
 /// A [`LinkObserver`] with the unread bytes of both directions behind it, and every promise of its contract checked.
 #[derive(Debug, Default)]
-pub struct Watcher {
+pub struct CheckedObserver {
     observer: LinkObserver,
     unread: [Vec<u8>; 2],
-    seen: Seen,
+    seen: ObservedLink,
 }
 
-impl Watcher {
+impl CheckedObserver {
     /// Before the first byte.
     pub fn new() -> Self {
         Self::default()
@@ -127,7 +127,7 @@ impl Watcher {
     }
 
     /// What was said so far.
-    pub fn seen(&self) -> &Seen {
+    pub fn seen(&self) -> &ObservedLink {
         &self.seen
     }
 
@@ -151,10 +151,10 @@ impl Watcher {
             let at_rest = match step.outcome {
                 Outcome::Event(event) => {
                     progress = true;
-                    if let Some(fact) = Fact::of(event) {
-                        self.seen.facts.push((side, fact));
+                    if let Some(event) = OwnedLinkEvent::of(event) {
+                        self.seen.events.push((side, event));
                     }
-                    assert!(self.seen.facts.len() <= MOST_FACTS, "no end of events: {:?}", self.seen.facts);
+                    assert!(self.seen.events.len() <= MOST_FACTS, "no end of events: {:?}", self.seen.events);
                     false
                 }
                 Outcome::Need(n) => {

@@ -28,25 +28,25 @@ for one in $left; do case $one in /*) ;; *) kill -KILL "$one" ;; esac; done
 for one in $left; do case $one in /*) rm -rf "$one" ;; esac; done
 "#;
 
-static EXECUTOR: Mutex<Option<Child>> = Mutex::new(None);
+static REAPER: Mutex<Option<Child>> = Mutex::new(None);
 
-/// To be killed, should we die before [`revoke_process`].
-pub(super) fn bequeath_process(id: u32) {
+/// To be killed, should we die before [`release_process`].
+pub(super) fn register_process(id: u32) {
     tell(&format!("+{id}\n"));
 }
 
 /// It has ended.
-pub(super) fn revoke_process(id: u32) {
+pub(super) fn release_process(id: u32) {
     tell(&format!("-{id}\n"));
 }
 
-/// To be removed, should we die before [`revoke_folder`].
-pub(super) fn bequeath_folder(path: &Path) {
+/// To be removed, should we die before [`release_folder`].
+pub(super) fn register_folder(path: &Path) {
     tell_of_folder('+', path);
 }
 
 /// It is gone.
-pub(super) fn revoke_folder(path: &Path) {
+pub(super) fn release_folder(path: &Path) {
     tell_of_folder('-', path);
 }
 
@@ -59,13 +59,13 @@ fn tell_of_folder(sign: char, path: &Path) {
 
 /// Where there is no shell, values still end what they started.
 fn tell(line: &str) {
-    let mut executor = EXECUTOR.lock().unwrap_or_else(PoisonError::into_inner);
-    if executor.is_none() {
+    let mut reaper = REAPER.lock().unwrap_or_else(PoisonError::into_inner);
+    if reaper.is_none() {
         let mut shell = Command::new("sh");
         shell.args(["-c", SCRIPT]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        *executor = shell.spawn().ok();
+        *reaper = shell.spawn().ok();
     }
-    if let Some(stdin) = executor.as_mut().and_then(|shell| shell.stdin.as_mut()) {
+    if let Some(stdin) = reaper.as_mut().and_then(|shell| shell.stdin.as_mut()) {
         let _ = stdin.write_all(line.as_bytes());
     }
 }

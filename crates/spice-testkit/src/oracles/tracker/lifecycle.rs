@@ -6,20 +6,20 @@ use spice_events::{AnomalyKind, Auth, Channel, ChannelEvent, EventKind, Output, 
 use spice_link::Side;
 
 use super::{Op, SERVER_PORT};
-use crate::oracles::link::{Verdict, judge};
+use spice_conformance::{Judgement, judge};
 
 /// The connections that are open, each by its number.
 #[derive(Debug)]
-pub(super) struct Lives {
+pub(super) struct Lifecycles {
     auth: Option<Auth>,
-    open: HashMap<u64, Life>,
+    open: HashMap<u64, Lifecycle>,
     /// Those whose channel is up, the oldest first.
     up: Vec<u64>,
 }
 
 /// One connection.
 #[derive(Debug)]
-struct Life {
+struct Lifecycle {
     opened: Timestamp,
     tls: bool,
     /// What the client and the server have sent, less what was lost.
@@ -27,7 +27,7 @@ struct Life {
     leaked: bool,
 }
 
-impl Lives {
+impl Lifecycles {
     /// Of a tracker that is told this.
     pub(super) fn new(auth: Option<Auth>) -> Self {
         Self { auth, open: HashMap::new(), up: Vec::new() }
@@ -81,7 +81,7 @@ impl Lives {
             EventKind::Connected => {
                 let Op::Open { flow: opened, tls, .. } = *op else { panic!("connected by {op:?}") };
                 assert_eq!((flow, event.at), (opened, now));
-                let life = Life { opened: now, tls, streams: [Vec::new(), Vec::new()], leaked: false };
+                let life = Lifecycle { opened: now, tls, streams: [Vec::new(), Vec::new()], leaked: false };
                 // A leaked socket's end is never said; its number may be used again all the same.
                 assert!(self.open.insert(flow, life).is_none_or(|before| before.leaked), "connected twice");
             }
@@ -113,14 +113,14 @@ impl Lives {
     }
 
     /// Whether the channel is the one that the client asked for, by the bytes themselves.
-    fn is_right(&self, life: &Life, channel: Channel) {
+    fn is_right(&self, life: &Lifecycle, channel: Channel) {
         assert!(self.auth.is_none_or(|auth| auth == channel.auth), "{channel:?}");
         let [client, server] = &life.streams;
         // Frames are read elsewhere.
         if client.starts_with(b"GET ") {
             return;
         }
-        assert!(matches!(judge(client), Verdict::Accepted { .. }), "{channel:?} of no message");
+        assert!(matches!(judge(client), Judgement::Accepted { .. }), "{channel:?} of no message");
         assert_eq!([channel.channel_type.0, channel.channel_id], client[20..22], "{channel:?}");
         let id = channel.connection_id.to_le_bytes();
         if channel.channel_type.0 != 1 || client[16..20] != [0; 4] {
