@@ -6,25 +6,11 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum as _;
 use shell::cargo;
 
 use crate::differential;
-
-/// The published crates. Each must stand alone as a package.
-const PUBLISHED: &[&str] = &[
-    "qmp-schema",
-    "spice-link",
-    "spice-events",
-    "spice-sessions",
-    "qmp-server",
-    "spice-relay",
-    "spice-capture",
-    "spice-conformance",
-    "spice-testkit",
-    "spicewatch",
-];
 
 /// The workspace without the benches, whose one feature builds the peers that they measure.
 const WORKSPACE: &[&str] = &["--workspace", "--exclude", BENCHES];
@@ -112,9 +98,20 @@ fn selected(name: Option<&str>) -> Vec<&str> {
     packages.into_iter().chain(["--all-features"]).collect()
 }
 
-/// The published crates among the selected ones.
-fn published(name: Option<&str>) -> impl Iterator<Item = &'static str> {
-    PUBLISHED.iter().copied().filter(move |published| name.is_none_or(|name| name == *published))
+/// The published crates among the selected ones. All folders of `crates` are published, unless their manifest forbids it.
+fn published(name: Option<&str>) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for folder in fs::read_dir("crates").context("crates")? {
+        let folder = folder?;
+        let manifest = fs::read_to_string(folder.path().join("Cargo.toml")).unwrap_or_default();
+        let crate_name = folder.file_name().to_string_lossy().into_owned();
+        let is_published = manifest.contains("[package]") && !manifest.contains("publish = false");
+        if is_published && name.is_none_or(|name| name == crate_name) {
+            found.push(crate_name);
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
 }
 
 fn chore(package: &str, arguments: &[&str]) -> Result<()> {
@@ -142,7 +139,8 @@ fn docs(name: Option<&str>) -> Result<()> {
 }
 
 fn features(name: Option<&str>) -> Result<()> {
-    published(name).try_for_each(|name| shell::run(&mut cargo(&["check", "--no-default-features", "--package", name])))
+    let names = published(name)?;
+    names.iter().try_for_each(|name| shell::run(&mut cargo(&["check", "--no-default-features", "--package", name])))
 }
 
 /// Builds each published crate from nothing but what is in its package.
@@ -150,20 +148,20 @@ fn features(name: Option<&str>) -> Result<()> {
 /// cargo takes a package of one name and version for the same forever, both where it unpacks and where it builds it. So this
 /// first removes what an earlier run left.
 fn packages(name: Option<&str>) -> Result<()> {
-    let names: Vec<_> = published(name).collect();
+    let names = published(name)?;
     if names.is_empty() {
         return Ok(());
     }
     let folder = shell::target().join("packages");
-    for old in unpacked()?.into_iter().chain([folder.clone()]).filter(|old| old.exists()) {
+    for old in unpacked(&names)?.into_iter().chain([folder.clone()]).filter(|old| old.exists()) {
         fs::remove_dir_all(old)?;
     }
-    let packages = names.iter().flat_map(|name| ["--package", name]);
+    let packages = names.iter().flat_map(|name| ["--package", name.as_str()]);
     shell::run(cargo(&["package", "--allow-dirty", "--target-dir"]).arg(folder).args(packages))
 }
 
 /// The folders where cargo may have unpacked our packages. The folder of a registry on this machine has no host in its name.
-fn unpacked() -> Result<Vec<PathBuf>> {
+fn unpacked(names: &[String]) -> Result<Vec<PathBuf>> {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let Some(home) = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo"))) else {
         return Ok(Vec::new());
@@ -176,8 +174,8 @@ fn unpacked() -> Result<Vec<PathBuf>> {
     for registry in fs::read_dir(registries)? {
         let registry = registry?;
         if registry.file_name().to_string_lossy().starts_with('-') {
-            let package = |name: &&str| registry.path().join(format!("{name}-{}", env!("CARGO_PKG_VERSION")));
-            found.extend(PUBLISHED.iter().map(package));
+            let package = |name: &String| registry.path().join(format!("{name}-{}", env!("CARGO_PKG_VERSION")));
+            found.extend(names.iter().map(package));
         }
     }
     Ok(found)
