@@ -3,6 +3,8 @@
 //! This program is small, so that `setup` and `test` start soon. A heavy chore is a package of its own below `xtask/`,
 //! which compiles only when it is asked for. A new chore is a package, a variant of [`Task`] and an arm of `main`.
 
+#[cfg(test)]
+mod architecture;
 mod differential;
 mod setup;
 mod test;
