@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod architecture;
+mod debian_13;
 mod differential;
 mod setup;
 mod test;
@@ -18,7 +19,8 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask")]
 enum Task {
-    /// Install the Debian packages of the real peers (as root on Debian; elsewhere, print the command that does).
+    /// Install the Debian packages of the real peers, and a Debian 13 for QEMU 11.1 (as root on Debian; elsewhere, print what is
+    /// missing).
     Setup,
     /// Run every check: format, lints, documentation, tests, packages, and the tests against real peers.
     Test(test::Args),
@@ -68,7 +70,7 @@ fn main() -> Result<ExitCode> {
         Task::Test(args) => test::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Differential(args) => differential::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Demo(rest) => {
-            setup::run()?;
+            setup::install_packages()?;
             chore("xtask-lab", &["demo"], &rest)
         }
         Task::Fuzz(rest) => chore("xtask-fuzz", &[], &rest),

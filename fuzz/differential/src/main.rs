@@ -89,7 +89,8 @@ fn main() -> io::Result<()> {
     event_loop::run_until_idle();
     let (seed, deep) = (options.seed, options.deep);
     println!(
-        "spice-server in process, {} cases from seed {seed}, {deep}% of them with good credentials",
+        "{} in this process, {} cases from seed {seed}, {deep} % of them with good credentials",
+        library()?,
         options.cases
     );
 
@@ -182,6 +183,14 @@ fn report(seed: u64, done: u64, tally: &Tally, found: &BTreeMap<String, (u64, St
     for (name, (count, minimal)) in found {
         println!("\n{name} ({count} cases), minimised:\n    {minimal}");
     }
+}
+
+/// The path of the spice-server library that the dynamic loader chose.
+fn library() -> io::Result<String> {
+    let maps = std::fs::read_to_string("/proc/self/maps")?;
+    let path =
+        maps.lines().filter_map(|line| line.split_whitespace().nth(5)).find(|path| path.contains("libspice-server"));
+    path.map(str::to_owned).ok_or_else(|| io::Error::other("no spice-server library is loaded"))
 }
 
 fn never_reached(tally: &Tally) -> Vec<&'static str> {
