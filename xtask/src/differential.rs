@@ -64,7 +64,8 @@ pub(crate) fn check() -> Result<()> {
 pub(crate) fn run(args: &Args) -> Result<()> {
     ensure!(args.spice_server.is_here(), "{} is missing; `cargo xtask setup` installs it", args.spice_server.name());
     let numbers = [("--cases", args.cases), ("--seed", args.seed), ("--deep", args.deep)];
-    let mut cargo = shell::cargo(&["run", "--quiet", "--release", "--manifest-path", "fuzz/differential/Cargo.toml", "--"]);
+    let mut cargo =
+        shell::cargo(&["run", "--quiet", "--release", "--manifest-path", "fuzz/differential/Cargo.toml", "--"]);
     for (name, value) in numbers {
         cargo.arg(name).arg(value.to_string());
     }
