@@ -69,7 +69,9 @@ fn missing(root: &Path, block: &str) -> Vec<String> {
     if paths.is_empty() {
         text_below(&root.join("crates"), &mut text);
     }
-    paths.iter().for_each(|path| text_below(path, &mut text));
+    for path in &paths {
+        text_below(path, &mut text);
+    }
     let chores: BTreeSet<String> = Task::command().get_subcommands().map(|it| it.get_name().to_owned()).collect();
     let exists = |mention: &Mention<'_>| match mention {
         Mention::Path(path) => root.join(path).exists(),
