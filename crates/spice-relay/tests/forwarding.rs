@@ -4,7 +4,7 @@
 
 mod fake;
 
-use std::io::ErrorKind;
+use std::{io::ErrorKind, time::Duration};
 
 use fake::{BUFFER, NO_TIMEOUTS, Session, pattern};
 use spice_relay::spice_events::Side;
@@ -12,6 +12,8 @@ use tokio::io::AsyncWriteExt;
 
 /// The most that the relay keeps of one direction besides the transports' own buffers: one read.
 const KEPT: usize = 64 * 1024;
+/// A limit that a test sets.
+const LIMIT: Duration = Duration::from_secs(100);
 
 #[tokio::test(start_paused = true)]
 async fn bytes_pass_in_order_in_both_directions_at_once() {
@@ -112,12 +114,84 @@ async fn side_that_reads_nothing_stops_the_other_side() {
     let Session { client, mut server, .. } = Session::start(NO_TIMEOUTS, 0);
     let mut sent = 0;
     // Time passes only while every task waits: until then, the relay has read all that it will.
-    while let Ok(written) =
-        tokio::time::timeout(std::time::Duration::from_secs(1), server.stream.write(&[0; 1000])).await
-    {
+    while let Ok(written) = tokio::time::timeout(Duration::from_secs(1), server.stream.write(&[0; 1000])).await {
         sent += written.unwrap();
         assert!(sent <= 2 * BUFFER + KEPT, "{sent} bytes are kept");
     }
     assert!(sent >= 2 * BUFFER);
     drop(client);
+}
+
+/// Sends bytes until the relay reads no more, because the other side takes none.
+async fn fill(peer: &mut fake::Peer) {
+    while let Ok(written) = tokio::time::timeout(LIMIT, peer.stream.write(&[0; 1000])).await {
+        written.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn end_of_the_server_is_reported_although_the_client_reads_nothing() {
+    let timeouts = NO_TIMEOUTS.half_closed(Some(LIMIT));
+    let Session { client, mut server, recorder, task, .. } = Session::start(timeouts, 0);
+    fill(&mut server).await;
+    server.end().await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(recorder.closed(), [Some(Side::Server)]);
+    let start = tokio::time::Instant::now();
+    task.await.unwrap();
+    assert!(start.elapsed() <= 2 * LIMIT, "the slot is given back");
+    drop(client);
+}
+
+#[tokio::test(start_paused = true)]
+async fn end_of_the_client_starts_the_half_closed_limit_although_the_server_reads_nothing() {
+    let timeouts = NO_TIMEOUTS.half_closed(Some(LIMIT));
+    let Session { mut client, server, recorder, task, .. } = Session::start(timeouts, 0);
+    fill(&mut client).await;
+    client.end().await;
+    let start = tokio::time::Instant::now();
+    task.await.unwrap();
+    assert!(start.elapsed() <= 2 * LIMIT + Duration::from_secs(2));
+    assert_eq!(recorder.closed(), [None]);
+    drop(server);
+}
+
+#[tokio::test(start_paused = true)]
+async fn reset_of_the_client_is_passed_on_although_the_server_reads_nothing() {
+    let Session { mut client, server, recorder, task, .. } = Session::start(NO_TIMEOUTS, 0);
+    fill(&mut client).await;
+    client.reset();
+    task.await.unwrap();
+    assert!(server.control.resets());
+    assert_eq!(recorder.closed(), [Some(Side::Client)]);
+}
+
+/// A client that resets right after its last byte of the link stage: the server may still accept it.
+#[tokio::test(start_paused = true)]
+async fn reset_of_the_client_in_the_link_stage_hides_no_byte_of_the_server() {
+    let Session { mut client, mut server, recorder, task, .. } = Session::start(NO_TIMEOUTS, 7);
+    client.send(b"RED").await;
+    assert_eq!(server.receive(3).await, b"RED");
+    client.reset();
+    assert_eq!(server.rest().await, b"", "the server sees an end, not a reset");
+    assert_eq!(recorder.closed(), []);
+    server.send(b"okay").await;
+    task.await.unwrap();
+    assert_eq!(recorder.bytes_of(Side::Server), b"okay");
+    assert_eq!(recorder.closed(), [Some(Side::Client)]);
+    assert!(server.control.resets(), "the link stage is over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn server_that_does_not_answer_a_reset_in_the_link_stage_is_waited_for_with_a_limit() {
+    let timeouts = NO_TIMEOUTS.half_closed(Some(LIMIT));
+    let Session { mut client, server, recorder, task, .. } = Session::start(timeouts, 7);
+    client.send(b"RED").await;
+    tokio::time::sleep(LIMIT).await;
+    client.reset();
+    let start = tokio::time::Instant::now();
+    task.await.unwrap();
+    assert!(start.elapsed() <= 2 * LIMIT);
+    assert_eq!(recorder.closed().len(), 1);
+    drop(server);
 }

@@ -8,6 +8,7 @@ use std::{
     fs,
     io::{ErrorKind, Read, Write},
     net::{Shutdown, TcpStream},
+    os::unix::net::UnixListener,
     thread,
     time::{Duration, Instant},
 };
@@ -83,18 +84,87 @@ fn disconnected_comes_at_the_end_of_the_server_and_not_of_the_client() {
     assert_eq!(names(&relay.events.all())[0], ["CONNECTED", "DISCONNECTED"]);
 }
 
+/// Ends the link stage: neither direction is SPICE.
+fn end_link_stage(mut client: impl Read + Write, mut inside: impl Read + Write) {
+    client.write_all(b"not SPICE").unwrap();
+    inside.read_exact(&mut [0; 9]).unwrap();
+    inside.write_all(b"not SPICE").unwrap();
+    client.read_exact(&mut [0; 9]).unwrap();
+}
+
+/// Closes a socket with a reset: the kernel sends one for a socket that is closed with unread bytes.
+fn reset(client: TcpStream, mut inside: &TcpStream) {
+    inside.write_all(b"REDQ").unwrap();
+    eventually("the bytes arrive", || client.peek(&mut [0; 4]).unwrap() == 4);
+    drop(client);
+}
+
 #[test]
 fn reset_of_the_client_resets_the_server() {
     let server = Server::new();
     let relay = server.relay(&[]);
     let client = connect(&relay);
     let mut inside = server.accept();
-    inside.write_all(b"unread").unwrap();
-    // The kernel sends a reset for a socket that is closed with unread bytes.
-    eventually("the bytes arrive", || client.peek(&mut [0; 6]).unwrap() == 6);
-    drop(client);
+    end_link_stage(&client, &inside);
+    reset(client, &inside);
     assert_eq!(inside.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
     relay.events.wait_for("SPICE_DISCONNECTED", 1);
+}
+
+#[test]
+fn reset_of_the_client_in_the_link_stage_is_an_end_for_the_server() {
+    let server = Server::new();
+    let relay = server.relay(&[]);
+    let client = connect(&relay);
+    let inside = server.accept();
+    reset(client, &inside);
+    assert_eq!(read_all(&inside), b"");
+    drop(inside);
+    relay.events.wait_for("SPICE_DISCONNECTED", 1);
+}
+
+/// More bytes than all buffers between two peers hold.
+const FLOOD: usize = 32 << 20;
+/// A write that takes longer than this is blocked.
+const BLOCKED: Duration = Duration::from_millis(500);
+
+/// Writes until the relay takes no more bytes. The stream needs a timeout for writes.
+fn fill(mut stream: impl Write) {
+    let error = stream.write_all(&vec![0; FLOOD]).unwrap_err();
+    assert!([ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&error.kind()), "{error}");
+}
+
+/// The server is on a unix socket: TCP sends the end only after bytes that the relay does not read.
+#[test]
+fn end_of_the_server_is_reported_although_the_client_reads_nothing() {
+    let scratch = Scratch::new().unwrap();
+    let path = scratch.join("server");
+    let server = UnixListener::bind(&path).unwrap();
+    let upstream = format!("unix:{}", path.display());
+    let relay = Relay::start(&["--listen", "127.0.0.1:0", "--upstream", &upstream, "--half-closed-seconds", "1"]);
+    let client = connect(&relay);
+    let inside = server.accept().unwrap().0;
+    inside.set_write_timeout(Some(BLOCKED)).unwrap();
+    end_link_stage(&client, &inside);
+    fill(&inside);
+    drop(inside);
+    relay.events.wait_for("SPICE_DISCONNECTED", 1);
+    // The half-closed limit gives the connection's slot back.
+    relay.log.wait_for("for the other side's end", 1);
+}
+
+#[test]
+fn reset_of_the_client_is_passed_on_although_the_server_reads_nothing() {
+    let server = Server::new();
+    let relay = server.relay(&[]);
+    let client = connect(&relay);
+    let inside = server.accept();
+    client.set_write_timeout(Some(BLOCKED)).unwrap();
+    end_link_stage(&client, &inside);
+    fill(&client);
+    reset(client, &inside);
+    relay.events.wait_for("SPICE_DISCONNECTED", 1);
+    eventually("the connection has ended", || relay.ended() == 1);
 }
 
 #[test]
@@ -198,7 +268,7 @@ fn relay_waits_for_a_full_backlog() {
     let (path, socket) = (scratch.join("server"), Socket::new(Domain::UNIX, Type::STREAM, None).unwrap());
     socket.bind(&SockAddr::unix(&path).unwrap()).unwrap();
     socket.listen(0).unwrap();
-    let listener = std::os::unix::net::UnixListener::from(socket);
+    let listener = UnixListener::from(socket);
     let relay = Relay::start(&["--listen", "127.0.0.1:0", "--upstream", &format!("unix:{}", path.display())]);
     let clients = [connect(&relay), connect(&relay), connect(&relay)];
     relay.events.wait_for("SPICE_CONNECTED", 3);
@@ -215,9 +285,9 @@ fn relay_waits_for_a_full_backlog() {
 fn unix_sockets_work_on_both_sides() {
     let scratch = Scratch::new().unwrap();
     let (server, at) = (scratch.join("server"), scratch.join("relay"));
-    let listener = std::os::unix::net::UnixListener::bind(&server).unwrap();
+    let listener = UnixListener::bind(&server).unwrap();
     // The path has a stale socket, on which no process listens.
-    drop(std::os::unix::net::UnixListener::bind(&at).unwrap());
+    drop(UnixListener::bind(&at).unwrap());
     let (upstream, listen) = (format!("unix:{}", server.display()), format!("unix:{}", at.display()));
     let relay = Relay::start(&["--listen", &listen, "--upstream", &upstream]);
     let mut client = std::os::unix::net::UnixStream::connect(&at).unwrap();

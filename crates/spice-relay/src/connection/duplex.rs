@@ -4,19 +4,22 @@ use std::{
     future::Future,
     io,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use spice_events::Side;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::{
     half_duplex::{Fault, HalfDuplex, State},
     stream::Stream,
     timeouts::Timeouts,
 };
-use crate::{net::Transport, observe::ObservedConnection};
+use crate::{
+    net::{PeerEnd, Transport},
+    observe::ObservedConnection,
+};
 
 /// How a connection ended.
 #[derive(Debug)]
@@ -38,9 +41,17 @@ pub(super) struct Duplex<C, U> {
     to_client: HalfDuplex,
     observed: ObservedConnection,
     observing: bool,
+    /// The client reset the connection in the link stage. The server is read on, without a client.
+    client_reset: Option<io::Error>,
+    /// A side was seen to end while its bytes could not be read, because the other side takes none.
+    ended_unread: bool,
     timeouts: Timeouts,
     timer: Option<Timer>,
+    look: Option<Pin<Box<Sleep>>>,
 }
+
+/// How often a side is looked at that can't be read because the other side takes no bytes.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A running timer: its phase, and how many bytes had passed when it was set.
 #[derive(Debug)]
@@ -72,7 +83,19 @@ impl<C: Transport, U: Transport> Duplex<C, U> {
         let timer =
             deadline.map(|deadline| Timer { sleep: Box::pin(sleep_until(deadline)), phase: Phase::Link, moved: 0 });
         let (to_server, to_client) = (HalfDuplex::new(), HalfDuplex::new());
-        Self { client, upstream, to_server, to_client, observed, observing: true, timeouts, timer }
+        Self {
+            client,
+            upstream,
+            to_server,
+            to_client,
+            observed,
+            observing: true,
+            client_reset: None,
+            ended_unread: false,
+            timeouts,
+            timer,
+            look: None,
+        }
     }
 
     /// How many bytes came from the client and from the server so far.
@@ -85,7 +108,7 @@ impl<C: Transport, U: Transport> Duplex<C, U> {
     }
 
     fn phase(&self) -> Phase {
-        if self.to_server.state != State::Open || self.to_client.state != State::Open {
+        if self.ended_unread || self.to_server.state != State::Open || self.to_client.state != State::Open {
             Phase::HalfClosed
         } else if self.observing {
             Phase::Link
@@ -110,13 +133,7 @@ impl<C: Transport, U: Transport> Duplex<C, U> {
         match polled {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(())) => Poll::Ready(None),
-            // The client reset the connection, so the relay resets the one to the server.
-            Poll::Ready(Err(Fault::Read(error))) => {
-                self.observed.ended(Side::Client);
-                self.upstream.transport().reset_on_close();
-                self.server_ended();
-                Poll::Ready(Some(End::Broken(Side::Client, error)))
-            }
+            Poll::Ready(Err(Fault::Read(error))) => self.client_reset(error, cx),
             // The server takes no more bytes. Bytes that it sent before still go to the client.
             Poll::Ready(Err(Fault::Write(_))) => {
                 self.to_server.state = State::Over;
@@ -144,11 +161,65 @@ impl<C: Transport, U: Transport> Duplex<C, U> {
                 self.to_client.state = State::Ending;
                 self.poll_to_client(cx)
             }
-            Poll::Ready(Err(Fault::Write(error))) => {
-                self.observed.ended(Side::Client);
-                self.upstream.transport().reset_on_close();
+            Poll::Ready(Err(Fault::Write(error))) => self.client_reset(error, cx),
+        }
+    }
+
+    /// The client reset the connection. The relay resets the connection to the server, unless it is in the link stage.
+    ///
+    /// There, the server may be about to accept a client that sent everything that the link needs. QEMU reports such a channel as
+    /// initialised, so the relay ends only its own direction, and reads the server to the end of the link stage.
+    fn client_reset(&mut self, error: io::Error, cx: &mut Context<'_>) -> Poll<Option<End>> {
+        self.observed.ended(Side::Client);
+        if !self.observing {
+            return Poll::Ready(Some(self.reset_server(error)));
+        }
+        if self.client_reset.replace(error).is_none() {
+            self.to_client.discard();
+            if self.to_server.state == State::Open {
+                self.to_server.state = State::Ending;
+            }
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    fn reset_server(&mut self, error: io::Error) -> End {
+        self.upstream.transport().reset_on_close();
+        self.server_ended();
+        End::Broken(Side::Client, error)
+    }
+
+    /// Looks at sides that can't be read because the other side takes no bytes: they may have ended.
+    fn poll_look(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let is_blocked = |half: &HalfDuplex| half.state == State::Open && half.is_blocked();
+        // In the link stage, bytes of the server are observed before its end. The stage has a deadline.
+        let look_at_server = is_blocked(&self.to_client) && !self.observing;
+        let look_at_client = is_blocked(&self.to_server);
+        if !look_at_server && !look_at_client {
+            self.look = None;
+            return Poll::Pending;
+        }
+        loop {
+            let look = self.look.get_or_insert_with(|| Box::pin(sleep(LOOK_EVERY)));
+            ready!(look.as_mut().poll(cx));
+            look.as_mut().reset(Instant::now() + LOOK_EVERY);
+            if look_at_client {
+                match self.client.transport().peer_end() {
+                    Some(PeerEnd::Reset) => {
+                        self.observed.ended(Side::Client);
+                        return Poll::Ready(self.reset_server(io::ErrorKind::ConnectionReset.into()));
+                    }
+                    Some(PeerEnd::Ended) => {
+                        self.observed.ended(Side::Client);
+                        self.ended_unread = true;
+                    }
+                    None => {}
+                }
+            }
+            if look_at_server && self.upstream.transport().peer_end().is_some() {
                 self.server_ended();
-                Poll::Ready(Some(End::Broken(Side::Client, error)))
+                self.ended_unread = true;
             }
         }
     }
@@ -208,8 +279,15 @@ impl<C: Transport, U: Transport> Future for Duplex<C, U> {
         {
             return Poll::Ready(end);
         }
+        if this.client_reset.is_some() && (!this.observing || this.to_client.state == State::Over) {
+            let error = this.client_reset.take().unwrap_or_else(|| io::ErrorKind::ConnectionReset.into());
+            return Poll::Ready(this.reset_server(error));
+        }
         if this.to_server.state == State::Over && this.to_client.state == State::Over {
             return Poll::Ready(End::Closed);
+        }
+        if let Poll::Ready(end) = this.poll_look(cx) {
+            return Poll::Ready(end);
         }
         this.poll_timer(cx)
     }

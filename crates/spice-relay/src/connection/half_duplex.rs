@@ -61,6 +61,8 @@ pub(super) struct HalfDuplex {
     coalesce: Coalesce,
     /// The writer may hold bytes that its socket did not take; TLS does.
     unflushed: bool,
+    /// The writer is gone: bytes are read and observed, and not written.
+    discard: bool,
 }
 
 impl HalfDuplex {
@@ -74,7 +76,19 @@ impl HalfDuplex {
             bulk: false,
             coalesce: Coalesce::default(),
             unflushed: false,
+            discard: false,
         }
+    }
+
+    /// The writer is gone. Bytes are still read and observed.
+    pub(super) fn discard(&mut self) {
+        self.discard = true;
+        (self.kept, self.sent, self.pipe, self.unflushed) = (Vec::new(), 0, None, false);
+    }
+
+    /// Whether the writer has not taken all bytes that were read, so that no more are read.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.pipe.is_some() || !self.kept.is_empty()
     }
 
     /// Forwards all bytes that can be read, and shows them to `observe` afterwards. Ready when the direction is over.
@@ -95,8 +109,10 @@ impl HalfDuplex {
             match self.state {
                 State::Over => return Poll::Ready(Ok(())),
                 State::Ending => {
-                    // Fails if the peer is already gone, which needs no report.
-                    let _ = ready!(Pin::new(to).poll_shutdown(cx));
+                    if !self.discard {
+                        // Fails if the peer is already gone, which needs no report.
+                        let _ = ready!(Pin::new(to).poll_shutdown(cx));
+                    }
                     self.state = State::Over;
                     return Poll::Ready(Ok(()));
                 }
@@ -191,11 +207,15 @@ impl HalfDuplex {
             if bytes.is_empty() {
                 return Poll::Ready(Ok(0));
             }
-            self.bulk = bytes.len() >= BULK;
-            self.unflushed = to.plain_socket().is_none();
-            let written = match Pin::new(&mut *to).poll_write(cx, bytes) {
-                Poll::Ready(written) => written.map_err(Fault::Write),
-                Poll::Pending => Ok(0),
+            self.bulk = bytes.len() >= BULK && !self.discard;
+            self.unflushed = to.plain_socket().is_none() && !self.discard;
+            let written = if self.discard {
+                Ok(bytes.len())
+            } else {
+                match Pin::new(&mut *to).poll_write(cx, bytes) {
+                    Poll::Ready(written) => written.map_err(Fault::Write),
+                    Poll::Pending => Ok(0),
+                }
             };
             if *observing {
                 *observing = observe(bytes);

@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use rustix::net::{RecvFlags, recv};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    net::{RecvFlags, recv},
+};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
@@ -29,12 +32,28 @@ pub trait Transport: AsyncRead + AsyncWrite + Unpin + Send + Debug {
     /// Makes closing the transport a reset, so that the peer can tell it from an orderly end.
     fn reset_on_close(&self) {}
 
+    /// Whether the peer has ended its stream or reset the connection, even if bytes before that are still to be read.
+    ///
+    /// Called while the relay can't read on because the other side takes no bytes. A transport that can't tell says `None`.
+    fn peer_end(&self) -> Option<PeerEnd> {
+        None
+    }
+
     /// Ready with `true` as soon as there is a byte to read, and with `false` at the end of the stream. Leaves the byte where it is.
     ///
     /// A transport that can't look ahead says `true` at once.
     fn poll_peek(&self, _cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         Poll::Ready(Ok(true))
     }
+}
+
+/// How a peer has ended a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerEnd {
+    /// It ended its stream.
+    Ended,
+    /// It reset the connection.
+    Reset,
 }
 
 impl Transport for tokio::io::DuplexStream {}
@@ -96,6 +115,19 @@ impl Transport for Socket {
     fn reset_on_close(&self) {
         if let Self::Tcp(stream) = self {
             let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+
+    fn peer_end(&self) -> Option<PeerEnd> {
+        let mut socket = [PollFd::new(self, PollFlags::RDHUP)];
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut socket, Some(&at_once)).ok()?;
+        let [socket] = socket;
+        let seen = socket.revents();
+        if seen.contains(PollFlags::ERR) {
+            Some(PeerEnd::Reset)
+        } else {
+            seen.intersects(PollFlags::RDHUP | PollFlags::HUP).then_some(PeerEnd::Ended)
         }
     }
 

@@ -14,7 +14,7 @@ use std::{
 
 use spice_relay::{
     connection::{Connect, ConnectionLimit, Incoming, Route, Timeouts, serve},
-    net::{Transport, tls::ServerTls},
+    net::{PeerEnd, Transport, tls::ServerTls},
     observe::{Observe, Opened},
     spice_events::{Address, Endpoints, FlowId, Side},
 };
@@ -44,6 +44,8 @@ struct State {
     reader: Option<Waker>,
     written: u64,
     resets: bool,
+    /// The test's end has ended its direction.
+    ended: bool,
 }
 
 impl Control {
@@ -99,6 +101,7 @@ impl Peer {
 
     /// Ends its own direction.
     pub async fn end(&mut self) {
+        self.control.0.lock().unwrap().ended = true;
         self.stream.shutdown().await.unwrap();
     }
 
@@ -117,6 +120,12 @@ impl Peer {
 }
 
 impl Transport for Fake {
+    fn peer_end(&self) -> Option<PeerEnd> {
+        let state = self.control.0.lock().unwrap();
+        let reset = state.read_error.map(|_| PeerEnd::Reset);
+        reset.or(state.ended.then_some(PeerEnd::Ended))
+    }
+
     fn reset_on_close(&self) {
         self.control.0.lock().unwrap().resets = true;
     }
