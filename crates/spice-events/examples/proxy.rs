@@ -1,7 +1,7 @@
 //! A TCP proxy that prints a SPICE server's events as QEMU would: `cargo run --example proxy -- LISTEN UPSTREAM`
 //!
-//! All that the tracker wants of whoever has the bytes: say when a connection was accepted, show what went by, say when the
-//! server was gone. Two threads a connection and no limits; the crate `spicewatch` has the relay that is meant for use.
+//! It shows what the tracker needs: when a connection was accepted, the bytes of both directions, and when the server closed. It uses
+//! two threads for each connection and has no limits; the crate `spice-relay` has a relay for production.
 
 use std::{
     error::Error,
@@ -52,13 +52,13 @@ fn serve(watch: &Watch, flow: FlowId, client: &TcpStream, upstream: &str) -> io:
     })
 }
 
-/// One direction, to its end: bytes go on first and are shown second, so that watching delays nothing.
+/// Copies one direction to its end. The bytes are forwarded before they are shown, so that the tracker delays nothing.
 fn copy(mut from: &TcpStream, mut to: &TcpStream, show: impl Fn(&[u8])) -> io::Result<()> {
     let mut buffer = [0; 16 * 1024];
     loop {
         match from.read(&mut buffer).and_then(|read| to.write_all(&buffer[..read]).map(|()| read)) {
             Ok(0) => {
-                // Who is gone already can't be told.
+                // The peer may be gone already.
                 let _ = to.shutdown(Shutdown::Write);
                 return Ok(());
             }
@@ -74,7 +74,7 @@ fn copy(mut from: &TcpStream, mut to: &TcpStream, show: impl Fn(&[u8])) -> io::R
     }
 }
 
-/// The tracker, and the clock that it does not have.
+/// The tracker with a clock.
 struct Watch(Mutex<Tracker>);
 
 impl Watch {

@@ -1,14 +1,17 @@
 use std::{
     fmt,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6},
+    str::FromStr,
 };
 
 use qmp_schema::NetworkAddressFamily;
+use spice_link::UnknownName;
 
 /// The two ends of a connection. The names keep a server from being passed where a client belongs.
 ///
 /// `A` is how an end is known: as [`Address`], or for example as [`SocketAddr`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Endpoints<A = Address> {
     /// The local end of the accepted socket.
     pub server: A,
@@ -36,6 +39,7 @@ impl From<Endpoints<SocketAddr>> for Endpoints {
 
 /// One end of a connection, as QEMU shows it: the strings that glibc's `getnameinfo` makes with numeric host and service.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Address {
     /// `127.0.0.1`, `::ffff:127.0.0.1` for an IPv4 peer of a dual-stack listener, `localhost` for a unix socket.
     pub host: Box<str>,
@@ -45,8 +49,10 @@ pub struct Address {
     pub family: Family,
 }
 
-/// QAPI's `NetworkAddressFamily`, as far as a socket can have one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// The values of QAPI's `NetworkAddressFamily` that a socket can have. Written and read as `ipv4`, `ipv6`, `unix`, `vsock` or
+/// `unknown`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
 pub enum Family {
     /// `AF_INET`
     Ipv4,
@@ -56,24 +62,47 @@ pub enum Family {
     Unix,
     /// `AF_VSOCK`
     Vsock,
-    /// Anything else, or a peer that was gone before it could be asked.
+    /// Any other family, or a peer that was gone before its address could be read.
     Unknown,
 }
 
 impl Address {
-    /// A unix socket's end: its path, which is empty where it is unbound or abstract.
+    /// One end of a unix socket: its path, which is empty if the socket is unbound or abstract.
     pub fn unix(path: &str) -> Self {
         Self { host: "localhost".into(), port: path.into(), family: Family::Unix }
     }
 
-    /// The peer was gone before the socket could be asked. QEMU shows uninitialised memory here; we show nothing.
+    /// A peer that was gone before its address could be read. QEMU shows uninitialised memory here; this crate shows empty strings.
     pub fn unknown() -> Self {
         Self { host: "".into(), port: "".into(), family: Family::Unknown }
     }
 }
 
+impl Address {
+    /// The address as a socket address, if it is one: the inverse of the conversion from [`SocketAddr`].
+    ///
+    /// ```
+    /// use std::net::SocketAddr;
+    /// use spice_events::Address;
+    /// let address: SocketAddr = "[::ffff:192.0.2.1]:5900".parse().unwrap();
+    /// assert_eq!(Address::from(address).socket_addr(), Some(address));
+    /// assert_eq!(Address::unix("/run/spice.sock").socket_addr(), None);
+    /// ```
+    pub fn socket_addr(&self) -> Option<SocketAddr> {
+        let port = self.port.parse().ok()?;
+        match self.family {
+            Family::Ipv4 => Some(SocketAddr::new(IpAddr::V4(self.host.parse().ok()?), port)),
+            Family::Ipv6 => {
+                let (host, scope) = self.host.split_once('%').unwrap_or((&self.host, "0"));
+                Some(SocketAddrV6::new(host.parse().ok()?, port, 0, scope.parse().ok()?).into())
+            }
+            Family::Unix | Family::Vsock | Family::Unknown => None,
+        }
+    }
+}
+
 impl fmt::Display for Address {
-    /// `host:port`, with brackets where the host has colons. A path can come from a peer: what would upset a terminal is escaped.
+    /// `host:port`, with brackets if the host has colons. Control characters are escaped, because a peer chooses a unix socket's path.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (host, port) = (self.host.escape_debug(), self.port.escape_debug());
         if self.host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
@@ -81,7 +110,7 @@ impl fmt::Display for Address {
 }
 
 impl From<SocketAddr> for Address {
-    /// A scope id is shown as a number; `getnameinfo` shows the interface's name, which only the caller can know.
+    /// A scope id is shown as a number. `getnameinfo` shows the interface's name, which only the caller can know.
     fn from(address: SocketAddr) -> Self {
         let (host, family) = match address {
             SocketAddr::V4(v4) => (Decimals::dotted(v4.ip().octets()).text(), Family::Ipv4),
@@ -100,7 +129,7 @@ impl From<(IpAddr, u16)> for Address {
     }
 }
 
-/// As glibc's `inet_ntop`, which differs from Rust in one place: ::a.b.c.d, if a.b is not 0.0, is dotted too.
+/// Formats like glibc's `inet_ntop`, which differs from Rust in one place: it also writes ::a.b.c.d with dots, if a.b is not 0.0.
 fn ipv6(ip: Ipv6Addr) -> String {
     match ip.segments() {
         [0, 0, 0, 0, 0, 0, high, low] if high != 0 => {
@@ -111,8 +140,9 @@ fn ipv6(ip: Ipv6Addr) -> String {
     }
 }
 
-/// Decimal numbers written without `fmt`, which took a tenth of all that a connection costs. The text grows from its end, as
-/// division gives the digits, and within a register: bytes that were just stored one by one are slow to load together.
+/// Decimal numbers, written without `fmt`, which took a tenth of the cost of a connection. The text grows from its end, in the
+/// order in which division gives the digits. It is kept in a register, because bytes that were stored one by one are slow to load
+/// together.
 #[derive(Default)]
 struct Decimals {
     /// The first character in the lowest byte; `255.255.255.255` leaves one byte of the sixteen free.
@@ -147,6 +177,37 @@ impl Decimals {
     }
 }
 
+impl Family {
+    /// Every family.
+    pub const ALL: [Self; 5] = [Self::Ipv4, Self::Ipv6, Self::Unix, Self::Vsock, Self::Unknown];
+
+    /// `"ipv4"`, `"ipv6"`, `"unix"`, `"vsock"` or `"unknown"`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ipv4 => "ipv4",
+            Self::Ipv6 => "ipv6",
+            Self::Unix => "unix",
+            Self::Vsock => "vsock",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Family {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        let found = Self::ALL.into_iter().find(|family| family.name() == name);
+        found.ok_or(UnknownName { expected: "ipv4, ipv6, unix, vsock or unknown" })
+    }
+}
+
 impl From<Family> for NetworkAddressFamily<'static> {
     fn from(family: Family) -> Self {
         match family {
@@ -165,7 +226,7 @@ mod tests {
 
     /// What `getnameinfo` of glibc 2.36 prints.
     #[test]
-    fn addresses_look_as_getnameinfo_makes_them() {
+    fn addresses_equal_getnameinfos() {
         for (address, host, port) in [
             ("127.0.0.1:5900", "127.0.0.1", "5900"),
             ("255.255.255.255:65535", "255.255.255.255", "65535"),
@@ -181,8 +242,10 @@ mod tests {
             ("[64:ff9b::102:304]:5", "64:ff9b::102:304", "5"),
             ("[fe80::1%3]:5", "fe80::1%3", "5"),
         ] {
-            let address = Address::from(address.parse::<SocketAddr>().unwrap());
+            let socket = address.parse::<SocketAddr>().unwrap();
+            let address = Address::from(socket);
             assert_eq!((&*address.host, &*address.port), (host, port));
+            assert_eq!(address.socket_addr(), Some(socket));
         }
     }
 }

@@ -1,30 +1,43 @@
 use crate::Auth;
 
-/// What a tracker can't read off the wire, and its limits.
-#[derive(Clone, Debug)]
+/// Settings of a [`Tracker`](crate::Tracker): what it can't read from the connections, and its limits.
+///
+/// ```
+/// use spice_events::{Auth, Config};
+/// let config = Config::new().auth(Auth::None).max_backlog(32 * 1024);
+/// assert_eq!((config.auth, config.max_backlog), (Some(Auth::None), 32 * 1024));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Config {
-    /// The server's `auth` setting, as the operator knows it. Without it: `sasl` where the server's reply offers SASL, else
-    /// `spice`. A server without ticketing looks just like one with it, so `none` must be said.
+    /// The server's `auth` setting, as the operator knows it. If it is not set, the tracker uses `sasl` if the server's reply offers
+    /// SASL, else `spice`. On the wire, `none` looks like `spice`, so it must be set.
     pub auth: Option<Auth>,
-    /// How many unread bytes of one direction are held while the other has to be read on first. The longest message of
-    /// the link stage, a reply of 8386 bytes, must fit.
+    /// How many unread bytes of one direction are held while the other direction must be read first. The longest message of the
+    /// link stage, a reply of 8386 bytes, must fit.
     pub max_backlog: usize,
 }
 
 impl Config {
-    /// The default of [`max_backlog`](Self::max_backlog), in bytes: every link stage that a real peer speaks fits several times.
+    /// The default of [`max_backlog`](Self::max_backlog), in bytes. It is several times the link stage of any real peer.
     pub const MAX_BACKLOG: usize = 16 * 1024;
 
-    /// The defaults, for a server of which nothing is known.
+    /// The defaults, for a server whose settings are not known.
     pub fn new() -> Self {
         Self { auth: None, max_backlog: Self::MAX_BACKLOG }
     }
 
-    /// With the server's `auth` setting.
+    /// Sets the server's [`auth`](Self#structfield.auth) setting.
     #[must_use]
     pub fn auth(mut self, auth: Auth) -> Self {
         self.auth = Some(auth);
+        self
+    }
+
+    /// Sets how many unread bytes of one direction are [held](Self#structfield.max_backlog).
+    #[must_use]
+    pub fn max_backlog(mut self, bytes: usize) -> Self {
+        self.max_backlog = bytes;
         self
     }
 }

@@ -1,4 +1,4 @@
-//! One direction of a connection in its link stage: takes WebSocket off, and holds the few bytes that can't be read yet.
+//! One direction of a connection in its link stage: removes WebSocket, and holds the bytes that can't be read yet.
 
 use bytes::{Buf, BytesMut};
 use spice_link::{
@@ -10,43 +10,43 @@ use spice_link::{
 #[derive(Debug)]
 pub(crate) struct Direction {
     carrier: Carrier,
-    /// SPICE bytes that were taken and not read; while the carrier is not settled, the bytes of its head.
+    /// SPICE bytes that have not been read. Until the carrier is known, the bytes of its head.
     unread: BytesMut,
-    /// How many bytes behind `unread` were lost or not kept. From the first of them on nothing more is kept.
+    /// How many bytes after `unread` were lost or not kept. After the first of them, nothing more is kept.
     missing: u64,
-    /// How many SPICE bytes were read before `unread`.
+    /// How many SPICE bytes came before `unread`.
     pub(crate) offset: u64,
-    /// How many unread bytes it takes until reading on is worth while; `usize::MAX` while it hangs on the other direction.
+    /// How many unread bytes the next read needs; `usize::MAX` while it waits for the other direction.
     need: usize,
 }
 
 /// What carries the SPICE bytes.
 #[derive(Debug)]
 enum Carrier {
-    /// Not yet known: the first four bytes tell.
+    /// Not yet known: the first four bytes decide.
     Unknown,
-    /// Nothing: they are the stream's own.
+    /// None: the stream consists of the SPICE bytes.
     Plain,
-    /// WebSocket, its head not complete; how many bytes of it were searched for its end.
+    /// WebSocket, before the end of its head; how many bytes were searched for the end.
     Head { searched: usize },
-    /// WebSocket's frames.
+    /// WebSocket, inside its frames.
     Frames(Deframer),
 }
 
-/// The head of a WebSocket upgrade is none.
+/// The HTTP head of a WebSocket upgrade is not valid.
 #[derive(Debug)]
 pub(crate) struct BadHead;
 
 impl Direction {
-    /// Bytes that are reserved on a peer's word alone: more than the reply of any real server.
+    /// The most bytes that are reserved because a peer announces them: more than the reply of any real server.
     const RESERVED: usize = 512;
 
     pub(crate) fn new() -> Self {
         Self { carrier: Carrier::Unknown, unread: BytesMut::new(), missing: 0, offset: 0, need: 0 }
     }
 
-    /// Takes new bytes. Returns those that can be read now without having been copied: with nothing held before them and no
-    /// carrier around them. What of them is not read comes back through [`hold`](Self::hold).
+    /// Takes new bytes. Returns them if they can be read without a copy, because nothing is held before them and no carrier is around
+    /// them. The caller passes the bytes that it does not read to [`hold`](Self::hold).
     pub(crate) fn take<'a>(&mut self, side: Side, data: &'a [u8], limit: usize) -> Result<&'a [u8], BadHead> {
         if matches!(self.carrier, Carrier::Unknown) {
             match self.recognise(side, data) {
@@ -63,7 +63,7 @@ impl Direction {
             Carrier::Plain | Carrier::Unknown => self.hold(data, limit),
             Carrier::Frames(deframer) => deframe(deframer, data, &mut self.unread, &mut self.missing, limit),
             Carrier::Head { searched } => {
-                // Never more of the head than its limit and what came along with its end.
+                // At most the head's limit, and the bytes that came together with its end.
                 self.unread.extend_from_slice(data);
                 let Some(end) = websocket::head_end(&self.unread, *searched) else {
                     *searched = self.unread.len();
@@ -93,17 +93,17 @@ impl Direction {
         spice_link::recognise(side, start.get(..len).unwrap_or_default())
     }
 
-    /// Keeps bytes for later: as many as there is room for, and none behind a gap.
+    /// Keeps bytes for later, up to the limit, and none after a gap.
     pub(crate) fn hold(&mut self, data: &[u8], limit: usize) {
         if self.unread.is_empty() && !data.is_empty() && !self.is_blocked() {
-            // As much as reading on takes, so that the buffer need not grow: a message mostly comes in pieces.
+            // Reserve what the next read needs, so that the buffer does not grow: a message usually comes in pieces.
             self.unread.reserve(self.need.min(Self::RESERVED).min(limit));
         }
         keep(&mut self.unread, &mut self.missing, data, limit);
     }
 
-    /// Bytes were lost. With nothing held before them and no carrier around them they may be bytes that nobody looks at:
-    /// `Some(len)` then, for the observer to judge.
+    /// Notes lost bytes. `Some(len)`: nothing is held before them and no carrier is around them, so the observer decides whether they
+    /// can be skipped.
     pub(crate) fn lose(&mut self, len: u64) -> Option<u64> {
         match self.carrier {
             Carrier::Plain if self.unread.is_empty() && self.missing == 0 => Some(len),
@@ -114,12 +114,12 @@ impl Direction {
         }
     }
 
-    /// The carrier is known, and what is held are SPICE bytes.
+    /// Whether the carrier is known, and the held bytes are SPICE bytes.
     pub(crate) fn is_settled(&self) -> bool {
         matches!(self.carrier, Carrier::Plain | Carrier::Frames(_))
     }
 
-    /// How many bytes are missing behind the unread ones.
+    /// How many bytes are missing after the unread ones.
     pub(crate) fn missing(&self) -> u64 {
         self.missing
     }
@@ -129,12 +129,12 @@ impl Direction {
         &self.unread
     }
 
-    /// Takes the held bytes out, to be read; [`put_back`](Self::put_back) returns what is left of them.
+    /// Takes the held bytes out to read them. Give the rest back with [`put_back`](Self::put_back).
     pub(crate) fn take_unread(&mut self) -> BytesMut {
         std::mem::take(&mut self.unread)
     }
 
-    /// Returns what [`take_unread`](Self::take_unread) gave, less its first `consumed` bytes.
+    /// Takes back the bytes of [`take_unread`](Self::take_unread), without the first `consumed`.
     pub(crate) fn put_back(&mut self, mut held: BytesMut, consumed: usize) {
         held.advance(consumed.min(held.len()));
         if !held.is_empty() {
@@ -142,12 +142,12 @@ impl Direction {
         }
     }
 
-    /// Reading on takes so many bytes in all.
+    /// Sets how many unread bytes the next read needs.
     pub(crate) fn set_need(&mut self, need: usize) {
         self.need = need;
     }
 
-    /// Reading on hangs on the other direction.
+    /// The next read waits for the other direction.
     pub(crate) fn block(&mut self) {
         self.need = usize::MAX;
     }
@@ -156,12 +156,12 @@ impl Direction {
         self.need == usize::MAX
     }
 
-    /// Whether so many unread bytes are enough to read on.
+    /// Whether this many unread bytes are enough for the next read.
     pub(crate) fn is_ready(&self, unread: usize) -> bool {
         unread >= self.need
     }
 
-    /// Nothing more is read: gives the memory back.
+    /// Frees the memory when nothing more is read.
     pub(crate) fn clear(&mut self) {
         self.unread = BytesMut::new();
     }

@@ -1,42 +1,58 @@
+use std::fmt;
+
 use spice_link::Side;
 
 use crate::Endpoints;
 
-/// A connection, named by the caller: any number that no other live connection of the same tracker has.
+/// A connection's id. The caller chooses it: any number that no other open connection of the same tracker has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct FlowId(pub u64);
 
-/// What happened to a connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
+impl From<u64> for FlowId {
+    fn from(id: u64) -> Self {
+        Self(id)
+    }
+}
+
+impl fmt::Display for FlowId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Something that happened to a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Input<'a> {
-    /// The server's side accepted it. Comes first, and needs no byte: it is the moment of `SPICE_CONNECTED`.
+    /// The server's side accepted the connection. This comes first and needs no byte: it is the moment of `SPICE_CONNECTED`.
     Opened {
         /// The accepted socket's two ends.
         endpoints: Endpoints,
         /// The SPICE channel runs inside TLS: `tls` of the event.
         tls: bool,
-        /// The bytes that follow can be read: plain, or decrypted. Where not, nothing of them is looked at.
+        /// The bytes that follow are readable: not encrypted, or decrypted. If not, the tracker ignores them.
         readable: bool,
     },
-    /// Bytes of one direction: in order, in any cut, and in any interleaving with the other direction.
+    /// Bytes of one direction, in order. The chunks may have any size, and the two directions any interleaving.
     Bytes {
-        /// Who sent them.
+        /// The sender of the bytes.
         from: Side,
-        /// As many as there are.
+        /// The bytes.
         data: &'a [u8],
     },
-    /// Bytes that were sent and never seen: what a capture has lost.
+    /// From here on the bytes can't be read: they are encrypted, and the caller has no key. The tracker ignores all further bytes.
+    Opaque,
+    /// Bytes that were sent but not seen: a capture has lost them.
     Gap {
-        /// Who sent them.
+        /// The sender of the bytes.
         from: Side,
-        /// How many bytes.
+        /// The number of bytes.
         len: u64,
     },
-    /// From here on the bytes can't be read: they are encrypted, and the caller has no key for them. Nothing more of them is looked at.
-    Opaque,
     /// The server's side of the connection is gone: the moment of `SPICE_DISCONNECTED`. The id may be used again.
     Closed {
-        /// Who ended it first, where that is known.
+        /// The side that ended the connection first, if that is known.
         by: Option<Side>,
     },
 }

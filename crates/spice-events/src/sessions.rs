@@ -1,4 +1,4 @@
-//! Which sessions there are, as far as it takes to name a main channel whose own id could not be read.
+//! The sessions of each server, to find the id of a main channel whose own id could not be read.
 
 use std::{
     cmp::Ordering,
@@ -14,21 +14,21 @@ use crate::{Channel, Connection, Endpoints, FlowId};
 /// Main channels, with and without a known id.
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
-    /// Those whose id is known, by it: one of each id.
+    /// Main channels with a known id, by id: one for each id.
     named: HashMap<i32, Server>,
-    /// How many more have it, by server. Another one may have drawn the same: up to spice-server 0.15.0 it mostly has, for the
-    /// first session of each, as the generator was not seeded. And a client may claim any id.
+    /// How many more main channels have an id, by server. Two servers can draw the same id. Up to spice-server 0.15.0 their first
+    /// sessions usually do, because the generator was not seeded. Also, a client can claim any id.
     more: BTreeMap<(i32, Server), u32>,
-    /// Main channels without an id, by who is connected to what, each in the order in which they came up.
+    /// Main channels without an id, by their ends, in the order in which they came up.
     nameless: HashMap<Ends, Waiting>,
-    /// Other channels that came up with an id of which no main channel is known, likewise: when, and the id.
+    /// Other channels with an id of which no main channel is known, by their ends: the time when they came up, and the id.
     unclaimed: HashMap<Ends, BTreeMap<u64, (Timestamp, i32)>>,
 }
 
-/// How many of the newest unclaimed channels are looked at for a main channel's id: more than a session has.
+/// How many of the newest unclaimed channels are searched for a main channel's id: more than a session has.
 const NEWEST: usize = 64;
 
-/// A server, as one of its connections knows it.
+/// A server, identified by the address of one of its connections.
 #[derive(Debug)]
 struct Server(Arc<Connection>);
 
@@ -53,14 +53,14 @@ impl PartialEq for Server {
 
 impl Eq for Server {}
 
-/// Main channels that wait for an id with the same ends, by their turn. Any of them may end first, and is not looked for among the others.
+/// Main channels with the same ends that wait for an id, by their turn. Any of them can be removed without a search.
 #[derive(Debug, Default)]
 struct Waiting {
     flows: BTreeMap<u64, FlowId>,
     next: u64,
 }
 
-/// The server's address and the client's host. A session's channels share them; ports differ.
+/// The server's address and the client's host. A session's channels share them; the client's ports differ.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Ends(Box<str>);
 
@@ -72,7 +72,7 @@ impl Ends {
 }
 
 impl Sessions {
-    /// A main channel is up whose id is not known. Returns its turn, by which it is forgotten.
+    /// Adds a main channel whose id is not known. Returns its turn, which [`forget`](Self::forget) takes.
     pub(crate) fn wait(&mut self, connection: &Connection, flow: FlowId) -> u64 {
         let waiting = self.nameless.entry(Ends::of(connection)).or_default();
         let turn = waiting.next;
@@ -81,7 +81,7 @@ impl Sessions {
         turn
     }
 
-    /// A main channel without an id is gone.
+    /// Removes a main channel without an id.
     pub(crate) fn forget(&mut self, connection: &Connection, turn: u64) {
         let ends = Ends::of(connection);
         if let Some(waiting) = self.nameless.get_mut(&ends) {
@@ -92,9 +92,9 @@ impl Sessions {
         }
     }
 
-    /// A channel with a known id is up, since then and in this turn. Returns the main channel that it gives its id to: the newest one
-    /// that waits with the same ends, as a server has one session at a time and a new one ends the old; and only if no main channel
-    /// of the server is known to have the id.
+    /// Adds a channel with a known id, which came up at `since` as number `turn`. Returns the main channel that it gives its id to: the
+    /// newest one that waits with the same ends, because a server has one session at a time and a new one ends the old one. `None` if
+    /// a main channel of the server is known to have the id.
     pub(crate) fn join(
         &mut self,
         connection: &Arc<Connection>,
@@ -120,7 +120,7 @@ impl Sessions {
         None
     }
 
-    /// A channel that joined in this turn is gone.
+    /// Removes the channel that joined as number `turn`.
     pub(crate) fn leave(&mut self, connection: &Arc<Connection>, channel: Channel, turn: u64) {
         if channel.channel_type == ChannelType::MAIN {
             self.remove(connection, channel.connection_id);
@@ -134,8 +134,8 @@ impl Sessions {
         }
     }
 
-    /// The id of a main channel that is up since then, where it turns out late that it can't be read: that of the first channel with
-    /// the same ends that came up after it and that no main channel has claimed.
+    /// The id of a main channel that came up at `since`, if it becomes known late that its own id can't be read: the id of the first
+    /// channel with the same ends that came up after it and that no main channel has claimed.
     pub(crate) fn claim(&self, connection: &Arc<Connection>, since: Timestamp) -> Option<i32> {
         if self.unclaimed.is_empty() {
             return None;
@@ -145,7 +145,7 @@ impl Sessions {
         after.reduce(|_, earlier| earlier).map(|(_, id)| *id)
     }
 
-    /// A main channel with a known id is up.
+    /// Adds a main channel with a known id.
     fn add(&mut self, connection: &Arc<Connection>, connection_id: i32) {
         let server = Server(Arc::clone(connection));
         match self.named.entry(connection_id) {
@@ -156,7 +156,7 @@ impl Sessions {
         }
     }
 
-    /// A main channel with a known id is gone.
+    /// Removes a main channel with a known id.
     fn remove(&mut self, connection: &Arc<Connection>, connection_id: i32) {
         let server = Server(Arc::clone(connection));
         if self.named.get(&connection_id) == Some(&server) {
@@ -182,7 +182,7 @@ mod tests {
     use crate::{Address, Auth};
 
     #[test]
-    fn nothing_is_left_of_channels_that_are_gone() {
+    fn closed_channels_leave_nothing_in_memory() {
         let connection = |port: &str| {
             let client = Address { port: port.into(), ..Address::unix("") };
             Arc::new(Connection { endpoints: Endpoints { server: Address::unix(port), client }, tls: false })

@@ -5,35 +5,36 @@ use std::{
 };
 
 use qmp_schema::{SpiceChannel, Timestamp};
-use spice_link::{ChannelType, LinkRequest, Side};
+use spice_link::{ChannelType, CommonCap, Evidence, LinkErrorCode, LinkEvent, LinkRequest, RefusalForm, Side};
 
 use crate::{
-    Anomaly, AnomalyKind, Auth, Channel, ChannelEvent, Config, Connection, EventKind, FlowId, Input, Output,
-    linking::{Linking, Note},
-    sessions::Sessions,
+    Anomaly, AnomalyKind, Auth, Channel, ChannelEvent, Config, Connection, EventKind, FlowId, Input, LinkFollower,
+    LinkNote, LinkNoteKind, Output, sessions::Sessions,
 };
 
-/// Follows the connections of a VM's SPICE server, or of several: what happens to each goes in, QEMU's events come out.
+/// Follows the connections of one or several SPICE servers: what happens to each goes in, QEMU's events come out.
 ///
-/// After each [`handle`](Self::handle), drain [`poll`](Self::poll). There is no clock, socket, task or randomness inside:
-/// the same inputs give the same outputs.
+/// 1. Choose a [`FlowId`] for each connection, and pass [`Input::Opened`] to [`handle`](Self::handle) when it is accepted.
+/// 2. After each call of `handle`, call [`poll`](Self::poll) until it returns `None`.
+/// 3. Pass the bytes of both directions as [`Input::Bytes`], as long as [`wants`](Self::wants) returns true.
+/// 4. Pass [`Input::Closed`] when the server's side of the connection is gone, whether or not it wanted bytes.
 ///
-/// It has the connections that were opened and not closed or [forgotten](Self::forget) since, as many as the caller wants, and what
-/// was not polled yet.
+/// There is no clock, socket, task or randomness inside: the same inputs give the same outputs. The tracker holds the connections that
+/// were opened and not yet closed or [forgotten](Self::forget), and the outputs that were not polled yet. The caller limits their
+/// number.
 ///
-/// Per connection, `SPICE_CONNECTED`, `SPICE_INITIALIZED` and `SPICE_DISCONNECTED` come in this order, each at most
-/// once, and each `SPICE_CONNECTED` of a connection that was closed has its `SPICE_DISCONNECTED`. The one exception is
-/// QEMU's own: a client without AUTH_SELECTION at a server with SASL leaves a socket that spice-server never closes
-/// ([`AnomalyKind::Leaked`]).
+/// Each connection has `SPICE_CONNECTED`, `SPICE_INITIALIZED` and `SPICE_DISCONNECTED` in this order, each at most once. Each closed
+/// connection with a `SPICE_CONNECTED` has a `SPICE_DISCONNECTED`. The one exception is QEMU's own: a client without AUTH_SELECTION at
+/// a server with SASL leaves a socket that spice-server never closes ([`AnomalyKind::Leaked`]).
 #[derive(Debug, Default)]
 pub struct Tracker {
     config: Config,
     flows: HashMap<FlowId, Flow, BuildHasherDefault<FlowHasher>>,
     sessions: Sessions,
-    /// How many channels have come up so far: what orders [`channels`](Self::channels).
+    /// How many channels have come up so far. It orders [`channels`](Self::channels).
     initialized: u64,
     outputs: VecDeque<Output>,
-    /// Empty between calls; kept for its memory.
+    /// Empty between calls. It is a field so that its memory is reused.
     notes: Vec<Note>,
 }
 
@@ -48,36 +49,53 @@ struct Flow {
 enum State {
     /// In its link stage.
     Linking(Box<Link>),
-    /// Its channel is up. All that is left of the link stage is what `query-spice` lists, and its place in that list.
+    /// Its channel is up. Only the facts that `query-spice` lists are kept, and the place in that list.
     Live { channel: Channel, order: u64 },
-    /// A fresh main channel is up since then, and its id can only be learned from its session's other channels.
+    /// A new session's main channel is up since `since`, and its id can only be learned from the session's other channels.
     Nameless { channel: Channel, since: Timestamp, turn: u64 },
-    /// Its bytes say nothing: opaque, refused, or unreadable.
+    /// Its bytes are not read: encrypted, refused, or not valid.
     Mute { leaked: bool },
 }
 
-/// A link stage, and what it has shown so far.
+/// A link stage, and the facts that it has shown so far.
 #[derive(Debug)]
 struct Link {
-    linking: Linking,
+    follower: LinkFollower,
     /// The channel that the client asked for.
     request: Option<LinkRequest>,
     offers_sasl: bool,
-    /// When a link result came that can't be read.
+    /// The time of a link result that can't be read.
     hidden_result: Option<Timestamp>,
-    /// When the link succeeded.
+    /// The time when the link succeeded.
     linked: Option<Timestamp>,
-    /// The id that the server drew for a fresh main channel.
+    /// The id of the main channel's new session.
     session_id: Option<u32>,
-    /// Something was said of this link, so that its end needs no explanation.
+    /// An anomaly was reported, so that the end of this link needs no explanation.
     odd: bool,
     leaked: bool,
 }
 
+/// What a link stage has shown, as far as the tracker needs it.
+#[derive(Debug)]
+enum Note {
+    /// The client's message asks for this channel.
+    Request(LinkRequest),
+    /// The server's reply: whether it offers SASL.
+    Reply { sasl: bool },
+    /// The link result came, inside a security layer.
+    HiddenResult,
+    /// The link succeeded; whether this was inferred.
+    Linked { inferred: bool },
+    /// The id of the main channel's new session.
+    SessionId(u32),
+    /// An anomaly, at an offset of a direction.
+    Anomaly(Side, u64, AnomalyKind),
+}
+
 impl Link {
-    fn new() -> Self {
+    fn new(config: &Config) -> Self {
         Self {
-            linking: Linking::new(),
+            follower: LinkFollower::new(config.max_backlog),
             request: None,
             offers_sasl: false,
             hidden_result: None,
@@ -88,7 +106,7 @@ impl Link {
         }
     }
 
-    /// The channel that was asked for, its id 0 where that is not known (yet).
+    /// The channel that the client asked for. Its id is 0 while it is not known.
     fn channel(&self, auth: Option<Auth>) -> Option<Channel> {
         let LinkRequest { connection_id, channel_type, channel_id } = self.request?;
         let auth = auth.unwrap_or(if self.offers_sasl { Auth::Sasl } else { Auth::Spice });
@@ -96,7 +114,7 @@ impl Link {
         Some(Channel { connection_id, channel_type, channel_id, auth })
     }
 
-    /// A main channel that asked to join a session that it brought along.
+    /// Whether this is a main channel that joins an existing session.
     fn is_migration_target(&self) -> bool {
         matches!(self.request, Some(LinkRequest { connection_id: 1.., channel_type: ChannelType::MAIN, .. }))
     }
@@ -108,7 +126,7 @@ impl Tracker {
         Self { config, ..Self::default() }
     }
 
-    /// Says anew what [`Config::auth`] says. It holds for channels that come up from now on.
+    /// Changes [`Config::auth`] for channels that come up from now on.
     pub fn set_auth(&mut self, auth: Option<Auth>) {
         self.config.auth = auth;
     }
@@ -120,10 +138,10 @@ impl Tracker {
                 self.open(at, flow, Connection { endpoints, tls }, readable);
             }
             Input::Bytes { from, data } => {
-                self.link(at, flow, |linking, limit, notes| linking.bytes(from, data, limit, notes));
+                self.link(at, flow, |follower, notes| follower.bytes(from, data, |note| push(note, notes)));
             }
             Input::Gap { from, len } => {
-                self.link(at, flow, |linking, limit, notes| linking.gap(from, len, limit, notes));
+                self.link(at, flow, |follower, notes| follower.gap(from, len, |note| push(note, notes)));
             }
             Input::Opaque => self.mute(flow),
             Input::Closed { by } => self.close(at, flow, by),
@@ -135,14 +153,13 @@ impl Tracker {
         self.outputs.pop_front()
     }
 
-    /// Whether this connection's bytes are still looked at. Once they are not, `Bytes` and `Gap` need not be handed in
-    /// any more.
+    /// Whether this connection's bytes are still read. If not, `Bytes` and `Gap` have no effect and can be left out.
     pub fn wants(&self, flow: FlowId) -> bool {
         matches!(self.flows.get(&flow), Some(Flow { state: State::Linking(_), .. }))
     }
 
-    /// Lets go of a connection of which nothing more will be seen, without saying that it ended: for a reader that can
-    /// remember only so many. QEMU may still have it.
+    /// Forgets a connection without an event. A reader with a limited number of connections uses it for one of which nothing more will
+    /// be seen; QEMU may still have it open.
     pub fn forget(&mut self, flow: FlowId) {
         let Some(Flow { connection, state }) = self.flows.remove(&flow) else { return };
         match state {
@@ -162,38 +179,39 @@ impl Tracker {
         self.flows.is_empty()
     }
 
-    /// The channels that are up, the oldest first: what `query-spice` lists. Those of all servers, where the tracker follows
+    /// The channels that are up, the oldest first: what `query-spice` lists. They are those of all servers, if the tracker follows
     /// several.
-    pub fn channels(&self) -> Vec<SpiceChannel<'_>> {
+    pub fn channels(&self) -> Vec<LiveChannel<'_>> {
         let mut live: Vec<_> = self
             .flows
-            .values()
-            .filter_map(|flow| match &flow.state {
-                State::Live { channel, order } => Some((*order, channel, &flow.connection)),
+            .iter()
+            .filter_map(|(flow, Flow { connection, state })| match state {
+                State::Live { channel, order } => Some((*order, LiveChannel { flow: *flow, connection, channel })),
                 _ => None,
             })
             .collect();
-        live.sort_unstable_by_key(|(order, ..)| *order);
-        live.into_iter().map(|(_, channel, connection)| channel.info(connection)).collect()
+        live.sort_unstable_by_key(|(order, _)| *order);
+        live.into_iter().map(|(_, channel)| channel).collect()
     }
 
     fn open(&mut self, at: Timestamp, flow: FlowId, connection: Connection, readable: bool) {
         if self.flows.contains_key(&flow) {
-            self.odd(at, flow, None, AnomalyKind::Reopened);
+            self.report(at, flow, None, AnomalyKind::Reopened);
             self.close(at, flow, None);
         }
         let connection = Arc::new(connection);
-        let state = if readable { State::Linking(Box::new(Link::new())) } else { State::Mute { leaked: false } };
+        let state =
+            if readable { State::Linking(Box::new(Link::new(&self.config))) } else { State::Mute { leaked: false } };
         self.flows.insert(flow, Flow { connection: Arc::clone(&connection), state });
         self.emit(at, flow, connection, EventKind::Connected);
     }
 
-    /// Lets a link stage go on, and says what it has shown.
-    fn link(&mut self, at: Timestamp, flow: FlowId, go_on: impl FnOnce(&mut Linking, usize, &mut Vec<Note>)) {
+    /// Continues a link stage, and handles what it has shown.
+    fn link(&mut self, at: Timestamp, flow: FlowId, read: impl FnOnce(&mut LinkFollower, &mut Vec<Note>)) {
         let Some(Flow { state: State::Linking(link), .. }) = self.flows.get_mut(&flow) else { return };
         let mut notes = std::mem::take(&mut self.notes);
-        go_on(&mut link.linking, self.config.max_backlog, &mut notes);
-        if notes.is_empty() && !link.linking.is_over() {
+        read(&mut link.follower, &mut notes);
+        if notes.is_empty() && !link.follower.is_over() {
             self.notes = notes;
             return;
         }
@@ -201,7 +219,7 @@ impl Tracker {
         for note in notes.drain(..) {
             match note {
                 Note::Request(request) => link.request = Some(request),
-                Note::Offered { sasl } => link.offers_sasl = sasl,
+                Note::Reply { sasl } => link.offers_sasl = sasl,
                 Note::HiddenResult => link.hidden_result = Some(at),
                 Note::Linked { inferred } => {
                     link.linked = Some(link.hidden_result.unwrap_or(at));
@@ -210,7 +228,7 @@ impl Tracker {
                     }
                 }
                 Note::SessionId(id) => link.session_id = Some(id),
-                Note::Odd(side, offset, kind) => {
+                Note::Anomaly(side, offset, kind) => {
                     link.odd = true;
                     link.leaked |= kind == AnomalyKind::Leaked;
                     odd.push((Some((side, offset)), kind));
@@ -219,12 +237,12 @@ impl Tracker {
         }
         self.notes = notes;
         for (place, kind) in odd {
-            self.odd(at, flow, place, kind);
+            self.report(at, flow, place, kind);
         }
         self.settle(at, flow);
     }
 
-    /// Nothing more of a link stage will be seen. A link that has succeeded keeps what it has shown.
+    /// Ends the reading of a link stage. A link that has succeeded keeps what it has shown.
     fn mute(&mut self, flow: FlowId) {
         let Some(Flow { state, .. }) = self.flows.get_mut(&flow) else { return };
         if let State::Linking(link) = state
@@ -234,11 +252,11 @@ impl Tracker {
         }
     }
 
-    /// Moves a connection on, once its link stage has shown enough.
+    /// Moves a connection to its next state when its link stage has shown enough.
     fn settle(&mut self, at: Timestamp, flow: FlowId) {
         let Some(Flow { connection, state }) = self.flows.get_mut(&flow) else { return };
         let State::Linking(link) = state else { return };
-        let is_over = link.linking.is_over();
+        let is_over = link.follower.is_over();
         let Some((since, channel)) = link.linked.zip(link.channel(self.config.auth)) else {
             if is_over {
                 *state = State::Mute { leaked: link.leaked };
@@ -247,12 +265,12 @@ impl Tracker {
         };
         if channel.channel_type != ChannelType::MAIN || channel.connection_id != 0 {
             if link.is_migration_target() {
-                self.odd(at, flow, None, AnomalyKind::MigrationTarget);
+                self.report(at, flow, None, AnomalyKind::MigrationTarget);
             }
             self.initialize(at, since, flow, channel);
         } else if is_over {
             if let Some(connection_id) = self.sessions.claim(connection, since) {
-                self.odd(at, flow, None, AnomalyKind::IdLearned);
+                self.report(at, flow, None, AnomalyKind::IdLearned);
                 self.initialize(at, since, flow, Channel { connection_id, ..channel });
             } else {
                 let turn = self.sessions.wait(connection, flow);
@@ -261,7 +279,7 @@ impl Tracker {
         }
     }
 
-    /// A channel is up, and all that QEMU says of it is known.
+    /// A channel is up, and everything that QEMU reports about it is known.
     fn initialize(&mut self, at: Timestamp, since: Timestamp, flow: FlowId, channel: Channel) {
         let Some(Flow { connection, .. }) = self.flows.get(&flow) else { return };
         let connection = Arc::clone(connection);
@@ -275,11 +293,11 @@ impl Tracker {
         self.emit(since, flow, connection, EventKind::Initialized(channel));
     }
 
-    /// A main channel's id was learned.
+    /// The id of a waiting main channel was learned.
     fn name(&mut self, at: Timestamp, main: FlowId, connection_id: i32) {
         let Some(Flow { state: State::Nameless { channel, since, .. }, .. }) = self.flows.get(&main) else { return };
         let (channel, since) = (Channel { connection_id, ..*channel }, *since);
-        self.odd(at, main, None, AnomalyKind::IdLearned);
+        self.report(at, main, None, AnomalyKind::IdLearned);
         self.initialize(at, since, main, channel);
     }
 
@@ -288,17 +306,17 @@ impl Tracker {
         let connection = Arc::clone(connection);
         match state {
             State::Linking(link) => {
-                // A client that leaves first behind a hidden result was let in: one that is refused is left by the server.
+                // If the client leaves first after a hidden result, the server accepted it: the server closes refused connections.
                 let hidden = link.hidden_result.filter(|_| by == Some(Side::Client));
                 let up = link.linked.or(hidden).zip(link.channel(self.config.auth));
                 let (odd, inferred) = (link.odd, link.linked.is_none());
                 if let Some((since, channel)) = up {
                     if inferred {
-                        self.odd(at, flow, None, AnomalyKind::Inferred);
+                        self.report(at, flow, None, AnomalyKind::Inferred);
                     }
                     self.initialize_last(at, since, flow, channel);
                 } else if !odd {
-                    self.odd(at, flow, None, AnomalyKind::Unlinked);
+                    self.report(at, flow, None, AnomalyKind::Unlinked);
                 }
             }
             State::Nameless { channel, since, turn } => {
@@ -317,10 +335,10 @@ impl Tracker {
         self.emit(at, flow, connection, EventKind::Disconnected);
     }
 
-    /// A channel was up and is just gone: what is not known of it by now never will be.
+    /// A channel was up and has just closed. Facts that are not known by now never will be.
     fn initialize_last(&mut self, at: Timestamp, since: Timestamp, flow: FlowId, channel: Channel) {
         if channel.channel_type == ChannelType::MAIN && channel.connection_id == 0 {
-            self.odd(at, flow, None, AnomalyKind::IdUnknown);
+            self.report(at, flow, None, AnomalyKind::IdUnknown);
         }
         self.initialize(at, since, flow, channel);
         if let Some(Flow { connection, state: State::Live { channel, order } }) = self.flows.get(&flow) {
@@ -332,7 +350,7 @@ impl Tracker {
         self.outputs.push_back(Output::Event(ChannelEvent { at, flow, connection, kind }));
     }
 
-    fn odd(&mut self, at: Timestamp, flow: FlowId, place: Option<(Side, u64)>, kind: AnomalyKind) {
+    fn report(&mut self, at: Timestamp, flow: FlowId, place: Option<(Side, u64)>, kind: AnomalyKind) {
         if let Some(Flow { connection, .. }) = self.flows.get(&flow) {
             let connection = Arc::clone(connection);
             self.outputs.push_back(Output::Anomaly(Anomaly { at, flow, connection, place, kind }));
@@ -340,7 +358,58 @@ impl Tracker {
     }
 }
 
-/// Spreads the caller's numbers over the table. They are not a peer's to choose, so that one multiplication is enough.
+/// A channel that is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct LiveChannel<'a> {
+    /// The connection's id.
+    pub flow: FlowId,
+    /// The connection.
+    pub connection: &'a Connection,
+    /// The channel.
+    pub channel: &'a Channel,
+}
+
+impl<'a> LiveChannel<'a> {
+    /// The channel in QMP's form, as `query-spice` lists it.
+    pub fn info(&self) -> SpiceChannel<'a> {
+        self.channel.info(self.connection)
+    }
+}
+
+/// Adds what the tracker needs from a note.
+fn push(note: LinkNote<'_>, notes: &mut Vec<Note>) {
+    let LinkNote { side, offset, end, kind } = note;
+    let event = match kind {
+        LinkNoteKind::Event(event) => event,
+        LinkNoteKind::WebSocketHead => return notes.push(Note::Anomaly(side, offset, AnomalyKind::WebSocketHead)),
+        LinkNoteKind::Lost { len } => return notes.push(Note::Anomaly(side, offset, AnomalyKind::Lost { len })),
+        LinkNoteKind::Backlog { limit } => {
+            return notes.push(Note::Anomaly(side, offset, AnomalyKind::Backlog { limit }));
+        }
+    };
+    match event {
+        LinkEvent::Mess(mess) => notes.push(Note::Request(mess.request())),
+        LinkEvent::Reply(reply) => {
+            notes.push(Note::Reply { sasl: reply.common_caps.contains(CommonCap::AUTH_SASL) });
+        }
+        LinkEvent::HiddenResult => notes.push(Note::HiddenResult),
+        LinkEvent::Linked { evidence, .. } => notes.push(Note::Linked { inferred: evidence == Evidence::Continued }),
+        LinkEvent::SessionId(id) => notes.push(Note::SessionId(id)),
+        LinkEvent::Refused { code, form } => {
+            notes.push(Note::Anomaly(side, offset, AnomalyKind::Refused { code, form }));
+            if (code, form) == (LinkErrorCode::VERSION_MISMATCH, RefusalForm::SecondReply) {
+                notes.push(Note::Anomaly(side, end, AnomalyKind::Leaked));
+            }
+        }
+        LinkEvent::Unreadable { error, .. } => {
+            notes.push(Note::Anomaly(side, offset, AnomalyKind::Unreadable(error)));
+        }
+        _ => {}
+    }
+}
+
+/// Hashes the caller's ids. A peer does not choose them, so one multiplication is enough.
 #[derive(Debug, Default)]
 struct FlowHasher(u64);
 
@@ -352,7 +421,7 @@ impl Hasher for FlowHasher {
     }
 
     fn write_u64(&mut self, value: u64) {
-        // 2⁶⁴ divided by the golden ratio: neighbours land far apart in the high bits, and the low ones get them by the rotation.
+        // 2⁶⁴ divided by the golden ratio spreads neighbours over the high bits; the rotation moves these to the low bits.
         self.0 = (self.0 ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
     }
 

@@ -21,7 +21,7 @@ fn mess(connection_id: u32, channel_type: ChannelType, channel_id: u8, common: u
     out
 }
 
-/// A server's accepting reply.
+/// A server's reply that accepts.
 fn reply(common: u32) -> Vec<u8> {
     let (common, channel) = (CapsBuf::from_words([common]), CapsBuf::from_words([0]));
     let reply = LinkReply {
@@ -51,11 +51,11 @@ const GTK: u32 = AUTH_SELECTION | MINI;
 const QEMU: u32 = GTK | 1 << CommonCap::AUTH_SPICE.0;
 const QEMU_SASL: u32 = GTK | SASL;
 
-/// One tracker, a clock that ticks a microsecond an input, and what was said so far.
+/// A tracker, a clock that advances by a microsecond for each input, and the outputs so far.
 struct Lab {
     tracker: Tracker,
     now: i64,
-    /// Of the server that the next connection goes to.
+    /// The port of the server that the next connection goes to.
     port: u16,
     said: Vec<String>,
 }
@@ -77,7 +77,7 @@ impl Lab {
         self
     }
 
-    /// A connection from a port of its own number.
+    /// A connection from the client port that equals its id.
     fn open(&mut self, flow: u64) -> &mut Self {
         let end = |port: u16| Address::from(([127, 0, 0, 1].into(), port));
         let client = end(u16::try_from(flow).unwrap());
@@ -99,7 +99,7 @@ impl Lab {
         self.input(flow, Input::Closed { by: Some(by) })
     }
 
-    /// Everything that was said since the last call, as `flow EVENT` or `flow EVENT id type/id auth`.
+    /// All outputs since the last call, as `flow EVENT` or `flow EVENT id type/id auth`.
     fn said(&mut self) -> Vec<String> {
         std::mem::take(&mut self.said).iter().map(|line| short(line)).collect()
     }
@@ -120,7 +120,7 @@ fn short(line: &str) -> String {
 }
 
 #[test]
-fn lines_are_qemu_s() {
+fn lines_equal_qemus() {
     let mut lab = Lab::new(Config::new().auth(Auth::None));
     lab.open(1).client(1, &mess(0x8000_0001, ChannelType::INPUTS, 0, GTK)).server(1, &reply(QEMU));
     lab.client(1, &AuthMechanism::SPICE.0.to_le_bytes()).client(1, &TICKET).server(1, &[0; 4]).close(1, Side::Client);
@@ -134,7 +134,7 @@ fn lines_are_qemu_s() {
     );
 }
 
-/// Link stage of one channel with a ticket, to the result.
+/// The link stage of one channel with a ticket, up to the result.
 fn link(lab: &mut Lab, flow: u64, id: u32, channel_type: ChannelType, channel_id: u8, result: LinkErrorCode) {
     lab.open(flow).client(flow, &mess(id, channel_type, channel_id, GTK)).server(flow, &reply(QEMU));
     lab.client(flow, &AuthMechanism::SPICE.0.to_le_bytes()).client(flow, &TICKET);
@@ -142,7 +142,7 @@ fn link(lab: &mut Lab, flow: u64, id: u32, channel_type: ChannelType, channel_id
 }
 
 #[test]
-fn a_fresh_main_channel_waits_for_its_id() {
+fn new_main_channel_waits_for_its_id() {
     for (common, full) in [(GTK, None), (AUTH_SELECTION, Some((1, 0))), (MINI, None), (0, Some((1, 0)))] {
         let mut lab = Lab::new(Config::new());
         lab.open(1).client(1, &mess(0, ChannelType::MAIN, 0, common)).server(1, &reply(QEMU));
@@ -159,7 +159,7 @@ fn a_fresh_main_channel_waits_for_its_id() {
 }
 
 #[test]
-fn a_main_channel_that_closes_before_its_id_comes_is_initialised_with_0() {
+fn main_channel_that_closes_before_main_init_has_id_0() {
     let mut lab = Lab::new(Config::new());
     link(&mut lab, 1, 0, ChannelType::MAIN, 0, LinkErrorCode::OK);
     lab.server(1, &[103]).close(1, Side::Client);
@@ -167,14 +167,14 @@ fn a_main_channel_that_closes_before_its_id_comes_is_initialised_with_0() {
 }
 
 #[test]
-fn a_migration_target_brings_its_id() {
+fn migration_target_has_the_id_of_its_message() {
     let mut lab = Lab::new(Config::new());
     link(&mut lab, 1, 7, ChannelType::MAIN, 0, LinkErrorCode::OK);
     assert_eq!(lab.said(), ["1 CONNECTED", "1 migration-target", "1 INITIALIZED 7 1/0 spice"]);
 }
 
 #[test]
-fn refusals_are_said_and_disconnected() {
+fn refused_links_are_reported_and_disconnected() {
     let mut lab = Lab::new(Config::new());
     link(&mut lab, 1, 0, ChannelType::MAIN, 0, LinkErrorCode::PERMISSION_DENIED);
     lab.close(1, Side::Server);
@@ -187,7 +187,7 @@ fn refusals_are_said_and_disconnected() {
 }
 
 #[test]
-fn a_socket_that_spice_server_leaks_is_never_disconnected() {
+fn leaked_socket_is_never_disconnected() {
     let mut lab = Lab::new(Config::new());
     let second = LinkReply::refusal(LinkErrorCode::VERSION_MISMATCH);
     lab.open(1).client(1, &mess(0, ChannelType::MAIN, 0, MINI)).server(1, &reply(QEMU_SASL)).server(1, &second);
@@ -197,7 +197,7 @@ fn a_socket_that_spice_server_leaks_is_never_disconnected() {
     assert!(lab.tracker.is_empty());
 }
 
-/// The SASL exchange that spice-gtk and QEMU have with DIGEST-MD5, up to the accept.
+/// The SASL exchange of spice-gtk and QEMU with DIGEST-MD5, up to its success.
 fn sasl(lab: &mut Lab, flow: u64, id: u32, channel_type: ChannelType) {
     let block = |data: &[u8]| [&u32::try_from(data.len()).unwrap().to_le_bytes(), data].concat();
     lab.open(flow).client(flow, &mess(id, channel_type, 0, GTK | SASL)).server(flow, &reply(QEMU_SASL));
@@ -213,7 +213,7 @@ fn frame(len: u32) -> Vec<u8> {
 }
 
 #[test]
-fn success_behind_a_security_layer_is_inferred_and_the_id_learned() {
+fn success_inside_a_security_layer_is_inferred_and_the_id_learned() {
     let mut lab = Lab::new(Config::new());
     sasl(&mut lab, 1, 0, ChannelType::MAIN);
     lab.server(1, &frame(20));
@@ -226,14 +226,14 @@ fn success_behind_a_security_layer_is_inferred_and_the_id_learned() {
         lab.said(),
         ["2 CONNECTED", "2 inferred", "1 id-learned", "1 INITIALIZED -16 1/0 sasl", "2 INITIALIZED -16 3/0 sasl"]
     );
-    let order: Vec<_> = lab.tracker.channels().iter().map(|channel| channel.channel_type).collect();
+    let order: Vec<_> = lab.tracker.channels().iter().map(|live| live.info().channel_type).collect();
     assert_eq!(order, [1, 3]);
     lab.close(2, Side::Client).close(1, Side::Client);
     assert_eq!(lab.said(), ["2 DISCONNECTED", "1 DISCONNECTED"]);
 }
 
 #[test]
-fn the_id_goes_to_the_newest_of_the_main_channels_that_still_wait_for_one() {
+fn learned_id_goes_to_the_newest_waiting_main_channel() {
     let mut lab = Lab::new(Config::new());
     for flow in 1..=4 {
         sasl(&mut lab, flow, 0, ChannelType::MAIN);
@@ -248,9 +248,9 @@ fn the_id_goes_to_the_newest_of_the_main_channels_that_still_wait_for_one() {
     );
 }
 
-/// A capture notices late that it has lost something: the other channels are up by then.
+/// A capture notices lost bytes late, when the other channels are already up.
 #[test]
-fn an_id_that_is_lost_is_learned_from_channels_that_came_up_meanwhile() {
+fn lost_id_is_learned_from_channels_that_are_already_up() {
     let mut lab = Lab::new(Config::new());
     // Of a session whose main channel was never seen.
     link(&mut lab, 1, 6, ChannelType::CURSOR, 0, LinkErrorCode::OK);
@@ -271,9 +271,9 @@ fn an_id_that_is_lost_is_learned_from_channels_that_came_up_meanwhile() {
     assert_eq!(lab.said(), ["5 id-unknown", "5 INITIALIZED 0 1/0 spice", "5 DISCONNECTED"]);
 }
 
-/// spice-server draws the id with an unseeded `rand` up to 0.15.0: the first session of every VM then has the same.
+/// Up to 0.15.0, spice-server makes the id with an unseeded `rand`: the first session of every VM has the same id.
 #[test]
-fn sessions_of_two_servers_may_have_the_same_id() {
+fn two_servers_may_have_sessions_of_the_same_id() {
     let mut lab = Lab::new(Config::new());
     // Twice, as nothing of the first time may be left.
     for _ in 0..2 {
@@ -304,7 +304,7 @@ fn sessions_of_two_servers_may_have_the_same_id() {
 }
 
 #[test]
-fn a_hidden_result_before_a_close_counts_by_who_closes() {
+fn hidden_result_counts_as_success_if_the_client_closes() {
     let mut lab = Lab::new(Config::new());
     sasl(&mut lab, 1, 5, ChannelType::RECORD);
     lab.server(1, &frame(20)).close(1, Side::Server);
@@ -315,7 +315,7 @@ fn a_hidden_result_before_a_close_counts_by_who_closes() {
 }
 
 #[test]
-fn lost_bytes_matter_only_where_they_are_looked_at() {
+fn lost_bytes_matter_only_where_they_are_read() {
     let mut lab = Lab::new(Config::new());
     lab.open(1).client(1, &mess(9, ChannelType::CURSOR, 1, GTK)).server(1, &reply(QEMU));
     lab.client(1, &AuthMechanism::SPICE.0.to_le_bytes()).client(1, &TICKET[..50]);
@@ -328,7 +328,7 @@ fn lost_bytes_matter_only_where_they_are_looked_at() {
 }
 
 #[test]
-fn a_reused_number_closes_the_older_connection() {
+fn reused_id_closes_the_older_connection() {
     let mut lab = Lab::new(Config::new());
     lab.open(1).open(1).close(1, Side::Client);
     assert_eq!(
@@ -338,7 +338,7 @@ fn a_reused_number_closes_the_older_connection() {
 }
 
 #[test]
-fn a_forgotten_connection_has_no_end() {
+fn forgotten_connection_is_never_disconnected() {
     let mut lab = Lab::new(Config::new());
     sasl(&mut lab, 1, 0, ChannelType::MAIN);
     lab.server(1, &frame(20)).server(1, &frame(54));
@@ -351,7 +351,7 @@ fn a_forgotten_connection_has_no_end() {
     assert_eq!(said, ["1 CONNECTED", "1 inferred", "2 CONNECTED", "2 inferred", "2 INITIALIZED 7 3/0 sasl"]);
 }
 
-/// Whole conversations of one connection, each direction in one piece, and what is said of them in any cut and order.
+/// Whole conversations of one connection, each direction in one chunk, and the outputs for chunks of any size and order.
 fn conversations() -> Vec<(Vec<u8>, Vec<u8>, &'static [&'static str])> {
     let ticket = [&AuthMechanism::SPICE.0.to_le_bytes()[..], &TICKET].concat();
     let block = |data: &[u8]| [&u32::try_from(data.len()).unwrap().to_le_bytes(), data].concat();
@@ -404,7 +404,7 @@ fn conversations() -> Vec<(Vec<u8>, Vec<u8>, &'static [&'static str])> {
 }
 
 #[test]
-fn cuts_and_interleavings_change_nothing() {
+fn chunks_and_interleavings_change_nothing() {
     for (client, server, expected) in conversations() {
         for (cut, server_first) in [(1, false), (1, true), (3, false), (19, true), (4096, false), (4096, true)] {
             // All of one direction before the other, then turn by turn.
@@ -442,7 +442,7 @@ fn cuts_and_interleavings_change_nothing() {
 }
 
 #[test]
-fn what_is_held_of_a_direction_is_bounded() {
+fn held_bytes_of_a_direction_are_bounded() {
     let mut lab = Lab::new(Config::new());
     lab.open(1).server(1, &reply(QEMU));
     for _ in 0..1000 {
@@ -454,7 +454,7 @@ fn what_is_held_of_a_direction_is_bounded() {
 }
 
 #[test]
-fn what_is_learned_of_the_server_holds_from_then_on() {
+fn changed_auth_applies_to_later_channels() {
     let mut lab = Lab::new(Config::new());
     link(&mut lab, 1, 7, ChannelType::INPUTS, 0, LinkErrorCode::OK);
     lab.tracker.set_auth(Some(Auth::None));

@@ -10,7 +10,7 @@ use qmp_schema::{EventInfo, SpiceInfo, SpiceQueryMouseMode};
 use qmp_server::{Command, Limits, Reply, Service, Version};
 use spice_relay::{
     observe::SharedTracker,
-    spice_events::{Auth, Tracker},
+    spice_events::{Auth, LiveChannel, Tracker},
 };
 
 use super::status::Status;
@@ -68,6 +68,6 @@ fn reply(tracker: &Tracker, details: ServerDetails) -> Reply {
         auth: Some(details.auth.unwrap_or(Auth::Spice).name().into()),
         compiled_version: details.compiled_version.map(Into::into),
         mouse_mode: details.mouse_mode.unwrap_or(SpiceQueryMouseMode::Unknown),
-        channels: Some(tracker.channels()),
+        channels: Some(tracker.channels().iter().map(LiveChannel::info).collect()),
     })
 }

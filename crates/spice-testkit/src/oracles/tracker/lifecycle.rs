@@ -65,7 +65,9 @@ impl Lifecycles {
         assert_eq!(tracker.len(), self.open.len(), "connections are forgotten, or kept for ever");
         let channels = tracker.channels();
         assert_eq!(channels.len(), self.up.len(), "the list of channels and the events differ");
-        for (channel, flow) in channels.iter().zip(&self.up) {
+        for (live, flow) in channels.iter().zip(&self.up) {
+            let channel = live.info();
+            assert_eq!(live.flow.0, *flow, "the list's order");
             assert_eq!((&*channel.port, channel.tls), (&*flow.to_string(), self.open[flow].tls), "the list's order");
         }
     }

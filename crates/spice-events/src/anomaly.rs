@@ -1,0 +1,179 @@
+use std::{fmt, sync::Arc};
+
+use qmp_schema::Timestamp;
+use spice_link::{LinkErrorCode, RefusalForm, Side};
+
+use crate::{Connection, Endpoints, FlowId};
+
+/// Something that QMP has no event for: a peer broke the protocol, bytes could not be read, or a fact had to be inferred.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Anomaly {
+    /// When it was noticed.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serde::timestamp"))]
+    pub at: Timestamp,
+    /// The connection's id.
+    pub flow: FlowId,
+    /// The connection.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serde::shared"))]
+    pub connection: Arc<Connection>,
+    /// The sender of the bytes that it is about, and how many SPICE bytes of that direction came before them. `None` if it is not
+    /// about bytes.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serde::place"))]
+    pub place: Option<(Side, u64)>,
+    /// The kind of anomaly.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serde::anomaly_kind"))]
+    pub kind: AnomalyKind,
+}
+
+/// The kinds of anomalies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AnomalyKind {
+    /// This direction's bytes are not valid. Nothing more is read from it.
+    Unreadable(spice_link::Error),
+    /// The client asked for WebSocket, and the HTTP head of one side is not valid, or longer than spice-server reads.
+    WebSocketHead,
+    /// Bytes were lost that had to be read. Nothing more is read from this direction.
+    Lost {
+        /// The number of lost bytes.
+        len: u64,
+    },
+    /// More bytes came than are held while the other direction must be read first.
+    Backlog {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// The server refused the link.
+    Refused {
+        /// The reason.
+        code: LinkErrorCode,
+        /// The message that says so.
+        form: RefusalForm,
+    },
+    /// spice-server has just leaked this socket without closing it: QEMU will send no `SPICE_DISCONNECTED`.
+    Leaked,
+    /// The link result is hidden in a SASL security layer. Its success was inferred from what followed.
+    Inferred,
+    /// A main channel's id could not be read. It was learned from another channel of its session.
+    IdLearned,
+    /// A main channel's id never became known. `SPICE_INITIALIZED` has 0 instead.
+    IdUnknown,
+    /// A main channel joined an existing session: it is the target of a migration.
+    MigrationTarget,
+    /// The connection ended in the link stage, and its bytes give no reason.
+    Unlinked,
+    /// The caller opened a connection whose id was still in use. The older connection counts as closed.
+    Reopened,
+}
+
+impl AnomalyKind {
+    /// A short name that never changes, for machines.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) => "unreadable",
+            Self::WebSocketHead => "websocket-head",
+            Self::Lost { .. } => "lost",
+            Self::Backlog { .. } => "backlog",
+            Self::Refused { .. } => "refused",
+            Self::Leaked => "leaked",
+            Self::Inferred => "inferred",
+            Self::IdLearned => "id-learned",
+            Self::IdUnknown => "id-unknown",
+            Self::MigrationTarget => "migration-target",
+            Self::Unlinked => "unlinked",
+            Self::Reopened => "reopened",
+        }
+    }
+}
+
+impl fmt::Display for AnomalyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(error) => {
+                write!(f, "{error}")?;
+                match error.answer() {
+                    Some(answer) => write!(f, " (spice-server {answer})"),
+                    None => Ok(()),
+                }
+            }
+            Self::WebSocketHead => f.write_str("expected the head of a websocket upgrade, found something else"),
+            Self::Lost { len } => write!(f, "{len} bytes of the link stage were lost"),
+            Self::Backlog { limit } => {
+                write!(f, "more than {limit} bytes came before the other direction could be read")
+            }
+            Self::Refused { code, form } => {
+                write!(f, "the server refused the link in {form}: {}, {code}", code.0)
+            }
+            Self::Leaked => {
+                f.write_str("spice-server leaked this socket without closing it; no SPICE_DISCONNECTED will follow")
+            }
+            Self::Inferred => f.write_str(
+                "the link result is inside a sasl security layer; its success was inferred from what followed",
+            ),
+            Self::IdLearned => {
+                f.write_str("the main channel's connection-id was learned from another channel of the session")
+            }
+            Self::IdUnknown => {
+                f.write_str("the main channel's connection-id never became known; the event has 0 instead")
+            }
+            Self::MigrationTarget => {
+                f.write_str("a main channel joined an existing session: it is the target of a migration")
+            }
+            Self::Unlinked => f.write_str("the connection ended in the link stage, and its bytes give no reason"),
+            Self::Reopened => f.write_str("the connection was opened again before it was closed"),
+        }
+    }
+}
+
+impl fmt::Display for Anomaly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Endpoints { server, client } = &self.connection.endpoints;
+        write!(f, "{client} -> {server}: ")?;
+        if let Some((side, offset)) = self.place {
+            write!(f, "{side} byte {offset}: ")?;
+        }
+        self.kind.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Address;
+
+    #[test]
+    fn anomaly_displays_its_place_and_its_kind() {
+        let server = Address::from((std::net::Ipv6Addr::LOCALHOST.into(), 5900));
+        let endpoints = Endpoints { server, client: Address::unix("/run/\u{1b}[2J") };
+        let connection = Arc::new(Connection { endpoints, tls: false });
+        let at = Timestamp { seconds: 7, microseconds: 8 };
+        let code = LinkErrorCode::PERMISSION_DENIED;
+        for (place, kind, text) in [
+            (
+                Some((Side::Client, 3)),
+                AnomalyKind::Unreadable(spice_link::Error::Magic { seen: *b"GET " }),
+                "client byte 3: expected the magic \"REDQ\", found \"GET \" (spice-server answers 2, invalid magic)",
+            ),
+            (
+                Some((Side::Server, 9)),
+                AnomalyKind::Lost { len: 5 },
+                "server byte 9: 5 bytes of the link stage were lost",
+            ),
+            (
+                None,
+                AnomalyKind::Refused { code, form: RefusalForm::Sasl },
+                "the server refused the link in the last word of the sasl exchange: 7, permission denied",
+            ),
+            (
+                None,
+                AnomalyKind::Refused { code, form: RefusalForm::SecondReply },
+                "the server refused the link in a second reply: 7, permission denied",
+            ),
+            (None, AnomalyKind::Unlinked, "the connection ended in the link stage, and its bytes give no reason"),
+        ] {
+            let anomaly = Anomaly { at, flow: FlowId(1), connection: Arc::clone(&connection), place, kind };
+            assert_eq!(anomaly.to_string(), format!("localhost:/run/\\u{{1b}}[2J -> [::1]:5900: {text}"));
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Follows a connection's link stage: both directions, with bounded buffers.
+
+use spice_link::{LinkEvent, LinkObserver, Outcome, Side};
+
+use crate::direction::Direction;
+
+/// Follows the link stage of one connection from the outside, and holds the bytes that can't be read yet.
+///
+/// It adds to [`LinkObserver`] what every caller needs: a bounded buffer for each direction, WebSocket, lost bytes, and the order in
+/// which the two directions must be read.
+///
+/// 1. Pass the bytes of both directions to [`bytes`](Self::bytes), in any chunks and any interleaving, and lost bytes to
+///    [`gap`](Self::gap).
+/// 2. During each call, `on` is called for everything that the link stage has shown, in order.
+/// 3. When [`is_over`](Self::is_over) returns true, no further call has an effect.
+///
+/// ```
+/// use spice_events::{LinkFollower, LinkSummary, spice_link::{LinkHeader, Side}};
+///
+/// let (mut link, mut summary) = (LinkFollower::new(16 * 1024), LinkSummary::default());
+/// let header = LinkHeader { major: 1, minor: 3, size: 18 };
+/// for byte in header.encode() {
+///     link.bytes(Side::Client, &[byte], |note| summary.apply(&note));
+/// }
+/// assert_eq!(summary.outcome.to_string(), "client: expected major version 2, found 1");
+/// ```
+#[derive(Debug)]
+pub struct LinkFollower {
+    observer: LinkObserver,
+    client: Direction,
+    server: Direction,
+    limit: usize,
+}
+
+/// Something that a link stage has shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LinkNote<'a> {
+    /// The sender of the bytes that it is about.
+    pub side: Side,
+    /// How many SPICE bytes of this direction came before those bytes.
+    pub offset: u64,
+    /// How many SPICE bytes of this direction have been read.
+    pub end: u64,
+    /// The kind of note.
+    pub kind: LinkNoteKind<'a>,
+}
+
+/// The kinds of notes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LinkNoteKind<'a> {
+    /// An event of the link stage.
+    Event(LinkEvent<'a>),
+    /// The client asked for WebSocket, and the HTTP head of this side is not valid, or longer than spice-server reads. Nothing more is
+    /// read from this side.
+    WebSocketHead,
+    /// Bytes were lost that had to be read. Nothing more is read from this side.
+    Lost {
+        /// The number of lost bytes.
+        len: u64,
+    },
+    /// More bytes came than are held while the other side must be read first. Nothing more is read from this side.
+    Backlog {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+}
+
+/// Where notes go, and how many there were.
+struct Sink<'s> {
+    on: &'s mut dyn FnMut(LinkNote<'_>),
+    count: usize,
+}
+
+impl Sink<'_> {
+    fn note(&mut self, side: Side, offset: u64, end: u64, kind: LinkNoteKind<'_>) {
+        self.count += 1;
+        (self.on)(LinkNote { side, offset, end, kind });
+    }
+}
+
+impl LinkFollower {
+    /// A follower before the first byte of either side, which holds at most `limit` unread bytes of each direction.
+    /// [`Config::MAX_BACKLOG`](crate::Config::MAX_BACKLOG) is a good limit.
+    pub fn new(limit: usize) -> Self {
+        Self { observer: LinkObserver::new(), client: Direction::new(), server: Direction::new(), limit }
+    }
+
+    /// Takes bytes of one direction.
+    pub fn bytes(&mut self, from: Side, data: &[u8], mut on: impl FnMut(LinkNote<'_>)) {
+        if self.observer.is_done(from) {
+            return;
+        }
+        let (limit, sink) = (self.limit, &mut Sink { on: &mut on, count: 0 });
+        match self.direction(from).take(from, data, limit) {
+            Ok([]) => self.pump_held(from, sink),
+            Ok(now) => self.pump_now(from, now, sink),
+            Err(_) => {
+                sink.note(from, 0, 0, LinkNoteKind::WebSocketHead);
+                self.give_up(from, 1);
+            }
+        }
+        self.pump_peer(from, sink);
+    }
+
+    /// Takes note that bytes of one direction were sent but not seen.
+    pub fn gap(&mut self, from: Side, len: u64, mut on: impl FnMut(LinkNote<'_>)) {
+        if self.observer.is_done(from) || len == 0 {
+            return;
+        }
+        let sink = &mut Sink { on: &mut on, count: 0 };
+        if let Some(len) = self.direction(from).lose(len) {
+            if self.observer.lost(from, len) {
+                self.direction(from).offset += len;
+            } else {
+                self.note_loss(from, len, sink);
+            }
+        } else if !self.direction(from).is_settled() {
+            self.note_loss(from, len, sink);
+            self.give_up(from, len);
+        }
+        self.pump_held(from, sink);
+        self.pump_peer(from, sink);
+    }
+
+    /// Whether nothing that either side sends can show more.
+    pub fn is_over(&self) -> bool {
+        self.observer.is_done(Side::Server)
+    }
+
+    fn direction(&mut self, side: Side) -> &mut Direction {
+        match side {
+            Side::Client => &mut self.client,
+            Side::Server => &mut self.server,
+        }
+    }
+
+    /// Reads the other direction if it waited for this one, and then this one if it waits for the other, and so on.
+    fn pump_peer(&mut self, from: Side, sink: &mut Sink<'_>) {
+        let mut side = from.peer();
+        while self.direction(side).is_blocked() && !self.observer.is_done(side) {
+            let before = (self.direction(side).offset, sink.count);
+            self.direction(side).set_need(0);
+            self.pump_held(side, sink);
+            if (self.direction(side).offset, sink.count) == before {
+                return;
+            }
+            side = side.peer();
+        }
+    }
+
+    /// Reads the caller's bytes, and holds the rest.
+    fn pump_now(&mut self, side: Side, data: &[u8], sink: &mut Sink<'_>) {
+        let Self { observer, client, server, limit } = self;
+        let direction = match side {
+            Side::Client => client,
+            Side::Server => server,
+        };
+        let consumed = pump(observer, direction, side, data, sink);
+        direction.hold(data.get(consumed..).unwrap_or_default(), *limit);
+        self.check_missing(side, sink);
+    }
+
+    /// Reads the held bytes.
+    fn pump_held(&mut self, side: Side, sink: &mut Sink<'_>) {
+        let Self { observer, client, server, .. } = self;
+        let direction = match side {
+            Side::Client => client,
+            Side::Server => server,
+        };
+        if !direction.is_settled() {
+            return;
+        }
+        let held = direction.take_unread();
+        let consumed = pump(observer, direction, side, &held, sink);
+        direction.put_back(held, consumed);
+        self.check_missing(side, sink);
+    }
+
+    /// Gives a direction up if the bytes that it needs next are missing.
+    fn check_missing(&mut self, side: Side, sink: &mut Sink<'_>) {
+        if self.observer.is_done(side) {
+            self.direction(side).clear();
+            return;
+        }
+        let limit = self.limit;
+        let direction = self.direction(side);
+        let (missing, offset) = (direction.missing(), direction.offset);
+        if missing == 0 || direction.is_blocked() {
+            return;
+        }
+        let full = direction.unread().len() >= limit;
+        let kind = if full { LinkNoteKind::Backlog { limit } } else { LinkNoteKind::Lost { len: missing } };
+        sink.note(side, offset, offset, kind);
+        self.give_up(side, missing);
+    }
+
+    fn note_loss(&mut self, side: Side, len: u64, sink: &mut Sink<'_>) {
+        let offset = self.direction(side).offset;
+        sink.note(side, offset, offset, LinkNoteKind::Lost { len });
+    }
+
+    /// Reads nothing more from this direction.
+    fn give_up(&mut self, side: Side, len: u64) {
+        // More than any skippable run, so that the observer ends the direction.
+        self.observer.lost(side, len.max(u64::from(u32::MAX) + 1));
+        self.direction(side).clear();
+    }
+}
+
+/// Reads as far as possible, and returns how many bytes were consumed.
+fn pump(observer: &mut LinkObserver, direction: &mut Direction, side: Side, data: &[u8], sink: &mut Sink<'_>) -> usize {
+    let mut consumed = 0;
+    loop {
+        let rest = data.get(consumed..).unwrap_or_default();
+        if !direction.is_ready(rest.len()) {
+            return consumed;
+        }
+        let step = observer.read(side, rest);
+        let start = direction.offset;
+        consumed += step.consumed;
+        direction.offset += step.consumed as u64;
+        match step.outcome {
+            Outcome::Event(event) => {
+                direction.set_need(0);
+                sink.note(side, start, direction.offset, LinkNoteKind::Event(event));
+            }
+            Outcome::Need(n) => {
+                direction.set_need(n);
+                return consumed;
+            }
+            Outcome::BlockedOn(_) => {
+                direction.block();
+                return consumed;
+            }
+            Outcome::Done => return data.len(),
+        }
+    }
+}

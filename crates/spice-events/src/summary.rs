@@ -1,0 +1,117 @@
+use std::fmt;
+
+use spice_link::{
+    AuthMechanism, Caps, Evidence, HeaderKind, LinkErrorCode, LinkEvent, LinkRequest, RefusalForm, Side, caps::List,
+};
+
+use crate::{LinkNote, LinkNoteKind};
+
+/// What a link stage has shown so far, in owned form. Fill it with [`apply`](Self::apply) from a [`LinkFollower`](crate::LinkFollower).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct LinkSummary {
+    /// The channel that the client asks for.
+    pub request: Option<LinkRequest>,
+    /// The capabilities in the client's message.
+    pub client_caps: Option<LinkCaps>,
+    /// The capabilities in the server's reply.
+    pub server_caps: Option<LinkCaps>,
+    /// The mechanism that the client selected. `None` if it selected none: it then sends a ticket.
+    pub mechanism: Option<AuthMechanism>,
+    /// The kind of data header that follows the link stage.
+    pub header: Option<HeaderKind>,
+    /// The id of the new session, from the main channel's `MAIN_INIT`.
+    pub session_id: Option<u32>,
+    /// How the link stage ended.
+    pub outcome: LinkOutcome,
+}
+
+/// Both capability lists of a message, as words.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct LinkCaps {
+    /// The common list.
+    pub common: Box<[u32]>,
+    /// The channel's own list.
+    pub channel: Box<[u32]>,
+}
+
+/// How a link stage ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LinkOutcome {
+    /// It has not ended.
+    #[default]
+    Pending,
+    /// It succeeded.
+    Linked(Evidence),
+    /// The server refused the link.
+    Refused {
+        /// The reason.
+        code: LinkErrorCode,
+        /// The message that says so.
+        form: RefusalForm,
+    },
+    /// One side's bytes are not valid. The other side may still refuse the link.
+    Unreadable {
+        /// The sender of the bytes.
+        side: Side,
+        /// The error.
+        error: spice_link::Error,
+    },
+    /// One side could not be read to the end: bytes were lost, too many bytes came before the other side could be read, or its
+    /// WebSocket head is not valid.
+    Lost(Side),
+}
+
+impl LinkSummary {
+    /// Adds a note.
+    pub fn apply(&mut self, note: &LinkNote<'_>) {
+        let LinkNoteKind::Event(event) = &note.kind else {
+            self.end(LinkOutcome::Lost(note.side));
+            return;
+        };
+        match *event {
+            LinkEvent::Mess(mess) => {
+                self.request = Some(mess.request());
+                self.client_caps =
+                    Some(LinkCaps { common: words(mess.common_caps), channel: words(mess.channel_caps) });
+            }
+            LinkEvent::Reply(reply) => {
+                self.server_caps =
+                    Some(LinkCaps { common: words(reply.common_caps), channel: words(reply.channel_caps) });
+            }
+            LinkEvent::Mechanism(mechanism) => self.mechanism = Some(mechanism),
+            LinkEvent::Linked { header, evidence } => {
+                self.header = Some(header);
+                self.outcome = LinkOutcome::Linked(evidence);
+            }
+            LinkEvent::Refused { code, form } => self.outcome = LinkOutcome::Refused { code, form },
+            LinkEvent::SessionId(id) => self.session_id = Some(id),
+            LinkEvent::Unreadable { side, error } => self.end(LinkOutcome::Unreadable { side, error }),
+            _ => {}
+        }
+    }
+
+    /// Keeps the first outcome, unless the server says one.
+    fn end(&mut self, outcome: LinkOutcome) {
+        if self.outcome == LinkOutcome::Pending {
+            self.outcome = outcome;
+        }
+    }
+}
+
+impl fmt::Display for LinkOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pending => f.write_str("not ended"),
+            Self::Linked(evidence) => write!(f, "linked, {evidence}"),
+            Self::Refused { code, form } => write!(f, "refused in {form}: {code}"),
+            Self::Unreadable { side, error } => write!(f, "{side}: {error}"),
+            Self::Lost(side) => write!(f, "the {side}'s bytes could not be read to the end"),
+        }
+    }
+}
+
+fn words<L: List>(caps: Caps<'_, L>) -> Box<[u32]> {
+    caps.words().collect()
+}
