@@ -143,7 +143,8 @@ impl LinkFollower {
             let before = (self.direction(side).offset, sink.count);
             self.direction(side).set_need(0);
             self.pump_held(side, sink);
-            if (self.direction(side).offset, sink.count) == before {
+            // A direction can get further without a byte: it then needs some, and no longer waits.
+            if self.direction(side).is_blocked() && (self.direction(side).offset, sink.count) == before {
                 return;
             }
             side = side.peer();

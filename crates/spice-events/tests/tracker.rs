@@ -186,6 +186,15 @@ fn refused_links_are_reported_and_disconnected() {
     assert_eq!(lab.said(), ["3 CONNECTED", "3 unlinked", "3 DISCONNECTED"]);
 }
 
+/// The server's reply decides that no mechanism word comes. The client sends nothing after it.
+#[test]
+fn refusal_after_a_reply_without_selection_is_reported() {
+    let mut lab = Lab::new(Config::new());
+    lab.open(1).client(1, &mess(0, ChannelType::INPUTS, 0, AUTH_SELECTION)).server(1, &reply(0));
+    lab.server(1, &LinkReply::refusal(LinkErrorCode::INVALID_DATA)).close(1, Side::Server);
+    assert_eq!(lab.said(), ["1 CONNECTED", "1 refused", "1 DISCONNECTED"]);
+}
+
 #[test]
 fn leaked_socket_is_never_disconnected() {
     let mut lab = Lab::new(Config::new());

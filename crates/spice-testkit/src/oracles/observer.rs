@@ -1,7 +1,8 @@
 //! The observer: the same story for any cut and any interleaving, and by construction the right one.
 
 use arbitrary::Unstructured;
-use spice_link::{LinkObserver, Side};
+use spice_events::{LinkFollower, LinkNoteKind, LinkOutcome, LinkSummary};
+use spice_link::{FirstBytes, LinkObserver, Side};
 
 use crate::{
     generate::{Arbitrary, Conversation, Delivery},
@@ -70,6 +71,7 @@ pub fn conversation(choices: &[u8]) {
     }
     same_story(&in_turns, &watch(&streams[0], &streams[1], &delivery));
     same_story(&in_turns, &watch(&streams[0], &streams[1], &Delivery::cut(Side::Client, lens, 1)));
+    same_as_the_follower(&streams, &delivery);
     lossy(&streams, &delivery, choices.len());
 }
 
@@ -112,6 +114,29 @@ pub fn link_observer(input: &[u8]) {
     ] {
         same_story(&whole, &watch(client, server, &delivery));
     }
+}
+
+/// A `LinkFollower`, which holds the unread bytes itself, reports the same events as an observer whose caller holds them. Streams that
+/// start like HTTP are left out: the follower takes them for WebSocket.
+fn same_as_the_follower(streams: &[Vec<u8>; 2], delivery: &Delivery) {
+    let sides = [Side::Client, Side::Server];
+    if sides.iter().zip(streams).any(|(side, stream)| spice_link::recognise(*side, stream) == FirstBytes::WebSocket) {
+        return;
+    }
+    let (mut follower, mut summary) = (LinkFollower::new(usize::MAX), LinkSummary::default());
+    let mut events = Vec::new();
+    for (from, bytes) in delivery.play(&streams[0], &streams[1]) {
+        follower.bytes(from, bytes, |note| {
+            summary.apply(&note);
+            match note.kind {
+                LinkNoteKind::Event(event) => events.extend(OwnedLinkEvent::of(event).map(|event| (note.side, event))),
+                other => panic!("{other:?} without a loss"),
+            }
+        });
+    }
+    let observed = watch(&streams[0], &streams[1], delivery);
+    assert_eq!(events, observed.events);
+    assert_eq!(matches!(summary.outcome, LinkOutcome::Linked(_)), observed.linked());
 }
 
 /// Bytes that get lost: nothing panics, and a loss that the observer says was harmless changes nothing.
