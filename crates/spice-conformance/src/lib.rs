@@ -12,6 +12,8 @@ pub mod choices;
 mod digest_md5;
 #[cfg(feature = "run")]
 mod error;
+#[cfg(feature = "arbitrary")]
+pub mod hunt;
 mod judge;
 mod message;
 #[cfg(feature = "run")]

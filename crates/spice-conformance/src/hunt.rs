@@ -1,0 +1,376 @@
+//! Hunts for first messages that a server answers differently from spice-server.
+//!
+//! What a server does with a client's first message is decided by the message alone, except for the channels that it has and their TLS
+//! policy. So no second server is needed: [`judge`](crate::judge) knows spice-server's answer. A [`Hunt`] sends messages that are nearly
+//! valid, so that they reach the checks behind the first one. It collects every kind of finding, and shortens each within its kind.
+//!
+//! ```
+//! use spice_conformance::hunt::{self, Hunt};
+//!
+//! // A server that forgets that version 0 gets no answer, and knows no other check.
+//! fn my_server(bytes: &[u8]) -> Vec<u8> {
+//!     let version = bytes.get(4..8).is_some_and(|version| version != [2, 0, 0, 0]);
+//!     if version { hunt::refusal(4).to_vec() } else { Vec::new() }
+//! }
+//!
+//! let report = Hunt::new().cases(2000).run(|bytes: &[u8]| Ok(my_server(bytes).into()))?;
+//! let finding = report.findings.iter().find(|finding| finding.check == "version").unwrap();
+//! assert_eq!(finding.key(), "differs/version/refusal-4");
+//! assert_eq!(finding.fields(), ["major_version"]);
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! A server that is running is asked by [`OverTcp`]; a fuzzer calls [`difference`].
+
+mod answer;
+mod compare;
+mod finding;
+mod over_tcp;
+
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    panic::{self, AssertUnwindSafe},
+    thread,
+    time::{Duration, Instant},
+};
+
+use arbitrary::{Arbitrary as _, Unstructured};
+use spice_link::ChannelType;
+
+use crate::{
+    Mess,
+    choices::{Choices, plainest},
+};
+pub use answer::{Answered, ServerUnderTest};
+pub use compare::{Difference, difference, refusal};
+pub use finding::{Finding, FindingKind, replay};
+pub use over_tcp::OverTcp;
+
+/// A search for messages that a server answers wrongly: what to send, and what to do about findings.
+pub struct Hunt {
+    cases: u64,
+    seed: u64,
+    time_limit: Option<Duration>,
+    channels: Option<Vec<(ChannelType, u8)>>,
+    allowed: Vec<String>,
+    restart: Option<Box<dyn FnMut() -> io::Result<()>>>,
+    progress: Option<Box<dyn FnMut(u64)>>,
+}
+
+/// What a hunt has found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HuntReport {
+    /// One finding for each [`key`](Finding::key), in the order in which they were found.
+    pub findings: Vec<Finding>,
+    /// How many generated messages were sent. Those that shortened a finding are not counted.
+    pub asked: u64,
+    /// How many messages showed a deviation that was allowed.
+    pub allowed: u64,
+    /// The hunt ended before all cases, because the server was gone or hung and no restart was set, or restarting failed.
+    pub is_cut_short: bool,
+}
+
+/// Bytes of choices for one message.
+const CHOICES: usize = 200;
+/// The most messages that are sent to shorten a finding: one that costs an answer, one that prints a panic, one that costs a restart or a
+/// time limit.
+const SHORTEN: usize = 1000;
+const SHORTEN_PANIC: usize = 200;
+const SHORTEN_SLOW: usize = 40;
+/// How long a server may take to accept connections after a restart.
+const RESTART_LIMIT: Duration = Duration::from_secs(10);
+
+impl Default for Hunt {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Hunt {
+    /// 2000 messages from the seed 1, no time limit, nothing allowed.
+    pub fn new() -> Self {
+        Self {
+            cases: 2000,
+            seed: 1,
+            time_limit: None,
+            channels: None,
+            allowed: Vec::new(),
+            restart: None,
+            progress: None,
+        }
+    }
+
+    /// How many messages to send.
+    #[must_use]
+    pub fn cases(self, cases: u64) -> Self {
+        Self { cases, ..self }
+    }
+
+    /// The seed of the messages: the same one gives the same messages.
+    #[must_use]
+    pub fn seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// When to end the hunt, with the findings so far.
+    #[must_use]
+    pub fn time_limit(self, time_limit: Duration) -> Self {
+        Self { time_limit: Some(time_limit), ..self }
+    }
+
+    /// The server's channels beside main. If they are not set, the server may have any.
+    #[must_use]
+    pub fn channels(self, channels: &[(ChannelType, u8)]) -> Self {
+        Self { channels: Some(channels.to_vec()), ..self }
+    }
+
+    /// Allows a known deviation: findings whose [`key`](Finding::key) starts with this.
+    #[must_use]
+    pub fn allow(mut self, key: impl Into<String>) -> Self {
+        self.allowed.push(key.into());
+        self
+    }
+
+    /// How to start the server again when it is gone or hangs. Without it, such a finding ends the hunt, and is not shortened.
+    #[must_use]
+    pub fn restart(self, restart: impl FnMut() -> io::Result<()> + 'static) -> Self {
+        Self { restart: Some(Box::new(restart)), ..self }
+    }
+
+    /// Is called before each message with the number of messages so far.
+    #[must_use]
+    pub fn progress(self, progress: impl FnMut(u64) + 'static) -> Self {
+        Self { progress: Some(Box::new(progress)), ..self }
+    }
+
+    /// Hunts.
+    ///
+    /// # Errors
+    /// If the server accepts no connection before the first message. A server that is gone later is a finding.
+    pub fn run(self, server: impl ServerUnderTest) -> io::Result<HuntReport> {
+        let deadline = self.time_limit.map(|limit| Instant::now() + limit);
+        let mut search = Search { hunt: self, server, deadline, report: HuntReport::default(), keys: BTreeMap::new() };
+        search.run()?;
+        Ok(search.report)
+    }
+}
+
+impl fmt::Debug for Hunt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cases, seed, time_limit, channels, allowed, restart, .. } = self;
+        f.debug_struct("Hunt")
+            .field("cases", cases)
+            .field("seed", seed)
+            .field("time_limit", time_limit)
+            .field("channels", channels)
+            .field("allowed", allowed)
+            .field("restart", &restart.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A hunt that is going on.
+struct Search<S> {
+    hunt: Hunt,
+    server: S,
+    deadline: Option<Instant>,
+    report: HuntReport,
+    /// The findings by key, as places in the report.
+    keys: BTreeMap<String, usize>,
+}
+
+/// How a server takes one message.
+enum Taken {
+    Right,
+    Wrong(Finding),
+    /// There was no connection: the server was gone before the message.
+    NoConnection(io::Error),
+}
+
+/// How a server takes a plain message after another one.
+enum Health {
+    Fine,
+    Gone(String),
+    Hung,
+}
+
+impl<S: ServerUnderTest> Search<S> {
+    fn run(&mut self) -> io::Result<()> {
+        let mut sequence = Choices::new(self.hunt.seed);
+        let (mut choices, mut before): (Vec<u8>, Vec<u8>) = (Vec::new(), Vec::new());
+        for case in 0..self.hunt.cases {
+            if self.is_over() {
+                return Ok(());
+            }
+            sequence.fill(&mut choices, CHOICES);
+            if let Some(progress) = &mut self.hunt.progress {
+                progress(case);
+            }
+            self.report.asked = case + 1;
+            let finding = match self.take(&choices) {
+                Taken::Right => None,
+                Taken::Wrong(finding) => Some(finding),
+                Taken::NoConnection(error) if case == 0 => return Err(error),
+                // The server has answered the message before this one, and died of it.
+                Taken::NoConnection(error) => Some(self.blame(&before, &error.to_string())),
+            };
+            if let Some(finding) = finding
+                && !self.keep(finding)
+            {
+                self.report.is_cut_short = true;
+                return Ok(());
+            }
+            std::mem::swap(&mut before, &mut choices);
+        }
+        Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// Counts a finding, or shortens and adds it. False: the hunt can't go on.
+    fn keep(&mut self, finding: Finding) -> bool {
+        let key = finding.key();
+        let can_go_on = self.revive(finding.kind);
+        if self.hunt.allowed.iter().any(|allowed| key.starts_with(allowed)) {
+            self.report.allowed += 1;
+        } else if let Some(at) = self.keys.get(&key) {
+            self.report.findings[*at].count += 1;
+        } else {
+            let finding = if can_go_on { self.shorten(finding, &key) } else { finding };
+            self.keys.insert(key, self.report.findings.len());
+            self.report.findings.push(finding);
+        }
+        can_go_on
+    }
+
+    /// Starts the server again if this kind of finding has ended it. False: it is not there.
+    fn revive(&mut self, kind: FindingKind) -> bool {
+        if !matches!(kind, FindingKind::Gone | FindingKind::Hung) {
+            return true;
+        }
+        let Some(restart) = &mut self.hunt.restart else { return false };
+        if restart().is_err() {
+            return false;
+        }
+        let start = Instant::now();
+        while start.elapsed() < RESTART_LIMIT {
+            if matches!(self.health(), Health::Fine) {
+                return true;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        false
+    }
+
+    fn shorten(&mut self, first: Finding, key: &str) -> Finding {
+        let most = match first.kind {
+            FindingKind::Differs => SHORTEN,
+            FindingKind::Panicked => SHORTEN_PANIC,
+            FindingKind::Gone | FindingKind::Hung => SHORTEN_SLOW,
+        };
+        let mut best = first.clone();
+        let result = plainest(&first.choices, most, |choices| {
+            if self.is_over() {
+                return Err(());
+            }
+            let taken = self.take_slowly(choices, first.kind);
+            let Taken::Wrong(finding) = taken else { return Ok(false) };
+            if !self.revive(finding.kind) {
+                return Err(());
+            }
+            let is_same = finding.key() == key;
+            if is_same {
+                best = finding;
+            }
+            Ok(is_same)
+        });
+        if result.is_err() && matches!(first.kind, FindingKind::Gone | FindingKind::Hung) {
+            self.revive(first.kind);
+        }
+        best
+    }
+
+    /// Sends the message of these choices, and also looks after a right answer whether the server has survived it.
+    fn take_slowly(&mut self, choices: &[u8], kind: FindingKind) -> Taken {
+        match self.take(choices) {
+            Taken::Right if kind == FindingKind::Gone => match self.health() {
+                Health::Gone(error) => Taken::Wrong(self.blame(choices, &error)),
+                _ => Taken::Right,
+            },
+            taken => taken,
+        }
+    }
+
+    /// Sends the message of these choices.
+    fn take(&mut self, choices: &[u8]) -> Taken {
+        let Ok(mess) = Mess::arbitrary(&mut Unstructured::new(choices)) else { return Taken::Right };
+        let bytes = mess.bytes();
+        let answered = match panic::catch_unwind(AssertUnwindSafe(|| self.server.ask(&bytes))) {
+            Ok(Ok(answered)) => answered,
+            Ok(Err(error)) => return Taken::NoConnection(error),
+            Err(_) => return Taken::Wrong(self.lost(FindingKind::Panicked, choices, mess, "a panic")),
+        };
+        let Some(found) = difference(&bytes, &answered, self.hunt.channels.as_deref()) else { return Taken::Right };
+        // A server that sends nothing, or does not end, may be dead: a plain message tells.
+        if answered.bytes.is_empty() || !answered.is_ended {
+            match self.health() {
+                Health::Fine => {}
+                Health::Gone(error) => return Taken::Wrong(self.lost(FindingKind::Gone, choices, mess, &error)),
+                Health::Hung => {
+                    let seen = "no answer to it, and none to a plain message";
+                    return Taken::Wrong(self.lost(FindingKind::Hung, choices, mess, seen));
+                }
+            }
+        }
+        Taken::Wrong(Finding {
+            kind: FindingKind::Differs,
+            check: found.check,
+            section: found.section,
+            mess,
+            expected: found.expected,
+            seen: found.seen,
+            choices: choices.to_vec(),
+            count: 1,
+            outline: found.outline,
+        })
+    }
+
+    /// The finding that the message of these choices has ended the server.
+    fn blame(&mut self, choices: &[u8], error: &str) -> Finding {
+        let mess = Mess::arbitrary(&mut Unstructured::new(choices)).unwrap_or_default();
+        self.lost(FindingKind::Gone, choices, mess, error)
+    }
+
+    fn lost(&self, kind: FindingKind, choices: &[u8], mess: Mess, seen: &str) -> Finding {
+        // Any answer differs from this one: so the check and its section are known.
+        let found = difference(&mess.bytes(), &Answered { bytes: vec![0], is_ended: false }, None);
+        let (check, section) = found.map_or(("accepted", 2), |found| (found.check, found.section));
+        Finding {
+            kind,
+            check,
+            section,
+            mess,
+            expected: "an answer, and a server that goes on".to_owned(),
+            seen: seen.to_owned(),
+            choices: choices.to_vec(),
+            count: 1,
+            outline: "server".to_owned(),
+        }
+    }
+
+    fn health(&mut self) -> Health {
+        let bytes = Mess::default().bytes();
+        match panic::catch_unwind(AssertUnwindSafe(|| self.server.ask(&bytes))) {
+            Ok(Ok(answered)) if answered.bytes.is_empty() && !answered.is_ended => Health::Hung,
+            Ok(Err(error)) => Health::Gone(error.to_string()),
+            Ok(Ok(_)) | Err(_) => Health::Fine,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
