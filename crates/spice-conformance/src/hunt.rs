@@ -184,7 +184,7 @@ struct Search<S> {
 /// How a server takes one message.
 enum Taken {
     Right,
-    Wrong(Finding),
+    Wrong(Box<Finding>),
     /// There was no connection: the server was gone before the message.
     NoConnection(io::Error),
 }
@@ -211,10 +211,10 @@ impl<S: ServerUnderTest> Search<S> {
             self.report.asked = case + 1;
             let finding = match self.take(&choices) {
                 Taken::Right => None,
-                Taken::Wrong(finding) => Some(finding),
+                Taken::Wrong(finding) => Some(*finding),
                 Taken::NoConnection(error) if case == 0 => return Err(error),
                 // The server has answered the message before this one, and died of it.
-                Taken::NoConnection(error) => Some(self.blame(&before, &error.to_string())),
+                Taken::NoConnection(error) => Some(blame(&before, &error.to_string())),
             };
             if let Some(finding) = finding
                 && !self.keep(finding)
@@ -240,7 +240,7 @@ impl<S: ServerUnderTest> Search<S> {
         } else if let Some(at) = self.keys.get(&key) {
             self.report.findings[*at].count += 1;
         } else {
-            let finding = if can_go_on { self.shorten(finding, &key) } else { finding };
+            let finding = if can_go_on { self.shorten(&finding, &key) } else { finding };
             self.keys.insert(key, self.report.findings.len());
             self.report.findings.push(finding);
         }
@@ -266,7 +266,7 @@ impl<S: ServerUnderTest> Search<S> {
         false
     }
 
-    fn shorten(&mut self, first: Finding, key: &str) -> Finding {
+    fn shorten(&mut self, first: &Finding, key: &str) -> Finding {
         let most = match first.kind {
             FindingKind::Differs => SHORTEN,
             FindingKind::Panicked => SHORTEN_PANIC,
@@ -284,7 +284,7 @@ impl<S: ServerUnderTest> Search<S> {
             }
             let is_same = finding.key() == key;
             if is_same {
-                best = finding;
+                best = *finding;
             }
             Ok(is_same)
         });
@@ -298,7 +298,7 @@ impl<S: ServerUnderTest> Search<S> {
     fn take_slowly(&mut self, choices: &[u8], kind: FindingKind) -> Taken {
         match self.take(choices) {
             Taken::Right if kind == FindingKind::Gone => match self.health() {
-                Health::Gone(error) => Taken::Wrong(self.blame(choices, &error)),
+                Health::Gone(error) => Taken::Wrong(Box::new(blame(choices, &error))),
                 _ => Taken::Right,
             },
             taken => taken,
@@ -312,21 +312,21 @@ impl<S: ServerUnderTest> Search<S> {
         let answered = match panic::catch_unwind(AssertUnwindSafe(|| self.server.ask(&bytes))) {
             Ok(Ok(answered)) => answered,
             Ok(Err(error)) => return Taken::NoConnection(error),
-            Err(_) => return Taken::Wrong(self.lost(FindingKind::Panicked, choices, mess, "a panic")),
+            Err(_) => return Taken::Wrong(Box::new(lost(FindingKind::Panicked, choices, mess, "a panic"))),
         };
         let Some(found) = difference(&bytes, &answered, self.hunt.channels.as_deref()) else { return Taken::Right };
         // A server that sends nothing, or does not end, may be dead: a plain message tells.
         if answered.bytes.is_empty() || !answered.is_ended {
             match self.health() {
                 Health::Fine => {}
-                Health::Gone(error) => return Taken::Wrong(self.lost(FindingKind::Gone, choices, mess, &error)),
+                Health::Gone(error) => return Taken::Wrong(Box::new(lost(FindingKind::Gone, choices, mess, &error))),
                 Health::Hung => {
                     let seen = "no answer to it, and none to a plain message";
-                    return Taken::Wrong(self.lost(FindingKind::Hung, choices, mess, seen));
+                    return Taken::Wrong(Box::new(lost(FindingKind::Hung, choices, mess, seen)));
                 }
             }
         }
-        Taken::Wrong(Finding {
+        Taken::Wrong(Box::new(Finding {
             kind: FindingKind::Differs,
             check: found.check,
             section: found.section,
@@ -336,30 +336,7 @@ impl<S: ServerUnderTest> Search<S> {
             choices: choices.to_vec(),
             count: 1,
             outline: found.outline,
-        })
-    }
-
-    /// The finding that the message of these choices has ended the server.
-    fn blame(&mut self, choices: &[u8], error: &str) -> Finding {
-        let mess = Mess::arbitrary(&mut Unstructured::new(choices)).unwrap_or_default();
-        self.lost(FindingKind::Gone, choices, mess, error)
-    }
-
-    fn lost(&self, kind: FindingKind, choices: &[u8], mess: Mess, seen: &str) -> Finding {
-        // Any answer differs from this one: so the check and its section are known.
-        let found = difference(&mess.bytes(), &Answered { bytes: vec![0], is_ended: false }, None);
-        let (check, section) = found.map_or(("accepted", 2), |found| (found.check, found.section));
-        Finding {
-            kind,
-            check,
-            section,
-            mess,
-            expected: "an answer, and a server that goes on".to_owned(),
-            seen: seen.to_owned(),
-            choices: choices.to_vec(),
-            count: 1,
-            outline: "server".to_owned(),
-        }
+        }))
     }
 
     fn health(&mut self) -> Health {
@@ -369,6 +346,29 @@ impl<S: ServerUnderTest> Search<S> {
             Ok(Err(error)) => Health::Gone(error.to_string()),
             Ok(Ok(_)) | Err(_) => Health::Fine,
         }
+    }
+}
+
+/// The finding that the message of these choices has ended the server.
+fn blame(choices: &[u8], error: &str) -> Finding {
+    let mess = Mess::arbitrary(&mut Unstructured::new(choices)).unwrap_or_default();
+    lost(FindingKind::Gone, choices, mess, error)
+}
+
+fn lost(kind: FindingKind, choices: &[u8], mess: Mess, seen: &str) -> Finding {
+    // Any answer differs from this one: so the check and its section are known.
+    let found = difference(&mess.bytes(), &Answered { bytes: vec![0], is_ended: false }, None);
+    let (check, section) = found.map_or(("accepted", 2), |found| (found.check, found.section));
+    Finding {
+        kind,
+        check,
+        section,
+        mess,
+        expected: "an answer, and a server that goes on".to_owned(),
+        seen: seen.to_owned(),
+        choices: choices.to_vec(),
+        count: 1,
+        outline: "server".to_owned(),
     }
 }
 

@@ -5,8 +5,6 @@ pub mod captures;
 pub mod events;
 #[cfg(feature = "generate")]
 pub mod generate;
-#[cfg(feature = "generate")]
-pub mod hunt;
 #[cfg(feature = "lab")]
 pub mod lab;
 #[cfg(feature = "generate")]
@@ -22,6 +20,9 @@ pub mod server;
 /// The messages, the cases and their runner, at the version that this crate is built with.
 #[cfg(any(feature = "generate", feature = "battery"))]
 pub use spice_conformance;
+/// Hunts for messages that a server answers wrongly.
+#[cfg(feature = "generate")]
+pub use spice_conformance::hunt;
 /// The types of the generators and oracles, at the version that this crate is built with.
 #[cfg(feature = "generate")]
 pub use spice_link;

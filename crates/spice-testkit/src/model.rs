@@ -35,7 +35,7 @@ pub struct ModelHost {
     pub mechanisms: Option<Vec<u8>>,
     /// How tickets are judged.
     pub tickets: Tickets,
-    /// The key in the reply, each byte of it.
+    /// The value of each byte of the modulus in the reply's key.
     pub key: u8,
     /// The live session, and its channels.
     pub session: Option<(u32, Vec<(u8, u8)>)>,
@@ -82,6 +82,12 @@ impl ModelHost {
     }
 }
 
+/// How every key of RSA-1024 starts and ends in a link reply: SubjectPublicKeyInfo, rsaEncryption, a modulus of 1024 bits; the exponent
+/// 65537.
+const KEY_PREFIX: &[u8] =
+    b"\x30\x81\x9f\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x03\x81\x8d\x00\x30\x81\x89\x02\x81\x81\x00";
+const KEY_SUFFIX: &[u8] = b"\x02\x03\x01\x00\x01";
+
 impl LinkHost for ModelHost {
     fn security(&mut self, channel_type: ChannelType) -> Result<(), LinkErrorCode> {
         match self.tls {
@@ -106,7 +112,10 @@ impl LinkHost for ModelHost {
     }
 
     fn pub_key(&mut self) -> [u8; LinkReply::PUB_KEY_LEN] {
-        [self.key; LinkReply::PUB_KEY_LEN]
+        let mut key = [self.key; LinkReply::PUB_KEY_LEN];
+        key[..KEY_PREFIX.len()].copy_from_slice(KEY_PREFIX);
+        key[157..].copy_from_slice(KEY_SUFFIX);
+        key
     }
 
     fn ticket(&mut self, ticket: &[u8; 128]) -> bool {

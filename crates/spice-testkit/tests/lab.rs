@@ -49,8 +49,9 @@ fn a_hunt_finds_nothing_in_a_real_server() {
     }
     let port = lab::free_port().unwrap();
     let _vm = Vm::boot(&format!("port={port},addr=127.0.0.1,password={PASSWORD}")).unwrap();
-    let server = spice_testkit::hunt::over_tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).unwrap();
-    assert_eq!(spice_testkit::hunt::link(300, 2026, server).unwrap(), None);
+    let server = spice_testkit::hunt::OverTcp::new(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).unwrap();
+    let report = spice_testkit::hunt::Hunt::new().cases(300).seed(2026).run(server).unwrap();
+    assert_eq!(report.findings, []);
 }
 
 #[test]
