@@ -20,6 +20,8 @@ pub struct Config {
     /// looked into. Where [`ports`](Self::ports) is empty, SPICE is then also recognised inside TLS, on any port.
     #[cfg(feature = "tls")]
     pub keys: Option<crate::tls::KeyLog>,
+    /// Report what TCP shows about each SPICE connection too: [`Output::Ended`](crate::Output::Ended) and its neighbours.
+    pub transport: bool,
     /// The largest number of TCP connections that are remembered; `None` means [`MAX_FLOWS`](crate::tcp::MAX_FLOWS).
     pub max_flows: Option<u32>,
 }
@@ -77,6 +79,13 @@ impl Config {
     #[must_use]
     pub fn keys(mut self, keys: crate::tls::KeyLog) -> Self {
         self.keys = Some(keys);
+        self
+    }
+
+    /// Sets whether to report what TCP shows about each SPICE connection.
+    #[must_use]
+    pub fn transport(mut self, transport: bool) -> Self {
+        self.transport = transport;
         self
     }
 

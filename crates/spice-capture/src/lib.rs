@@ -25,6 +25,6 @@ pub use counters::Counters;
 pub use dual_stack::{DualStack, dual_stack_ports};
 pub use error::Error;
 pub use notice::Notice;
-pub use output::Output;
+pub use output::{Ended, Output};
 /// The crate whose types are part of this API: events, anomalies, addresses, times.
 pub use spice_events;

@@ -3,13 +3,16 @@
 #[cfg(feature = "tls")]
 use crate::secured::Secured;
 use crate::{
-    Config, Counters, Notice, Output,
+    Config, Counters, Ended, Notice, Output,
     packet::Endpoint,
     recognise::{self, MAX_BYTES_TOTAL, MAX_CLIENT, MAX_SERVER, Verdict},
-    tcp::{Connection, Handler, Interest, Side},
+    tcp::{Connection, Handler, Interest, Side, Volume},
 };
 use spice_events::{Address, Endpoints, FlowId, Input, Timestamp, Tracker};
-use std::{collections::VecDeque, net::SocketAddr};
+use std::{
+    collections::{HashMap, VecDeque},
+    net::SocketAddr,
+};
 
 /// What is kept of a connection.
 #[derive(Debug, Default)]
@@ -73,6 +76,10 @@ pub(crate) struct Spice {
     anomalies: u64,
     unrecognised: u64,
     evicted: bool,
+    /// Of the connection that is about to be closed.
+    volume: Option<Volume>,
+    /// Bytes of link stages that are not in the capture.
+    missed: HashMap<FlowId, u64>,
 }
 
 impl Spice {
@@ -88,6 +95,8 @@ impl Spice {
             anomalies: 0,
             unrecognised: 0,
             evicted: false,
+            volume: None,
+            missed: HashMap::new(),
         }
     }
 
@@ -146,6 +155,9 @@ impl Spice {
         let (server, client) = (self.address(connection.server, port), self.address(connection.client, port));
         let (tls, readable) = (kind != Kind::Plain, kind != Kind::Tls);
         self.input(connection.at, flow, Input::Opened { endpoints: Endpoints { server, client }, tls, readable });
+        if !readable && self.config.transport {
+            self.outputs.push_back(Output::Unreadable(flow));
+        }
         flow
     }
 
@@ -317,6 +329,9 @@ impl Handler for Spice {
         match state {
             Follow::Nothing => Interest::Nothing,
             Follow::Spice(flow) => {
+                if self.config.transport {
+                    *self.missed.entry(*flow).or_default() += len;
+                }
                 self.input(at, *flow, Input::Gap { from, len });
                 self.interest(*flow)
             }
@@ -337,10 +352,20 @@ impl Handler for Spice {
         }
     }
 
+    fn volume(&mut self, _: &mut Follow, volume: Volume) {
+        self.volume = Some(volume);
+    }
+
     fn closed(&mut self, state: &mut Follow, at: Timestamp, by: Option<Side>) {
         match std::mem::take(state) {
             Follow::Nothing => {}
-            Follow::Spice(flow) => self.input(at, flow, Input::Closed { by }),
+            Follow::Spice(flow) => {
+                if let Some(volume) = self.volume.take().filter(|_| self.config.transport) {
+                    let missed = self.missed.remove(&flow).unwrap_or(0);
+                    self.outputs.push_back(Output::Ended(Ended { flow, at, by, volume, missed }));
+                }
+                self.input(at, flow, Input::Closed { by });
+            }
             Follow::Undecided(held) => self.dismiss(&held),
             #[cfg(feature = "tls")]
             Follow::Secured(secured) => {
@@ -353,7 +378,13 @@ impl Handler for Spice {
     fn evicted(&mut self, state: &mut Follow) {
         match std::mem::take(state) {
             Follow::Undecided(held) => self.held -= held.cost(),
-            Follow::Spice(flow) => self.tracker.forget(flow),
+            Follow::Spice(flow) => {
+                self.tracker.forget(flow);
+                if self.config.transport {
+                    self.missed.remove(&flow);
+                    self.outputs.push_back(Output::Forgotten(flow));
+                }
+            }
             #[cfg(feature = "tls")]
             Follow::Secured(secured) => {
                 let mut inner = self.release_secured(*secured);

@@ -112,6 +112,20 @@ pub struct Connection {
     pub from_start: bool,
 }
 
+/// How much a connection has carried, as its sequence numbers show: bytes that are not in the capture count too, repeated ones count once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Volume {
+    /// Bytes from the client.
+    pub from_client: u64,
+    /// Bytes from the server.
+    pub from_server: u64,
+    /// When the client's last byte was captured.
+    pub last_from_client: Option<Timestamp>,
+    /// The side that ended the connection first did so with an RST.
+    pub was_reset: bool,
+}
+
 /// What a handler still wants to know about a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Interest {
@@ -148,6 +162,9 @@ pub trait Handler {
 
     /// The next `len` bytes of one direction are not in the capture.
     fn gap(&mut self, state: &mut Self::State, at: Timestamp, from: Side, len: u64) -> Interest;
+
+    /// How much the connection has carried in all. Comes just before [`closed`](Self::closed).
+    fn volume(&mut self, _state: &mut Self::State, _volume: Volume) {}
 
     /// The server's side of the connection is gone. `by` is the side that ended it first; `None` means that its end was not captured, but its 4-tuple is
     /// in use again.

@@ -62,9 +62,41 @@ pub enum AnomalyKind {
     /// A main channel joined an existing session: it is the target of a migration.
     MigrationTarget,
     /// The connection ended in the link stage, and its bytes give no reason.
-    Unlinked,
+    Unlinked {
+        /// The last step that was seen.
+        after: LinkStep,
+    },
     /// The caller opened a connection whose id was still in use. The older connection counts as closed.
     Reopened,
+}
+
+/// The last step of a link stage that was seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum LinkStep {
+    /// The client's message is not complete.
+    #[default]
+    Accept,
+    /// The client has sent its whole message.
+    Message,
+    /// The server has replied.
+    Reply,
+    /// The client has selected SASL.
+    Sasl,
+    /// The server has sent a link result that can't be read: it is inside SASL's security layer.
+    HiddenResult,
+}
+
+impl fmt::Display for LinkStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Accept => "accept",
+            Self::Message => "the client's message",
+            Self::Reply => "the server's reply",
+            Self::Sasl => "the choice of sasl",
+            Self::HiddenResult => "a hidden link result",
+        })
+    }
 }
 
 impl AnomalyKind {
@@ -81,7 +113,7 @@ impl AnomalyKind {
             Self::IdLearned => "id-learned",
             Self::IdUnknown => "id-unknown",
             Self::MigrationTarget => "migration-target",
-            Self::Unlinked => "unlinked",
+            Self::Unlinked { .. } => "unlinked",
             Self::Reopened => "reopened",
         }
     }
@@ -120,7 +152,9 @@ impl fmt::Display for AnomalyKind {
             Self::MigrationTarget => {
                 f.write_str("a main channel joined an existing session: it is the target of a migration")
             }
-            Self::Unlinked => f.write_str("the connection ended in the link stage, and its bytes give no reason"),
+            Self::Unlinked { after } => {
+                write!(f, "the connection ended in the link stage, after {after}, and its bytes give no reason")
+            }
             Self::Reopened => f.write_str("the connection was opened again before it was closed"),
         }
     }
@@ -170,7 +204,11 @@ mod tests {
                 AnomalyKind::Refused { code, form: RefusalForm::SecondReply },
                 "the server refused the link in a second reply: 7, permission denied",
             ),
-            (None, AnomalyKind::Unlinked, "the connection ended in the link stage, and its bytes give no reason"),
+            (
+                None,
+                AnomalyKind::Unlinked { after: LinkStep::Message },
+                "the connection ended in the link stage, after the client's message, and its bytes give no reason",
+            ),
         ] {
             let anomaly = Anomaly { at, flow: FlowId(1), connection: Arc::clone(&connection), place, kind };
             assert_eq!(anomaly.to_string(), format!("localhost:/run/\\u{{1b}}[2J -> [::1]:5900: {text}"));

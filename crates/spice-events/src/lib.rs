@@ -16,7 +16,7 @@ mod summary;
 mod tracker;
 
 pub use address::{Address, Endpoints, Family};
-pub use anomaly::{Anomaly, AnomalyKind};
+pub use anomaly::{Anomaly, AnomalyKind, LinkStep};
 pub use auth::Auth;
 pub use config::Config;
 pub use event::{Channel, ChannelEvent, Connection, EventKind};

@@ -5,11 +5,13 @@ use std::{
 };
 
 use qmp_schema::{SpiceChannel, Timestamp};
-use spice_link::{ChannelType, CommonCap, Evidence, LinkErrorCode, LinkEvent, LinkRequest, RefusalForm, Side};
+use spice_link::{
+    AuthMechanism, ChannelType, CommonCap, Evidence, LinkErrorCode, LinkEvent, LinkRequest, RefusalForm, Side,
+};
 
 use crate::{
     Anomaly, AnomalyKind, Auth, Channel, ChannelEvent, Config, Connection, EventKind, FlowId, Input, LinkFollower,
-    LinkNote, LinkNoteKind, Output, sessions::Sessions,
+    LinkNote, LinkNoteKind, LinkStep, Output, sessions::Sessions,
 };
 
 /// Follows the connections of one or several SPICE servers: what happens to each goes in, QEMU's events come out.
@@ -64,6 +66,8 @@ struct Link {
     /// The channel that the client asked for.
     request: Option<LinkRequest>,
     offers_sasl: bool,
+    /// The last step that was seen.
+    step: LinkStep,
     /// The time of a link result that can't be read.
     hidden_result: Option<Timestamp>,
     /// The time when the link succeeded.
@@ -82,6 +86,8 @@ enum Note {
     Request(LinkRequest),
     /// The server's reply: whether it offers SASL.
     Reply { sasl: bool },
+    /// The client has selected SASL.
+    ChoseSasl,
     /// The link result came, inside a security layer.
     HiddenResult,
     /// The link succeeded; whether this was inferred.
@@ -98,6 +104,7 @@ impl Link {
             follower: LinkFollower::new(config.max_backlog),
             request: None,
             offers_sasl: false,
+            step: LinkStep::Accept,
             hidden_result: None,
             linked: None,
             session_id: None,
@@ -218,9 +225,19 @@ impl Tracker {
         let mut odd = Vec::new();
         for note in notes.drain(..) {
             match note {
-                Note::Request(request) => link.request = Some(request),
-                Note::Reply { sasl } => link.offers_sasl = sasl,
-                Note::HiddenResult => link.hidden_result = Some(at),
+                Note::Request(request) => {
+                    link.request = Some(request);
+                    link.step = LinkStep::Message;
+                }
+                Note::Reply { sasl } => {
+                    link.offers_sasl = sasl;
+                    link.step = LinkStep::Reply;
+                }
+                Note::ChoseSasl => link.step = LinkStep::Sasl,
+                Note::HiddenResult => {
+                    link.hidden_result = Some(at);
+                    link.step = LinkStep::HiddenResult;
+                }
                 Note::Linked { inferred } => {
                     link.linked = Some(link.hidden_result.unwrap_or(at));
                     if inferred {
@@ -309,14 +326,14 @@ impl Tracker {
                 // If the client leaves first after a hidden result, the server accepted it: the server closes refused connections.
                 let hidden = link.hidden_result.filter(|_| by == Some(Side::Client));
                 let up = link.linked.or(hidden).zip(link.channel(self.config.auth));
-                let (odd, inferred) = (link.odd, link.linked.is_none());
+                let (odd, inferred, after) = (link.odd, link.linked.is_none(), link.step);
                 if let Some((since, channel)) = up {
                     if inferred {
                         self.report(at, flow, None, AnomalyKind::Inferred);
                     }
                     self.initialize_last(at, since, flow, channel);
                 } else if !odd {
-                    self.report(at, flow, None, AnomalyKind::Unlinked);
+                    self.report(at, flow, None, AnomalyKind::Unlinked { after });
                 }
             }
             State::Nameless { channel, since, turn } => {
@@ -393,6 +410,7 @@ fn push(note: LinkNote<'_>, notes: &mut Vec<Note>) {
         LinkEvent::Reply(reply) => {
             notes.push(Note::Reply { sasl: reply.common_caps.contains(CommonCap::AUTH_SASL) });
         }
+        LinkEvent::Mechanism(AuthMechanism::SASL) => notes.push(Note::ChoseSasl),
         LinkEvent::HiddenResult => notes.push(Note::HiddenResult),
         LinkEvent::Linked { evidence, .. } => notes.push(Note::Linked { inferred: evidence == Evidence::Continued }),
         LinkEvent::SessionId(id) => notes.push(Note::SessionId(id)),

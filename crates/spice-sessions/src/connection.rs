@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use spice_events::{
-    AnomalyKind, Channel, Connection, Timestamp,
+    AnomalyKind, Channel, Connection, LinkStep, Timestamp,
     spice_link::{self, LinkErrorCode, RefusalForm, sasl},
 };
 
 use crate::{EndedBy, Ending, Reason, Stage, Traffic, place::Place};
 
 /// A connection that is followed.
-#[expect(clippy::struct_excessive_bools, reason = "each was seen or not, in any combination")]
 #[derive(Debug)]
 pub(crate) struct Followed {
     pub(crate) connection: Arc<Connection>,
@@ -33,8 +32,8 @@ pub(crate) struct Followed {
     refusal: Option<Reason>,
     /// A SASL length was out of range: what the server refuses next is this, not the mechanism.
     has_bad_sasl_length: bool,
-    /// The connection ended in the link stage, and no byte says why.
-    is_unlinked: bool,
+    /// The connection ended in the link stage after this step, and no byte says why.
+    unlinked: Option<LinkStep>,
 }
 
 /// What the TLS handshake agreed on.
@@ -52,9 +51,6 @@ pub(crate) struct Verdict {
     pub(crate) stage: Stage,
 }
 
-/// The bytes of the smallest link message: a header of 16 bytes and 18 bytes after it (spice-protocol's protocol.h).
-const SMALLEST_LINK_MESSAGE: u64 = 34;
-
 impl Followed {
     pub(crate) fn new(connection: Arc<Connection>, place: Place, opened_at: Timestamp) -> Self {
         Self {
@@ -71,7 +67,7 @@ impl Followed {
             anomalies: Anomalies::default(),
             refusal: None,
             has_bad_sasl_length: false,
-            is_unlinked: false,
+            unlinked: None,
         }
     }
 
@@ -88,7 +84,7 @@ impl Followed {
             }
             AnomalyKind::WebSocketHead => self.refusal = self.refusal.or(Some(Reason::NotSpice)),
             AnomalyKind::MigrationTarget => self.is_migration_target = true,
-            AnomalyKind::Unlinked => self.is_unlinked = true,
+            AnomalyKind::Unlinked { after } => self.unlinked = Some(after),
             _ => {}
         }
     }
@@ -105,23 +101,27 @@ impl Followed {
     /// Why the connection, which just ended, did not become a channel.
     pub(crate) fn verdict(&self) -> Verdict {
         let Ending { by, reason: ended } = self.ending();
-        let traffic = self.traffic.unwrap_or_default();
-        let is_silent = traffic.to_client == 0;
+        let has_left = by == EndedBy::Client;
+        let is_silent = self.traffic.is_some_and(|traffic| traffic.to_server == 0 && traffic.to_client == 0);
         let reason = if let Some(reason) = self.refusal {
             reason
         } else if by == EndedBy::Relay || ended.is_refusal() {
             ended
-        } else if self.traffic.is_some() && traffic.to_server == 0 && is_silent {
+        } else if is_silent {
             Reason::HealthCheck
-        } else if self.is_unlinked && by != EndedBy::Client && is_silent && traffic.to_server >= SMALLEST_LINK_MESSAGE {
-            Reason::NoSuchChannel
         } else {
-            ended
+            match self.unlinked {
+                Some(LinkStep::Message) if !has_left => Reason::NoSuchChannel,
+                Some(LinkStep::Sasl) if !has_left => Reason::SaslRejected,
+                _ => ended,
+            }
         };
-        let reached = match self.is_unreadable {
-            true => Stage::Tls,
-            false if is_silent => Stage::Link,
-            false => Stage::Auth,
+        let reached = match self.unlinked {
+            _ if self.is_unreadable => Stage::Tls,
+            Some(LinkStep::Reply) => Stage::Auth,
+            Some(LinkStep::Sasl) => Stage::Sasl,
+            Some(LinkStep::HiddenResult) => Stage::Channel,
+            _ => Stage::Link,
         };
         Verdict { reason, ended_by: by, stage: reason.stage().unwrap_or(reached) }
     }

@@ -15,6 +15,7 @@ use crate::{
 };
 
 /// A session that is live, or that ended and waits for what follows.
+#[expect(clippy::struct_excessive_bools, reason = "each holds or not, in any combination")]
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) id: Uuid,
@@ -31,6 +32,8 @@ pub(crate) struct Session {
     pub(crate) places: Vec<Place>,
     /// The content can't be read.
     pub(crate) is_unreadable: bool,
+    /// It has a record that it started. A session whose content can't be read has none before its first byte.
+    pub(crate) is_reported: bool,
     /// A migration's target has taken up this session.
     pub(crate) is_migrated: bool,
     /// A new session came up at this place, and when: if the server ends this one now, it was replaced.
@@ -77,6 +80,7 @@ impl Session {
             open: 0,
             places: Vec::new(),
             is_unreadable: followed.is_unreadable,
+            is_reported: false,
             is_migrated: false,
             challenger: None,
             last_ending: None,
@@ -195,6 +199,11 @@ impl Session {
     /// Its VM.
     pub(crate) fn vm(&self) -> VmId {
         self.places.first().map_or(VmId::default(), |place| place.vm)
+    }
+
+    /// Whether the client has sent a byte.
+    pub(crate) fn has_bytes(&self) -> bool {
+        self.traffic.is_some_and(|traffic| traffic.to_server > 0)
     }
 
     /// The client's host.

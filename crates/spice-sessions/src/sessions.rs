@@ -32,6 +32,8 @@ pub struct Sessions {
     connections: HashMap<(VmId, FlowId), Followed>,
     /// Live sessions, the oldest first.
     live: BTreeMap<u64, Session>,
+    /// How many of them have a record.
+    reported: usize,
     /// Sessions that ended and may have been replaced, with their end.
     waiting: BTreeMap<u64, (Session, Timestamp)>,
     /// When they have waited long enough, in microseconds since 1970.
@@ -106,6 +108,7 @@ impl Sessions {
             vms: vec![Vm::default()],
             connections: HashMap::new(),
             live: BTreeMap::new(),
+            reported: 0,
             waiting: BTreeMap::new(),
             deadlines: VecDeque::new(),
             places: HashMap::new(),
@@ -135,10 +138,12 @@ impl Sessions {
         match input {
             Input::Event(event) => self.event(vm, event),
             Input::Anomaly(anomaly) => self.anomaly(vm, anomaly),
-            Input::Traffic { flow, traffic } => self.traffic(at, vm, flow, traffic),
+            Input::Traffic { flow, traffic } => self.traffic(vm, flow, traffic),
             Input::Unreadable { flow } => {
-                if let Some(followed) = self.connections.get_mut(&(vm, flow)) {
+                if let Some(followed) = self.connections.get_mut(&(vm, flow)).filter(|flow| flow.session.is_none()) {
                     followed.is_unreadable = true;
+                    let opened_at = followed.opened_at;
+                    self.join_unreadable(opened_at, vm, flow);
                 }
             }
             Input::Tls { flow, version, cipher } => {
@@ -212,17 +217,17 @@ impl Sessions {
             let record = session.record(Action::SessionUpdated, now, self.config.source, None);
             self.named_record(session.vm(), record)
         };
-        self.live.values().map(record)
+        self.live.values().filter(|session| session.is_reported).map(record)
     }
 
     /// How many sessions are live.
     pub fn len(&self) -> usize {
-        self.live.len()
+        self.reported
     }
 
     /// Whether no session is live.
     pub fn is_empty(&self) -> bool {
-        self.live.is_empty()
+        self.reported == 0
     }
 
     /// How many sessions of a VM are live.
@@ -291,13 +296,13 @@ impl Sessions {
         }
     }
 
-    fn traffic(&mut self, at: Timestamp, vm: VmId, flow: FlowId, traffic: Traffic) {
+    fn traffic(&mut self, vm: VmId, flow: FlowId, traffic: Traffic) {
         let Some(followed) = self.connections.get_mut(&(vm, flow)) else { return };
         let old = followed.traffic.replace(traffic);
         if let Some(session) = followed.session.and_then(|serial| self.live.get_mut(&serial)) {
             session.traffic(flow, old, traffic);
-        } else if followed.is_unreadable && traffic.to_server > 0 {
-            self.join_unreadable(at, vm, flow);
+            let serial = followed.session;
+            self.report_start(serial);
         }
     }
 
@@ -358,9 +363,6 @@ impl Sessions {
             }
         }
         self.live.insert(serial, session);
-        if let Some(vm) = self.vms.get_mut(vm.0 as usize) {
-            vm.live += 1;
-        }
         serial
     }
 
@@ -368,7 +370,6 @@ impl Sessions {
     fn join(&mut self, at: Timestamp, vm: VmId, flow: FlowId, serial: u64) {
         let Some(followed) = self.connections.get_mut(&(vm, flow)) else { return };
         let Some(session) = self.live.get_mut(&serial) else { return };
-        let is_first = session.places.is_empty();
         followed.session = Some(serial);
         session.join(at, flow, followed);
         let place = self.places.entry(followed.place.clone()).or_default();
@@ -378,25 +379,37 @@ impl Sessions {
             session.places.push(followed.place.clone());
         }
         let place = followed.place.clone();
-        if is_first {
-            let record = session.record(Action::SessionStarted, session.started_at, self.config.source, None);
-            self.counters.started += 1;
-            self.report(vm, record);
-        }
+        self.report_start(Some(serial));
         self.settle(&place);
     }
 
-    /// A connection whose content can't be read carries bytes: all those of one client to one server are one session.
+    /// Makes the record of a session's start, once.
+    fn report_start(&mut self, serial: Option<u64>) {
+        let Some(session) = serial.and_then(|serial| self.live.get_mut(&serial)) else { return };
+        if session.is_reported || (session.is_unreadable && !session.has_bytes()) {
+            return;
+        }
+        session.is_reported = true;
+        let record = session.record(Action::SessionStarted, session.started_at, self.config.source, None);
+        let vm = session.vm();
+        self.counters.started += 1;
+        self.reported += 1;
+        if let Some(vm) = self.vms.get_mut(vm.0 as usize) {
+            vm.live += 1;
+        }
+        self.report(vm, record);
+    }
+
+    /// A connection's content can't be read: all those of one client to one server are one session.
     fn join_unreadable(&mut self, at: Timestamp, vm: VmId, flow: FlowId) {
         let Some(followed) = self.connections.get(&(vm, flow)) else { return };
         let key = (followed.place.clone(), followed.connection.endpoints.client.host.clone());
         if let Some(serial) = self.unreadable.get(&key) {
             return self.join(at, vm, flow, *serial);
         }
-        let opened_at = followed.opened_at;
-        let serial = self.start(opened_at, vm, flow, false);
+        let serial = self.start(at, vm, flow, false);
         self.unreadable.insert(key, serial);
-        self.join(opened_at, vm, flow, serial);
+        self.join(at, vm, flow, serial);
     }
 
     /// The session that a migration's target takes up.
@@ -456,6 +469,7 @@ impl Sessions {
             return;
         }
         let Some(session) = self.live.remove(&serial) else { return };
+        let is_reported = session.is_reported;
         let mut is_awaited = false;
         for place in &session.places {
             if let Some(at_place) = self.places.get_mut(place) {
@@ -466,7 +480,10 @@ impl Sessions {
         self.unlist(vm, serial, &session, at);
         let is_challenged = |(_, since): (u64, Timestamp)| between(since, at) <= Config::TAKE_OVER_WAIT;
         let challenger = session.challenger.filter(|challenger| is_challenged(*challenger));
-        if session.is_migrated {
+        if !is_reported {
+            let record = self.named_record(vm, session::refused(&followed, at, self.config.source));
+            self.report_refusal(record);
+        } else if session.is_migrated {
             self.ended(at, &session, Some(Reason::Migrated));
         } else if let Some((new, _)) = challenger.filter(|_| session.may_be_replaced()) {
             if let Some(new) = self.live.get_mut(&new) {
@@ -525,8 +542,11 @@ impl Sessions {
 
     /// A session is live no longer: takes it out of the indices.
     fn unlist(&mut self, vm: VmId, serial: u64, session: &Session, at: Timestamp) {
-        if let Some(vm) = self.vms.get_mut(vm.0 as usize) {
-            vm.live = vm.live.saturating_sub(1);
+        if session.is_reported {
+            self.reported -= 1;
+            if let Some(vm) = self.vms.get_mut(vm.0 as usize) {
+                vm.live -= 1;
+            }
         }
         if session.is_unreadable {
             let client = &session.connection.endpoints.client.host;

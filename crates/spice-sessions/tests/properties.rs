@@ -143,7 +143,7 @@ fn any_step() -> impl Strategy<Value = String> {
         "anomaly result 7",
         "anomaly migration-target",
         "anomaly leaked",
-        "anomaly unlinked",
+        "anomaly unlinked accept",
         "open vm1 a:1 > h:5900",
         "open - a:1 > h:5900",
         "open - b:1 > h:5901 tls",

@@ -347,23 +347,28 @@ fn refusal_has_the_reason_that_the_bytes_show() {
 }
 
 #[test]
-fn link_that_ends_without_a_word_is_told_by_its_bytes() {
-    for (bytes, end, expected) in [
-        ("38 0", "server", "no_such_channel by=server at=link"),
-        ("30 0", "server", "server_closed by=server at=link"),
-        ("38 0", "client", "client_left by=client at=link"),
-        ("38 202", "client", "client_left by=client at=auth"),
-        ("44 202", "client-reset", "client_reset by=client at=auth"),
+fn link_that_ends_without_a_word_is_told_by_its_last_step() {
+    for (after, end, expected) in [
+        ("accept", "server", "server_closed by=server at=link"),
+        ("accept", "client", "client_left by=client at=link"),
+        ("message", "server", "no_such_channel by=server at=link"),
+        ("message", "client", "client_left by=client at=link"),
+        ("reply", "client", "client_left by=client at=auth"),
+        ("reply", "client-reset", "client_reset by=client at=auth"),
+        ("reply", "server", "server_closed by=server at=auth"),
+        ("sasl", "server", "sasl_rejected by=server at=sasl"),
+        ("sasl", "client", "client_left by=client at=sasl"),
+        ("hidden-result", "server", "server_closed by=server at=channel"),
     ] {
-        let steps = format!("1 open desk a:1 > b:5900\n1 traffic {bytes}\n1 end {end}\n1 anomaly unlinked\n1 close");
-        let counts = bytes.replace(' ', "/");
-        check(Source::Relay, &steps, &format!("refused vm=desk client=a bytes={counts} {expected}"));
+        let steps =
+            format!("1 open desk a:1 > b:5900\n1 traffic 38 0\n1 end {end}\n1 anomaly unlinked {after}\n1 close");
+        check(Source::Relay, &steps, &format!("refused vm=desk client=a bytes=38/0 {expected}"));
     }
 }
 
 #[test]
 fn connection_without_a_byte_is_a_health_check_and_not_reported() {
-    let steps = "1 open desk a:1 > b:5900\n1 traffic 0 0\n1 end client\n1 anomaly unlinked\n1 close";
+    let steps = "1 open desk a:1 > b:5900\n1 traffic 0 0\n1 end client\n1 anomaly unlinked accept\n1 close";
     let mut trace = Trace::new(Source::Relay);
     assert_eq!(trace.run(steps), "");
     assert_eq!(trace.sessions.counters().health_checks, 1);
@@ -410,22 +415,20 @@ fn unreadable_connections_of_one_client_are_one_session() {
         "
         1 open - a:1 > h:5901 tls
         1 unreadable
-        1 traffic 500 900
         2 open - a:2 > h:5901 tls
         2 unreadable
         2 traffic 100 50
-        3 open - c:2 > h:5901 tls
-        3 unreadable
-        3 traffic 0 0
-        3 end client
-        3 close
-        1 end client
-        1 close
         2 end server
         2 close
+        1 traffic 500 900
+        1 end client
+        1 close
         ",
-        "started s1 client=a\nended s1 client=a bytes=600/950 channels=?,? server_closed by=server",
+        "started s1 client=a\nended s1 client=a bytes=600/950 channels=?,? client_left by=client",
     );
+    let mut trace = Trace::new(Source::Read);
+    let silent = "3 open - c:2 > h:5901 tls\n3 unreadable\n3 traffic 0 0\n3 end client\n3 close";
+    assert_eq!((trace.run(silent).as_str(), trace.sessions.counters().health_checks), ("", 1));
 }
 
 #[test]

@@ -2,16 +2,18 @@
 
 mod input;
 mod key_log;
+mod records;
 
 use crate::print_error;
 use clap::ValueEnum;
 use input::Input;
+use records::Records;
 use spice_capture::{Capture, Config, Counters, DualStack, Output, tls::KeyLog};
 use spice_events::Auth;
 use std::{
     fmt::Display,
     io::{self, IsTerminal, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -60,6 +62,17 @@ pub(crate) struct Args {
     #[arg(long)]
     dual_stack: bool,
 
+    /// Print session records in place of events: who was connected, from when to when, and why it ended
+    ///
+    /// One JSON object a line when a session starts, when it ends, and for each refused link. spice-sessions' documentation describes the members. A session that
+    /// is still connected at the end of the capture has no second record.
+    #[arg(long)]
+    sessions: bool,
+
+    /// Write session records to this file, and events to standard output
+    #[arg(long, value_name = "FILE", conflicts_with = "sessions")]
+    sessions_to: Option<PathBuf>,
+
     /// How many anomalies to print before only counting them
     #[arg(long, value_name = "N", default_value_t = 20)]
     anomalies: u64,
@@ -80,10 +93,12 @@ Examples:
       As it happens
   spicewatch read session.pcap | grep '\"channel-type\": 1,'
       One line for each session
+  spicewatch read --sessions session.pcap | jq -r 'select(.event.action == \"session-ended\") | [.client.ip, .event.reason] | @tsv'
+      Who was connected, and why it ended
 
 Exit status:
   0  the capture was read, if only up to where it was cut off
-  1  standard output could not be written
+  1  standard output, or the file of --sessions-to, could not be written
   2  the file could not be opened, or is no capture, or is damaged";
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -110,7 +125,11 @@ pub(crate) fn run(args: Args) -> ExitCode {
         Ok(input) => input,
         Err(error) => return fail(&name, &error),
     };
-    let mut report = Report::new(&name, input.size(), args.anomalies);
+    let records = match records(&args) {
+        Ok(records) => records,
+        Err(error) => return output_failed(&error),
+    };
+    let mut report = Report::new(&name, input.size(), args.anomalies, records);
     let keys = match args.key_log.as_deref().map_or_else(|| Ok(KeyLog::new()), key_log::read) {
         Ok(keys) => keys,
         Err(error) => return fail(&args.key_log.unwrap_or_default().display().to_string(), &error),
@@ -127,7 +146,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
         return output_failed(&error);
     }
     let finished = capture.finish();
-    let written = report.drain(&mut capture).and_then(|()| report.flush());
+    let written = report.drain(&mut capture).and_then(|()| report.finish());
     report.clear_progress();
     let read = match (result, written) {
         (Err(Stop::Output(error)), _) | (_, Err(error)) => return output_failed(&error),
@@ -146,6 +165,7 @@ fn config(args: Args) -> Config {
     config.ports = args.ports;
     config.tls_ports = args.tls_ports;
     config.dual_stack = args.dual_stack;
+    config.transport = args.sessions || args.sessions_to.is_some();
     match args.auth {
         Some(AuthArg::Spice) => config.auth(Auth::Spice),
         Some(AuthArg::None) => config.auth(Auth::None),
@@ -154,10 +174,31 @@ fn config(args: Args) -> Config {
     }
 }
 
+fn records(args: &Args) -> Result<Option<Records>, OutputError> {
+    let path = args.sessions_to.as_deref();
+    if !args.sessions && path.is_none() {
+        return Ok(None);
+    }
+    Records::new(path).map(Some).map_err(|error| OutputError { file: path.map(Path::to_owned), error })
+}
+
 /// Why reading came to an early end.
 enum Stop {
     Input(String),
-    Output(io::Error),
+    Output(OutputError),
+}
+
+/// What could not be written.
+struct OutputError {
+    /// Standard output otherwise.
+    file: Option<PathBuf>,
+    error: io::Error,
+}
+
+impl From<io::Error> for OutputError {
+    fn from(error: io::Error) -> Self {
+        Self { file: None, error }
+    }
 }
 
 /// Looks through a file's start, and goes back there. A stream comes only once: nothing is known of it.
@@ -197,6 +238,7 @@ fn follow(capture: &mut Capture, input: &mut Input, report: &mut Report) -> Resu
 /// What goes to standard output and to standard error.
 struct Report {
     events: Vec<u8>,
+    records: Option<Records>,
     name: String,
     anomalies: u64,
     max_anomalies: u64,
@@ -206,10 +248,11 @@ struct Report {
 }
 
 impl Report {
-    fn new(name: &str, size: Option<u64>, max_anomalies: u64) -> Self {
+    fn new(name: &str, size: Option<u64>, max_anomalies: u64, records: Option<Records>) -> Self {
         let size = size.filter(|&size| size >= LARGE && io::stderr().is_terminal());
         Self {
             events: Vec::with_capacity(BATCH),
+            records,
             name: name.to_owned(),
             anomalies: 0,
             max_anomalies,
@@ -218,20 +261,34 @@ impl Report {
         }
     }
 
-    fn drain(&mut self, capture: &mut Capture) -> io::Result<()> {
+    fn drain(&mut self, capture: &mut Capture) -> Result<(), OutputError> {
         while let Some(output) = capture.poll() {
+            let mut prints_events = true;
+            if let Some(records) = &mut self.records {
+                prints_events = !records.replace_events();
+                records.take(&output, &mut self.events)?;
+            }
             match output {
-                Output::Event(event) => {
+                Output::Event(event) if prints_events => {
                     event.write_to(&mut self.events);
                     self.events.push(b'\n');
-                    if self.events.len() >= BATCH {
-                        self.flush()?;
-                    }
                 }
-                other => self.anomaly(&other),
+                Output::Anomaly(_) | Output::Notice(_) => self.anomaly(&output),
+                _ => {}
+            }
+            if self.events.len() >= BATCH {
+                self.flush()?;
             }
         }
         Ok(())
+    }
+
+    /// The end of the capture.
+    fn finish(&mut self) -> Result<(), OutputError> {
+        if let Some(records) = &mut self.records {
+            records.finish(&mut self.events)?;
+        }
+        self.flush()
     }
 
     fn anomaly(&mut self, anomaly: &dyn Display) {
@@ -242,14 +299,17 @@ impl Report {
         }
     }
 
-    fn flush(&mut self) -> io::Result<()> {
+    fn flush(&mut self) -> Result<(), OutputError> {
+        if let Some(records) = &mut self.records {
+            records.flush()?;
+        }
         if self.events.is_empty() {
             return Ok(());
         }
         let mut out = io::stdout().lock();
         out.write_all(&self.events)?;
         self.events.clear();
-        out.flush()
+        Ok(out.flush()?)
     }
 
     fn progress(&mut self, bytes: u64) {
@@ -287,10 +347,11 @@ fn fail(name: &str, error: &dyn Display) -> ExitCode {
 }
 
 /// A reader that had enough, like `head`, is no failure.
-fn output_failed(error: &io::Error) -> ExitCode {
+fn output_failed(OutputError { file, error }: &OutputError) -> ExitCode {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return ExitCode::SUCCESS;
     }
-    print_error(format_args!("spicewatch: standard output: {error}"));
+    let name = file.as_ref().map_or_else(|| "standard output".to_owned(), |file| file.display().to_string());
+    print_error(format_args!("spicewatch: {name}: {error}"));
     ExitCode::FAILURE
 }

@@ -1,7 +1,7 @@
 //! What is kept of a connection: about 200 bytes, and early bytes where there are any.
 
 use super::{
-    Interest, Shared, Side,
+    Interest, Shared, Side, Volume,
     pending::{Pending, distance},
 };
 use crate::packet::{Endpoint, Flags, Segment};
@@ -48,6 +48,8 @@ pub(super) struct Direction {
     pub(super) end: u32,
     /// What the receiver has acknowledged.
     pub(super) acked: u32,
+    /// How far `end` has moved since the connection's first byte, FIN included: it tells more than 4 GiB, as sequence numbers do not.
+    pub(super) sent: u64,
     /// The sequence number of the FIN, where `fin`.
     pub(super) fin_at: u32,
     /// A packet of this direction was seen.
@@ -136,6 +138,10 @@ pub(super) struct Flow<S> {
     pub(super) client: usize,
     /// Who ended first.
     pub(super) ended: Option<Side>,
+    /// The first end was an RST.
+    pub(super) was_reset: bool,
+    /// When the client last sent a byte; of no meaning before its first.
+    pub(super) client_at: Timestamp,
     /// It waits in the queue of those with something to decide.
     pub(super) queued: bool,
     /// It waits in the queue of those to forget.
@@ -157,6 +163,8 @@ impl<S: Default> Flow<S> {
             interest: Interest::Bytes,
             client: UNKNOWN,
             ended: None,
+            was_reset: false,
+            client_at: Timestamp { seconds: i64::MIN, microseconds: 0 },
             queued: false,
             lingers: false,
             at: Timestamp { seconds: i64::MIN, microseconds: 0 },
@@ -188,6 +196,18 @@ impl<S: Default> Flow<S> {
 
     pub(super) fn side(&self, direction: usize) -> Side {
         if direction == self.client { Side::Client } else { Side::Server }
+    }
+
+    /// How much it has carried.
+    pub(super) fn volume(&self) -> Volume {
+        let sent = |direction: &Direction| direction.sent.saturating_sub(u64::from(direction.fin));
+        let [client, server] = [self.client, 1 - self.client].map(|d| sent(&self.directions[d]));
+        Volume {
+            from_client: client,
+            from_server: server,
+            last_from_client: (client > 0).then_some(self.client_at),
+            was_reset: self.was_reset,
+        }
     }
 
     pub(super) fn end(&self, direction: usize) -> Endpoint {

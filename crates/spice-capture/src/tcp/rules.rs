@@ -178,11 +178,11 @@ impl<S: Default> Flow<S> {
         let direction = &mut self.directions[d];
         if !direction.seen {
             let acked = if direction.known { direction.acked } else { s.seq };
-            *direction = Direction { seen: true, known: true, next: s.seq, end, acked, ..Default::default() };
+            *direction = Direction { seen: true, known: true, next: s.seq, end: s.seq, acked, ..Default::default() };
         } else if distance(direction.next, s.seq) < 0 {
             direction.next = s.seq;
         }
-        self.extend(d, end);
+        self.extend(d, s, end);
         if fin {
             self.directions[d].fin = true;
             self.directions[d].fin_at = end.wrapping_sub(1);
@@ -399,12 +399,15 @@ impl<S: Default> Flow<S> {
     }
 
     fn begin_closing(&mut self, at: Timestamp, by: Option<Side>) {
+        self.was_reset |= self.ended.is_none();
         let by = self.ended.or(by);
         self.undecided().closing.get_or_insert((at, by));
     }
 
     fn close<H: Handler<State = S>>(&mut self, at: Timestamp, by: Option<Side>, ctx: &mut Context<'_, H>) {
         self.at = self.at.max(at);
+        let volume = self.volume();
+        ctx.handler.volume(&mut self.state, volume);
         ctx.handler.closed(&mut self.state, self.at, by);
         self.state = S::default();
         self.release(ctx.shared);
@@ -418,7 +421,7 @@ impl<S: Default> Flow<S> {
     fn advance(&mut self, d: usize, s: &Segment<'_>, end: u32) -> bool {
         let within = distance(self.directions[d].end, s.seq).unsigned_abs() <= WINDOW;
         if within {
-            self.extend(d, end);
+            self.extend(d, s, end);
         }
         if s.flags.has(Flags::ACK) {
             self.acknowledge(1 - d, s.ack);
@@ -426,11 +429,16 @@ impl<S: Default> Flow<S> {
         within
     }
 
-    fn extend(&mut self, d: usize, end: u32) {
+    fn extend(&mut self, d: usize, s: &Segment<'_>, end: u32) {
         let direction = &mut self.directions[d];
         direction.seen = true;
-        if distance(direction.end, end) > 0 {
+        let ahead = distance(direction.end, end);
+        if ahead > 0 {
             direction.end = end;
+            direction.sent += u64::from(ahead.unsigned_abs());
+            if d == self.client && length(s.payload, s.missing) > 0 {
+                self.client_at = s.at;
+            }
         }
     }
 

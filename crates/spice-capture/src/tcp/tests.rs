@@ -13,6 +13,7 @@ struct Scribe {
     heard: String,
     interest: Interest,
     ports: Vec<u16>,
+    volume: Option<Volume>,
 }
 
 impl Handler for Scribe {
@@ -36,6 +37,10 @@ impl Handler for Scribe {
     fn gap(&mut self, _: &mut u32, at: Timestamp, from: Side, len: u64) -> Interest {
         write!(self.heard, "{} [{len}] @{}; ", side(from), tick(at)).unwrap();
         self.interest
+    }
+
+    fn volume(&mut self, _: &mut u32, volume: Volume) {
+        self.volume = Some(volume);
     }
 
     fn closed(&mut self, _: &mut u32, at: Timestamp, by: Option<Side>) {
@@ -73,7 +78,7 @@ impl Wire {
     fn new() -> Self {
         Self {
             tcp: Reassembler::default(),
-            scribe: Scribe { heard: String::new(), interest: Interest::Bytes, ports: Vec::new() },
+            scribe: Scribe { heard: String::new(), interest: Interest::Bytes, ports: Vec::new(), volume: None },
             now: 0,
             client: end("10.0.0.1:40000"),
             server: end("10.0.0.2:5930"),
@@ -437,6 +442,81 @@ fn closed_connections_are_evicted_before_live_ones() {
         wire.handshake().fin(Server, 1, 1);
     }
     assert!(!wire.scribe.heard.contains("evicted"));
+}
+
+#[test]
+fn closed_connection_has_its_volume() {
+    /// A name, the packets, and: bytes from the client, from the server, when the client's last came, whether it was reset.
+    type Case = (&'static str, fn(&mut Wire), (u64, u64, Option<i64>, bool));
+    let cases: [Case; 9] = [
+        ("nothing sent", |wire| _ = wire.fin(Client, 1, 1).fin(Server, 1, 2), (0, 0, None, false)),
+        (
+            "both ways",
+            |wire| _ = wire.client(1, 1, "abc").server(1, 4, "defgh").fin(Client, 4, 6).fin(Server, 6, 5),
+            (3, 5, Some(3), false),
+        ),
+        (
+            "sent twice, and out of order",
+            |wire| {
+                _ = wire
+                    .client(4, 1, "def")
+                    .client(1, 1, "abc")
+                    .client(1, 1, "abc")
+                    .fin(Client, 7, 1)
+                    .fin(Server, 1, 8);
+            },
+            (6, 0, Some(3), false),
+        ),
+        (
+            "not captured",
+            |wire| _ = wire.client(1, 1, "ab").server(1, 103, "x").client(103, 2, "c").fin(Server, 2, 104),
+            (103, 1, Some(5), false),
+        ),
+        (
+            "cut by the snaplen",
+            |wire| _ = wire.packet(Client, Flags::ACK, 1, 1, "ab", 1000).fin(Server, 1, 1003),
+            (1002, 0, Some(3), false),
+        ),
+        (
+            "data with the FIN",
+            |wire| {
+                wire.packet(Client, Flags::FIN.and(Flags::ACK), 1, 1, "bye", 0).fin(Server, 1, 5);
+            },
+            (3, 0, Some(3), false),
+        ),
+        ("reset by the client", |wire| _ = wire.client(1, 1, "abc").rst(Client, 4), (3, 0, Some(3), true)),
+        ("reset after the client's FIN", |wire| _ = wire.fin(Client, 1, 1).rst(Server, 1), (0, 0, None, false)),
+        (
+            "more than sequence numbers count",
+            |wire| {
+                wire.client(1, 1, "a");
+                for turn in 1..=10_u32 {
+                    wire.packet(
+                        Client,
+                        Flags::ACK,
+                        2_u32.wrapping_add((turn - 1).wrapping_mul(1 << 29)),
+                        1,
+                        "",
+                        1 << 29,
+                    );
+                    wire.server(1, 2_u32.wrapping_add(turn.wrapping_mul(1 << 29)), "");
+                }
+                wire.fin(Server, 1, 2_u32.wrapping_add(10_u32.wrapping_mul(1 << 29)));
+            },
+            (1 + 10 * (1 << 29), 0, Some(22), false),
+        ),
+    ];
+    for interest in [Interest::Bytes, Interest::End] {
+        for (name, steps, (from_client, from_server, last, was_reset)) in cases {
+            let mut wire = Wire::new();
+            wire.scribe.interest = interest;
+            steps(wire.handshake());
+            wire.tcp.finish(&mut wire.scribe);
+            let volume = wire.scribe.volume.unwrap();
+            let seen = (volume.from_client, volume.from_server, volume.last_from_client.map(tick), volume.was_reset);
+            assert_eq!(seen, (from_client, from_server, last, was_reset), "{name}, {interest:?}");
+        }
+    }
 }
 
 #[test]

@@ -13,8 +13,8 @@
 use std::{collections::HashMap, fmt::Write as _, sync::Arc, time::Duration};
 
 use spice_events::{
-    Address, Anomaly, AnomalyKind, Auth, Channel, ChannelEvent, Connection, Endpoints, EventKind, Family, FlowId, Side,
-    Timestamp,
+    Address, Anomaly, AnomalyKind, Auth, Channel, ChannelEvent, Connection, Endpoints, EventKind, Family, FlowId,
+    LinkStep, Side, Timestamp,
     spice_link::{ChannelType, Error, LinkErrorCode, RefusalForm},
 };
 use spice_sessions::{Action, Config, Ending, Input, Reason, Record, Sessions, Source, Traffic, Uuid, VmId};
@@ -211,7 +211,16 @@ fn anomaly_named(words: &[&str]) -> AnomalyKind {
         ["sasl-length", seen, max] => {
             AnomalyKind::Unreadable(Error::SaslLength { seen: seen.parse().unwrap(), max: max.parse().unwrap() })
         }
-        ["unlinked"] => AnomalyKind::Unlinked,
+        ["unlinked", after] => AnomalyKind::Unlinked {
+            after: match *after {
+                "accept" => LinkStep::Accept,
+                "message" => LinkStep::Message,
+                "reply" => LinkStep::Reply,
+                "sasl" => LinkStep::Sasl,
+                "hidden-result" => LinkStep::HiddenResult,
+                _ => panic!("no such step: {after}"),
+            },
+        },
         ["migration-target"] => AnomalyKind::MigrationTarget,
         ["leaked"] => AnomalyKind::Leaked,
         ["inferred"] => AnomalyKind::Inferred,

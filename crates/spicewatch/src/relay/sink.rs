@@ -41,7 +41,10 @@ impl EventSink for VmSink {
         let Anomaly { flow, kind, .. } = anomaly;
         let (vm, name) = (&*self.vm, kind.name());
         match kind {
-            AnomalyKind::Inferred | AnomalyKind::IdLearned | AnomalyKind::MigrationTarget | AnomalyKind::Unlinked => {
+            AnomalyKind::Inferred
+            | AnomalyKind::IdLearned
+            | AnomalyKind::MigrationTarget
+            | AnomalyKind::Unlinked { .. } => {
                 tracing::info!(target: PEER_LOG_TARGET, vm, flow = flow.0, kind = name, "{anomaly}");
             }
             _ => tracing::warn!(target: PEER_LOG_TARGET, vm, flow = flow.0, kind = name, "{anomaly}"),
