@@ -242,6 +242,7 @@ impl Packets {
         let Self { tcp, spice, decapsulator, .. } = self;
         decapsulator.finish(self.at, &mut |segment| tcp.segment(segment, spice));
         tcp.finish(spice);
+        spice.finish();
         self.counters.fragments = decapsulator.incomplete();
         if self.counters.fragments > 0 {
             spice.notice(Notice::Fragments { fragments: self.counters.fragments });

@@ -1,4 +1,5 @@
 use spice_events::Auth;
+use std::net::IpAddr;
 
 /// What a capture does not show by itself, and the limits.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +15,9 @@ pub struct Config {
     pub dual_stack: bool,
     /// Single server ports that serve both families through one listener: see [`dual_stack_ports`](crate::dual_stack_ports).
     pub dual_stack_ports: Vec<u16>,
+    /// Proxies and load balancers whose word counts: connections from or to them are shown with the client that a PROXY header names, and with the
+    /// server that `CONNECT` or SOCKS asks for, if that is an address.
+    pub trusted_proxies: Vec<IpAddr>,
     /// Settings of the [`Tracker`](spice_events::Tracker).
     pub tracker: spice_events::Config,
     /// The secrets with which TLS is decrypted. With `Some`, those that a pcapng file brings are used too; with `None`, TLS is not
@@ -57,6 +61,13 @@ impl Config {
     #[must_use]
     pub fn dual_stack_port(mut self, port: u16) -> Self {
         self.dual_stack_ports.push(port);
+        self
+    }
+
+    /// Adds a proxy or load balancer whose word counts.
+    #[must_use]
+    pub fn trust_proxy(mut self, address: IpAddr) -> Self {
+        self.trusted_proxies.push(address);
         self
     }
 

@@ -17,6 +17,8 @@ pub struct Counters {
     /// TLS connections that could not be read because their secrets were missing. Those without secrets are only counted where there is a
     /// key log, or a pcapng file with secrets.
     pub without_secrets: u64,
+    /// Connections of other protocols.
+    pub other: u64,
     /// IP fragments whose packet never became complete.
     pub fragments: u64,
     /// Packets too short for a TCP header (snaplen).

@@ -11,10 +11,12 @@ pub mod link;
 mod notice;
 mod output;
 pub mod packet;
+mod preface;
 pub mod recognise;
 #[cfg(feature = "tls")]
 mod secured;
 mod spice;
+mod tally;
 pub mod tcp;
 #[cfg(feature = "tls")]
 pub mod tls;
@@ -26,5 +28,7 @@ pub use dual_stack::{DualStack, dual_stack_ports};
 pub use error::Error;
 pub use notice::Notice;
 pub use output::{Ended, Output};
+pub use preface::{MAX_PREFACES, ProxyKind};
 /// The crate whose types are part of this API: events, anomalies, addresses, times.
 pub use spice_events;
+pub use tally::Unrecognised;

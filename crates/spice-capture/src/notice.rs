@@ -1,5 +1,5 @@
-use crate::{decapsulate::Unread, file, link::LinkType};
-use spice_events::Timestamp;
+use crate::{decapsulate::Unread, file, link::LinkType, preface::ProxyKind, tally::Unrecognised};
+use spice_events::{Endpoints, FlowId, Timestamp};
 use std::{fmt, net::SocketAddr};
 
 /// Something that kept the capture from being read completely.
@@ -10,10 +10,8 @@ pub enum Notice {
     AlreadyOpen {
         /// When it was first seen.
         at: Timestamp,
-        /// The client, as far as that can be told.
-        client: SocketAddr,
-        /// The server.
-        server: SocketAddr,
+        /// Its ends, as far as the client can be told from the server.
+        endpoints: Endpoints<SocketAddr>,
     },
     /// A client's first bytes are not in the capture (lost, or cut by the snaplen), so the connection can't be recognised. Only the first such
     /// connection has a notice; [`Counters::unrecognised`](crate::Counters::unrecognised) counts them all. Connections to a port that
@@ -21,10 +19,32 @@ pub enum Notice {
     Unrecognised {
         /// When the connection was opened.
         at: Timestamp,
-        /// The client.
-        client: SocketAddr,
-        /// The server.
-        server: SocketAddr,
+        /// Its ends.
+        endpoints: Endpoints<SocketAddr>,
+    },
+    /// Connections could be SPICE and were not recognised. At the end of the capture, for each reason.
+    NotRecognised {
+        /// Why not.
+        why: Unrecognised,
+        /// How many connections.
+        connections: u64,
+        /// Their most frequent server ports.
+        ports: Vec<u16>,
+    },
+    /// A proxy or a load balancer stands in front of a SPICE connection. Nothing unusual, and not counted among the anomalies.
+    Proxied {
+        /// When the connection was opened.
+        at: Timestamp,
+        /// The connection.
+        flow: FlowId,
+        /// Its ends, as the packets have them.
+        endpoints: Endpoints<SocketAddr>,
+        /// What stands in front.
+        kind: ProxyKind,
+        /// The client that the load balancer names.
+        client: Option<SocketAddr>,
+        /// The host and port that the proxy was asked for. Without a ticket that may be part of it.
+        target: Option<Box<str>>,
     },
     /// Fragments of IP packets are missing. At the end of the capture.
     Fragments {
@@ -58,10 +78,8 @@ pub enum Notice {
     Tls {
         /// When that became clear.
         at: Timestamp,
-        /// The client.
-        client: SocketAddr,
-        /// The server.
-        server: SocketAddr,
+        /// Its ends.
+        endpoints: Endpoints<SocketAddr>,
         /// Why.
         why: crate::tls::Unreadable,
     },
@@ -79,14 +97,28 @@ pub enum Notice {
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AlreadyOpen { client, server, .. } => {
+            Self::AlreadyOpen { endpoints: Endpoints { client, server }, .. } => {
                 write!(f, "{client} -> {server}: already open when the capture began; no events for it")
             }
-            Self::Unrecognised { client, server, .. } => {
+            Self::Unrecognised { endpoints: Endpoints { client, server }, .. } => {
                 write!(
                     f,
-                    "{client} -> {server}: the client's first bytes are not in the capture; whether it is SPICE can only be said by naming its port"
+                    "{client} -> {server}: the client's first bytes are not in the capture; whether it is SPICE can only be known by naming its port"
                 )
+            }
+            Self::NotRecognised { why, connections, ports } => {
+                write!(f, "{connections} connections {why}")?;
+                for (i, port) in ports.iter().enumerate() {
+                    write!(f, "{}{port}", if i == 0 { ", server ports " } else { ", " })?;
+                }
+                write!(f, ": {}", why.advice())
+            }
+            Self::Proxied { endpoints: Endpoints { client, server }, kind, client: original, target, .. } => {
+                write!(f, "{client} -> {server}: {kind}")?;
+                if let Some(target) = target {
+                    write!(f, " to {}", target.escape_default())?;
+                }
+                original.map_or(Ok(()), |original| write!(f, " for {original}"))
             }
             Self::Fragments { fragments } => write!(
                 f,
@@ -102,7 +134,7 @@ impl fmt::Display for Notice {
                 write!(f, "interface {interface} has link type {link:?}, which is not read: its packets are skipped")
             }
             #[cfg(feature = "tls")]
-            Self::Tls { client, server, why, .. } => write!(f, "{client} -> {server}: {why}"),
+            Self::Tls { endpoints: Endpoints { client, server }, why, .. } => write!(f, "{client} -> {server}: {why}"),
             Self::MissingSecrets { connections } => write!(
                 f,
                 "the secrets of {connections} TLS connections are not in the key log, so what they carry is unknown; \

@@ -2,12 +2,14 @@
 
 use crate::{
     Notice,
+    preface::Decision,
     recognise::MAX_BYTES_TOTAL,
     spice::{Follow, Held, Kind, Spice},
     tcp::{Connection, Handler, Interest, Side},
     tls::{Decryptor, MAX_RECORD, Need, Next, Unreadable},
 };
 use spice_events::{Input, Timestamp};
+use std::net::SocketAddr;
 
 /// A connection inside TLS.
 #[derive(Debug)]
@@ -48,7 +50,8 @@ impl Spice {
         const HANDSHAKE: &[u8] = &[22, 3];
         held.kind == Kind::Plain
             && from == Side::Client
-            && held.pieces.is_empty()
+            && held.is_fresh()
+            && !held.expected
             && data.starts_with(HANDSHAKE)
             && self.decrypts()
     }
@@ -146,7 +149,7 @@ impl Spice {
 
     /// A direction, or both, can't be read any further.
     fn unreadable(&mut self, secured: &mut Secured, at: Timestamp, why: Unreadable) -> Interest {
-        let Connection { client, server, .. } = secured.connection;
+        let endpoints = secured.connection.endpoints.map(SocketAddr::from);
         let has_secrets = |random| self.config.keys.as_ref().is_some_and(|keys| keys.knows(random));
         let is_ours = match &secured.inner {
             Follow::Spice(_) => true,
@@ -156,7 +159,7 @@ impl Spice {
         if why == Unreadable::NoSecrets {
             self.without_secrets += u64::from(!std::mem::take(&mut secured.waits));
         } else if is_ours {
-            self.notice(Notice::Tls { at, client: client.into(), server: server.into(), why });
+            self.notice(Notice::Tls { at, endpoints, why });
         }
         match (&secured.inner, why) {
             (Follow::Spice(flow), Unreadable::Gap { from, len }) if !secured.decryptor.is_over() => {
@@ -173,7 +176,7 @@ impl Spice {
             }
             (Follow::Undecided(_), _) => {
                 if let Follow::Undecided(held) = std::mem::take(&mut secured.inner) {
-                    self.dismiss(&held);
+                    self.dismiss(&held, Decision::Tls);
                 }
                 Interest::Nothing
             }

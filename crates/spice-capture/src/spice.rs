@@ -1,13 +1,19 @@
 //! Decides whether a connection is SPICE, and hands its bytes to the tracker.
 
+mod held;
+
 #[cfg(feature = "tls")]
 use crate::secured::Secured;
 use crate::{
     Config, Counters, Ended, Notice, Output,
     packet::Endpoint,
-    recognise::{self, MAX_BYTES_TOTAL, MAX_CLIENT, MAX_SERVER, Verdict},
+    preface::Decision,
+    recognise::{self, MAX_BYTES_TOTAL},
+    tally::{Tally, Unrecognised},
     tcp::{Connection, Handler, Interest, Side, Volume},
 };
+use held::Part;
+pub(crate) use held::{Held, Kind};
 use spice_events::{Address, Endpoints, FlowId, Input, Timestamp, Tracker};
 use std::{
     collections::{HashMap, VecDeque},
@@ -22,43 +28,11 @@ pub(crate) enum Follow {
     Nothing,
     /// Too few bytes to know what it is.
     Undecided(Box<Held>),
-    /// The tracker knows it.
+    /// The tracker reads it.
     Spice(FlowId),
     /// It is inside TLS that can be decrypted.
     #[cfg(feature = "tls")]
     Secured(Box<Secured>),
-}
-
-/// A connection that may be SPICE, and everything that happened to it.
-#[derive(Debug)]
-pub(crate) struct Held {
-    pub(crate) connection: Connection,
-    pub(crate) kind: Kind,
-    /// The operator says that its server's port is SPICE.
-    pub(crate) expected: bool,
-    client: Vec<u8>,
-    server: Vec<u8>,
-    /// An empty line was among the client's bytes.
-    head_is_whole: bool,
-    pub(crate) pieces: Vec<Piece>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Plain,
-    /// Inside TLS that is not decrypted.
-    Tls,
-    /// The plaintext of TLS.
-    #[cfg(feature = "tls")]
-    Decrypted,
-}
-
-/// The next bytes of one side.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Piece {
-    at: Timestamp,
-    from: Side,
-    len: u32,
 }
 
 /// Follows SPICE connections and collects the outputs about them.
@@ -74,7 +48,11 @@ pub(crate) struct Spice {
     outputs: VecDeque<Output>,
     events: u64,
     anomalies: u64,
-    unrecognised: u64,
+    /// Connections that are open and not recognised yet.
+    undecided: u64,
+    /// Connections of other protocols.
+    other: u64,
+    tally: Tally,
     evicted: bool,
     /// Of the connection that is about to be closed.
     volume: Option<Volume>,
@@ -93,7 +71,9 @@ impl Spice {
             outputs: VecDeque::new(),
             events: 0,
             anomalies: 0,
-            unrecognised: 0,
+            undecided: 0,
+            other: 0,
+            tally: Tally::default(),
             evicted: false,
             volume: None,
             missed: HashMap::new(),
@@ -105,14 +85,30 @@ impl Spice {
     }
 
     pub(crate) fn notice(&mut self, notice: Notice) {
-        self.anomalies += 1;
+        // What stands in front of a connection is a fact and nothing unusual.
+        self.anomalies += u64::from(!matches!(notice, Notice::Proxied { .. }));
         self.outputs.push_back(Output::Notice(notice));
     }
 
     /// Fills in what is counted here.
     pub(crate) fn count(&self, counters: Counters) -> Counters {
-        let Self { last: connections, events, anomalies, unrecognised, without_secrets, .. } = *self;
-        Counters { connections, events, anomalies, unrecognised, without_secrets, ..counters }
+        let Self { last: connections, events, anomalies, other, without_secrets, .. } = *self;
+        let unrecognised = self.tally.connections(Unrecognised::Lost);
+        Counters { connections, events, anomalies, unrecognised, without_secrets, other, ..counters }
+    }
+
+    /// The capture ends: says which connections were not recognised.
+    pub(crate) fn finish(&mut self) {
+        for (why, connections, ports) in self.tally.all() {
+            // The first of these has a notice.
+            if why != Unrecognised::Lost || connections > 1 {
+                self.notice(Notice::NotRecognised { why, connections, ports });
+            }
+        }
+        if self.undecided > 0 {
+            let connections = self.undecided;
+            self.notice(Notice::NotRecognised { why: Unrecognised::Silent, connections, ports: Vec::new() });
+        }
     }
 
     fn recognises(&self) -> bool {
@@ -140,103 +136,177 @@ impl Spice {
     }
 
     /// An end of a connection to a server's port, as QEMU shows it.
-    fn address(&self, end: Endpoint, server_port: u16) -> Address {
+    fn address(&self, end: SocketAddr, server_port: u16) -> Address {
         let dual_stack = self.config.dual_stack || self.config.dual_stack_ports.contains(&server_port);
-        match SocketAddr::from(end) {
+        match end {
             SocketAddr::V4(v4) if dual_stack => SocketAddr::from((v4.ip().to_ipv6_mapped(), v4.port())).into(),
             address => address.into(),
         }
     }
 
+    fn is_trusted(&self, end: Endpoint) -> bool {
+        !self.config.trusted_proxies.is_empty() && self.config.trusted_proxies.contains(&SocketAddr::from(end).ip())
+    }
+
     fn open(&mut self, connection: &Connection, kind: Kind) -> FlowId {
+        self.open_as(connection.endpoints.map(SocketAddr::from), connection, kind)
+    }
+
+    fn open_as(&mut self, endpoints: Endpoints<SocketAddr>, connection: &Connection, kind: Kind) -> FlowId {
         self.last += 1;
         let flow = FlowId(self.last);
-        let port = SocketAddr::from(connection.server).port();
-        let (server, client) = (self.address(connection.server, port), self.address(connection.client, port));
+        let port = connection.endpoints.server.port();
+        let endpoints = endpoints.map(|end| self.address(end, port));
         let (tls, readable) = (kind != Kind::Plain, kind != Kind::Tls);
-        self.input(connection.at, flow, Input::Opened { endpoints: Endpoints { server, client }, tls, readable });
+        self.input(connection.at, flow, Input::Opened { endpoints, tls, readable });
         if !readable && self.config.transport {
             self.outputs.push_back(Output::Unreadable(flow));
         }
         flow
     }
 
-    /// Adds to what is held, and decides if that is enough to.
-    fn hold(&mut self, held: &mut Held, at: Timestamp, from: Side, data: &[u8]) -> Verdict {
-        let (bytes, max) = match from {
-            Side::Client => (&mut held.client, MAX_CLIENT),
-            Side::Server => (&mut held.server, MAX_SERVER),
-        };
-        if bytes.len() + data.len() > max || self.held > MAX_BYTES_TOTAL {
-            return Verdict::Other;
-        }
-        let old = bytes.len();
-        bytes.extend_from_slice(data);
-        self.held += data.len() + size_of::<Piece>();
-        held.pieces.push(Piece { at, from, len: length(data) });
-        if from == Side::Client && !held.head_is_whole {
-            // Where it is a request, nothing can be said before its end: so it is not looked through again for each segment.
-            held.head_is_whole = recognise::ends_head(&held.client[old.saturating_sub(3)..]);
-            if recognise::may_be_request(&held.client) && !held.head_is_whole {
-                return Verdict::More;
-            }
-        }
-        held.judge(from, &[])
+    /// The ends of a connection as its prefaces name them, where the proxy is trusted.
+    fn named_ends(&self, held: &Held) -> Endpoints<SocketAddr> {
+        let Connection { endpoints, .. } = &held.connection;
+        let facts = &held.preface.facts;
+        let client = facts.client.filter(|_| self.is_trusted(endpoints.client));
+        let target = facts.target.as_deref().and_then(|target| target.parse().ok());
+        let server = target.filter(|_| self.is_trusted(endpoints.server));
+        let Endpoints { server: s, client: c } = endpoints.map(SocketAddr::from);
+        Endpoints { server: server.unwrap_or(s), client: client.unwrap_or(c) }
     }
 
-    /// It is SPICE: hands over all that was held, with its own times.
-    fn replay(&mut self, held: &Held) -> (FlowId, Interest) {
-        let flow = self.open(&held.connection, held.kind);
-        let (mut client, mut server) = (&held.client[..], &held.server[..]);
-        for piece in &held.pieces {
-            let bytes = match piece.from {
-                Side::Client => &mut client,
-                Side::Server => &mut server,
-            };
-            let (data, rest) = bytes.split_at(piece.len as usize);
-            *bytes = rest;
-            if self.tracker.wants(flow) {
-                self.input(piece.at, flow, Input::Bytes { from: piece.from, data });
+    fn close(&mut self, flow: FlowId, at: Timestamp, by: Option<Side>) {
+        if let Some(volume) = self.volume.take().filter(|_| self.config.transport) {
+            let missed = self.missed.remove(&flow).unwrap_or(0);
+            self.outputs.push_back(Output::Ended(Ended { flow, at, by, volume, missed }));
+        }
+        self.input(at, flow, Input::Closed { by });
+    }
+
+    fn forget(&mut self, flow: FlowId) {
+        self.tracker.forget(flow);
+        if self.config.transport {
+            self.missed.remove(&flow);
+            self.outputs.push_back(Output::Forgotten(flow));
+        }
+    }
+
+    /// What follows from what is held.
+    fn act(&mut self, decision: Decision, state: &mut Follow) -> Interest {
+        let Follow::Undecided(held) = state else { return Interest::Nothing };
+        match decision {
+            Decision::More => Interest::Bytes,
+            #[cfg(feature = "tls")]
+            Decision::SpiceInTls | Decision::Tls if self.decrypts() && held.flow.is_none() => {
+                self.decrypt_behind(decision == Decision::SpiceInTls, state)
+            }
+            Decision::Spice | Decision::SpiceInTls => {
+                let kind = if decision == Decision::SpiceInTls { Kind::Tls } else { held.kind };
+                let flow = self.replay(held, kind, false);
+                self.settle(held);
+                *state = Follow::Spice(flow);
+                self.interest(flow)
+            }
+            Decision::Tls | Decision::Other if held.expected && held.connection.from_start => {
+                let flow = self.replay(held, held.kind, true);
+                self.settle(held);
+                *state = Follow::Spice(flow);
+                self.interest(flow)
+            }
+            Decision::Tls | Decision::Other => {
+                self.dismiss(held, decision);
+                Interest::Nothing
             }
         }
-        (flow, self.interest(flow))
+    }
+
+    /// Hands over all that was held, with its own times.
+    fn replay(&mut self, held: &Held, kind: Kind, whole: bool) -> FlowId {
+        let flow = self.open_behind(held, kind, whole);
+        held.replay(whole, |at, from, part| {
+            if self.tracker.wants(flow) {
+                let input = match part {
+                    Part::Bytes(data) => Input::Bytes { from, data },
+                    Part::Gap(len) => Input::Gap { from, len },
+                };
+                self.input(at, flow, input);
+            }
+        });
+        flow
+    }
+
+    /// The connection of what is held, opened if it was not yet. Says what stands in front of it, unless nothing there is a preface.
+    fn open_behind(&mut self, held: &Held, kind: Kind, whole: bool) -> FlowId {
+        let flow = held.flow.unwrap_or_else(|| self.open_as(self.named_ends(held), &held.connection, kind));
+        let facts = &held.preface.facts;
+        if let Some(kind) = facts.kind.filter(|_| !whole) {
+            let Connection { endpoints, at, .. } = held.connection;
+            let (client, target) = (facts.client, facts.target.clone());
+            let endpoints = endpoints.map(SocketAddr::from);
+            self.notice(Notice::Proxied { at, flow, endpoints, kind, client, target });
+        }
+        flow
+    }
+
+    /// TLS behind a preface, which can be decrypted; whether the preface shows that it is SPICE.
+    #[cfg(feature = "tls")]
+    fn decrypt_behind(&mut self, is_spice: bool, state: &mut Follow) -> Interest {
+        let Follow::Undecided(held) = std::mem::take(state) else { return Interest::Nothing };
+        self.settle(&held);
+        let inner = if is_spice {
+            Follow::Spice(self.open_behind(&held, Kind::Decrypted, false))
+        } else {
+            self.undecided += 1;
+            let mut inner = Held::new(held.connection, Kind::Decrypted, held.expected, None);
+            inner.preface.facts = held.preface.facts.clone();
+            Follow::Undecided(Box::new(inner))
+        };
+        *state = Secured::around(inner, held.connection);
+        let mut interest = Interest::Bytes;
+        held.replay(false, |at, from, part| {
+            if let Follow::Secured(_) = state {
+                interest = match part {
+                    Part::Bytes(data) => self.secured_bytes(state, at, from, data),
+                    Part::Gap(len) => self.secured_gap(state, at, from, len),
+                };
+            }
+        });
+        interest
+    }
+
+    /// Nothing is held any more of a connection.
+    fn settle(&mut self, held: &Held) {
+        self.held -= held.cost();
+        self.undecided -= u64::from(held.flow.is_none());
     }
 
     /// It is not SPICE, or there will never be enough bytes to know.
-    pub(crate) fn dismiss(&mut self, held: &Held) {
-        self.held -= held.cost();
-        let Connection { client, server, at, from_start } = held.connection;
-        if held.expected && !from_start {
-            self.notice(Notice::AlreadyOpen { at, client: client.into(), server: server.into() });
+    pub(crate) fn dismiss(&mut self, held: &Held, decision: Decision) {
+        self.settle(held);
+        let Connection { endpoints, at, from_start } = held.connection;
+        let addresses = endpoints.map(SocketAddr::from);
+        if held.expected {
+            if !from_start {
+                self.notice(Notice::AlreadyOpen { at, endpoints: addresses });
+            }
+            return;
+        }
+        let why = match decision {
+            Decision::Tls => Unrecognised::Tls,
+            _ if !from_start => Unrecognised::Midstream,
+            _ if held.has_lost_bytes() => Unrecognised::Lost,
+            Decision::More => Unrecognised::Silent,
+            _ => {
+                self.other += 1;
+                return;
+            }
+        };
+        self.tally.add(why, endpoints.server.port());
+        if why == Unrecognised::Lost && self.tally.connections(why) == 1 {
+            self.notice(Notice::Unrecognised { at, endpoints: addresses });
         }
     }
-}
-
-impl Held {
-    /// What the client's bytes say, `more` of which were not added yet; the server's say nothing.
-    fn judge(&self, from: Side, more: &[u8]) -> Verdict {
-        if from == Side::Server {
-            return Verdict::More;
-        }
-        let client = if self.client.is_empty() { more } else { &self.client[..] };
-        match (self.kind, self.connection.from_start) {
-            (Kind::Tls, _) => recognise::judge_tls(client),
-            #[cfg(feature = "tls")]
-            (Kind::Decrypted, _) => recognise::judge(client),
-            (Kind::Plain, true) => recognise::judge(client),
-            (Kind::Plain, false) => recognise::judge_midstream(client),
-        }
-    }
-
-    /// Memory: the bytes, and when each of them came.
-    fn cost(&self) -> usize {
-        self.client.len() + self.server.len() + self.pieces.len() * size_of::<Piece>()
-    }
-}
-
-/// The length of what is held, which [`MAX_CLIENT`] and [`MAX_SERVER`] bound.
-fn length(data: &[u8]) -> u32 {
-    u32::try_from(data.len()).unwrap_or(u32::MAX)
 }
 
 impl Handler for Spice {
@@ -255,31 +325,38 @@ impl Handler for Spice {
         self.config.ports.contains(&port) || self.config.tls_ports.contains(&port)
     }
 
+    fn is_server(&self, first: &[u8]) -> bool {
+        first.starts_with(b"REDQ") && first.len() >= 16 && !recognise::is_client_header(first)
+    }
+
     fn opened(&mut self, state: &mut Follow, connection: &Connection) -> Interest {
-        let port = connection.server.port();
-        let kind = if self.config.tls_ports.contains(&port) { Kind::Tls } else { Kind::Plain };
+        let Endpoints { server, client } = connection.endpoints;
+        let kind = if self.config.tls_ports.contains(&server.port()) { Kind::Tls } else { Kind::Plain };
         #[cfg(feature = "tls")]
         let kind = if kind == Kind::Tls && self.decrypts() { Kind::Decrypted } else { kind };
-        let expected = self.listens(port);
+        let expected = self.listens(server.port());
         if !expected && !self.recognises() {
             return Interest::Nothing;
         }
+        let mut flow = None;
         if expected && connection.from_start {
-            let flow = self.open(connection, kind);
-            *state = Follow::Spice(flow);
-            #[cfg(feature = "tls")]
-            if kind == Kind::Decrypted {
-                *state = Secured::around(Follow::Spice(flow), *connection);
+            // A trusted proxy may name other ends.
+            let waits = self.is_trusted(client) || self.is_trusted(server);
+            flow = (!waits || kind != Kind::Plain).then(|| self.open(connection, kind));
+            if let Some(flow) = flow.filter(|_| kind != Kind::Plain) {
+                *state = Follow::Spice(flow);
+                #[cfg(feature = "tls")]
+                if kind == Kind::Decrypted {
+                    *state = Secured::around(Follow::Spice(flow), *connection);
+                }
+                return self.interest(flow);
             }
-            return self.interest(flow);
         }
-        let (client, server, pieces) = (Vec::new(), Vec::new(), Vec::new());
-        let (connection, head_is_whole) = (*connection, false);
-        *state =
-            Follow::Undecided(Box::new(Held { connection, kind, expected, client, server, head_is_whole, pieces }));
+        self.undecided += u64::from(flow.is_none());
+        *state = Follow::Undecided(Box::new(Held::new(*connection, kind, expected, flow)));
         #[cfg(feature = "tls")]
         if kind == Kind::Decrypted {
-            *state = Secured::around(std::mem::take(state), connection);
+            *state = Secured::around(std::mem::take(state), *connection);
         }
         Interest::Bytes
     }
@@ -300,28 +377,30 @@ impl Handler for Spice {
                 *state = Secured::around(std::mem::take(state), connection);
                 self.secured_bytes(state, at, from, data)
             }
-            Follow::Undecided(held) if held.pieces.is_empty() && held.judge(from, data) == Verdict::Spice => {
-                // The common case: the first segment tells, and needs no copy.
-                let flow = self.open(&held.connection, held.kind);
+            Follow::Undecided(held) if held.is_spice_at_once(from, data) => {
+                let flow = self.open_behind(held, held.kind, false);
+                self.settle(held);
                 *state = Follow::Spice(flow);
                 if self.tracker.wants(flow) {
                     self.input(at, flow, Input::Bytes { from, data });
                 }
                 self.interest(flow)
             }
-            Follow::Undecided(held) => match self.hold(held, at, from, data) {
-                Verdict::More => Interest::Bytes,
-                Verdict::Other => {
-                    self.dismiss(held);
-                    Interest::Nothing
+            Follow::Undecided(held) => {
+                let before = held.cost();
+                let decision = if self.held > MAX_BYTES_TOTAL { None } else { held.add(at, from, data) };
+                self.held += held.cost() - before;
+                let interest = self.act(decision.unwrap_or(Decision::Other), state);
+                match state {
+                    // Bytes that were too many to hold come behind those that were.
+                    Follow::Spice(flow) if decision.is_none() && self.tracker.wants(*flow) => {
+                        let flow = *flow;
+                        self.input(at, flow, Input::Bytes { from, data });
+                        self.interest(flow)
+                    }
+                    _ => interest,
                 }
-                Verdict::Spice => {
-                    let (flow, interest) = self.replay(held);
-                    self.held -= held.cost();
-                    *state = Follow::Spice(flow);
-                    interest
-                }
-            },
+            }
         }
     }
 
@@ -337,17 +416,11 @@ impl Handler for Spice {
             }
             #[cfg(feature = "tls")]
             Follow::Secured(_) => self.secured_gap(state, at, from, len),
-            // What is missing might be what would have told.
             Follow::Undecided(held) => {
-                let Connection { client, server, at, from_start } = held.connection;
-                if from == Side::Client && from_start {
-                    self.unrecognised += 1;
-                    if self.unrecognised == 1 {
-                        self.notice(Notice::Unrecognised { at, client: client.into(), server: server.into() });
-                    }
-                }
-                self.dismiss(held);
-                Interest::Nothing
+                let before = held.cost();
+                let decision = held.lose(at, from, len);
+                self.held += held.cost() - before;
+                self.act(decision, state)
             }
         }
     }
@@ -359,14 +432,13 @@ impl Handler for Spice {
     fn closed(&mut self, state: &mut Follow, at: Timestamp, by: Option<Side>) {
         match std::mem::take(state) {
             Follow::Nothing => {}
-            Follow::Spice(flow) => {
-                if let Some(volume) = self.volume.take().filter(|_| self.config.transport) {
-                    let missed = self.missed.remove(&flow).unwrap_or(0);
-                    self.outputs.push_back(Output::Ended(Ended { flow, at, by, volume, missed }));
-                }
-                self.input(at, flow, Input::Closed { by });
+            Follow::Spice(flow) => self.close(flow, at, by),
+            Follow::Undecided(held) if held.expected && held.connection.from_start => {
+                let flow = self.replay(&held, held.kind, held.preface.facts.kind.is_none());
+                self.settle(&held);
+                self.close(flow, at, by);
             }
-            Follow::Undecided(held) => self.dismiss(&held),
+            Follow::Undecided(held) => self.dismiss(&held, Decision::More),
             #[cfg(feature = "tls")]
             Follow::Secured(secured) => {
                 let mut inner = self.end_secured(*secured, at);
@@ -377,14 +449,13 @@ impl Handler for Spice {
 
     fn evicted(&mut self, state: &mut Follow) {
         match std::mem::take(state) {
-            Follow::Undecided(held) => self.held -= held.cost(),
-            Follow::Spice(flow) => {
-                self.tracker.forget(flow);
-                if self.config.transport {
-                    self.missed.remove(&flow);
-                    self.outputs.push_back(Output::Forgotten(flow));
+            Follow::Undecided(held) => {
+                self.settle(&held);
+                if let Some(flow) = held.flow {
+                    self.forget(flow);
                 }
             }
+            Follow::Spice(flow) => self.forget(flow),
             #[cfg(feature = "tls")]
             Follow::Secured(secured) => {
                 let mut inner = self.release_secured(*secured);
@@ -414,7 +485,10 @@ mod tests {
         let at = Timestamp { seconds: 0, microseconds: 0 };
         for port in 1..=100 {
             let mut state = Follow::default();
-            spice.opened(&mut state, &Connection { client: end(port), server: end(5900), at, from_start: true });
+            spice.opened(
+                &mut state,
+                &Connection { endpoints: Endpoints { client: end(port), server: end(5900) }, at, from_start: true },
+            );
             assert_eq!(spice.tracker.len(), 1);
             spice.evicted(&mut state);
             assert!(spice.tracker.is_empty());
@@ -430,11 +504,14 @@ mod tests {
         let mut state = Follow::default();
         let end = |port| SocketAddr::from(([127, 0, 0, 1], port)).into();
         let at = Timestamp { seconds: 0, microseconds: 0 };
-        spice.opened(&mut state, &Connection { client: end(1), server: end(5900), at, from_start: true });
+        spice.opened(
+            &mut state,
+            &Connection { endpoints: Endpoints { client: end(1), server: end(5900) }, at, from_start: true },
+        );
         for byte in b"GET /".iter().chain(&[b'a'; 1000]) {
             assert_eq!(spice.bytes(&mut state, at, Side::Client, &[*byte]), Interest::Bytes);
         }
-        assert!(spice.held >= 1005 * (1 + size_of::<Piece>()), "{}", spice.held);
+        assert!(spice.held >= 1005 * (1 + size_of::<held::Piece>()), "{}", spice.held);
         spice.closed(&mut state, at, None);
         assert_eq!(spice.held, 0);
     }

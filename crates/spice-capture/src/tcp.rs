@@ -29,7 +29,7 @@
 //! impl Handler for Volumes {
 //!     type State = u16; // kept for each connection: its server's port
 //!     fn opened(&mut self, port: &mut u16, connection: &Connection) -> Interest {
-//!         *port = connection.server.port();
+//!         *port = connection.endpoints.server.port();
 //!         Interest::Bytes
 //!     }
 //!     fn bytes(&mut self, port: &mut u16, _: Timestamp, _: Side, data: &[u8]) -> Interest {
@@ -71,7 +71,7 @@ use crate::packet::{Endpoint, Flags, Segment};
 use context::Context;
 use flow::{Flow, Stage};
 pub use spice_events::Side;
-use spice_events::Timestamp;
+use spice_events::{Endpoints, Timestamp};
 use std::{fmt, time::Duration};
 use table::Table;
 use timers::{Clock, Timers};
@@ -102,10 +102,8 @@ const WINDOW: u32 = 1 << 30;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Connection {
-    /// The end that connected.
-    pub client: Endpoint,
-    /// The end that accepted.
-    pub server: Endpoint,
+    /// The end that accepted, and the end that connected.
+    pub endpoints: Endpoints<Endpoint>,
     /// When: the packet that completed the handshake, or the first that was seen.
     pub at: Timestamp,
     /// The handshake was captured. Otherwise the client was guessed: by [`Handler::listens`], or it is the end that sent the first byte.
@@ -151,6 +149,11 @@ pub trait Handler {
 
     /// Whether this is a server's port. It decides which end is the client where the handshake was not captured.
     fn listens(&self, _port: u16) -> bool {
+        false
+    }
+
+    /// Whether the first bytes that were captured of an end, 16 at most, are those of a server. Asked where neither the handshake nor the ports tell.
+    fn is_server(&self, _first: &[u8]) -> bool {
         false
     }
 

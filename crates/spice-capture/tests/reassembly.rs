@@ -43,7 +43,7 @@ impl Handler for Heard {
     fn opened(&mut self, (): &mut (), connection: &Connection) -> Interest {
         self.opened += 1;
         self.from_start = connection.from_start;
-        assert_eq!(connection.client, client());
+        assert_eq!(connection.endpoints.client, client());
         self.last = Some(connection.at);
         Interest::Bytes
     }

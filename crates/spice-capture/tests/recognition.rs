@@ -71,10 +71,8 @@ fn midstream<'a>(says: &'a [(bool, &'a [u8])]) -> Talk<'a> {
 fn a_link_header_is_spice_on_any_port() {
     check(&Config::new(), from_start(&[(true, LINK)]), 2, "");
     check(&Config::new(), from_start(&[(true, b"REDQ")]), 2, "");
-    check(&Config::new(), from_start(&[(true, b"RED")]), 0, "");
     check(&Config::new(), from_start(&[(true, b"SSH-2.0-x\r\n")]), 0, "");
     check(&Config::new(), from_start(&[(false, b"220 mail\r\n"), (true, b"EHLO x\r\n")]), 0, "");
-    check(&Config::new(), from_start(&[]), 0, "");
 }
 
 #[test]
@@ -114,11 +112,29 @@ fn a_connection_without_syn_that_begins_with_a_link_header_is_followed() {
 
 #[test]
 fn a_connection_without_syn_and_without_link_header_was_open_before() {
-    let reply = [b"REDQ\x02\0\0\0\x02\0\0\0\xba\0\0\0", &[0; 186][..]].concat();
     check(&Config::new().port(5930), midstream(&[(true, b"\x03\0\x0c\0\0\0pong")]), 0, "already open");
-    check(&Config::new().port(5930), midstream(&[(false, &reply), (true, &[1; 128])]), 0, "already open");
-    check(&Config::new(), midstream(&[(true, b"\x03\0\x0c\0\0\0pong")]), 0, "");
-    check(&Config::new(), midstream(&[(false, &reply), (true, &[1; 128])]), 0, "");
+    check(&Config::new(), midstream(&[(true, b"\x03\0\x0c\0\0\0pong")]), 0, "began before the capture");
+}
+
+#[test]
+fn the_servers_reply_alone_is_spice() {
+    let reply = [b"REDQ\x02\0\0\0\x02\0\0\0\xba\0\0\0", &[0; 186][..]].concat();
+    for config in [Config::new(), Config::new().port(5930)] {
+        check(&config, midstream(&[(false, &reply), (true, &[1; 128])]), 2, "34 bytes of the link stage were lost");
+    }
+    check(&Config::new(), from_start(&[(false, &reply)]), 2, "give no reason");
+}
+
+#[test]
+fn connections_that_may_be_spice_and_are_not_recognised_are_counted() {
+    check(
+        &Config::new(),
+        from_start(&[(true, b"\x16\x03\x01\x02\0\x01")]),
+        0,
+        "1 connections are TLS, server ports 5930",
+    );
+    check(&Config::new(), from_start(&[(true, b"RED")]), 0, "too few bytes of their client, server ports 5930");
+    check(&Config::new(), from_start(&[]), 0, "too few bytes of their client, server ports 5930");
 }
 
 #[test]

@@ -34,8 +34,13 @@ pub enum AnomalyKind {
     Unreadable(spice_link::Error),
     /// The client asked for WebSocket, and the HTTP head of one side is not valid, or longer than spice-server reads.
     WebSocketHead,
-    /// Bytes were lost that had to be read. Nothing more is read from this direction.
+    /// Bytes were lost that had to be read. Nothing more is read from a client; what follows from a server may still show that the link succeeded.
     Lost {
+        /// The number of lost bytes.
+        len: u64,
+    },
+    /// The end of the client's message was lost. Its start has what QEMU reports.
+    Cut {
         /// The number of lost bytes.
         len: u64,
     },
@@ -53,7 +58,7 @@ pub enum AnomalyKind {
     },
     /// spice-server has just leaked this socket without closing it: QEMU will send no `SPICE_DISCONNECTED`.
     Leaked,
-    /// The link result is hidden in a SASL security layer. Its success was inferred from what followed.
+    /// The link result was lost, or is hidden in a SASL security layer. Its success was inferred from what followed.
     Inferred,
     /// A main channel's id could not be read. It was learned from another channel of its session.
     IdLearned,
@@ -106,6 +111,7 @@ impl AnomalyKind {
             Self::Unreadable(_) => "unreadable",
             Self::WebSocketHead => "websocket-head",
             Self::Lost { .. } => "lost",
+            Self::Cut { .. } => "cut",
             Self::Backlog { .. } => "backlog",
             Self::Refused { .. } => "refused",
             Self::Leaked => "leaked",
@@ -131,6 +137,7 @@ impl fmt::Display for AnomalyKind {
             }
             Self::WebSocketHead => f.write_str("expected the head of a websocket upgrade, found something else"),
             Self::Lost { len } => write!(f, "{len} bytes of the link stage were lost"),
+            Self::Cut { len } => write!(f, "{len} bytes of the link message were lost; what QEMU reports of it was there"),
             Self::Backlog { limit } => {
                 write!(f, "more than {limit} bytes came before the other direction could be read")
             }
@@ -141,7 +148,7 @@ impl fmt::Display for AnomalyKind {
                 f.write_str("spice-server leaked this socket without closing it; no SPICE_DISCONNECTED will follow")
             }
             Self::Inferred => f.write_str(
-                "the link result is inside a sasl security layer; its success was inferred from what followed",
+                "the link result was lost or is inside a sasl security layer; its success was inferred from what followed",
             ),
             Self::IdLearned => {
                 f.write_str("the main channel's connection-id was learned from another channel of the session")

@@ -105,6 +105,10 @@ impl Direction {
     /// Notes lost bytes. `Some(len)`: nothing is held before them and no carrier is around them, so the observer decides whether they
     /// can be skipped.
     pub(crate) fn lose(&mut self, len: u64) -> Option<u64> {
+        if matches!(self.carrier, Carrier::Unknown) && self.unread.is_empty() {
+            // What the lost bytes were does not matter: in WebSocket's frames nothing could be found behind them.
+            self.carrier = Carrier::Plain;
+        }
         match self.carrier {
             Carrier::Plain if self.unread.is_empty() && self.missing == 0 => Some(len),
             _ => {
@@ -119,9 +123,19 @@ impl Direction {
         matches!(self.carrier, Carrier::Plain | Carrier::Frames(_))
     }
 
+    /// Whether bytes behind a gap can be found again: not in frames.
+    pub(crate) fn survives_gaps(&self) -> bool {
+        matches!(self.carrier, Carrier::Plain)
+    }
+
     /// How many bytes are missing after the unread ones.
     pub(crate) fn missing(&self) -> u64 {
         self.missing
+    }
+
+    /// The missing bytes are accounted for: what follows them is kept again.
+    pub(crate) fn forget_missing(&mut self) {
+        self.missing = 0;
     }
 
     /// The held bytes.

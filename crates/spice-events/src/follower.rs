@@ -55,8 +55,13 @@ pub enum LinkNoteKind<'a> {
     /// The client asked for WebSocket, and the HTTP head of this side is not valid, or longer than spice-server reads. Nothing more is
     /// read from this side.
     WebSocketHead,
-    /// Bytes were lost that had to be read. Nothing more is read from this side.
+    /// Bytes were lost that had to be read. Nothing more is read from a client; what follows from a server may still show that the link succeeded.
     Lost {
+        /// The number of lost bytes.
+        len: u64,
+    },
+    /// The end of the client's message was lost. Its start has what QEMU reports: the next note is [`LinkEvent::CutMess`].
+    Cut {
         /// The number of lost bytes.
         len: u64,
     },
@@ -98,7 +103,7 @@ impl LinkFollower {
             Ok(now) => self.pump_now(from, now, sink),
             Err(_) => {
                 sink.note(from, 0, 0, LinkNoteKind::WebSocketHead);
-                self.give_up(from, 1);
+                self.give_up(from);
             }
         }
         self.pump_peer(from, sink);
@@ -111,14 +116,10 @@ impl LinkFollower {
         }
         let sink = &mut Sink { on: &mut on, count: 0 };
         if let Some(len) = self.direction(from).lose(len) {
-            if self.observer.lost(from, len) {
-                self.direction(from).offset += len;
-            } else {
-                self.note_loss(from, len, sink);
-            }
+            self.lose(from, len, sink);
         } else if !self.direction(from).is_settled() {
             self.note_loss(from, len, sink);
-            self.give_up(from, len);
+            self.give_up(from);
         }
         self.pump_held(from, sink);
         self.pump_peer(from, sink);
@@ -191,10 +192,39 @@ impl LinkFollower {
         if missing == 0 || direction.is_blocked() {
             return;
         }
-        let full = direction.unread().len() >= limit;
-        let kind = if full { LinkNoteKind::Backlog { limit } } else { LinkNoteKind::Lost { len: missing } };
-        sink.note(side, offset, offset, kind);
-        self.give_up(side, missing);
+        if direction.unread().len() >= limit {
+            sink.note(side, offset, offset, LinkNoteKind::Backlog { limit });
+            self.give_up(side);
+            return;
+        }
+        let held = direction.take_unread();
+        direction.forget_missing();
+        direction.set_need(0);
+        let step = self.observer.read_cut(side, &held);
+        if let Outcome::Event(event) = step.outcome {
+            let direction = self.direction(side);
+            direction.offset = direction.offset.saturating_add(step.consumed as u64);
+            let end = direction.offset;
+            if matches!(event, LinkEvent::CutMess(_)) {
+                sink.note(side, offset, end, LinkNoteKind::Cut { len: missing });
+            }
+            sink.note(side, offset, end, LinkNoteKind::Event(event));
+        }
+        if self.direction(side).survives_gaps() {
+            self.lose(side, missing, sink);
+        } else {
+            self.note_loss(side, missing, sink);
+            self.give_up(side);
+        }
+    }
+
+    /// Takes note that bytes were lost where the unread ones of a direction begin.
+    fn lose(&mut self, side: Side, len: u64, sink: &mut Sink<'_>) {
+        if !self.observer.is_done(side) && !self.observer.lost(side, len) {
+            self.note_loss(side, len, sink);
+        }
+        let direction = self.direction(side);
+        direction.offset = direction.offset.saturating_add(len);
     }
 
     fn note_loss(&mut self, side: Side, len: u64, sink: &mut Sink<'_>) {
@@ -203,9 +233,8 @@ impl LinkFollower {
     }
 
     /// Reads nothing more from this direction.
-    fn give_up(&mut self, side: Side, len: u64) {
-        // More than any skippable run, so that the observer ends the direction.
-        self.observer.lost(side, len.max(u64::from(u32::MAX) + 1));
+    fn give_up(&mut self, side: Side) {
+        self.observer.abandon(side);
         self.direction(side).clear();
     }
 }
@@ -221,7 +250,7 @@ fn pump(observer: &mut LinkObserver, direction: &mut Direction, side: Side, data
         let step = observer.read(side, rest);
         let start = direction.offset;
         consumed += step.consumed;
-        direction.offset += step.consumed as u64;
+        direction.offset = direction.offset.saturating_add(step.consumed as u64);
         match step.outcome {
             Outcome::Event(event) => {
                 direction.set_need(0);

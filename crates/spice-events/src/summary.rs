@@ -66,9 +66,10 @@ pub enum LinkOutcome {
 impl LinkSummary {
     /// Adds a note.
     pub fn apply(&mut self, note: &LinkNote<'_>) {
-        let LinkNoteKind::Event(event) = &note.kind else {
-            self.end(LinkOutcome::Lost(note.side));
-            return;
+        let event = match &note.kind {
+            LinkNoteKind::Event(event) => event,
+            LinkNoteKind::Cut { .. } => return,
+            _ => return self.end(LinkOutcome::Lost(note.side)),
         };
         match *event {
             LinkEvent::Mess(mess) => {
@@ -76,6 +77,7 @@ impl LinkSummary {
                 self.client_caps =
                     Some(LinkCaps { common: words(mess.common_caps), channel: words(mess.channel_caps) });
             }
+            LinkEvent::CutMess(request) => self.request = Some(request),
             LinkEvent::Reply(reply) => {
                 self.server_caps =
                     Some(LinkCaps { common: words(reply.common_caps), channel: words(reply.channel_caps) });

@@ -233,7 +233,11 @@ impl Tracker {
                     link.offers_sasl = sasl;
                     link.step = LinkStep::Reply;
                 }
-                Note::ChoseSasl => link.step = LinkStep::Sasl,
+                Note::ChoseSasl => {
+                    link.step = LinkStep::Sasl;
+                    // The capabilities of the reply may have been lost.
+                    link.offers_sasl = true;
+                }
                 Note::HiddenResult => {
                     link.hidden_result = Some(at);
                     link.step = LinkStep::HiddenResult;
@@ -401,6 +405,7 @@ fn push(note: LinkNote<'_>, notes: &mut Vec<Note>) {
         LinkNoteKind::Event(event) => event,
         LinkNoteKind::WebSocketHead => return notes.push(Note::Anomaly(side, offset, AnomalyKind::WebSocketHead)),
         LinkNoteKind::Lost { len } => return notes.push(Note::Anomaly(side, offset, AnomalyKind::Lost { len })),
+        LinkNoteKind::Cut { len } => return notes.push(Note::Anomaly(side, offset, AnomalyKind::Cut { len })),
         LinkNoteKind::Backlog { limit } => {
             return notes.push(Note::Anomaly(side, offset, AnomalyKind::Backlog { limit }));
         }
@@ -411,6 +416,7 @@ fn push(note: LinkNote<'_>, notes: &mut Vec<Note>) {
             notes.push(Note::Reply { sasl: reply.common_caps.contains(CommonCap::AUTH_SASL) });
         }
         LinkEvent::Mechanism(AuthMechanism::SASL) => notes.push(Note::ChoseSasl),
+        LinkEvent::CutMess(request) => notes.push(Note::Request(request)),
         LinkEvent::HiddenResult => notes.push(Note::HiddenResult),
         LinkEvent::Linked { evidence, .. } => notes.push(Note::Linked { inferred: evidence == Evidence::Continued }),
         LinkEvent::SessionId(id) => notes.push(Note::SessionId(id)),

@@ -336,6 +336,66 @@ fn lost_bytes_matter_only_where_they_are_read() {
     assert_eq!(lab.said(), ["2 CONNECTED", "2 lost", "2 DISCONNECTED"]);
 }
 
+/// A packet of which only the first `kept` bytes were captured.
+fn cut(lab: &mut Lab, flow: u64, from: Side, packet: &[u8], kept: usize) {
+    let kept = kept.min(packet.len());
+    lab.input(flow, Input::Bytes { from, data: &packet[..kept] });
+    if kept < packet.len() {
+        lab.input(flow, Input::Gap { from, len: (packet.len() - kept) as u64 });
+    }
+}
+
+/// Links whose packets were cut to their first `kept` bytes: a fresh main channel, then a cursor channel.
+fn cut_links(kept: usize, common: u32) -> Vec<String> {
+    let mut lab = Lab::new(Config::new());
+    let full = if common & MINI == 0 { Some((1, 0)) } else { None };
+    for (flow, id, channel) in [(1, 0, ChannelType::MAIN), (2, 77, ChannelType::CURSOR)] {
+        lab.open(flow);
+        cut(&mut lab, flow, Side::Client, &mess(id, channel, 0, common), kept);
+        cut(&mut lab, flow, Side::Server, &reply(common), kept);
+        cut(&mut lab, flow, Side::Client, &AuthMechanism::SPICE.0.to_le_bytes(), kept);
+        cut(&mut lab, flow, Side::Client, &TICKET, kept);
+        cut(&mut lab, flow, Side::Server, &[0; 4], kept);
+        cut(&mut lab, flow, Side::Server, &main_init(77, full), kept);
+    }
+    lab.said()
+}
+
+#[test]
+fn packets_cut_behind_type_and_id_give_initialized() {
+    let whole = ["1 CONNECTED", "1 INITIALIZED 77 1/0 spice", "2 CONNECTED", "2 INITIALIZED 77 4/0 spice"];
+    for common in [GTK, AUTH_SELECTION] {
+        for kept in 22..64 {
+            let said = cut_links(kept, common);
+            assert_eq!(said.iter().filter(|line| !line.ends_with(" cut")).collect::<Vec<_>>(), whole, "{kept}");
+            assert_eq!(said.len() == whole.len(), kept >= 42, "{kept}: {said:?}");
+        }
+        assert!(cut_links(21, common).iter().all(|line| !line.contains("INITIALIZED")));
+    }
+}
+
+#[test]
+fn a_lost_reply_or_result_is_inferred_from_what_follows() {
+    // (bytes of the server that are lost, what follows, what is said)
+    let pong = [3, 0, 12, 0, 0, 0];
+    for (lost, server, client, expected) in [
+        (reply(QEMU).len(), [&[0; 4], &main_init(77, None)[..]].concat(), &b""[..], "INITIALIZED 77 1/0 spice"),
+        (reply(QEMU).len() + 4, main_init(77, None), b"", "inferred|INITIALIZED 77 1/0 spice"),
+        (reply(QEMU).len(), vec![7, 0, 0, 0], b"", "refused"),
+        (reply(QEMU).len() + 60, vec![3, 0, 12, 0, 0, 0], &pong, "inferred|id-unknown|INITIALIZED 0 1/0 spice"),
+        (reply(QEMU).len(), vec![], b"", ""),
+    ] {
+        let mut lab = Lab::new(Config::new());
+        lab.open(1).client(1, &mess(0, ChannelType::MAIN, 0, GTK));
+        lab.input(1, Input::Gap { from: Side::Server, len: lost as u64 });
+        lab.client(1, &AuthMechanism::SPICE.0.to_le_bytes()).client(1, &TICKET).server(1, &server).client(1, client);
+        lab.close(1, Side::Client);
+        let said = lab.said();
+        let said = said.iter().map(|line| &line[2..]).filter(|line| !line.ends_with("CONNECTED") && *line != "lost");
+        assert_eq!(said.collect::<Vec<_>>().join("|"), expected, "{lost} lost");
+    }
+}
+
 #[test]
 fn reused_id_closes_the_older_connection() {
     let mut lab = Lab::new(Config::new());

@@ -5,14 +5,15 @@ mod key_log;
 mod records;
 
 use crate::print_error;
-use clap::ValueEnum;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
 use input::Input;
 use records::Records;
-use spice_capture::{Capture, Config, Counters, DualStack, Output, tls::KeyLog};
+use spice_capture::{Capture, Config, Counters, DualStack, Notice, Output, tls::KeyLog};
 use spice_events::Auth;
 use std::{
     fmt::Display,
     io::{self, IsTerminal, Write},
+    net::IpAddr,
     path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant},
@@ -22,19 +23,19 @@ use std::{
 ///
 /// Reads a capture of network traffic (pcap or pcapng, as tcpdump, dumpcap and Wireshark write them) and prints, one a line, the events that QEMU sent for
 /// the SPICE connections in it: SPICE_CONNECTED when a connection was accepted, SPICE_INITIALIZED when its channel was up, SPICE_DISCONNECTED when it was
-/// gone. The lines are QEMU's own, byte for byte, with the packets' times.
+/// gone. The lines are QEMU's own, byte for byte, with the packets' times. Tunnels, VLAN tags, fragments, and proxies in front of SPICE are read through.
 ///
 /// A session is a set of connections, one for each channel, that share a connection-id; the one with channel-type 1 is its main channel.
 #[derive(clap::Args)]
 #[command(after_help = AFTER, after_long_help = AFTER)]
 pub(crate) struct Args {
-    /// A server port where everything is SPICE, whatever is sent to it; may be given more than once
+    /// A server port where every connection is SPICE; may be given more than once
     ///
-    /// Without it, connections are recognised by their first bytes; then those that sent no byte, or garbage, are not seen.
+    /// Without it, connections are recognised by their first bytes, and connections that sent no byte or garbage are only counted.
     #[arg(long = "port", value_name = "PORT")]
     ports: Vec<u16>,
 
-    /// A server port where everything is SPICE inside TLS; may be given more than once
+    /// A server port where every connection is SPICE inside TLS; may be given more than once
     ///
     /// Without the connections' secrets what is inside can't be read: such connections have a SPICE_CONNECTED and a SPICE_DISCONNECTED, but no
     /// SPICE_INITIALIZED. See --keylog.
@@ -51,14 +52,14 @@ pub(crate) struct Args {
 
     /// How the server authenticates its clients, which QEMU states in SPICE_INITIALIZED
     ///
-    /// By default "sasl" where the server offers SASL, else "spice" (tickets). A server without ticketing looks just like one with it, so "none" must be said.
-    #[arg(long, value_enum)]
-    auth: Option<AuthArg>,
+    /// By default "sasl" if the server offers SASL, else "spice" (tickets). A server without ticketing looks just like one with it, so "none" has to be given.
+    #[arg(long, value_parser = auth_parser())]
+    auth: Option<Auth>,
 
     /// The server listens on "::" and serves IPv4 clients there too
     ///
-    /// QEMU then shows 127.0.0.1 as ::ffff:127.0.0.1. A port that answers over both IPv4 and IPv6 in the first 4 MiB of a file is taken for one by itself;
-    /// the packets of one that was only reached over IPv4 do not tell.
+    /// QEMU then shows 127.0.0.1 as ::ffff:127.0.0.1. A port that answers over both IPv4 and IPv6 in the first 4 MiB of a file is recognised as such;
+    /// a port that was only reached over IPv4 is not.
     #[arg(long)]
     dual_stack: bool,
 
@@ -72,6 +73,13 @@ pub(crate) struct Args {
     /// Write session records to this file, and events to standard output
     #[arg(long, value_name = "FILE", conflicts_with = "sessions")]
     sessions_to: Option<PathBuf>,
+
+    /// A proxy or load balancer whose word counts; may be given more than once
+    ///
+    /// Connections from it are shown with the client that its PROXY header names. Connections to it are shown with the server that CONNECT or SOCKS asks
+    /// for, if that is an address. Without it, the addresses are those of the packets.
+    #[arg(long = "trust-proxy", value_name = "ADDR")]
+    trusted_proxies: Vec<IpAddr>,
 
     /// How many anomalies to print before only counting them
     #[arg(long, value_name = "N", default_value_t = 20)]
@@ -91,6 +99,8 @@ Examples:
       The two ports of one virtual machine that asks for no password
   tcpdump -i any -s 0 -U -w - tcp port 5930 | spicewatch read -
       As it happens
+  spicewatch read --trust-proxy 192.0.2.10 session.pcap
+      Sessions behind a load balancer, with their original clients
   spicewatch read session.pcap | grep '\"channel-type\": 1,'
       One line for each session
   spicewatch read --sessions session.pcap | jq -r 'select(.event.action == \"session-ended\") | [.client.ip, .event.reason] | @tsv'
@@ -101,21 +111,11 @@ Exit status:
   1  standard output, or the file of --sessions-to, could not be written
   2  the file could not be opened, or is no capture, or is damaged";
 
-#[derive(Clone, Copy, ValueEnum)]
-enum AuthArg {
-    /// Tickets: a password, or none set yet
-    Spice,
-    /// No authentication (disable-ticketing=on)
-    None,
-    /// SASL
-    Sasl,
-}
-
 /// Bytes of events that are written at once.
 const BATCH: usize = 1 << 16;
 /// Bytes at a file's start that are looked through for ports that serve both IPv4 and IPv6.
 const HEAD: u64 = 4 << 20;
-/// Files from this size on are worth telling how far we are.
+/// Files from this size on show their progress.
 const LARGE: u64 = 64 << 20;
 
 pub(crate) fn run(args: Args) -> ExitCode {
@@ -141,7 +141,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
     let mut capture = Capture::new(config);
     let result = follow(&mut capture, &mut input, &mut report);
     if let Err(Stop::Output(error)) = result {
-        // Nobody reads any more: that the input goes on is no news to them.
+        // The reader is gone: it needs no summary.
         report.clear_progress();
         return output_failed(&error);
     }
@@ -166,10 +166,9 @@ fn config(args: Args) -> Config {
     config.tls_ports = args.tls_ports;
     config.dual_stack = args.dual_stack;
     config.transport = args.sessions || args.sessions_to.is_some();
+    config.trusted_proxies = args.trusted_proxies;
     match args.auth {
-        Some(AuthArg::Spice) => config.auth(Auth::Spice),
-        Some(AuthArg::None) => config.auth(Auth::None),
-        Some(AuthArg::Sasl) => config.auth(Auth::Sasl),
+        Some(auth) => config.auth(auth),
         None => config,
     }
 }
@@ -182,7 +181,16 @@ fn records(args: &Args) -> Result<Option<Records>, OutputError> {
     Records::new(path).map(Some).map_err(|error| OutputError { file: path.map(Path::to_owned), error })
 }
 
-/// Why reading came to an early end.
+fn auth_parser() -> impl clap::builder::TypedValueParser<Value = Auth> {
+    PossibleValuesParser::new([
+        PossibleValue::new("spice").help("Tickets: a password, or none set yet"),
+        PossibleValue::new("none").help("No authentication (disable-ticketing=on)"),
+        PossibleValue::new("sasl").help("SASL"),
+    ])
+    .try_map(|name| name.parse::<Auth>())
+}
+
+/// Why reading ended early.
 enum Stop {
     Input(String),
     Output(OutputError),
@@ -201,13 +209,13 @@ impl From<io::Error> for OutputError {
     }
 }
 
-/// Looks through a file's start, and goes back there. A stream comes only once: nothing is known of it.
+/// Looks through a file's start, and goes back there. A stream can't be read twice, so nothing is known of it.
 fn dual_stack_ports(input: &mut Input) -> Vec<u16> {
     let mut search = DualStack::new();
     loop {
         search.skip(input.skip(search.skippable()));
         let left = input.position().map_or(0, |position| HEAD.saturating_sub(position));
-        // What can't be read, or is damaged, is told when it is read for its events.
+        // Errors are reported when the file is read for its events.
         let Ok(bytes) = input.read_up_to(left) else { break };
         if bytes.is_empty() || search.push(bytes).is_err() {
             break;
@@ -217,7 +225,7 @@ fn dual_stack_ports(input: &mut Input) -> Vec<u16> {
     search.ports()
 }
 
-/// Takes the whole input. What is known is printed before waiting for more.
+/// Reads the whole input, and prints what is known before it waits for more.
 fn follow(capture: &mut Capture, input: &mut Input, report: &mut Report) -> Result<(), Stop> {
     loop {
         capture.skip(input.skip(capture.skippable()));
@@ -235,12 +243,14 @@ fn follow(capture: &mut Capture, input: &mut Input, report: &mut Report) -> Resu
     }
 }
 
-/// What goes to standard output and to standard error.
+/// Writes to standard output and to standard error.
 struct Report {
     events: Vec<u8>,
     records: Option<Records>,
     name: String,
     anomalies: u64,
+    /// Connections behind a proxy.
+    facts: u64,
     max_anomalies: u64,
     /// Set if progress is to be shown.
     size: Option<u64>,
@@ -255,6 +265,7 @@ impl Report {
             records,
             name: name.to_owned(),
             anomalies: 0,
+            facts: 0,
             max_anomalies,
             size,
             shown: None,
@@ -278,6 +289,8 @@ impl Report {
             }
             if self.events.len() >= BATCH {
                 self.flush()?;
+                Output::Notice(fact @ Notice::Proxied { .. }) => self.fact(&fact),
+                other => self.anomaly(&other),
             }
         }
         Ok(())
@@ -303,6 +316,16 @@ impl Report {
         if let Some(records) = &mut self.records {
             records.flush()?;
         }
+    /// Prints what is nothing unusual, as often as anomalies.
+    fn fact(&mut self, fact: &dyn Display) {
+        self.facts += 1;
+        if self.facts <= self.max_anomalies {
+            self.clear_progress();
+            print_error(format_args!("spicewatch: {fact}"));
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         if self.events.is_empty() {
             return Ok(());
         }
@@ -348,6 +371,8 @@ fn fail(name: &str, error: &dyn Display) -> ExitCode {
 
 /// A reader that had enough, like `head`, is no failure.
 fn output_failed(OutputError { file, error }: &OutputError) -> ExitCode {
+/// A reader that stops early, like `head`, is no failure.
+fn output_failed(error: &io::Error) -> ExitCode {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return ExitCode::SUCCESS;
     }

@@ -50,3 +50,72 @@ fn tunnelled_sessions_give_qemus_events() {
         check(&[], &[file], "09-snaplen.qmp", &[]);
     }
 }
+
+#[test]
+fn a_server_reply_alone_makes_a_connection_recognised() {
+    let (differences, stderr) = compare(&[], &["01-link-message-dropped.pcap"], "01-link-message-dropped.qmp");
+    // Type and id of the channels were in the link messages: the two INITIALIZED lines can't be known.
+    let missing = differences.iter().filter(|line| line.contains("SPICE_INITIALIZED")).count();
+    assert_eq!(missing, 2, "{differences:?}");
+    assert_eq!(stderr.matches(" bytes of the link stage were lost").count(), 2, "{stderr}");
+    assert!(stderr.contains("2 connections, 4 events, 2 anomalies"), "{stderr}");
+}
+
+#[test]
+fn a_snaplen_that_keeps_type_and_id_suffices() {
+    let cut = "bytes of the link message were lost; what QEMU reports of it was there";
+    check(&[], &["09-snaplen-96.pcap"], "09-snaplen.qmp", &[cut, cut]);
+}
+
+/// Prints the addresses and channel types of a file's SPICE connections as `EVENT client server type`.
+fn events(args: &[&str], files: &[&str]) -> (Vec<String>, String) {
+    let output = run(args, files);
+    let field = |line: &str, end: &str, name: &str| {
+        let rest = line.split(&format!("\"{end}\": ")).nth(1).unwrap();
+        rest.split(&format!("\"{name}\": \"")).nth(1).unwrap().split('"').next().unwrap().to_owned()
+    };
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let lines = lines.lines().map(|line| {
+        let event = line.split("\"SPICE_").nth(1).unwrap().split('"').next().unwrap();
+        let [client, server] =
+            ["client", "server"].map(|end| format!("{}:{}", field(line, end, "host"), field(line, end, "port")));
+        format!("{event} {client} {server}")
+    });
+    (lines.collect(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn sessions_behind_a_proxy_are_those_of_what_is_behind() {
+    let squid = "127.0.0.1:31500";
+    for args in [&[][..], &["--port", "31500"]] {
+        let (lines, stderr) = events(args, &["02-http-connect-squid.pcap"]);
+        let expected = ["CONNECTED", "INITIALIZED", "CONNECTED", "INITIALIZED", "DISCONNECTED", "DISCONNECTED"];
+        assert_eq!(lines.iter().map(|line| line.split(' ').next().unwrap()).collect::<Vec<_>>(), expected, "{stderr}");
+        assert!(lines.iter().all(|line| line.ends_with(squid)), "{lines:?}");
+        assert!(stderr.contains("127.0.0.1:40650 -> 127.0.0.1:31500: CONNECT to 127.0.0.1:31498"), "{stderr}");
+        assert!(stderr.contains("2 connections, 6 events, 0 anomalies"), "{stderr}");
+    }
+    let (lines, _) = events(&["--trust-proxy", "127.0.0.1"], &["02-http-connect-squid.pcap"]);
+    assert!(lines.len() == 6 && lines.iter().all(|line| line.ends_with(" 127.0.0.1:31498")), "{lines:?}");
+}
+
+#[test]
+fn proxmox_names_the_machine_in_clear() {
+    let (lines, stderr) = events(&[], &["03-http-connect-proxmox-tls.pcap"]);
+    assert!(!lines.is_empty() && lines.iter().all(|line| line.contains("CONNECTED")), "{lines:?}");
+    assert!(stderr.contains(": CONNECT to pvespiceproxy:66aabbcc:100:node1"), "{stderr}");
+    assert!(!stderr.contains("0123456789abcdef"), "the signature is a secret: {stderr}");
+}
+
+#[test]
+fn a_proxy_header_names_the_client() {
+    for args in [&[][..], &["--port", "28324"]] {
+        let (lines, stderr) = events(args, &["05-proxy-header-v1.pcap"]);
+        assert_eq!(lines.len(), 6, "{lines:?} {stderr}");
+        assert!(stderr.contains(": PROXY v1 for 127.0.0.1:49368"), "{stderr}");
+        assert!(stderr.contains("2 connections, 6 events, 0 anomalies"), "{stderr}");
+        let trust = [args, &["--trust-proxy", "127.0.0.1"]].concat();
+        let (lines, _) = events(&trust, &["05-proxy-header-v1.pcap"]);
+        assert_eq!(lines.iter().filter(|line| line.contains(" 127.0.0.1:49368 ")).count(), 3, "{lines:?}");
+    }
+}

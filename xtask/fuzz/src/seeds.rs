@@ -272,7 +272,7 @@ impl Handler for Streams {
 
     fn opened(&mut self, state: &mut Self::State, connection: &Connection) -> Interest {
         *state = Some(self.found.len());
-        let (client_port, server_port) = (connection.client.port(), connection.server.port());
+        let (client_port, server_port) = (connection.endpoints.client.port(), connection.endpoints.server.port());
         self.found.push(Stream { client_port, server_port, bytes: [Vec::new(), Vec::new()] });
         Interest::Bytes
     }

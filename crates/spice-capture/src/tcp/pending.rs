@@ -61,6 +61,22 @@ impl Pending {
         self.chunks.front().map(|c| (c.seq, c.at))
     }
 
+    /// The first `most` bytes, up to the first hole.
+    pub(super) fn first_bytes(&self, most: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut next = self.chunks.front().map_or(0, |c| c.seq);
+        for chunk in &self.chunks {
+            let old = distance(chunk.seq, next);
+            let Some(new) = usize::try_from(old).ok().and_then(|old| chunk.data.get(old..)) else { break };
+            bytes.extend_from_slice(&new[..new.len().min(most - bytes.len())]);
+            if chunk.missing > 0 || bytes.len() >= most {
+                break;
+            }
+            next = chunk.end();
+        }
+        bytes
+    }
+
     /// The highest end of a chunk.
     pub(super) fn end(&self) -> Option<u32> {
         let first = self.chunks.front()?.seq;

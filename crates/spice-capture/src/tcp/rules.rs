@@ -7,7 +7,10 @@ use super::{
     pending::{distance, length},
 };
 use crate::packet::{Flags, Segment};
-use spice_events::Timestamp;
+use spice_events::{Endpoints, Timestamp};
+
+/// Bytes that are shown to [`Handler::is_server`].
+const FIRST_BYTES: usize = 16;
 
 impl<S: Default> Flow<S> {
     /// Deals with a segment that neither begins nor ends anything, of a connection of which only the end is of interest. Whether it was
@@ -356,18 +359,23 @@ impl<S: Default> Flow<S> {
                 }
                 return;
             }
-            _ => {}
+            _ => {
+                let pending = self.directions[self.client].pending.as_deref();
+                if pending.is_some_and(|pending| ctx.handler.is_server(&pending.first_bytes(FIRST_BYTES))) {
+                    self.client = 1 - self.client;
+                }
+            }
         }
         self.opened(self.at, false, ctx);
     }
 
     fn opened<H: Handler<State = S>>(&mut self, at: Timestamp, from_start: bool, ctx: &mut Context<'_, H>) {
-        let (client, server) = (self.end(self.client), self.end(1 - self.client));
+        let endpoints = Endpoints { server: self.end(1 - self.client), client: self.end(self.client) };
         self.stage = Stage::Open;
         self.lingers = false;
         self.queued = false;
         self.at = at;
-        self.interest = ctx.handler.opened(&mut self.state, &Connection { client, server, at, from_start });
+        self.interest = ctx.handler.opened(&mut self.state, &Connection { endpoints, at, from_start });
         self.heed_interest(ctx);
         for d in [self.client, 1 - self.client] {
             if self.stage == Stage::Open && self.interest == Interest::Bytes {

@@ -25,7 +25,8 @@ impl Handler for Scribe {
 
     fn opened(&mut self, _: &mut u32, c: &Connection) -> Interest {
         let how = if c.from_start { "opened" } else { "joined" };
-        write!(self.heard, "{how} {}>{} @{}; ", c.client.port(), c.server.port(), tick(c.at)).unwrap();
+        write!(self.heard, "{how} {}>{} @{}; ", c.endpoints.client.port(), c.endpoints.server.port(), tick(c.at))
+            .unwrap();
         self.interest
     }
 

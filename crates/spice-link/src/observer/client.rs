@@ -11,6 +11,8 @@ const TICKET: u32 = 128;
 pub(super) enum State {
     /// Header and [`LinkMess`].
     Mess,
+    /// What is left of a message whose start was read.
+    MessRest(u32),
     /// The mechanism word, if one comes. Whether it does depends on both ends' capabilities.
     Mechanism,
     /// The rest of a ticket.
@@ -25,6 +27,8 @@ pub(super) enum State {
     },
     /// The data of this step was sent. The server's answer says whether another step follows.
     AwaitAnswer(u32),
+    /// The ticket is complete. A client that goes on has been accepted, which matters where the server's result was lost.
+    Authenticated,
     /// The exchange is complete. If the client continues inside a security layer, the server has accepted it.
     Accepted,
     Done,
@@ -33,14 +37,16 @@ pub(super) enum State {
 impl State {
     pub(super) const fn skippable(&self) -> u64 {
         match self {
-            Self::Ticket(left) | Self::SaslName(left) | Self::SaslData { left, .. } => *left as u64,
+            Self::MessRest(left) | Self::Ticket(left) | Self::SaslName(left) | Self::SaslData { left, .. } => {
+                *left as u64
+            }
             _ => 0,
         }
     }
 
     /// Skips bytes that [`skippable`](Self::skippable) counts.
     pub(super) fn skip(&mut self, len: u64) {
-        if let Self::Ticket(left) | Self::SaslName(left) | Self::SaslData { left, .. } = self {
+        if let Self::MessRest(left) | Self::Ticket(left) | Self::SaslName(left) | Self::SaslData { left, .. } = self {
             *left = u32::try_from(u64::from(*left).saturating_sub(len)).unwrap_or(0);
         }
     }
@@ -52,17 +58,29 @@ impl LinkObserver {
         loop {
             self.client = match self.client {
                 State::Mess => return self.read_mess(at),
+                State::MessRest(left) => match at.skip(left) {
+                    0 => State::Mechanism,
+                    left => {
+                        self.client = State::MessRest(left);
+                        return at.end(Outcome::Need(1));
+                    }
+                },
                 State::Mechanism => match self.shared.reply {
                     None => return at.end(Outcome::BlockedOn(Side::Server)),
                     Some(reply) if !reply.auth_selection => self.authenticate(AuthMechanism::SPICE),
                     Some(_) => {
                         let Some(word) = at.word() else { return at.end(Outcome::Need(4)) };
+                        if self.is_ticket_start(AuthMechanism(word)) {
+                            self.authenticate(AuthMechanism::SPICE);
+                            self.client = State::Ticket(TICKET - 4);
+                            continue;
+                        }
                         self.client = self.authenticate(AuthMechanism(word));
                         return at.end(Outcome::Event(LinkEvent::Mechanism(AuthMechanism(word))));
                     }
                 },
                 State::Ticket(left) => match at.skip(left) {
-                    0 => State::Done,
+                    0 => State::Authenticated,
                     left => {
                         self.client = State::Ticket(left);
                         return at.end(Outcome::Need(1));
@@ -104,9 +122,13 @@ impl LinkObserver {
                     State::Accepted
                 }
                 State::AwaitAnswer(step) => State::SaslLength(step.saturating_add(1)),
+                State::Authenticated if at.rest.is_empty() => return at.end(Outcome::Need(1)),
+                State::Authenticated if !self.shared.server_lost => {
+                    return at.end(Outcome::BlockedOn(Side::Server));
+                }
                 State::Accepted if !self.shared.layer => return at.end(Outcome::BlockedOn(Side::Server)),
                 State::Accepted if at.rest.is_empty() => return at.end(Outcome::Need(1)),
-                State::Accepted => {
+                State::Authenticated | State::Accepted => {
                     let event = self.linked(Evidence::Continued);
                     return at.end(Outcome::Event(event));
                 }
@@ -121,6 +143,7 @@ impl LinkObserver {
             Ok(Parsed::Complete(mess, consumed)) => {
                 at.advance(consumed);
                 let offer = ClientOffer {
+                    known: true,
                     auth_selection: mess.common_caps.contains(CommonCap::AUTH_SELECTION),
                     mini_header: mess.common_caps.contains(CommonCap::MINI_HEADER),
                     fresh_session: mess.request().is_new_session(),
@@ -132,6 +155,13 @@ impl LinkObserver {
             }
             Err(error) => self.client_error(&at, error),
         }
+    }
+
+    /// Whether a word that may select a mechanism is none, where the capabilities were lost: an old client sends its ticket at once.
+    fn is_ticket_start(&self, mechanism: AuthMechanism) -> bool {
+        let known =
+            self.shared.mess.is_some_and(|mess| mess.known) && self.shared.reply.is_some_and(|reply| reply.known);
+        !known && !matches!(mechanism, AuthMechanism::SPICE | AuthMechanism::SASL)
     }
 
     /// The mechanism is known. Returns the state of what the client sends next.

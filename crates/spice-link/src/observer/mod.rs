@@ -1,13 +1,14 @@
 //! Follows a link stage from the outside, both directions at once.
 
 mod client;
+mod cut;
 mod server;
 
 pub use client::TICKET_LEN;
 
 use core::fmt;
 
-use crate::{AuthMechanism, Error, HeaderKind, LinkErrorCode, LinkMess, LinkReply, Side};
+use crate::{AuthMechanism, Error, HeaderKind, LinkErrorCode, LinkMess, LinkReply, LinkRequest, Side};
 
 /// Follows both directions of one connection through the link stage. The chunks of bytes may have any size, and the two directions
 /// any interleaving.
@@ -53,6 +54,7 @@ pub struct LinkObserver {
 }
 
 /// What each direction must know about the other.
+#[expect(clippy::struct_excessive_bools, reason = "facts that come in any combination")]
 #[derive(Clone, Debug, Default)]
 struct Shared {
     /// From the client's message, once it has been read.
@@ -68,10 +70,15 @@ struct Shared {
     layer: bool,
     /// The client's direction ended before the link stage: its bytes are not valid, or bytes were lost.
     client_lost: bool,
+    /// Bytes of the server were lost, and its result may be among them.
+    server_lost: bool,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "facts that come in any combination")]
 #[derive(Clone, Copy, Debug)]
 struct ClientOffer {
+    /// The capabilities were read.
+    known: bool,
     auth_selection: bool,
     mini_header: bool,
     /// A main channel that asks for a new session.
@@ -80,6 +87,8 @@ struct ClientOffer {
 
 #[derive(Clone, Copy, Debug)]
 struct ServerOffer {
+    /// The capabilities were read.
+    known: bool,
     auth_selection: bool,
     mini_header: bool,
 }
@@ -114,8 +123,12 @@ pub enum Outcome<'a> {
 pub enum LinkEvent<'a> {
     /// The client's message, valid by spice-server's checks.
     Mess(LinkMess<'a>),
+    /// The start of the client's message; the rest was lost. See [`LinkObserver::read_cut`].
+    CutMess(LinkRequest),
     /// The server's reply, if it is no refusal.
     Reply(LinkReply<'a>),
+    /// The start of a reply that is no refusal; the rest was lost. See [`LinkObserver::read_cut`].
+    CutReply,
     /// The client's mechanism word.
     Mechanism(AuthMechanism),
     /// The server has sent its first frame inside a SASL security layer. It is the link result, and can't be read.
@@ -166,18 +179,18 @@ pub enum RefusalForm {
 pub enum Evidence {
     /// The link result says so.
     Result,
-    /// The result is hidden in a SASL security layer, but the connection continued after it.
+    /// The result is hidden in a SASL security layer, or was lost, but the connection continued after it.
     Continued,
 }
 
 impl fmt::Display for LinkEvent<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Mess(mess) => {
-                let LinkMess { connection_id, channel_type, channel_id, .. } = mess;
+            Self::Mess(LinkMess { connection_id, channel_type, channel_id, .. })
+            | Self::CutMess(LinkRequest { connection_id, channel_type, channel_id }) => {
                 write!(f, "the client asks for channel {channel_type} {channel_id} of session {connection_id}")
             }
-            Self::Reply(_) => f.write_str("the server accepts the request"),
+            Self::Reply(_) | Self::CutReply => f.write_str("the server accepts the request"),
             Self::Mechanism(mechanism) => write!(f, "the client selects the auth mechanism {mechanism}"),
             Self::HiddenResult => f.write_str("the link result is inside a sasl security layer"),
             Self::Refused { code, form } => write!(f, "the server refuses the link in {form}: {code}"),
@@ -228,6 +241,7 @@ impl LinkObserver {
                 sasl_complete: false,
                 layer: false,
                 client_lost: false,
+                server_lost: false,
             },
         }
     }
@@ -250,22 +264,29 @@ impl LinkObserver {
     }
 
     /// Reports that bytes of this direction were lost, directly where the unread bytes start. If they are all
-    /// [`skippable`](Self::skippable), reading continues; otherwise nothing more is read from this direction. Returns whether reading
-    /// continues.
+    /// [`skippable`](Self::skippable), reading continues. Otherwise nothing more is read from a client; what follows from a server is searched for signs
+    /// that the link succeeded. Returns whether all lost bytes were skippable.
     pub fn lost(&mut self, side: Side, len: u64) -> bool {
         let skippable = self.skippable(side) >= len;
         match side {
             Side::Client if skippable => self.client.skip(len),
             Side::Server if skippable => self.server.skip(len),
-            Side::Client => {
-                if !self.is_done(Side::Client) {
-                    self.shared.client_lost = true;
-                    self.client = client::State::Done;
-                }
-            }
-            Side::Server => self.server = server::State::Done,
+            Side::Client => self.abandon(Side::Client),
+            Side::Server => self.lose_server(len),
         }
         skippable
+    }
+
+    /// Nothing more is read of this direction.
+    pub fn abandon(&mut self, side: Side) {
+        match side {
+            Side::Client if !self.is_done(Side::Client) => {
+                self.shared.client_lost = true;
+                self.client = client::State::Done;
+            }
+            Side::Client => {}
+            Side::Server => self.server = server::State::Done,
+        }
     }
 
     /// Whether nothing more is read from this direction.
@@ -291,8 +312,14 @@ impl LinkObserver {
             _ => HeaderKind::Full,
         };
         let peek = mess.is_some_and(|client| client.fresh_session) && !layer;
+        let guess = !mess.is_some_and(|client| client.known) || !reply.is_some_and(|server| server.known);
+        let is_opaque = matches!(self.server, server::State::Opaque);
         self.client = client::State::Done;
-        self.server = if peek { server::State::MainInit(header) } else { server::State::Done };
+        self.server = match (peek && !is_opaque, guess) {
+            (false, _) => server::State::Done,
+            (true, false) => server::State::MainInit(header),
+            (true, true) => server::State::MainInitOfAnyKind,
+        };
         LinkEvent::Linked { header, evidence }
     }
 }

@@ -1,6 +1,6 @@
 //! The server's direction: reply, then a link result or a SASL exchange, then the start of `MAIN_INIT`.
 
-use super::{Cursor, Evidence, LinkEvent, LinkObserver, Outcome, RefusalForm, ServerOffer, Step};
+use super::{Cursor, Evidence, LinkEvent, LinkObserver, Outcome, RefusalForm, ServerOffer, Step, cut};
 use crate::{
     AuthMechanism, CommonCap, Error, HeaderKind, LinkErrorCode, LinkReply, MAGIC, MainInit, Parsed, Side, sasl,
 };
@@ -9,6 +9,12 @@ use crate::{
 pub(super) enum State {
     /// Header and [`LinkReply`].
     Reply,
+    /// What is left of a reply whose start was read.
+    ReplyRest(u32),
+    /// Bytes were lost, a result perhaps among them: what stands right behind them may tell.
+    Resync,
+    /// Bytes were lost, and nothing that follows can be read: the client may show that it was accepted.
+    Opaque,
     /// The reply accepted the request. What follows depends on the client's mechanism.
     AwaitMechanism,
     /// The link result.
@@ -28,26 +34,32 @@ pub(super) enum State {
     Layer,
     /// The first message of a new session's main channel.
     MainInit(HeaderKind),
+    /// The same, where it is not known which header it has.
+    MainInitOfAnyKind,
     Done,
 }
 
 impl State {
     pub(super) const fn skippable(&self) -> u64 {
         match self {
-            Self::SaslList(left) | Self::SaslData(left) | Self::HiddenResult(left) => *left as u64,
+            Self::ReplyRest(left) | Self::SaslList(left) | Self::SaslData(left) | Self::HiddenResult(left) => {
+                *left as u64
+            }
+            Self::Opaque => u64::MAX,
             _ => 0,
         }
     }
 
     /// Skips bytes that [`skippable`](Self::skippable) counts.
     pub(super) fn skip(&mut self, len: u64) {
-        if let Self::SaslList(left) | Self::SaslData(left) | Self::HiddenResult(left) = self {
+        if let Self::ReplyRest(left) | Self::SaslList(left) | Self::SaslData(left) | Self::HiddenResult(left) = self {
             *left = u32::try_from(u64::from(*left).saturating_sub(len)).unwrap_or(0);
         }
     }
 }
 
 impl LinkObserver {
+    #[expect(clippy::too_many_lines, reason = "one arm for each state")]
     pub(super) fn read_server<'a>(&mut self, unread: &'a [u8]) -> Step<'a> {
         let mut at = Cursor::new(unread);
         loop {
@@ -59,6 +71,28 @@ impl LinkObserver {
             }
             self.server = match self.server {
                 State::Reply => return self.read_reply(at, RefusalForm::Reply),
+                State::ReplyRest(left) => match at.skip(left) {
+                    0 => State::AwaitMechanism,
+                    left => {
+                        self.server = State::ReplyRest(left);
+                        return at.end(Outcome::Need(1));
+                    }
+                },
+                // A result comes after the client's ticket.
+                State::Resync if self.shared.mechanism.is_none() && !self.shared.client_lost => {
+                    return at.end(Outcome::BlockedOn(Side::Client));
+                }
+                State::Resync => match at.peek() {
+                    None => return at.end(Outcome::Need(4)),
+                    Some(bytes) => match self.resync(bytes) {
+                        Ok(state) => state,
+                        Err(event) => return at.end(Outcome::Event(event)),
+                    },
+                },
+                State::Opaque => {
+                    at.advance(at.rest.len());
+                    return at.end(Outcome::Need(1));
+                }
                 State::AwaitMechanism => match self.shared.mechanism {
                     Some(AuthMechanism::SASL) => State::SaslListLength,
                     Some(_) => State::Result,
@@ -140,6 +174,10 @@ impl LinkObserver {
                     return at.end(Outcome::Event(event));
                 }
                 State::MainInit(header) => return self.read_main_init(at, header),
+                State::MainInitOfAnyKind => match at.peek() {
+                    None => return at.end(Outcome::Need(4)),
+                    Some(bytes) => State::MainInit(cut::header_kind(bytes)),
+                },
                 State::Done => return at.end(Outcome::Done),
             }
         }
@@ -154,6 +192,7 @@ impl LinkObserver {
                     return self.refused(&at, reply.error, form);
                 }
                 self.shared.reply = Some(ServerOffer {
+                    known: true,
                     auth_selection: reply.common_caps.contains(CommonCap::AUTH_SELECTION),
                     mini_header: reply.common_caps.contains(CommonCap::MINI_HEADER),
                 });

@@ -249,10 +249,10 @@ impl Handler for Reader {
 
     fn opened(&mut self, (): &mut (), connection: &Connection) -> Interest {
         assert!(self.open.is_none(), "opened twice");
-        let next = if connection.client == end(50_000) { [ISN[0], ISN[1]] } else { [ISN[1], ISN[0]] };
+        let next = if connection.endpoints.client == end(50_000) { [ISN[0], ISN[1]] } else { [ISN[1], ISN[0]] };
         self.open = Some(connection.from_start.then(|| next.map(|isn| isn.wrapping_add(1))));
         self.last = Some(connection.at);
-        self.swapped = connection.client != end(50_000);
+        self.swapped = connection.endpoints.client != end(50_000);
         self.from_start |= connection.from_start;
         self.again |= self.closed;
         Interest::Bytes

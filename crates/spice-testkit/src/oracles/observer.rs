@@ -150,8 +150,9 @@ fn lossy(streams: &[Vec<u8>; 2], delivery: &Delivery, salt: usize) {
             let len = (salt as u64) % 200;
             assert_eq!(observer.lost(from, len), len <= skippable, "{from}: lost {len}, could skip {skippable}");
             if len > skippable {
-                assert!(observer.is_done(from));
-            } else {
+                // Of a server, what follows may still show that the link succeeded.
+                assert!(from == Side::Server || observer.is_done(from));
+            } else if skippable < u64::MAX {
                 assert_eq!(observer.skippable(from), skippable - len);
             }
         }
