@@ -141,7 +141,7 @@ impl Handler for Collect {
     type State = State;
 
     fn opened(&mut self, state: &mut State, connection: &Connection) -> Interest {
-        state.0 = connection.client.port();
+        state.0 = connection.endpoints.client.port();
         Interest::Bytes
     }
 
