@@ -284,13 +284,12 @@ impl Report {
                     event.write_to(&mut self.events);
                     self.events.push(b'\n');
                 }
+                Output::Notice(Notice::Proxied { .. }) => self.fact(&output),
                 Output::Anomaly(_) | Output::Notice(_) => self.anomaly(&output),
                 _ => {}
             }
             if self.events.len() >= BATCH {
                 self.flush()?;
-                Output::Notice(fact @ Notice::Proxied { .. }) => self.fact(&fact),
-                other => self.anomaly(&other),
             }
         }
         Ok(())
@@ -312,10 +311,6 @@ impl Report {
         }
     }
 
-    fn flush(&mut self) -> Result<(), OutputError> {
-        if let Some(records) = &mut self.records {
-            records.flush()?;
-        }
     /// Prints what is nothing unusual, as often as anomalies.
     fn fact(&mut self, fact: &dyn Display) {
         self.facts += 1;
@@ -325,7 +320,10 @@ impl Report {
         }
     }
 
-    fn flush(&mut self) -> io::Result<()> {
+    fn flush(&mut self) -> Result<(), OutputError> {
+        if let Some(records) = &mut self.records {
+            records.flush()?;
+        }
         if self.events.is_empty() {
             return Ok(());
         }
@@ -369,10 +367,8 @@ fn fail(name: &str, error: &dyn Display) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// A reader that had enough, like `head`, is no failure.
-fn output_failed(OutputError { file, error }: &OutputError) -> ExitCode {
 /// A reader that stops early, like `head`, is no failure.
-fn output_failed(error: &io::Error) -> ExitCode {
+fn output_failed(OutputError { file, error }: &OutputError) -> ExitCode {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return ExitCode::SUCCESS;
     }
