@@ -10,11 +10,25 @@ use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum as _;
 use shell::cargo;
 
-use crate::differential;
+use crate::{debian_13, differential};
 
 /// The workspace without the benches, whose one feature builds the peers that they measure.
 const WORKSPACE: &[&str] = &["--workspace", "--exclude", BENCHES];
 const BENCHES: &str = "spicewatch-benches";
+
+/// The test programs that boot a QEMU of the lab. A test of this file checks that none is missing.
+const QEMU_TESTS: &[&str] = &[
+    "captures",
+    "conformance",
+    "lab",
+    "link_examples",
+    "relay",
+    "relay_clients",
+    "relay_kill",
+    "relay_matrix",
+    "relay_qemu",
+    "relay_scale",
+];
 
 const DENY_WARNINGS: [&str; 3] = ["--", "-D", "warnings"];
 
@@ -48,6 +62,9 @@ enum Step {
     Mutants,
     /// Generated conversations against the real spice-server.
     Differential,
+    /// The tests that boot a QEMU, again with QEMU 11.1.
+    #[value(name = "qemu-11.1")]
+    NewerQemu,
     /// Enough lines are run by tests.
     Coverage,
     /// No benchmark takes more instructions than committed.
@@ -71,6 +88,7 @@ impl Step {
             Self::Packages => packages(name),
             Self::Mutants => chore("xtask-fuzz", &["mutants"]),
             Self::Differential => differential::check(),
+            Self::NewerQemu => newer_qemu(),
             Self::Coverage => chore("xtask-coverage", &["--check"]),
             Self::Instructions => chore("xtask-bench", &["bench", "--check"]),
             Self::Tests => shell::run(cargo(&["test", "--no-fail-fast"]).args(selected(name))),
@@ -179,4 +197,35 @@ fn unpacked(names: &[String]) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(found)
+}
+
+/// Runs the tests that boot a QEMU with the newer one. A missing QEMU is an error where `CI` is set, and a notice elsewhere.
+fn newer_qemu() -> Result<()> {
+    if !debian_13::is_here() {
+        let message = "QEMU 11.1 is missing; `cargo xtask setup` installs it";
+        ensure!(env::var_os("CI").is_none_or(|value| value.is_empty()), message);
+        eprintln!("  {message}");
+        return Ok(());
+    }
+    let tests = QEMU_TESTS.iter().flat_map(|name| ["--test", name]);
+    shell::run(cargo(&["test", "--no-fail-fast"]).args(selected(None)).args(tests).env("LAB_QEMU", "11.1"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_test_that_boots_a_qemu_also_runs_with_the_newer_one() {
+        for folder in ["crates", "crates/qmp-server"] {
+            for package in fs::read_dir(shell::root().join(folder)).unwrap() {
+                for file in fs::read_dir(package.unwrap().path().join("tests")).into_iter().flatten() {
+                    let path = file.unwrap().path();
+                    let boots = fs::read_to_string(&path).is_ok_and(|text| text.contains("Peer::Qemu"));
+                    let name = path.file_stem().unwrap().to_string_lossy();
+                    assert!(!boots || QEMU_TESTS.contains(&&*name), "{} is not in QEMU_TESTS", path.display());
+                }
+            }
+        }
+    }
 }

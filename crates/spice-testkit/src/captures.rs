@@ -1,7 +1,7 @@
 //! The committed captures: real sessions beside the event lines that QEMU sent for the same run.
 //!
 //! Each is three files under `captures/`: `NAME.pcap` or `NAME.pcapng`, `NAME.qmp` with QEMU's lines as they came
-//! (CRLF kept), and `NAME.toml`, which says what the capture shows. `cargo xtask record NAME` makes them again.
+//! (CRLF kept), and `NAME.toml`, which says what the capture shows. `cargo xtask record-captures NAME` records them again.
 //!
 //! A capture whose TLS can be decrypted has its secrets in the file, or in `NAME.keylog`. They are one-time session secrets of
 //! throw-away servers.

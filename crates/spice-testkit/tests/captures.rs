@@ -38,6 +38,7 @@ mod with_the_lab {
     #[test]
     fn every_scenario_has_its_capture_and_every_capture_its_scenario() {
         let mut scenarios: Vec<_> = scenarios::all().map(|scenario| scenario.name.to_owned()).collect();
+        scenarios.extend(scenarios::WITH_NEWER_QEMU.iter().map(|name| scenarios::newer_name(name)));
         scenarios.sort();
         let captures: Vec<_> = captures::all().unwrap().into_iter().map(|capture| capture.name).collect();
         assert_eq!(captures, scenarios);
@@ -45,7 +46,14 @@ mod with_the_lab {
 
     #[test]
     fn the_server_answered_each_case_by_hand_as_expected() {
-        for (name, cases) in [("refused", REFUSED), ("accepted", ACCEPTED), ("sasl-by-hand", SASL)] {
+        let batteries = [
+            ("refused", REFUSED),
+            ("refused-qemu-11.1", REFUSED),
+            ("accepted", ACCEPTED),
+            ("sasl-by-hand", SASL),
+            ("sasl-by-hand-qemu-11.1", SASL),
+        ];
+        for (name, cases) in batteries {
             let links = captures::load(name).unwrap().manifest.links;
             let cases: BTreeMap<_, _> =
                 cases.iter().chain([&NO_SELECTION]).map(|case: &Case| (case.name, case)).collect();

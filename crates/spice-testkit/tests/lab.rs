@@ -33,8 +33,9 @@ fn a_real_server_refuses_and_accepts_as_the_battery_says() {
     }
     let (port, tls_port, pki) = (lab::free_port().unwrap(), lab::free_port().unwrap(), Pki::new().unwrap());
     let dir = pki.dir().display();
-    let spice =
-        format!("port={port},tls-port={tls_port},x509-dir={dir},addr=127.0.0.1,password={PASSWORD},tls-channel=record");
+    let spice = format!(
+        "port={port},tls-port={tls_port},x509-dir={dir},addr=127.0.0.1,password-secret=password,tls-channel=record"
+    );
     let vm = Vm::boot(&spice).unwrap();
     check(&vm, port, &[REFUSED, ACCEPTED].concat()).unwrap();
     assert_eq!(vm.events().count("SPICE_INITIALIZED"), ACCEPTED.len());
@@ -48,7 +49,7 @@ fn a_hunt_finds_nothing_in_a_real_server() {
         return;
     }
     let port = lab::free_port().unwrap();
-    let _vm = Vm::boot(&format!("port={port},addr=127.0.0.1,password={PASSWORD}")).unwrap();
+    let _vm = Vm::boot(&format!("port={port},addr=127.0.0.1,password-secret=password")).unwrap();
     let server = spice_testkit::hunt::OverTcp::new(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).unwrap();
     let report = spice_testkit::hunt::Hunt::new().cases(300).seed(2026).run(server).unwrap();
     assert_eq!(report.findings, []);

@@ -119,7 +119,8 @@ fn the_client_links_to_qemu_plain_in_websocket_and_in_tls() -> io::Result<()> {
     }
     let (port, tls_port, pki) = (lab::free_port()?, lab::free_port()?, Pki::new()?);
     let dir = pki.dir().display().to_string();
-    let vm = Vm::boot(&format!("port={port},tls-port={tls_port},addr=127.0.0.1,password={PASSWORD},x509-dir={dir}"))?;
+    let vm =
+        Vm::boot(&format!("port={port},tls-port={tls_port},addr=127.0.0.1,password-secret=password,x509-dir={dir}"))?;
     let plain = format!("127.0.0.1:{port}");
     let link = |args: &[&str]| -> io::Result<String> {
         let output = run_client(args)?;

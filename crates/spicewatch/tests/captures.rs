@@ -127,7 +127,7 @@ fn a_live_capture_is_read_while_it_happens() {
         return;
     }
     let port = lab::free_port().unwrap();
-    let vm = lab::Vm::boot(&format!("port={port},addr=127.0.0.1,password={PASSWORD}")).unwrap();
+    let vm = lab::Vm::boot(&format!("port={port},addr=127.0.0.1,password-secret=password")).unwrap();
     let (tcpdump, packets) = lab::Sniffer::pipe(&[port]).unwrap();
     let mut spicewatch = Command::new(env!("CARGO_BIN_EXE_spicewatch"));
     spicewatch.args(["read", "--port", &port.to_string(), "--auth", "spice", "-"]);

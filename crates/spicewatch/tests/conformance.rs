@@ -41,7 +41,8 @@ fn qemu_passes_plain_in_tls_and_in_websocket() -> io::Result<()> {
     }
     let (port, tls_port, pki) = (lab::free_port()?, lab::free_port()?, Pki::new()?);
     let dir = pki.dir().display();
-    let _vm = Vm::boot(&format!("port={port},tls-port={tls_port},addr=127.0.0.1,password={PASSWORD},x509-dir={dir}"))?;
+    let _vm =
+        Vm::boot(&format!("port={port},tls-port={tls_port},addr=127.0.0.1,password-secret=password,x509-dir={dir}"))?;
     let (plain, tls) = (format!("127.0.0.1:{port}"), format!("127.0.0.1:{tls_port}"));
     for (args, least) in [
         (vec![&*plain, "--password", PASSWORD], 120),

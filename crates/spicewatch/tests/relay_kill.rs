@@ -119,7 +119,8 @@ impl Server {
 
     fn vm(port: u16, tls_port: u16, pki: &Pki) -> Vm {
         let dir = pki.dir().display();
-        Vm::boot(&format!("port={port},tls-port={tls_port},x509-dir={dir},addr=127.0.0.1,password={PASSWORD}")).unwrap()
+        Vm::boot(&format!("port={port},tls-port={tls_port},x509-dir={dir},addr=127.0.0.1,password-secret=password"))
+            .unwrap()
     }
 
     /// Starts a relay with a plain and a TLS listener.

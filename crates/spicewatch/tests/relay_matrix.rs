@@ -44,7 +44,7 @@ impl Auth {
     fn spice(self) -> &'static str {
         match self {
             Self::None => "disable-ticketing=on",
-            Self::Ticket | Self::WrongTicket => "password=sekrit",
+            Self::Ticket | Self::WrongTicket => "password-secret=password",
             Self::Sasl => "sasl=on",
         }
     }

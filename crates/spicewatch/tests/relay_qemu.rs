@@ -37,7 +37,7 @@ impl Auth {
     fn spice(self) -> &'static str {
         match self {
             Self::None => "disable-ticketing=on",
-            Self::Ticket => "password=sekrit",
+            Self::Ticket => "password-secret=password",
             Self::Sasl => "sasl=on",
         }
     }

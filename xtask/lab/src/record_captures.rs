@@ -1,11 +1,15 @@
-//! `cargo xtask record-captures`: records the committed captures again, from real peers.
+//! `cargo xtask record-captures`: records the committed captures again, from real peers. With `LAB_QEMU=11.1`, it records those with
+//! QEMU 11.1.
 
 use std::fs;
 
 use anyhow::{Context, Result, bail, ensure};
 use spice_testkit::{
     captures,
-    lab::scenarios::{self, Scenario},
+    lab::{
+        Qemu,
+        scenarios::{self, Scenario},
+    },
 };
 
 #[derive(clap::Args)]
@@ -27,20 +31,29 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     for name in &args.names {
         ensure!(scenarios::all().any(|scenario| scenario.name == name), "no capture is called `{name}`; try --list");
     }
-    let wanted = |scenario: &&Scenario| args.names.is_empty() || args.names.iter().any(|name| name == scenario.name);
+    let is_newer = match Qemu::chosen() {
+        qemu if qemu == Qemu::of_this_machine() => false,
+        qemu if qemu == Qemu::of_version("11.1") => true,
+        qemu => bail!("captures are recorded with QEMU 7.2 or 11.1, and {} asks for {qemu:?}", Qemu::VARIABLE),
+    };
+    let wanted = |scenario: &&Scenario| {
+        let is_named = args.names.is_empty() || args.names.iter().any(|name| name == scenario.name);
+        is_named && (!is_newer || scenarios::WITH_NEWER_QEMU.contains(&scenario.name))
+    };
     for scenario in scenarios::all().filter(wanted) {
-        record(scenario).with_context(|| format!("recording `{}`", scenario.name))?;
+        let name = if is_newer { scenarios::newer_name(scenario.name) } else { scenario.name.to_owned() };
+        record(scenario, &name).with_context(|| format!("recording `{name}`"))?;
     }
     Ok(())
 }
 
-fn record(scenario: &Scenario) -> Result<()> {
+fn record(scenario: &Scenario, name: &str) -> Result<()> {
     if let Some(missing) = scenario.peers().iter().find(|peer| !peer.is_here()) {
         bail!("{missing:?} is missing; `cargo xtask setup` installs it");
     }
     let recording = scenario.run()?;
     let write = |extension: &str, bytes: &[u8]| {
-        let path = captures::folder().join(format!("{}.{extension}", scenario.name));
+        let path = captures::folder().join(format!("{name}.{extension}"));
         fs::write(&path, bytes).with_context(|| format!("can't write {}", path.display()))
     };
     write(recording.extension, &recording.capture)?;
@@ -48,12 +61,11 @@ fn record(scenario: &Scenario) -> Result<()> {
     if let Some(key_log) = &recording.key_log {
         write("keylog", key_log)?;
     }
-    let note = "# Made by `cargo xtask record-captures`; not for editing.\n";
+    let note = "# Made by `cargo xtask record-captures`; do not edit.\n";
     write("toml", format!("{note}{}", toml::to_string(&recording.manifest)?).as_bytes())?;
     let lines = String::from_utf8_lossy(&recording.qmp).lines().count();
     println!(
-        "{:12} {} bytes, {} event lines, {} links by hand",
-        scenario.name,
+        "{name:22} {} bytes, {} event lines, {} links by hand",
         recording.capture.len(),
         lines,
         recording.manifest.links.len()

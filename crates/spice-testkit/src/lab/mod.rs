@@ -28,6 +28,7 @@ mod events;
 mod peer;
 mod pki;
 mod process;
+mod qemu;
 mod reaper;
 mod sasl;
 #[cfg(feature = "battery")]
@@ -43,6 +44,7 @@ pub use events::EventLog;
 pub use peer::{Peer, have};
 pub use pki::Pki;
 pub use process::{Process, Scratch};
+pub use qemu::Qemu;
 pub use sasl::SaslUser;
 pub use sniffer::Sniffer;
 pub use tls_tunnel::TlsTunnel;

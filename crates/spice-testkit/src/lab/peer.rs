@@ -5,12 +5,12 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::client::PYTHON;
+use super::{client::PYTHON, qemu::Qemu};
 
 /// A program that tests are held against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
-    /// QEMU with SPICE, for x86.
+    /// QEMU with SPICE, for x86: the one that [`Qemu::chosen`] gives.
     Qemu,
     /// spice-gtk's session library with the system's Python.
     SpiceGtk,
@@ -58,7 +58,7 @@ impl Peer {
     /// Whether it is there and works, found out by running it.
     pub fn is_here(self) -> bool {
         match self {
-            Self::Qemu => runs("qemu-system-x86_64", &["--version"]),
+            Self::Qemu => Qemu::chosen().is_here(),
             Self::SpiceGtk => runs(PYTHON, &["-c", "import gi; gi.require_version('SpiceClientGLib', '2.0')"]),
             // Only who may open `lo` for capture can list its link types.
             Self::Tcpdump => runs("tcpdump", &["-i", "lo", "-L"]),

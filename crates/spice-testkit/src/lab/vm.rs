@@ -11,7 +11,9 @@ use std::{
 use super::{
     events::{EventLog, IDLE},
     process::{Process, Scratch, eventually, output},
+    qemu::Qemu,
 };
+use crate::captures::PASSWORD;
 
 /// No disk, no screen, no KVM: only devices that carry SPICE channels. Two displays and cursors (qxl twice), inputs,
 /// playback and record (one sound card), two USB redirections, webdav, and main.
@@ -59,26 +61,40 @@ const LOG: &str = "log";
 /// A running QEMU and the events that it sends.
 #[derive(Debug)]
 pub struct Vm {
+    qemu: Qemu,
     events: EventLog,
     process: Process,
     scratch: Scratch,
 }
 
 impl Vm {
-    /// Boots with these options of `-spice`, for example `port=5930,addr=127.0.0.1,password=sekrit`.
+    /// Boots [the chosen QEMU](Qemu::chosen) with these options of `-spice`, for example `port=5930,addr=127.0.0.1,disable-ticketing=on`.
+    ///
+    /// `password-secret=password` makes [`PASSWORD`] the password: the VM has a secret with that id.
     ///
     /// Returns when QEMU answers on QMP, and so listens for SPICE too.
     pub fn boot(spice: &str) -> io::Result<Self> {
-        Self::boot_with(spice, |_| {})
+        Qemu::chosen().boot(spice)
     }
 
-    /// The same with more arguments or environment for QEMU.
+    /// Boots [the chosen QEMU](Qemu::chosen) with more arguments or environment.
     pub fn boot_with(spice: &str, more: impl FnOnce(&mut Command)) -> io::Result<Self> {
+        Qemu::chosen().boot_with(spice, more)
+    }
+
+    /// The QEMU of this version, to boot whatever the rest of the test run uses.
+    pub fn qemu(version: &str) -> Qemu {
+        Qemu::of_version(version)
+    }
+
+    pub(super) fn boot_qemu(qemu: &Qemu, spice: &str, more: impl FnOnce(&mut Command)) -> io::Result<Self> {
         let scratch = Scratch::new()?;
         let (qmp, monitor) = (scratch.join("events.qmp"), scratch.join("spare.qmp"));
         let log = scratch.join(LOG);
-        let mut command = Command::new("qemu-system-x86_64");
-        command.args(DEVICES).args(["-name", "lab", "-spice", spice]);
+        let mut command = qemu.command();
+        // QEMU 11 has no `password=` of `-spice` any more; every version has secrets.
+        command.args(DEVICES).args(["-object", &format!("secret,id=password,data={PASSWORD}")]);
+        command.args(["-name", "lab", "-spice", spice]);
         for socket in [&qmp, &monitor] {
             command.arg("-qmp").arg(format!("unix:{},server=on,wait=off", socket.display()));
         }
@@ -96,7 +112,7 @@ impl Vm {
             },
         })?;
         let events = EventLog::record(stream)?;
-        Ok(Self { events, process, scratch })
+        Ok(Self { qemu: qemu.clone(), events, process, scratch })
     }
 
     /// What QEMU sent on its QMP socket since it booted.
@@ -111,7 +127,7 @@ impl Vm {
 
     /// QEMU's version and that of the spice headers it was built with, each as `name version`.
     pub fn versions(&self) -> io::Result<Vec<String>> {
-        let qemu = String::from_utf8_lossy(&output(Command::new("qemu-system-x86_64").arg("--version"))?).into_owned();
+        let qemu = String::from_utf8_lossy(&output(self.qemu.command().arg("--version"))?).into_owned();
         let spice = self.events.execute(r#"{"execute": "query-spice"}"#)?;
         let spice =
             spice.split_once("\"compiled-version\": \"").map_or("", |(_, rest)| rest.split('"').next().unwrap_or(""));

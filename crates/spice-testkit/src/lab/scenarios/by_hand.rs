@@ -14,7 +14,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "refused",
         about: "every link that a server with a password refuses, each on its own connection",
-        spice: "port={port},tls-port={tls-port},x509-dir={pki},addr=127.0.0.1,password=sekrit,tls-channel=record",
+        spice: "port={port},tls-port={tls-port},x509-dir={pki},addr=127.0.0.1,password-secret=password,tls-channel=record",
         auth: "spice",
         form: Form::Pcap,
         play: |stage| play(stage, REFUSED),
@@ -22,7 +22,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "accepted",
         about: "odd links that a server with a password accepts, each a new session that leaves at once",
-        spice: "port={port},addr=127.0.0.1,password=sekrit",
+        spice: "port={port},addr=127.0.0.1,password-secret=password",
         auth: "spice",
         form: Form::Pcap,
         play: |stage| play(stage, ACCEPTED),
@@ -44,7 +44,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "websocket",
         about: "five channels of a session in WebSocket frames, masked and unmasked",
-        spice: "port={port},addr=127.0.0.1,password=sekrit",
+        spice: "port={port},addr=127.0.0.1,password-secret=password",
         auth: "spice",
         form: Form::Pcapng,
         play: websocket,

@@ -77,6 +77,14 @@ pub struct Recording {
     pub manifest: Manifest,
 }
 
+/// The scenarios that are also recorded with QEMU 11.1, by their names. Each of these captures is called [`newer_name`].
+pub const WITH_NEWER_QEMU: &[&str] = &["ticket", "refused", "sasl-by-hand", "kick-by-hand"];
+
+/// The name of the capture of a scenario with QEMU 11.1.
+pub fn newer_name(scenario: &str) -> String {
+    format!("{scenario}-qemu-11.1")
+}
+
 /// Every scenario, in the order of the manual.
 pub fn all() -> impl Iterator<Item = &'static Scenario> {
     sessions::ALL.iter().chain(by_hand::ALL)

@@ -20,7 +20,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "ticket",
         about: "spice-gtk opens eleven channels with a password, stays a second, and leaves",
-        spice: "port={port},addr=127.0.0.1,password=sekrit",
+        spice: "port={port},addr=127.0.0.1,password-secret=password",
         auth: "spice",
         form: Form::PcapNano,
         play: |stage| session(stage, &["--password", PASSWORD], Duration::from_secs(1)),
@@ -28,7 +28,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "wrong-password",
         about: "spice-gtk has a wrong password and gives up after the main channel",
-        spice: "port={port},addr=127.0.0.1,password=sekrit",
+        spice: "port={port},addr=127.0.0.1,password-secret=password",
         auth: "spice",
         form: Form::Cooked1,
         play: |stage| refused(stage, &["--password", "wrong"]),
@@ -52,7 +52,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "dual-stack",
         about: "a listener for both families: one session over 127.0.0.1, which it sees as ::ffff:127.0.0.1, then one over ::1",
-        spice: "port={port},addr=::,password=sekrit",
+        spice: "port={port},addr=::,password-secret=password",
         auth: "spice",
         form: Form::Cooked2,
         play: |stage| {
@@ -63,7 +63,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "tls",
         about: "spice-gtk opens eleven channels inside TLS: opaque to whoever has no key",
-        spice: "tls-port={tls-port},x509-dir={pki},addr=127.0.0.1,password=sekrit",
+        spice: "tls-port={tls-port},x509-dir={pki},addr=127.0.0.1,password-secret=password",
         auth: "spice",
         form: Form::Pcap,
         play: |stage| session(stage, &["--password", PASSWORD], MOMENT),
@@ -87,7 +87,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "mixed",
         about: "main and inputs inside TLS, where the server wants them, the other channels plain",
-        spice: "port={port},tls-port={tls-port},x509-dir={pki},addr=127.0.0.1,password=sekrit,tls-channel=main,tls-channel=inputs",
+        spice: "port={port},tls-port={tls-port},x509-dir={pki},addr=127.0.0.1,password-secret=password,tls-channel=main,tls-channel=inputs",
         auth: "spice",
         form: Form::Pcapng,
         play: |stage| session(stage, &["--password", PASSWORD, "--secure-channels", "main,inputs"], MOMENT),
@@ -103,7 +103,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "kick",
         about: "a second spice-gtk session while one is active: the first is dropped, all of its channels",
-        spice: "port={port},addr=127.0.0.1,password=sekrit",
+        spice: "port={port},addr=127.0.0.1,password-secret=password",
         auth: "spice",
         form: Form::Pcap,
         play: kick,
@@ -111,7 +111,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "killed",
         about: "spice-gtk is killed in the middle of a session: its kernel closes the sockets",
-        spice: "port={port},addr=127.0.0.1,password=sekrit",
+        spice: "port={port},addr=127.0.0.1,password-secret=password",
         auth: "spice",
         form: Form::Pcap,
         play: |stage| {
@@ -126,7 +126,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "quit",
         about: "QEMU quits while eleven channels are open: it says nothing more of them",
-        spice: "port={port},addr=127.0.0.1,password=sekrit",
+        spice: "port={port},addr=127.0.0.1,password-secret=password",
         auth: "spice",
         form: Form::Pcap,
         play: |stage| {
