@@ -26,6 +26,24 @@ fn check(vm: &Vm, port: u16, cases: &[Case]) -> io::Result<()> {
     Ok(())
 }
 
+/// `cargo xtask setup` installs 11.1. A machine without it skips this, unless `CI` is set.
+#[test]
+fn the_qemu_of_a_version_boots_with_that_version() {
+    let qemu = Vm::qemu("11.1");
+    if !qemu.is_here() {
+        assert!(
+            std::env::var_os("CI").is_none_or(|value| value.is_empty()),
+            "QEMU 11.1 is missing: `cargo xtask setup`"
+        );
+        return;
+    }
+    let port = lab::free_port().unwrap();
+    let vm = qemu.boot(&format!("port={port},addr=127.0.0.1,password-secret=password")).unwrap();
+    let versions = vm.versions().unwrap();
+    assert!(versions[0].starts_with("qemu 11.1."), "{versions:?}");
+    assert_eq!(versions[1], "spice-server 0.15.2");
+}
+
 #[test]
 fn a_real_server_refuses_and_accepts_as_the_battery_says() {
     if !lab::have(&[Peer::Qemu, Peer::Openssl]) {

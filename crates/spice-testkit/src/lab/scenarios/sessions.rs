@@ -71,7 +71,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "tls12-keylog",
         about: "spice-gtk opens eleven channels inside TLS 1.2, resumed from a session that an empty connection made; its secrets are logged",
-        spice: "tls-port={tls-port},x509-dir={pki},addr=127.0.0.1,password=sekrit",
+        spice: "tls-port={tls-port},x509-dir={pki},addr=127.0.0.1,password-secret=password",
         auth: "spice",
         form: Form::Pcap,
         play: |stage| tunnelled(stage, |port| TlsTunnel::resuming(port, "-tls1_2")),
@@ -79,7 +79,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "tls13-keylog",
         about: "spice-gtk opens eleven channels inside TLS 1.3; the secrets are in the capture file",
-        spice: "tls-port={tls-port},x509-dir={pki},addr=127.0.0.1,password=sekrit",
+        spice: "tls-port={tls-port},x509-dir={pki},addr=127.0.0.1,password-secret=password",
         auth: "spice",
         form: Form::Pcapng,
         play: |stage| tunnelled(stage, |port| TlsTunnel::start(port, "-tls1_3")),
