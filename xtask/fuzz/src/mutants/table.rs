@@ -125,7 +125,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         what: "the event of a channel inside TLS says that it is not",
-        file: "crates/spice-events/src/output.rs",
+        file: "crates/spice-events/src/event.rs",
         from: "tls: connection.tls,",
         to: "tls: false,",
         target: "tracker_ops",
