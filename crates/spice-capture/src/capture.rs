@@ -36,6 +36,8 @@ struct Packets {
     decapsulator: Decapsulator,
     /// Packets that could carry SPICE and can't be read.
     unread: BTreeMap<Unread, u64>,
+    /// Packets that the capture program lost, by interface.
+    dropped: BTreeMap<u32, u64>,
     /// The last packet's time.
     at: Timestamp,
     /// Link types that have a notice.
@@ -60,6 +62,7 @@ impl Capture {
                 counters: Counters::default(),
                 decapsulator: Decapsulator::new(),
                 unread: BTreeMap::new(),
+                dropped: BTreeMap::new(),
                 at: Timestamp { seconds: 0, microseconds: 0 },
                 unknown_links: Vec::new(),
             },
@@ -96,13 +99,16 @@ impl Capture {
         self.packets.packet(packet);
     }
 
-    /// Takes the end of the file. An error if it was not recognised as a capture; a [`Notice::Cut`] if it ends in the middle of a packet.
+    /// Takes the end of the file, or of the packets that came from elsewhere. An error if it was not recognised as a capture; a [`Notice::Cut`] if it ends in the middle of a packet.
     ///
     /// Connections that are open at the end have no further event.
     pub fn finish(&mut self) -> Result<(), Error> {
         self.packets.finish();
         #[cfg(feature = "tls")]
         self.packets.spice.finish_secured();
+        if self.reader.is_unused() && self.packets.counters.packets > 0 {
+            return Ok(());
+        }
         if let Some(cut) = self.reader.finish()? {
             self.packets.spice.notice(Notice::Cut(cut));
         }
@@ -147,6 +153,21 @@ impl Capture {
     }
 }
 
+/// Packets, secrets and statistics from the caller's own [`file::Reader`]: for several files, or for a file that grows.
+impl file::Sink for Capture {
+    fn packet(&mut self, packet: Packet<'_>) -> Enough {
+        self.packets.packet(&packet)
+    }
+
+    fn secrets(&mut self, kind: file::SecretsType, data: &[u8]) {
+        file::Sink::secrets(&mut self.packets, kind, data);
+    }
+
+    fn statistics(&mut self, statistics: file::Statistics) {
+        file::Sink::statistics(&mut self.packets, statistics);
+    }
+}
+
 impl file::Sink for Packets {
     fn packet(&mut self, packet: Packet<'_>) -> Enough {
         Packets::packet(self, &packet)
@@ -158,6 +179,12 @@ impl file::Sink for Packets {
             self.spice.push_keys(data);
             self.spice.push_keys(b"\n");
         }
+    }
+
+    fn statistics(&mut self, statistics: file::Statistics) {
+        // Each block counts from the beginning, and the files of a ring buffer go on counting.
+        let dropped = self.dropped.entry(statistics.interface).or_default();
+        *dropped = statistics.dropped.max(*dropped);
     }
 }
 
@@ -243,6 +270,10 @@ impl Packets {
         decapsulator.finish(self.at, &mut |segment| tcp.segment(segment, spice));
         tcp.finish(spice);
         spice.finish();
+        self.counters.dropped = self.dropped.values().sum();
+        if self.counters.dropped > 0 {
+            spice.notice(Notice::Dropped { packets: self.counters.dropped });
+        }
         self.counters.fragments = decapsulator.incomplete();
         if self.counters.fragments > 0 {
             spice.notice(Notice::Fragments { fragments: self.counters.fragments });

@@ -8,6 +8,8 @@ pub struct Counters {
     pub packets: u64,
     /// SPICE connections that were opened.
     pub connections: u64,
+    /// SPICE connections that are open.
+    pub open: u64,
     /// Events.
     pub events: u64,
     /// Anomalies and notices.
@@ -21,6 +23,8 @@ pub struct Counters {
     pub other: u64,
     /// IP fragments whose packet never became complete.
     pub fragments: u64,
+    /// Packets that the capture program lost, as pcapng's interface statistics count them.
+    pub dropped: u64,
     /// Packets too short for a TCP header (snaplen).
     pub truncated: u64,
     /// Packets whose headers contradict each other.

@@ -45,6 +45,11 @@ impl DualStack {
         })
     }
 
+    /// Another file begins. What was found counts.
+    pub fn next_file(&mut self) {
+        self.reader = Reader::new();
+    }
+
     /// How many of the file's next bytes are of no interest.
     pub fn skippable(&self) -> u64 {
         self.reader.skippable()

@@ -62,6 +62,20 @@ pub trait Sink {
 
     /// Takes the data of a decryption secrets block (pcapng). It comes before the packets that need it.
     fn secrets(&mut self, _kind: SecretsType, _data: &[u8]) {}
+
+    /// Takes an interface statistics block (pcapng).
+    fn statistics(&mut self, _statistics: Statistics) {}
+}
+
+/// How many packets a capture program received on an interface, and how many it lost. Counted since the program began, in each block anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Statistics {
+    /// The interface of the section, in the order of description.
+    pub interface: u32,
+    /// Packets that the interface received, if the program counted them.
+    pub received: Option<u64>,
+    /// Packets that the interface or the operating system dropped, because the program was too slow.
+    pub dropped: u64,
 }
 
 /// What a decryption secrets block has: a number of the pcapng specification, §4.7.
@@ -135,6 +149,8 @@ enum Step {
     Need(usize),
     /// The record, or as much of it as matters, took `used` bytes; `skip` more are of no interest.
     Used { used: usize, skip: u64 },
+    /// An interface statistics block of `used` bytes.
+    Statistics { used: usize, statistics: Statistics },
     /// A decryption secrets block of `used` bytes, and where its data is.
     Secrets { used: usize, kind: SecretsType, data: Range<usize> },
 }
@@ -197,6 +213,10 @@ impl Reader {
                     sink.secrets(kind, input.get(data).unwrap_or_default());
                     (used, 0)
                 }
+                Step::Statistics { used, statistics } => {
+                    sink.statistics(statistics);
+                    (used, 0)
+                }
                 Step::Need(needed) => {
                     let more = needed - if direct { 0 } else { self.carry.len() };
                     let n = more.min(data.len());
@@ -218,6 +238,11 @@ impl Reader {
                 self.carry.drain(..used);
             }
         }
+    }
+
+    /// Whether nothing was pushed yet.
+    pub fn is_unused(&self) -> bool {
+        self.end == 0
     }
 
     /// How many of the file's next bytes are of no interest.

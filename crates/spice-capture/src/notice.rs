@@ -31,6 +31,13 @@ pub enum Notice {
         /// Their most frequent server ports.
         ports: Vec<u16>,
     },
+    /// No packet shows the end of a connection, and the other channels of its session do: its client vanished, or packets are missing.
+    Vanished {
+        /// When the connection ended.
+        at: Timestamp,
+        /// Its ends.
+        endpoints: Endpoints<SocketAddr>,
+    },
     /// A proxy or a load balancer stands in front of a SPICE connection. Nothing unusual, and not counted among the anomalies.
     Proxied {
         /// When the connection was opened.
@@ -45,6 +52,11 @@ pub enum Notice {
         client: Option<SocketAddr>,
         /// The host and port that the proxy was asked for. Without a ticket that may be part of it.
         target: Option<Box<str>>,
+    },
+    /// The capture program lost packets, as pcapng's interface statistics count them. At the end of the capture.
+    Dropped {
+        /// How many.
+        packets: u64,
     },
     /// Fragments of IP packets are missing. At the end of the capture.
     Fragments {
@@ -113,6 +125,12 @@ impl fmt::Display for Notice {
                 }
                 write!(f, ": {}", why.advice())
             }
+            Self::Vanished { endpoints: Endpoints { client, server }, .. } => {
+                write!(
+                    f,
+                    "{client} -> {server}: no packet ends this connection; it ended with the other channels of its session"
+                )
+            }
             Self::Proxied { endpoints: Endpoints { client, server }, kind, client: original, target, .. } => {
                 write!(f, "{client} -> {server}: {kind}")?;
                 if let Some(target) = target {
@@ -120,6 +138,10 @@ impl fmt::Display for Notice {
                 }
                 original.map_or(Ok(()), |original| write!(f, " for {original}"))
             }
+            Self::Dropped { packets } => write!(
+                f,
+                "the capture program lost {packets} packets: events may be missing; capture with a filter for ports, a larger buffer or a smaller snaplen"
+            ),
             Self::Fragments { fragments } => write!(
                 f,
                 "{fragments} IP fragments belong to packets whose other fragments are not in the capture: those bytes count as lost; a capture filter for ports drops fragments, add \"or ip[6:2] & 0x1fff != 0\""

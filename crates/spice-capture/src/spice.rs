@@ -1,6 +1,7 @@
 //! Decides whether a connection is SPICE, and hands its bytes to the tracker.
 
 mod held;
+mod siblings;
 
 #[cfg(feature = "tls")]
 use crate::secured::Secured;
@@ -10,11 +11,12 @@ use crate::{
     preface::Decision,
     recognise::{self, MAX_BYTES_TOTAL},
     tally::{Tally, Unrecognised},
-    tcp::{Connection, Handler, Interest, Side, Volume},
+    tcp::{Connection, Gone, Handler, Interest, Side, Volume},
 };
 use held::Part;
 pub(crate) use held::{Held, Kind};
-use spice_events::{Address, Endpoints, FlowId, Input, Timestamp, Tracker};
+use siblings::Siblings;
+use spice_events::{Address, Endpoints, EventKind, FlowId, Input, Timestamp, Tracker};
 use std::{
     collections::{HashMap, VecDeque},
     net::SocketAddr,
@@ -53,6 +55,7 @@ pub(crate) struct Spice {
     /// Connections of other protocols.
     other: u64,
     tally: Tally,
+    siblings: Siblings,
     evicted: bool,
     /// Of the connection that is about to be closed.
     volume: Option<Volume>,
@@ -74,6 +77,7 @@ impl Spice {
             undecided: 0,
             other: 0,
             tally: Tally::default(),
+            siblings: Siblings::default(),
             evicted: false,
             volume: None,
             missed: HashMap::new(),
@@ -93,8 +97,9 @@ impl Spice {
     /// Fills in what is counted here.
     pub(crate) fn count(&self, counters: Counters) -> Counters {
         let Self { last: connections, events, anomalies, other, without_secrets, .. } = *self;
+        let open = self.siblings.len() as u64;
         let unrecognised = self.tally.connections(Unrecognised::Lost);
-        Counters { connections, events, anomalies, unrecognised, without_secrets, other, ..counters }
+        Counters { connections, open, events, anomalies, unrecognised, without_secrets, other, ..counters }
     }
 
     /// The capture ends: says which connections were not recognised.
@@ -121,6 +126,9 @@ impl Spice {
             self.outputs.push_back(match output {
                 spice_events::Output::Event(event) => {
                     self.events += 1;
+                    if let EventKind::Initialized(channel) = event.kind {
+                        self.siblings.initialized(event.flow, channel);
+                    }
                     Output::Event(event)
                 }
                 spice_events::Output::Anomaly(anomaly) => {
@@ -157,6 +165,7 @@ impl Spice {
         let flow = FlowId(self.last);
         let port = connection.endpoints.server.port();
         let endpoints = endpoints.map(|end| self.address(end, port));
+        self.siblings.opened(flow, connection.endpoints);
         let (tls, readable) = (kind != Kind::Plain, kind != Kind::Tls);
         self.input(connection.at, flow, Input::Opened { endpoints, tls, readable });
         if !readable && self.config.transport {
@@ -182,10 +191,12 @@ impl Spice {
             self.outputs.push_back(Output::Ended(Ended { flow, at, by, volume, missed }));
         }
         self.input(at, flow, Input::Closed { by });
+        self.siblings.closed(flow, at, by);
     }
 
     fn forget(&mut self, flow: FlowId) {
         self.tracker.forget(flow);
+        self.siblings.forget(flow);
         if self.config.transport {
             self.missed.remove(&flow);
             self.outputs.push_back(Output::Forgotten(flow));
@@ -327,6 +338,16 @@ impl Handler for Spice {
 
     fn is_server(&self, first: &[u8]) -> bool {
         first.starts_with(b"REDQ") && first.len() >= 16 && !recognise::is_client_header(first)
+    }
+
+    #[inline]
+    fn gone(&mut self, now: Timestamp) -> Option<Gone> {
+        self.siblings.gone(now)
+    }
+
+    fn vanished(&mut self, gone: &Gone) {
+        let Gone { endpoints, at, .. } = *gone;
+        self.notice(Notice::Vanished { at, endpoints: endpoints.map(SocketAddr::from) });
     }
 
     fn opened(&mut self, state: &mut Follow, connection: &Connection) -> Interest {

@@ -12,6 +12,7 @@
 //! | when is it closed? | At the server's FIN, once all before it is there, or at a valid RST. A client's FIN alone closes nothing: the server decides when it lets go. |
 //! | which RST is valid? | One whose sequence number lies between what its receiver has acknowledged and what its sender has sent. One slightly ahead of that (at most [`RESET_AHEAD`]) waits for the missing bytes, or for [`PATIENCE`] without another packet of its sender. |
 //! | when is a 4-tuple a new connection? | At a SYN with another initial sequence number after a close; on a live connection, once the other side goes along with it. |
+//! | and if its peer vanished? | When the handler knows it from other connections: [`Handler::gone`]. |
 //! | when is a connection forgotten? | [`TIME_WAIT`] after its close, so that late retransmissions open nothing. |
 //!
 //! Times are those of the packets: no clock is read. In-order bytes pass from the packet to the [`Handler`] without a copy; what comes early is copied and bounded.
@@ -95,6 +96,9 @@ pub const RESET_AHEAD: u32 = 1 << 20;
 /// Connections that are remembered, those in [`TIME_WAIT`] and of no interest included.
 pub const MAX_FLOWS: u32 = 1 << 20;
 
+/// Later than any packet.
+const END: Timestamp = Timestamp { seconds: i64::MAX / 2_000_000, microseconds: 0 };
+
 /// The largest TCP window (RFC 7323: 2^30). What is farther ahead belongs to no live connection.
 const WINDOW: u32 = 1 << 30;
 
@@ -122,6 +126,17 @@ pub struct Volume {
     pub last_from_client: Option<Timestamp>,
     /// The side that ended the connection first did so with an RST.
     pub was_reset: bool,
+}
+
+/// A connection that has ended although no packet says so: its peer vanished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Gone {
+    /// Its ends.
+    pub endpoints: Endpoints<Endpoint>,
+    /// When it ended.
+    pub at: Timestamp,
+    /// It has only ended if one end has repeated itself and the other has not answered.
+    pub only_unanswered: bool,
 }
 
 /// What a handler still wants to know about a connection.
@@ -173,6 +188,14 @@ pub trait Handler {
     /// in use again.
     fn closed(&mut self, state: &mut Self::State, at: Timestamp, by: Option<Side>);
 
+    /// A connection that has ended by now, as others show. Asked with each segment, until there is none.
+    fn gone(&mut self, _now: Timestamp) -> Option<Gone> {
+        None
+    }
+
+    /// A connection that [`gone`](Self::gone) named was open and is closed now.
+    fn vanished(&mut self, _gone: &Gone) {}
+
     /// An open connection is forgotten, because there are more than [`MAX_FLOWS`].
     fn evicted(&mut self, _state: &mut Self::State) {}
 }
@@ -214,6 +237,9 @@ impl<S: Default> Reassembler<S> {
     pub fn segment<H: Handler<State = S>>(&mut self, segment: &Segment<'_>, handler: &mut H) {
         self.shared.clock.advance(segment.at);
         self.expire(handler);
+        while let Some(gone) = handler.gone(segment.at) {
+            self.vanish(&gone, handler);
+        }
         if segment.from == segment.to || !handler.admits([segment.from.port(), segment.to.port()]) {
             return;
         }
@@ -256,6 +282,9 @@ impl<S: Default> Reassembler<S> {
             let mut ctx = Context { shared: &mut self.shared, handler, token };
             self.flows.at(index).finish(&mut ctx);
         }
+        while let Some(gone) = handler.gone(END) {
+            self.vanish(&gone, handler);
+        }
     }
 
     /// Connections that are remembered.
@@ -296,6 +325,18 @@ impl<S: Default> Reassembler<S> {
             if self.flows.live(token).is_some_and(|flow| matches!(flow.stage, Stage::Closed | Stage::Embryo)) {
                 self.forget(token.index);
             }
+        }
+    }
+
+    #[cold]
+    fn vanish<H: Handler<State = S>>(&mut self, gone: &Gone, handler: &mut H) {
+        let (key, _) = flow::key(gone.endpoints.client, gone.endpoints.server);
+        let Some(index) = self.flows.find(&key) else { return };
+        let token = self.flows.token(index);
+        let mut ctx = Context { shared: &mut self.shared, handler, token };
+        if self.flows.at(index).vanish(gone, &mut ctx) {
+            handler.vanished(gone);
+            self.retire(index);
         }
     }
 

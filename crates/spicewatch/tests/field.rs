@@ -119,3 +119,10 @@ fn a_proxy_header_names_the_client() {
         assert_eq!(lines.iter().filter(|line| line.contains(" 127.0.0.1:49368 ")).count(), 3, "{lines:?}");
     }
 }
+
+#[test]
+fn a_client_that_vanished_is_disconnected() {
+    let ended = "no packet ends this connection; it ended with the other channels of its session";
+    check(&[], &["06-client-asleep.pcap"], "06-client-asleep.qmp", &[ended]);
+    check(&[], &["07-client-roams.pcap"], "07-client-roams.qmp", &[ended]);
+}

@@ -1,7 +1,8 @@
 //! The new format: blocks of type, length, body, length. A section header sets the byte order, interfaces are numbered within their section.
 
 use super::{
-    Enough, HEAD as PACKET_HEAD, MAX_BLOCK, MAX_CAPTURED, MAX_SECRETS, Packet, SMALL, SecretsType, Step, u32_at,
+    Enough, HEAD as PACKET_HEAD, MAX_BLOCK, MAX_CAPTURED, MAX_SECRETS, Packet, SMALL, SecretsType, Statistics, Step,
+    u32_at,
 };
 use crate::{Error, link::LinkType};
 use pcap_parser::{InterfaceDescriptionBlock, OptionCode};
@@ -14,7 +15,15 @@ const INTERFACE: u32 = 1;
 const PACKET: u32 = 2;
 const SIMPLE_PACKET: u32 = 3;
 const ENHANCED_PACKET: u32 = 6;
+const STATISTICS: u32 = 5;
 const SECRETS: u32 = 10;
+
+/// HEAD + interface 4 + time 8, before the options of a statistics block
+const STATISTICS_OPTIONS: usize = HEAD + 12;
+/// Options of a statistics block: packets received, dropped by the interface, dropped by the operating system.
+const IF_RECEIVED: u16 = 4;
+const IF_DROPPED: u16 = 5;
+const OS_DROPPED: u16 = 7;
 
 const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
 
@@ -98,6 +107,7 @@ impl Section {
             PACKET => self.enhanced(block, total, true, packet).map(|_| ()),
             INTERFACE => self.interface(block),
             SECTION_HEADER => self.section(block),
+            STATISTICS => return Ok(Step::Statistics { used: total, statistics: self.statistics(block) }),
             // Secrets that do not fit in their block are left out: the packets can be read without them.
             SECRETS => match self.secrets(block) {
                 Some((kind, data)) => return Ok(Step::Secrets { used: total, kind, data }),
@@ -107,6 +117,27 @@ impl Section {
         };
         read.ok_or(Error::Block { offset, kind, length })?;
         Ok(Step::Used { used: total, skip: 0 })
+    }
+
+    /// Options of code 2, length 2 and value, padded to four bytes. What does not fit is left out.
+    fn statistics(&self, block: &[u8]) -> Statistics {
+        let mut found = Statistics { interface: u32_at(block, HEAD, self.big_endian), ..Statistics::default() };
+        let mut options = block.get(STATISTICS_OPTIONS..block.len() - TAIL).unwrap_or_default();
+        while let Some((head, rest)) = options.split_first_chunk::<4>() {
+            let [code, length] = [[head[0], head[1]], [head[2], head[3]]]
+                .map(|bytes| if self.big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) });
+            let value = rest.first_chunk::<8>().filter(|_| length == 8);
+            let value = value
+                .map(|bytes| if self.big_endian { u64::from_be_bytes(*bytes) } else { u64::from_le_bytes(*bytes) });
+            match (code, value) {
+                (0, _) => break,
+                (IF_RECEIVED, Some(received)) => found.received = Some(received),
+                (IF_DROPPED | OS_DROPPED, Some(dropped)) => found.dropped = found.dropped.saturating_add(dropped),
+                _ => {}
+            }
+            options = rest.get(usize::from(length).next_multiple_of(4)..).unwrap_or_default();
+        }
+        found
     }
 
     /// Secrets type 4 + length 4 + data, padded to four bytes.

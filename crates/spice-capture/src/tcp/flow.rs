@@ -50,6 +50,8 @@ pub(super) struct Direction {
     pub(super) acked: u32,
     /// How far `end` has moved since the connection's first byte, FIN included: it tells more than 4 GiB, as sequence numbers do not.
     pub(super) sent: u64,
+    /// Segments of the sender that brought nothing new since the receiver acknowledged something.
+    pub(super) repeats: u8,
     /// The sequence number of the FIN, where `fin`.
     pub(super) fin_at: u32,
     /// A packet of this direction was seen.
@@ -95,6 +97,11 @@ impl Direction {
     pub(super) fn guess(&mut self, first: u32) {
         self.restart(first.wrapping_sub(1));
         self.guessed = true;
+    }
+
+    /// The sender has sent something again, and the receiver does not answer.
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.repeats > 0 && distance(self.acked, self.end) > 0
     }
 
     /// Bytes are missing that the sender did send.

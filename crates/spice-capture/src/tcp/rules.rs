@@ -1,7 +1,7 @@
 //! The rules: what each segment means to its connection.
 
 use super::{
-    Connection, Handler, Interest, ORPHAN_BYTES, ORPHAN_CHUNKS, PATIENCE, RESET_AHEAD, Side, WINDOW,
+    Connection, Gone, Handler, Interest, ORPHAN_BYTES, ORPHAN_CHUNKS, PATIENCE, RESET_AHEAD, Side, WINDOW,
     context::{Context, Piece},
     flow::{Direction, Flow, Reset, Retry, Stage, UNKNOWN},
     pending::{distance, length},
@@ -303,6 +303,16 @@ impl<S: Default> Flow<S> {
         }
     }
 
+    /// The connection has ended, though no packet of it says so. Whether it was open, and where that matters, unanswered.
+    pub(super) fn vanish<H: Handler<State = S>>(&mut self, gone: &Gone, ctx: &mut Context<'_, H>) -> bool {
+        if self.stage != Stage::Open || (gone.only_unanswered && !self.directions.iter().any(Direction::is_unanswered))
+        {
+            return false;
+        }
+        self.close(gone.at, None, ctx);
+        true
+    }
+
     fn begin(&mut self, client: usize, isn: u32) {
         self.client = client;
         self.directions[client].start(isn);
@@ -447,6 +457,8 @@ impl<S: Default> Flow<S> {
             if d == self.client && length(s.payload, s.missing) > 0 {
                 self.client_at = s.at;
             }
+        } else {
+            direction.repeats = direction.repeats.saturating_add(u8::from(end != s.seq));
         }
     }
 
@@ -456,6 +468,7 @@ impl<S: Default> Flow<S> {
         let news = distance(direction.acked, ack) > 0;
         if news && distance(direction.end, ack) <= RESET_AHEAD.cast_signed() {
             direction.acked = ack;
+            direction.repeats = 0;
         }
     }
 
