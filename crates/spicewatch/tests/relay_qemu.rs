@@ -4,7 +4,12 @@
 
 mod relay_lab;
 
-use std::{net::SocketAddr, thread};
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    thread,
+    time::Duration,
+};
 
 use relay_lab::{
     Relay,
@@ -13,6 +18,7 @@ use relay_lab::{
     mask::steady,
     tap::Tap,
 };
+use socket2::SockRef;
 use spice_testkit::{
     captures::{PASSWORD, USER},
     lab::{
@@ -21,7 +27,7 @@ use spice_testkit::{
     },
     spice_conformance::{
         Mess, Received, Subject, Target, Wire,
-        spice_link::{ChannelType, LinkErrorCode},
+        spice_link::{ChannelType, LinkErrorCode, ticket},
     },
 };
 
@@ -218,6 +224,28 @@ fn dead_client_is_reported_as_by_qemu() {
     thread::sleep(lab::MOMENT);
     client.kill().unwrap();
     pair.same("killed");
+}
+
+/// The server has all that it needs to accept the client, and does so.
+#[test]
+fn client_that_resets_right_after_its_ticket_is_reported_initialized() {
+    const ROUNDS: usize = 50;
+    let Some(pair) = Pair::start(Auth::Ticket, "") else { return };
+    for round in 1..=ROUNDS {
+        let mut client = TcpStream::connect(pair.relay.address()).unwrap();
+        client.set_nodelay(true).unwrap();
+        client.write_all(&Mess::channel(0, ChannelType::MAIN, 0).bytes()).unwrap();
+        // A header of 16 bytes, then the error field, then the key.
+        let mut reply = [0; 182];
+        client.read_exact(&mut reply).unwrap();
+        let ticket = ticket::seal(&reply[20..].try_into().unwrap(), PASSWORD.as_bytes()).unwrap();
+        client.write_all(&[&[1, 0, 0, 0][..], &ticket].concat()).unwrap();
+        SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(client);
+        pair.vm.events().wait_for("SPICE_DISCONNECTED", round).unwrap();
+    }
+    pair.same("reset after the ticket");
+    assert_eq!(pair.relay.events.count("SPICE_INITIALIZED"), ROUNDS);
 }
 
 #[test]
