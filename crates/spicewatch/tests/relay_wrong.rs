@@ -74,6 +74,9 @@ fn wrong_file_prints_one_line() {
     let one = format!("qmp = \"unix:{}\"\n", place.file("both"));
     let two = format!("{one}name = \"one\"\n[[vm]]\nlisten = \":0\"\nupstream = \"127.0.0.1:1\"\n{one}");
     let twice = format!("qmp = \"{}\"\n", place.listen);
+    let name = "name = \"one\"\n";
+    let same_name = format!("{name}[[vm]]\nlisten = \":0\"\nupstream = \"127.0.0.1:1\"\n{name}");
+    let ring = format!("[[vm]]\nlisten = \"127.0.0.1:1\"\nupstream = \"{}\"\n", place.listen);
     for (file, part) in [
         (place.config("key.toml", "listen-tls = \":1\"\n"), "key.toml:4: unknown field `listen-tls`, expected one of"),
         (
@@ -100,6 +103,14 @@ fn wrong_file_prints_one_line() {
         (place.config("one.toml", &twice), "stale is configured as a listener twice"),
         (place.config("two.toml", &two), "vm number 2: unix:"),
         (place.config("two.toml", &two), "both is already a listener of vm `one`"),
+        (
+            place.config("name.toml", &same_name),
+            "vm number 2: expected a name of its own, found `one`, the name of vm number 1",
+        ),
+        (
+            place.config("ring.toml", &ring),
+            "vm number 1: expected an upstream other than the relay itself, found 127.0.0.1:1, which leads back",
+        ),
         (place.write("table.toml", "[vm]\n"), "table.toml:1: expected [[vm]], once for each VM"),
         (place.write("zero.toml", "max-connections = 0\n"), "zero.toml:1: invalid value: integer `0`"),
         (place.write("empty.toml", ""), "expected at least one [[vm]]"),

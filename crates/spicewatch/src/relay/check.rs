@@ -2,7 +2,11 @@
 //!
 //! clap checks some of it for flags; for a file, this is the only check.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr, UdpSocket},
+    path::{Path, PathBuf},
+};
 
 use spice_relay::net::NetAddress;
 
@@ -19,6 +23,8 @@ pub(super) fn whole(config: &Config) -> Result<(), String> {
     if let Some(workers) = config.workers.filter(|workers| workers.get() > MAX_WORKERS) {
         return Err(format!("expected at most {MAX_WORKERS} workers, found {workers}"));
     }
+    names(config)?;
+    rings(config)?;
     let mut seen: Vec<(&NetAddress, String)> = Vec::new();
     for (index, vm) in config.vm.iter().enumerate() {
         let prefix = error_prefix(config, index);
@@ -33,6 +39,49 @@ pub(super) fn whole(config: &Config) -> Result<(), String> {
                     let other = other.trim_end_matches(": ");
                     return Err(format!("{prefix}{address} is already a listener of {other}"));
                 }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Two VMs must not have the same name: the log could not tell them apart.
+fn names(config: &Config) -> Result<(), String> {
+    let mut seen = HashMap::new();
+    for (index, vm) in config.vm.iter().enumerate() {
+        let Some(name) = &vm.name else { continue };
+        if let Some(before) = seen.insert(name, index) {
+            let (before, index) = (before + 1, index + 1);
+            return Err(format!(
+                "vm number {index}: expected a name of its own, found `{name}`, the name of vm number {before}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// No upstream may lead back to a VM's own listener, over any number of other VMs: each connection would open another one.
+fn rings(config: &Config) -> Result<(), String> {
+    let leads_to = |from: &VmConfig, to: &VmConfig| {
+        let listeners = || to.listen.iter().chain(&to.tls_listen);
+        from.upstream.as_ref().is_some_and(|upstream| listeners().any(|listen| is_itself(upstream, listen)))
+    };
+    let vms = &config.vm;
+    let next: Vec<Vec<usize>> =
+        vms.iter().map(|from| (0..vms.len()).filter(|to| leads_to(from, &vms[*to])).collect()).collect();
+    for start in 0..vms.len() {
+        let (mut reached, mut waiting) = (vec![false; vms.len()], next[start].clone());
+        while let Some(at) = waiting.pop() {
+            // A VM that is its own upstream has an error of its own.
+            if at == start && next[start] != [start] {
+                let upstream = vms[start].upstream.as_ref().map(ToString::to_string).unwrap_or_default();
+                let prefix = error_prefix(config, start);
+                return Err(format!(
+                    "{prefix}expected an upstream other than the relay itself, found {upstream}, which leads back over another VM"
+                ));
+            }
+            if !std::mem::replace(&mut reached[at], true) {
+                waiting.extend(&next[at]);
             }
         }
     }
@@ -97,22 +146,33 @@ pub(super) fn vm(config: &VmConfig) -> Result<NetAddress, String> {
 /// Only addresses and `localhost` are compared. Other names of this machine would need a name server, which may answer slowly.
 fn is_itself(upstream: &NetAddress, listen: &NetAddress) -> bool {
     match (upstream, listen) {
-        (NetAddress::Tcp(host, there), NetAddress::Tcp(_, here))
-            if there == here && (host == "localhost" || host.parse::<IpAddr>().is_ok()) =>
+        (NetAddress::Tcp(host, to), NetAddress::Tcp(_, port))
+            if to == port && (host == "localhost" || host.parse::<IpAddr>().is_ok()) =>
         {
-            let (Ok(there), Ok(here)) = (upstream.resolve(), listen.resolve()) else { return false };
-            let accepted = |address: &SocketAddr| {
-                let local = address.ip().is_loopback() || address.ip().is_unspecified();
-                here.iter().any(|here| {
-                    let all = here.ip().is_unspecified() && (here.is_ipv6() || address.is_ipv4());
-                    here.ip() == address.ip() || all && local
+            let (Ok(targets), Ok(bound)) = (upstream.resolve(), listen.resolve()) else { return false };
+            let accepts = |target: &SocketAddr| {
+                let ip = target.ip().to_canonical();
+                bound.iter().any(|bound| {
+                    let all = bound.ip().is_unspecified() && (bound.is_ipv6() || ip.is_ipv4());
+                    bound.ip().to_canonical() == ip || all && is_local(ip)
                 })
             };
-            !there.is_empty() && there.iter().all(accepted)
+            !targets.is_empty() && targets.iter().all(accepts)
         }
-        (NetAddress::Unix(there), NetAddress::Unix(here)) => there == here,
+        (NetAddress::Unix(to), NetAddress::Unix(path)) => to == path || canonical(to) == canonical(path),
         _ => false,
     }
+}
+
+/// Whether an address belongs to this machine: only then can a socket be bound to it.
+fn is_local(ip: IpAddr) -> bool {
+    ip.is_unspecified() || UdpSocket::bind((ip, 0)).is_ok()
+}
+
+/// A path whose folder has no symbolic link and no relative part. `None`: there is no such folder.
+fn canonical(path: &Path) -> Option<PathBuf> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Some(folder.canonicalize().ok()?.join(path.file_name()?))
 }
 
 #[cfg(test)]
@@ -128,7 +188,11 @@ mod tests {
             ("[::1]:5900", "[::]:5900"),
             ("0.0.0.0:5900", "0.0.0.0:5900"),
             ("localhost:5900", ":5900"),
+            ("[::ffff:127.0.0.1]:5900", "127.0.0.1:5900"),
+            ("127.0.0.1:5900", "[::ffff:127.0.0.1]:5900"),
+            ("127.8.9.1:5900", ":5900"),
             ("unix:/run/vm", "unix:/run//vm"),
+            ("unix:/tmp/../tmp/vm", "unix:/tmp/vm"),
         ] {
             assert!(itself(upstream, listen), "{upstream} {listen}");
         }
@@ -141,6 +205,29 @@ mod tests {
             ("unix:/run/vm", "unix:/run/vm2"),
         ] {
             assert!(!itself(upstream, listen), "{upstream} {listen}");
+        }
+    }
+
+    #[test]
+    fn rings_of_upstreams_are_found() {
+        let config = |vms: &[(&str, &str)]| {
+            let vm = |(listen, upstream): &(&str, &str)| VmConfig {
+                listen: vec![listen.parse().unwrap()],
+                upstream: Some(upstream.parse().unwrap()),
+                ..VmConfig::default()
+            };
+            Config { vm: vms.iter().map(vm).collect(), ..Config::default() }
+        };
+        let [a, b, c] = ["127.0.0.1:5901", "127.0.0.1:5902", "unix:/run/c"];
+        for (vms, is_ring) in [
+            (&[(a, b), (b, a)][..], true),
+            (&[(a, b), (b, c), (c, "[::ffff:127.0.0.1]:5901")], true),
+            (&[(":5901", b), (":5902", a)], true),
+            (&[(c, "192.0.2.1:1"), (a, b), (b, a)], true),
+            (&[(a, b), (b, c)], false),
+            (&[(a, c), (b, c), (c, "192.0.2.1:1")], false),
+        ] {
+            assert_eq!(whole(&config(vms)).is_err(), is_ring, "{vms:?}");
         }
     }
 }
