@@ -96,7 +96,15 @@ impl Capture {
 
     /// Takes one packet from a live interface instead of a file. It has to be whole.
     pub fn packet(&mut self, packet: &Packet<'_>) {
+        self.packets.counters.bytes += u64::from(packet.captured);
         self.packets.packet(packet);
+    }
+
+    /// Takes note that the source had no room for this number of packets, which were lost before `at`. Their bytes count as lost where
+    /// they are missing.
+    pub fn dropped(&mut self, at: Timestamp, packets: u64) {
+        self.packets.counters.dropped += packets;
+        self.packets.spice.notice(Notice::Dropped { at, packets });
     }
 
     /// Takes the end of the file, or of the packets that came from elsewhere. An error if it was not recognised as a capture; a [`Notice::Cut`] if it ends in the middle of a packet.

@@ -2,7 +2,7 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Bytes of the file.
+    /// Bytes of the file, or of live packets as far as they were captured.
     pub bytes: u64,
     /// Packets of any kind.
     pub packets: u64,
@@ -16,6 +16,8 @@ pub struct Counters {
     pub anomalies: u64,
     /// Connections whose first bytes are missing, so that they can't be recognised.
     pub unrecognised: u64,
+    /// Packets that the source of a live capture had no room for.
+    pub dropped: u64,
     /// TLS connections that could not be read because their secrets were missing. Those without secrets are only counted where there is a
     /// key log, or a pcapng file with secrets.
     pub without_secrets: u64,

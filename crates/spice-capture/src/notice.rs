@@ -100,6 +100,13 @@ pub enum Notice {
         /// How many.
         connections: u64,
     },
+    /// The source of a live capture had no room for packets, and lost them.
+    Dropped {
+        /// Before this time.
+        at: Timestamp,
+        /// How many.
+        packets: u64,
+    },
     /// More connections at once than are remembered: the oldest idle ones were forgotten, and their further events are missing.
     TooManyConnections,
     /// The file ends in the middle of a packet.
@@ -157,6 +164,9 @@ impl fmt::Display for Notice {
             }
             #[cfg(feature = "tls")]
             Self::Tls { endpoints: Endpoints { client, server }, why, .. } => write!(f, "{client} -> {server}: {why}"),
+            Self::Dropped { packets, .. } => {
+                write!(f, "{packets} packets were lost: the kernel's buffer was full; a larger one may help")
+            }
             Self::MissingSecrets { connections } => write!(
                 f,
                 "the secrets of {connections} TLS connections are not in the key log, so what they carry is unknown; \

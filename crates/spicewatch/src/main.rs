@@ -6,6 +6,7 @@ mod probe;
 mod read;
 mod relay;
 mod server_args;
+mod tap;
 
 use clap::{Parser, error::ErrorKind};
 use std::{
@@ -22,6 +23,7 @@ use std::{
 #[command(name = "spicewatch", version, max_term_width = 100)]
 enum Command {
     Read(read::Args),
+    Tap(tap::Args),
     Relay(Box<relay::Args>),
     Conformance(conformance::Args),
     Probe(probe::Args),
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
     };
     match command {
         Command::Read(args) => read::run(args),
+        Command::Tap(args) => tap::run(args),
         Command::Relay(args) => relay::run(*args),
         Command::Conformance(args) => conformance::run(&args),
         Command::Probe(args) => probe::run(&args),

@@ -7,6 +7,7 @@ mod records;
 use crate::print_error;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
 use input::Input;
+pub(crate) use key_log::KeyLogFile;
 use records::Records;
 use spice_capture::{Capture, Config, Counters, DualStack, Notice, Output, tls::KeyLog};
 use spice_events::Auth;
@@ -29,6 +30,16 @@ use std::{
 #[derive(clap::Args)]
 #[command(after_help = AFTER, after_long_help = AFTER)]
 pub(crate) struct Args {
+    #[command(flatten)]
+    options: Options,
+
+    /// The capture; "-" is standard input
+    file: PathBuf,
+}
+
+// The options of "read" and of "tap". A doc comment would replace the command's own help.
+#[derive(clap::Args)]
+pub(crate) struct Options {
     /// A server port where every connection is SPICE; may be given more than once
     ///
     /// Without it, connections are recognised by their first bytes, and connections that sent no byte or garbage are only counted.
@@ -84,9 +95,6 @@ pub(crate) struct Args {
     /// How many anomalies to print before only counting them
     #[arg(long, value_name = "N", default_value_t = 20)]
     anomalies: u64,
-
-    /// The capture; "-" is standard input
-    file: PathBuf,
 }
 
 const AFTER: &str = "\
@@ -125,16 +133,16 @@ pub(crate) fn run(args: Args) -> ExitCode {
         Ok(input) => input,
         Err(error) => return fail(&name, &error),
     };
-    let records = match records(&args) {
-        Ok(records) => records,
+    let options = args.options;
+    let mut report = match options.report(&name, input.size()) {
+        Ok(report) => report,
         Err(error) => return output_failed(&error),
     };
-    let mut report = Report::new(&name, input.size(), args.anomalies, records);
-    let keys = match args.key_log.as_deref().map_or_else(|| Ok(KeyLog::new()), key_log::read) {
+    let keys = match options.key_log.as_deref().map_or_else(|| Ok(KeyLog::new()), key_log::read) {
         Ok(keys) => keys,
-        Err(error) => return fail(&args.key_log.unwrap_or_default().display().to_string(), &error),
+        Err(error) => return fail(&options.key_log.unwrap_or_default().display().to_string(), &error),
     };
-    let mut config = config(args).keys(keys);
+    let mut config = options.config().keys(keys);
     if !config.dual_stack {
         config.dual_stack_ports = dual_stack_ports(&mut input);
     }
@@ -160,25 +168,39 @@ pub(crate) fn run(args: Args) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn config(args: Args) -> Config {
-    let mut config = Config::new();
-    config.ports = args.ports;
-    config.tls_ports = args.tls_ports;
-    config.dual_stack = args.dual_stack;
-    config.transport = args.sessions || args.sessions_to.is_some();
-    config.trusted_proxies = args.trusted_proxies;
-    match args.auth {
-        Some(auth) => config.auth(auth),
-        None => config,
+impl Options {
+    /// Everything but the secrets.
+    fn config(self) -> Config {
+        let mut config = Config::new();
+        config.ports = self.ports;
+        config.tls_ports = self.tls_ports;
+        config.dual_stack = self.dual_stack;
+        config.transport = self.sessions || self.sessions_to.is_some();
+        config.trusted_proxies = self.trusted_proxies;
+        match self.auth {
+            Some(auth) => config.auth(auth),
+            None => config,
+        }
     }
-}
 
-fn records(args: &Args) -> Result<Option<Records>, OutputError> {
-    let path = args.sessions_to.as_deref();
-    if !args.sessions && path.is_none() {
-        return Ok(None);
+    /// The configuration for a live capture. Its secrets are still to come: from the file, where there is one.
+    pub(crate) fn live_config(self) -> io::Result<(Config, Option<KeyLogFile>)> {
+        let in_file =
+            |path: &Path, error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        let open = |path: &PathBuf| KeyLogFile::open(path).map_err(|error| in_file(path, error));
+        let key_log = self.key_log.as_ref().map(open).transpose()?;
+        let config = self.config();
+        let config = if key_log.is_some() { config.keys(KeyLog::new().growing()) } else { config };
+        Ok((config, key_log))
     }
-    Records::new(path).map(Some).map_err(|error| OutputError { file: path.map(Path::to_owned), error })
+
+    /// What writes the lines. `size` is that of the input, if progress in it can be shown.
+    pub(crate) fn report(&self, name: &str, size: Option<u64>) -> Result<Report, OutputError> {
+        let path = self.sessions_to.as_deref();
+        let records = (self.sessions || path.is_some()).then(|| Records::new(path)).transpose();
+        let records = records.map_err(|error| OutputError { file: path.map(Path::to_owned), error })?;
+        Ok(Report::new(name, size, self.anomalies, records))
+    }
 }
 
 fn auth_parser() -> impl clap::builder::TypedValueParser<Value = Auth> {
@@ -197,7 +219,7 @@ enum Stop {
 }
 
 /// What could not be written.
-struct OutputError {
+pub(crate) struct OutputError {
     /// Standard output otherwise.
     file: Option<PathBuf>,
     error: io::Error,
@@ -244,7 +266,7 @@ fn follow(capture: &mut Capture, input: &mut Input, report: &mut Report) -> Resu
 }
 
 /// Writes to standard output and to standard error.
-struct Report {
+pub(crate) struct Report {
     events: Vec<u8>,
     records: Option<Records>,
     name: String,
@@ -272,7 +294,7 @@ impl Report {
         }
     }
 
-    fn drain(&mut self, capture: &mut Capture) -> Result<(), OutputError> {
+    pub(crate) fn drain(&mut self, capture: &mut Capture) -> Result<(), OutputError> {
         while let Some(output) = capture.poll() {
             let mut prints_events = true;
             if let Some(records) = &mut self.records {
@@ -296,7 +318,7 @@ impl Report {
     }
 
     /// The end of the capture.
-    fn finish(&mut self) -> Result<(), OutputError> {
+    pub(crate) fn finish(&mut self) -> Result<(), OutputError> {
         if let Some(records) = &mut self.records {
             records.finish(&mut self.events)?;
         }
@@ -320,7 +342,7 @@ impl Report {
         }
     }
 
-    fn flush(&mut self) -> Result<(), OutputError> {
+    pub(crate) fn flush(&mut self) -> Result<(), OutputError> {
         if let Some(records) = &mut self.records {
             records.flush()?;
         }
@@ -347,7 +369,7 @@ impl Report {
         }
     }
 
-    fn summary(&self, counters: &Counters, elapsed: Duration) {
+    pub(crate) fn summary(&self, counters: &Counters, elapsed: Duration) {
         if self.anomalies > self.max_anomalies {
             print_error(format_args!(
                 "spicewatch: {} more anomalies; --anomalies N prints more",
@@ -362,13 +384,13 @@ impl Report {
     }
 }
 
-fn fail(name: &str, error: &dyn Display) -> ExitCode {
+pub(crate) fn fail(name: &str, error: &dyn Display) -> ExitCode {
     print_error(format_args!("spicewatch: {name}: {error}"));
     ExitCode::from(2)
 }
 
 /// A reader that stops early, like `head`, is no failure.
-fn output_failed(OutputError { file, error }: &OutputError) -> ExitCode {
+pub(crate) fn output_failed(OutputError { file, error }: &OutputError) -> ExitCode {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return ExitCode::SUCCESS;
     }
