@@ -94,7 +94,7 @@ fn missing_secrets_are_counted_at_the_end() {
     let expected = format!("the secrets of {} TLS connections are not in the key log", 12 - known);
     assert!(stderr(&output).contains(&expected), "{}", stderr(&output));
     // Of the one connection that spoke no SPICE this is true; of those that can't be read it is not known.
-    assert_eq!(stderr(&output).matches("closed in the link stage").count(), 1, "{}", stderr(&output));
+    assert_eq!(stderr(&output).matches("ended in the link stage").count(), 1, "{}", stderr(&output));
     assert_eq!(output.stdout.split(|byte| *byte == b'\n').count() - 1, 24 + known - 1);
 }
 
