@@ -102,9 +102,8 @@ impl Capture {
 
     /// Takes note that the source had no room for this number of packets, which were lost before `at`. Their bytes count as lost where
     /// they are missing.
-    pub fn dropped(&mut self, at: Timestamp, packets: u64) {
-        self.packets.counters.dropped += packets;
-        self.packets.spice.notice(Notice::Dropped { at, packets });
+    pub fn overrun(&mut self, at: Timestamp, packets: u64) {
+        self.packets.spice.notice(Notice::Overrun { at, packets });
     }
 
     /// Takes the end of the file, or of the packets that came from elsewhere. An error if it was not recognised as a capture; a [`Notice::Cut`] if it ends in the middle of a packet.

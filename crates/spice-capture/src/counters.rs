@@ -16,8 +16,6 @@ pub struct Counters {
     pub anomalies: u64,
     /// Connections whose first bytes are missing, so that they can't be recognised.
     pub unrecognised: u64,
-    /// Packets that the source of a live capture had no room for.
-    pub dropped: u64,
     /// TLS connections that could not be read because their secrets were missing. Those without secrets are only counted where there is a
     /// key log, or a pcapng file with secrets.
     pub without_secrets: u64,

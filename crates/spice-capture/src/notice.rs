@@ -100,8 +100,8 @@ pub enum Notice {
         /// How many.
         connections: u64,
     },
-    /// The source of a live capture had no room for packets, and lost them.
-    Dropped {
+    /// The source of a live capture had no room for packets, and lost them: [`Capture::overrun`](crate::Capture::overrun).
+    Overrun {
         /// Before this time.
         at: Timestamp,
         /// How many.
@@ -164,7 +164,7 @@ impl fmt::Display for Notice {
             }
             #[cfg(feature = "tls")]
             Self::Tls { endpoints: Endpoints { client, server }, why, .. } => write!(f, "{client} -> {server}: {why}"),
-            Self::Dropped { packets, .. } => {
+            Self::Overrun { packets, .. } => {
                 write!(f, "{packets} packets were lost: the kernel's buffer was full; a larger one may help")
             }
             Self::MissingSecrets { connections } => write!(

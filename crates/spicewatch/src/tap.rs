@@ -171,7 +171,7 @@ impl Tap {
             loop {
                 let taken = self.take().map_err(Stop::Input)?;
                 if self.losses.is_due(ended) {
-                    self.capture.dropped(self.losses.at, self.losses.packets);
+                    self.capture.overrun(self.losses.at, self.losses.packets);
                     self.losses = Losses { reported: Some(Instant::now()), ..Losses::default() };
                 }
                 self.report.drain(&mut self.capture).and_then(|()| self.report.flush()).map_err(Stop::Output)?;
