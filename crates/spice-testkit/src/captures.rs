@@ -1,4 +1,4 @@
-//! The committed captures: real sessions beside the event lines that QEMU sent for the same run.
+//! The committed captures: real sessions, each with the event lines that QEMU sent for them.
 //!
 //! Each is three files under `captures/`: `NAME.pcap` or `NAME.pcapng`, `NAME.qmp` with QEMU's lines as they came
 //! (CRLF kept), and `NAME.toml`, which says what the capture shows. `cargo xtask record-captures NAME` records them again.
@@ -79,7 +79,7 @@ pub struct Link {
     pub client_port: u16,
     /// The server's port.
     pub server_port: u16,
-    /// The error fields of the link replies, in order: one where there was a reply, two where an error frame followed it.
+    /// The error fields of the link replies, in order. There are two if a refusal followed an accepting reply.
     #[serde(default)]
     pub replies: Vec<u32>,
     /// The link result, where the exchange got that far (never seen under SASL, which hides it).
@@ -87,7 +87,7 @@ pub struct Link {
     pub result: Option<u32>,
     /// How many bytes the client had sent by the end of the link stage.
     pub sent: u64,
-    /// How many bytes the server had sent by then.
+    /// How many bytes the server had sent by then, `MAIN_INIT` included if it was read.
     pub received: u64,
     /// Who ended the connection.
     pub ended_by: Ender,
@@ -97,7 +97,7 @@ pub struct Link {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ender {
-    /// The client, when it had seen what it came for.
+    /// The client, when it had read what it waited for.
     #[default]
     Client,
     /// The server, with FIN.

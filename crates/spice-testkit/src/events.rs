@@ -1,4 +1,4 @@
-//! Event lines held against each other: what some program printed against what QEMU sent for the same connections.
+//! Compares event lines: those of a program with those that QEMU sent for the same connections.
 //!
 //! Only the timestamp may differ, and even that must be spelled as QEMU spells it. Everything from `"event"` on is
 //! compared as bytes: member order, separators and escapes included. So a line that agrees equals QEMU's byte for byte
@@ -39,7 +39,7 @@ impl<'a> EventLine<'a> {
         between(self.body, "\"event\": \"", "\"").unwrap_or_default()
     }
 
-    /// The two ends of the connection that it speaks of: server host and port, client host and port.
+    /// The two ends of the event's connection: server host and port, client host and port.
     pub fn connection(&self) -> Option<[&'a str; 4]> {
         let (server, client) = self.body.split_once("\"client\": ")?;
         let field = |of: &'a str, name: &str| between(of, name, "\"");
@@ -66,10 +66,10 @@ impl<'a> EventLine<'a> {
     }
 }
 
-/// All that was said of one connection.
+/// All events of one connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection<'a> {
-    /// The port of its client, empty where that is a unix socket's.
+    /// The port of its client; empty for a unix socket.
     pub client_port: &'a str,
     /// Its events, in order.
     pub events: Vec<EventLine<'a>>,
@@ -81,16 +81,16 @@ impl Connection<'_> {
         self.events.iter().map(EventLine::without_addresses).collect()
     }
 
-    /// Whether it is over.
+    /// Whether the connection has ended.
     pub fn is_over(&self) -> bool {
         self.events.last().is_some_and(|event| event.name() == "SPICE_DISCONNECTED")
     }
 }
 
-/// Event lines sorted by connection, in the order in which those began. What is no event of SPICE's is left out.
+/// Sorts event lines by connection, in the order in which the connections began. Lines that are no SPICE events are left out.
 ///
-/// A port that is used again is another connection. Clients of unix sockets have no port: their events are told apart only
-/// by what may follow what, so that which of several open ones an event is said of is a guess.
+/// A port that is used again belongs to another connection. Clients of unix sockets have no port: which of several open connections
+/// an event belongs to is then a guess from the order of events.
 pub fn connections<'a>(lines: impl IntoIterator<Item = &'a str>) -> Vec<Connection<'a>> {
     let mut found: Vec<Connection<'a>> = Vec::new();
     for event in lines.into_iter().filter_map(EventLine::parse) {
@@ -111,12 +111,12 @@ pub fn connections<'a>(lines: impl IntoIterator<Item = &'a str>) -> Vec<Connecti
     found
 }
 
-/// Where two sets of event lines disagree, in words; empty where they agree.
+/// Describes how two sets of event lines disagree. The list is empty if they agree.
 ///
 /// Per connection, the same events in the same order with the same bytes, timestamps aside, and nothing more. Nothing is
 /// asked of the order between connections. A connection's ends may be used again: its events follow one another.
 ///
-/// `unended`: the server quit, so that QEMU's lines may lack the `SPICE_DISCONNECTED` of connections that did end.
+/// `unended`: the server quit, so QEMU's lines may lack the `SPICE_DISCONNECTED` of connections that ended.
 pub fn disagreements<'a>(
     ours: impl IntoIterator<Item = &'a str>,
     qemu: impl IntoIterator<Item = &'a str>,
@@ -144,11 +144,11 @@ pub fn disagreements<'a>(
     found
 }
 
-/// What of QEMU's lines somebody without keys can know, who sees only the bytes on the wire:
+/// QEMU's lines as far as an observer without keys can know them from the bytes on the wire:
 ///
 /// - A channel inside TLS shows its connection's start and end; its `SPICE_INITIALIZED` is left out.
 /// - A main channel behind a SASL security layer hides the id that the server drew for it. Where no other channel of its
-///   session tells, 0 stands for it.
+///   session shows it, the id is 0.
 pub fn observable<'a>(qemu: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let lines: Vec<&str> = qemu.into_iter().filter(|line| !line.contains("\"tls\": true")).collect();
     let is_main = |line: &str| line.contains("\"channel-type\": 1,");

@@ -1,4 +1,4 @@
-//! What a [`LinkObserver`] says, kept: its events without the borrowed bytes, and a driver that hands it two streams.
+//! Owned copies of a [`LinkObserver`]'s events, and a driver that gives it two streams and checks its contract.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use spice_link::{
     AuthMechanism, Error, Evidence, HeaderKind, LinkErrorCode, LinkEvent, LinkObserver, Outcome, RefusalForm, Side,
 };
 
-/// A [`LinkEvent`] that owns what it says.
+/// An owned copy of a [`LinkEvent`].
 #[derive(Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are those of the event")]
 pub enum OwnedLinkEvent {
@@ -29,7 +29,7 @@ pub enum OwnedLinkEvent {
 }
 
 impl OwnedLinkEvent {
-    /// The event's owned copy; `None` for one of a later version that has no copy here.
+    /// Copies an event. `None`: a later version of spice-link has an event that is unknown here.
     pub fn of(event: LinkEvent<'_>) -> Option<Self> {
         Some(match event {
             LinkEvent::Mess(mess) => Self::Mess {
@@ -55,7 +55,7 @@ impl OwnedLinkEvent {
 }
 
 impl fmt::Debug for OwnedLinkEvent {
-    /// Of a thousand words the first few.
+    /// Shows the first words of a list only, because a list can have a thousand.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |words: &[u32]| format!("{:x?}, {} words", &words[..words.len().min(3)], words.len());
         match self {
@@ -73,10 +73,10 @@ impl fmt::Debug for OwnedLinkEvent {
     }
 }
 
-/// What was said of one connection: each event, and in which direction's bytes it was found.
+/// The events of one connection, each with the direction whose bytes showed it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObservedLink {
-    /// In the order in which it became known.
+    /// The events in the order in which they were reported.
     pub events: Vec<(Side, OwnedLinkEvent)>,
     /// Bytes of each direction that were read: the client's, the server's.
     pub consumed: [usize; 2],
@@ -94,7 +94,7 @@ impl ObservedLink {
     }
 }
 
-/// A [`LinkObserver`] with the unread bytes of both directions behind it, and every promise of its contract checked.
+/// A [`LinkObserver`] with the unread bytes of both directions. It checks every promise of the observer's contract.
 #[derive(Debug, Default)]
 pub struct CheckedObserver {
     observer: LinkObserver,
@@ -108,11 +108,11 @@ impl CheckedObserver {
         Self::default()
     }
 
-    /// Hands in bytes of one direction and reads on in both, as far as they go.
+    /// Adds bytes of one direction, and lets the observer read both directions as far as it can.
     ///
     /// # Panics
-    /// Where the observer breaks its contract: consumes more than there is, needs no more than it has, blocks on a side that
-    /// has ended, asks for more than any link message has, or never comes to rest.
+    /// If the observer breaks its contract: it consumes more bytes than there are, needs no more than it has, waits for a side that has
+    /// ended, asks for more bytes than a link message can have, or never stops.
     pub fn bytes(&mut self, from: Side, data: &[u8]) {
         self.unread[index(from)].extend(data);
         let mut side = from;
@@ -126,7 +126,7 @@ impl CheckedObserver {
         }
     }
 
-    /// What was said so far.
+    /// The events so far.
     pub fn seen(&self) -> &ObservedLink {
         &self.seen
     }
@@ -136,7 +136,7 @@ impl CheckedObserver {
         &self.observer
     }
 
-    /// Reads one direction until it wants more; whether that changed anything.
+    /// Reads one direction until the observer needs more bytes. Returns whether anything changed.
     fn read(&mut self, side: Side) -> bool {
         let at = index(side);
         let mut progress = false;
@@ -182,7 +182,7 @@ impl CheckedObserver {
 
 /// Mess, reply, mechanism, hidden result, linked or refused, session id, and an end of each direction.
 const MOST_FACTS: usize = 8;
-/// The longest thing that has to lie in one piece, in bytes: a reply with two full lists.
+/// The most bytes that an observer may need at once: a reply with two full lists.
 const MOST_NEEDED: usize = spice_link::LinkReply::MAX_LEN;
 
 const fn index(side: Side) -> usize {

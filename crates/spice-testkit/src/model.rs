@@ -1,4 +1,4 @@
-//! A server and a client that know all that a link stage hangs on: the hosts of spice-link's two ends in tests.
+//! Models of a server and a client for tests: the hosts of spice-link's acceptor and connector.
 
 use spice_link::{
     AuthMechanism, ChannelCaps, ChannelType, CommonCap, Join, LinkErrorCode, LinkHost, LinkReply, LinkRequest,
@@ -7,31 +7,31 @@ use spice_link::{
 
 use crate::generate::SaslExchange;
 
-/// What a [`ModelHost`] asks of a ticket.
+/// How a [`ModelHost`] judges tickets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tickets {
-    /// The first byte is 1. No key is needed, which is fast.
+    /// By the first byte, which has to be 1. That needs no key and is fast.
     FirstByte,
-    /// What was decided elsewhere.
+    /// By a decision that the test has made.
     Decided(bool),
 }
 
-/// A server with its channels and its sessions, for many links one after the other.
+/// A server with channels and sessions, for one link after the other.
 #[derive(Clone, Debug)]
 pub struct ModelHost {
-    /// Its channels but main: type, id, capability word.
+    /// The channels beside main: type, id, capability words.
     pub channels: Vec<(u8, u8, Vec<u32>)>,
     /// Main's capability words.
     pub main_caps: Vec<u32>,
-    /// Channel types that are not to be had in plain.
+    /// Channel types that require TLS.
     pub secured: Vec<u8>,
-    /// Channel types that are not to be had in TLS.
+    /// Channel types that refuse TLS.
     pub unsecured: Vec<u8>,
     /// The connection is inside TLS.
     pub tls: bool,
-    /// SASL is required, and this exchange is what its mechanism does.
+    /// `Some`: SASL is required, and its mechanism has this exchange.
     pub sasl: Option<SaslExchange>,
-    /// The list of mechanisms that is offered; `None`: built without SASL.
+    /// The list of mechanisms that is offered. `None`: the server is built without SASL.
     pub mechanisms: Option<Vec<u8>>,
     /// How tickets are judged.
     pub tickets: Tickets,
@@ -39,7 +39,7 @@ pub struct ModelHost {
     pub key: u8,
     /// The live session, and its channels.
     pub session: Option<(u32, Vec<(u8, u8)>)>,
-    /// Sessions that main channels have brought along.
+    /// Sessions whose ids main channels have brought.
     pub brought: Vec<u32>,
     /// The id of the next session.
     pub next_id: u32,
@@ -182,9 +182,9 @@ impl LinkHost for ModelHost {
 pub struct ModelUser {
     /// Each byte of the ticket.
     pub ticket: u8,
-    /// What it does where the server offers SASL.
+    /// The exchange that it uses if the server offers SASL.
     pub sasl: Option<SaslExchange>,
-    /// What it selects against all reason; `None`: what fits.
+    /// The mechanism that it selects even if it is wrong. `None`: the one that fits.
     pub mechanism: Option<u32>,
     step: usize,
 }
@@ -231,7 +231,7 @@ impl LinkUser for ModelUser {
     }
 }
 
-/// Copies bytes to the start of a buffer that is known to hold them.
+/// Copies bytes to the start of a buffer. `None`: they do not fit.
 fn put(bytes: &[u8], out: &mut [u8]) -> Option<usize> {
     out.get_mut(..bytes.len())?.copy_from_slice(bytes);
     Some(bytes.len())

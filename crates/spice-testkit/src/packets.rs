@@ -1,7 +1,7 @@
-//! A capture's packets, to be cut, doubled, shuffled and written again: the same conversation as another network would
-//! have delivered it. Whatever reads captures must say the same of both.
+//! Cuts, doubles and reorders a capture's packets and writes them again, as another network could have delivered the same
+//! conversation. A reader of captures must report the same events for both.
 //!
-//! Independent of the project's own reader on purpose, and smaller: it knows the files under `captures/` and no others.
+//! It shares no code with spice-capture, which it tests, and reads the files under `captures/` only.
 
 use std::{collections::HashMap, io};
 
@@ -22,7 +22,7 @@ pub struct Packets {
 /// One TCP segment with all its headers.
 #[derive(Clone, Debug)]
 struct Packet {
-    /// Seconds and fraction, as the file has them.
+    /// Seconds and fraction, in the file's form.
     time: [u8; 8],
     bytes: Vec<u8>,
     /// Where the IP header starts.
@@ -105,7 +105,7 @@ impl Packets {
         let mut out = Vec::with_capacity(self.packets.len() * 2);
         let mut again: Vec<(usize, Packet)> = Vec::new();
         for (n, packet) in self.packets.drain(..).enumerate() {
-            // A second copy after the end of its connection would belong to none.
+            // A second copy after the end of its connection would belong to no connection.
             let ends = packet.flags() & (FIN | RST | SYN) != 0;
             let due = |(at, copy): &mut (usize, Packet)| *at <= n || ends && copy.connection() == packet.connection();
             out.extend(again.extract_if(.., due).map(|(_, copy)| Packet { time: packet.time, ..copy }));
@@ -165,7 +165,7 @@ impl Packets {
         self.packets.iter().map(|packet| packet.time).collect()
     }
 
-    /// Packets that change places do not take their times along: whoever captures them stamps them as they come.
+    /// Packets that change places do not take their times with them: a capture stamps packets in the order in which they arrive.
     fn set_times(&mut self, times: &[[u8; 8]]) {
         for (packet, time) in self.packets.iter_mut().zip(times) {
             packet.time = *time;
@@ -218,7 +218,7 @@ impl Packet {
         if self.payload <= size || held == 0 {
             return vec![self.clone()];
         }
-        // What the file does not hold stays in one piece after the pieces that it does.
+        // Payload that the file does not hold stays in one piece, after the pieces that it holds.
         let mut pieces: Vec<_> =
             (0..held).step_by(size).map(|at| (at, size.min(held - at), size.min(held - at))).collect();
         if held < self.payload {
@@ -267,7 +267,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    /// Each direction's payload in its order of sequence numbers, holes closed, what came twice once.
+    /// Each direction's payload in the order of sequence numbers, without gaps and duplicates.
     fn streams(packets: &Packets) -> BTreeMap<Vec<u8>, BTreeMap<u32, u8>> {
         let mut streams = BTreeMap::<_, BTreeMap<_, _>>::new();
         for packet in &packets.packets {
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn no_damage_changes_what_was_said() {
+    fn damage_keeps_every_payload_byte() {
         check(|packets, _| packets.cut(5));
         check(|packets, rng| packets.duplicate(128, rng));
         check(|packets, rng| packets.reorder(3, rng));

@@ -1,6 +1,6 @@
-//! A SPICE server for tests: the acceptor behind a TCP port, with a few channels that do nothing, and with a flaw if wanted.
+//! A SPICE server for tests: the acceptor behind a TCP port, a few channels that do nothing, and one flaw if the test asks for it.
 //!
-//! It makes no RSA key for each link but takes turns with a few, which a real server must not do.
+//! It uses a few RSA keys in turn, because making one takes long. A real server must make a key for each link.
 
 use std::{
     io::{self, Read, Write},
@@ -18,57 +18,57 @@ use spice_link::{
     Upgrade, ticket::TicketKey, websocket::Deframer,
 };
 
-/// A check that is left out, or something that is done wrong.
+/// A check that is left out, or something else that the server does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
-    /// Any magic will do.
+    /// Accepts any magic.
     Magic,
-    /// Any major version will do.
+    /// Accepts any major version.
     Version,
-    /// Version 0 is answered, as the others are.
+    /// Answers version 0 like every other wrong version.
     VersionZero,
-    /// A size that is too small is waited for.
+    /// Waits for more bytes when a size is too small.
     SizeMin,
-    /// A size that is too large is waited for.
+    /// Waits for more bytes when a size is too large.
     SizeMax,
-    /// Counts of more than 1024 words are taken for none.
+    /// Treats lists of more than 1024 words as empty.
     CapsCount,
-    /// Lists that end past the message are taken for none.
+    /// Treats lists that end after the message as empty.
     CapsEnd,
-    /// Lists that start in the fixed part are taken for none.
+    /// Treats lists that start in the fixed part as empty.
     CapsStart,
-    /// Every channel is there.
+    /// Has every channel.
     Existence,
-    /// Every mechanism is a ticket.
+    /// Treats every mechanism as a ticket.
     Mechanism,
-    /// Every ticket is good.
+    /// Accepts every ticket.
     Ticket,
-    /// Every connection id is good.
+    /// Accepts every connection id.
     ConnectionId,
-    /// A channel may be there twice.
+    /// Lets a channel join a session twice.
     Duplicate,
-    /// A new session leaves the old one alone.
+    /// Keeps the old session when a new one starts.
     Kick,
-    /// A session's id is 0.
+    /// Gives every session the id 0.
     SessionId,
-    /// A refused connection stays open.
+    /// Keeps a refused connection open.
     Close,
-    /// The same key for all links.
+    /// Uses the same key for all links.
     Key,
-    /// A WebSocket request may be cut in two.
+    /// Accepts a WebSocket request in two reads.
     Upgrade,
-    /// A channel for TLS alone is to be had without.
+    /// Offers without TLS a channel that requires TLS.
     Security,
-    /// A client that can't select a mechanism is let on to SASL.
+    /// Starts SASL with a client that can't select a mechanism.
     Selection,
-    /// A SASL mechanism that was not offered is taken.
+    /// Accepts a SASL mechanism that it did not offer.
     SaslName,
-    /// Every SASL password is good.
+    /// Accepts every SASL password.
     SaslPassword,
 }
 
 impl Flaw {
-    /// Each of them.
+    /// All flaws.
     pub const ALL: [Self; 22] = [
         Self::Magic,
         Self::Version,
@@ -94,7 +94,7 @@ impl Flaw {
         Self::SaslPassword,
     ];
 
-    /// Whether it shows on a server that wants SASL alone.
+    /// Whether only a server that requires SASL shows it.
     pub const fn needs_sasl(self) -> bool {
         matches!(self, Self::Selection | Self::SaslName | Self::SaslPassword)
     }
@@ -103,13 +103,13 @@ impl Flaw {
 /// The channels beside main.
 pub const CHANNELS: [(u8, u8); 3] = [(3, 0), (5, 0), (6, 0)];
 
-/// The type of channel that is for TLS alone, which the server does not speak.
+/// The type of the channel that requires TLS. The server has no TLS.
 pub const SECURED: u8 = 8;
 
 /// The one user of a server with SASL.
 pub const USER: &str = "alice";
 
-/// A running server. It listens on IPv4 loopback and ends with its value.
+/// A running server. It listens on IPv4 loopback until it is dropped.
 #[derive(Debug)]
 pub struct TestServer {
     address: SocketAddr,
@@ -134,12 +134,12 @@ struct LiveSession {
 }
 
 impl TestServer {
-    /// Starts one that wants tickets, on a port that the system picks.
+    /// Starts a server that takes tickets, on a free port.
     pub fn start(password: &str, flaw: Option<Flaw>) -> io::Result<Self> {
         Self::start_with(password, false, flaw)
     }
 
-    /// Starts one that wants SASL: the mechanism PLAIN, for [`USER`] and this password.
+    /// Starts a server that requires SASL: the mechanism PLAIN, for [`USER`] and this password.
     pub fn start_sasl(password: &str, flaw: Option<Flaw>) -> io::Result<Self> {
         Self::start_with(password, true, flaw)
     }
@@ -162,7 +162,7 @@ impl TestServer {
                     return;
                 }
                 let shared = Arc::clone(&ours);
-                // A peer that resets its connection is no concern of the others.
+                // A peer that resets its connection must not disturb the others.
                 thread::spawn(move || serve(&shared, &stream).unwrap_or_default());
             }
         });
@@ -178,7 +178,7 @@ impl TestServer {
 impl Drop for TestServer {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
-        // One more connection, so that the thread that waits for it can see that.
+        // The thread waits for a connection: one more wakes it.
         let _ = TcpStream::connect(self.address);
     }
 }
@@ -202,7 +202,7 @@ impl LiveSession {
     }
 }
 
-/// Some keys, made once for the whole process.
+/// A few keys, made once for the whole process.
 fn keys() -> &'static [TicketKey] {
     static KEYS: OnceLock<Vec<TicketKey>> = OnceLock::new();
     KEYS.get_or_init(|| (0..3).filter_map(|_| TicketKey::generate().ok()).collect())
@@ -213,9 +213,9 @@ struct Host<'a> {
     stream: &'a TcpStream,
     key: Option<&'static TicketKey>,
     link: usize,
-    /// The client selects its mechanism: set once it was answered.
+    /// Whether the client selects its mechanism. Set when its message was answered.
     selects: Option<bool>,
-    /// How often the list of mechanisms was asked for.
+    /// How often the acceptor has asked for the list of mechanisms.
     lists: u32,
     caps: [u8; 4],
 }
@@ -231,7 +231,7 @@ impl LinkHost for Host<'_> {
     }
 
     fn mechanisms(&mut self) -> Option<&[u8]> {
-        // Asked whether there is one, then for the list, then for the list that the name is to be in.
+        // The acceptor asks three times: whether there is a list, for the list, and to check the client's name.
         self.lists += 1;
         let all: &[u8] =
             if self.lists > 2 && self.shared.has(Flaw::SaslName) { b",PLAIN,NOTHING," } else { b",PLAIN," };
@@ -301,14 +301,14 @@ impl LinkHost for Host<'_> {
     }
 }
 
-/// One connection, whatever carries it.
+/// One connection, plain or in WebSocket frames.
 struct ServerStream<'a> {
     stream: &'a TcpStream,
     deframer: Option<Deframer>,
 }
 
 impl ServerStream<'_> {
-    /// Whether there was more.
+    /// Reads once. Returns false at the end of the connection.
     fn receive(&mut self, unread: &mut Vec<u8>) -> io::Result<bool> {
         let mut buffer = [0; 4096];
         let len = self.stream.read(&mut buffer)?;
@@ -354,7 +354,7 @@ fn serve(shared: &Shared, stream: &TcpStream) -> io::Result<()> {
     let mut mechanism = None;
     loop {
         let is_held = shared.flaw.is_some_and(|flaw| patch(flaw, host.selects.is_some(), &mut unread));
-        // The message by itself, so that what follows it can be patched too.
+        // The message by itself, so that the bytes after it can be patched too.
         let mess = LinkMess::parse(&unread)
             .ok()
             .and_then(|parsed| if let Parsed::Complete(_, len) = parsed { Some(len) } else { None });
@@ -387,7 +387,7 @@ fn serve(shared: &Shared, stream: &TcpStream) -> io::Result<()> {
     }
 }
 
-/// Answers the question for the channels, until the client leaves; a main channel takes its session along.
+/// Answers the request for the list of channels until the client leaves. A main channel ends its session then.
 fn stay(shared: &Shared, line: &mut ServerStream<'_>, linked: Linked, mut unread: Vec<u8>) -> io::Result<()> {
     let channel = (linked.request.channel_type.0, linked.request.channel_id);
     let done = answer(line, linked, &mut unread);
@@ -426,7 +426,7 @@ fn answer(line: &mut ServerStream<'_>, linked: Linked, unread: &mut Vec<u8>) -> 
     }
 }
 
-/// Makes bytes that a check would refuse into such as pass it. True: they are waited on for ever.
+/// Changes bytes that a check would refuse so that they pass it. Returns true if the server has to wait for more bytes and never answers.
 fn patch(flaw: Flaw, answered: bool, unread: &mut [u8]) -> bool {
     if answered || unread.len() < 4 {
         return false;

@@ -54,7 +54,7 @@ fn seeds_and_regressions_keep_every_promise() -> io::Result<()> {
 /// Every oracle on inputs near its seeds, for a second or as long as `SMOKE_SECONDS` says. With a bound taken out of a
 /// parser this is what finds it: `cargo xtask fuzz mutants` tries that.
 #[test]
-fn a_while_of_mutated_seeds() -> io::Result<()> {
+fn mutated_seeds_keep_every_promise() -> io::Result<()> {
     let Some(folder) = folder() else { return Ok(()) };
     let seconds = std::env::var("SMOKE_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1.0);
     let only = std::env::var("SMOKE_TARGET").ok();

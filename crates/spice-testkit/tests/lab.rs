@@ -105,7 +105,7 @@ fn a_real_client_opens_every_channel() {
 
 /// Ctrl-C in the middle of a test or a demonstration leaves no QEMU behind, and no folder.
 #[test]
-fn nothing_outlives_a_process_that_is_killed() {
+fn killed_process_leaves_no_child_and_no_folder() {
     const CHILD: &str = "SPICE_LAB_CHILD";
     if !lab::have(&[Peer::Qemu]) {
         return;
@@ -118,7 +118,7 @@ fn nothing_outlives_a_process_that_is_killed() {
     }
     for signal in ["-TERM", "-KILL"] {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "nothing_outlives_a_process_that_is_killed", "--nocapture"]).env(CHILD, "1");
+        command.args(["--exact", "killed_process_leaves_no_child_and_no_folder", "--nocapture"]).env(CHILD, "1");
         let mut child = lab::Process::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped())).unwrap();
         let said = BufReader::new(child.child().stdout.take().unwrap()).lines();
         let line = said.map_while(Result::ok).find_map(|line| Some(line.split_once("qemu ")?.1.to_owned())).unwrap();

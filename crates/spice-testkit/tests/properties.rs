@@ -24,12 +24,12 @@ proptest! {
     }
 
     #[test]
-    fn a_reply_is_read_as_it_lies(reply in generate::strategy::<Reply>(200)) {
+    fn reply_is_read_as_on_the_wire(reply in generate::strategy::<Reply>(200)) {
         link::link_reply(&reply.bytes());
     }
 
     #[test]
-    fn any_bytes_are_a_message_or_not(bytes in generate::bytes(100)) {
+    fn any_bytes_are_judged_without_a_panic(bytes in generate::bytes(100)) {
         link::link_mess(&bytes);
         link::link_mess(&[b"REDQ\x02\0\0\0\0\0\0\0", &bytes[..]].concat());
         link::link_reply(&bytes);
@@ -38,12 +38,12 @@ proptest! {
     }
 
     #[test]
-    fn a_conversation_tells_its_story_in_any_cut_and_interleaving(choices in generate::bytes(400)) {
+    fn conversation_has_the_same_events_in_any_cut_and_interleaving(choices in generate::bytes(400)) {
         observer::conversation(&choices);
     }
 
     #[test]
-    fn any_two_streams_tell_one_story(bytes in generate::bytes(300)) {
+    fn any_two_streams_have_the_same_events_in_any_cut(bytes in generate::bytes(300)) {
         observer::link_observer(&bytes);
     }
 
@@ -53,12 +53,12 @@ proptest! {
     }
 
     #[test]
-    fn both_ends_agree(choices in generate::bytes(400)) {
+    fn acceptor_and_connector_agree(choices in generate::bytes(400)) {
         endpoints::acceptor_vs_connector(&choices);
     }
 
     #[test]
-    fn the_observer_knows_what_both_ends_know(choices in generate::bytes(400)) {
+    fn observer_reports_what_both_ends_decide(choices in generate::bytes(400)) {
         endpoints::observer_vs_endpoints(&choices);
     }
 
@@ -74,7 +74,7 @@ proptest! {
     }
 
     #[test]
-    fn the_plainest_choices_keep_what_matters_alone(choices in generate::bytes(64), a in 1u8.., b in 1u8..) {
+    fn shortening_keeps_only_what_matters(choices in generate::bytes(64), a in 1u8.., b in 1u8..) {
         let matters = |choices: &[u8]| choices.iter().skip_while(|byte| **byte != a).skip(1).any(|byte| *byte == b);
         let choices = [&choices, &[a][..], &choices, &[b], &choices].concat();
         let mut asked = 0;
@@ -111,7 +111,7 @@ fn generated_messages_reach_every_check() {
 
 /// The same for replies and for frames: each field is wrong at times, each opcode and each way to write a length is there.
 #[test]
-fn generated_replies_and_frames_leave_nothing_as_it_is() {
+fn generated_replies_and_frames_change_every_field() {
     let mut choices = generate::Choices::new(3);
     let (mut buffer, mut seen) = (Vec::new(), BTreeSet::new());
     for _ in 0..20_000 {

@@ -1,4 +1,4 @@
-//! The password that `probe` and `conformance` are given: on the command line, or in a file that only its reader sees.
+//! The password for `probe` and `conformance`: on the command line, or in a file.
 
 use std::{
     fs::File,
@@ -6,24 +6,24 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The longest file that is read. spice-server takes passwords of at most 60 bytes; SASL has no such limit.
+/// The longest file that is read, in bytes. spice-server accepts passwords of at most 60 bytes; SASL has no such limit.
 const MAX_LEN: u64 = 4096;
 
-/// At most one of the two flags; whatever needs a password requires the group `secret`.
+/// At most one of the two flags. An argument that needs a password requires the group `secret`.
 #[derive(clap::Args)]
 #[group(id = "secret", multiple = false)]
 pub(crate) struct Password {
-    /// The password; whoever may list this machine's processes sees it
+    /// The password. Every user who can list this machine's processes can read it
     #[arg(long)]
     password: Option<String>,
 
-    /// A file with the password in one line, the end of which may be missing; "-" is standard input
+    /// A file that contains the password in one line; "-" is standard input
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
 }
 
 impl Password {
-    /// The password, where one is given.
+    /// The password; `None` if there is no flag.
     pub(crate) fn read(&self) -> Result<Option<String>, String> {
         let Some(path) = &self.password_file else { return Ok(self.password.clone()) };
         from_file(path).map(Some).map_err(|error| format!("{}: {error}", path.display()))
@@ -47,7 +47,7 @@ fn parse(bytes: Vec<u8>) -> Result<String, String> {
     if bytes.len() as u64 > MAX_LEN {
         return Err(format!("expected a password of at most {MAX_LEN} bytes, found more"));
     }
-    // Not what was there: a message is no place for it.
+    // The message does not show what was found: it could be the password.
     let mut text = String::from_utf8(bytes).map_err(|_| "expected a password in UTF-8, found something else")?;
     if text.ends_with('\n') {
         text.pop();
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_line_and_nothing_of_its_end() {
+    fn password_is_one_line_without_its_end() {
         for (bytes, password) in [
             (&b"sekrit"[..], "sekrit"),
             (b"sekrit\n", "sekrit"),

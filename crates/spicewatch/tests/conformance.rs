@@ -19,7 +19,7 @@ fn run(args: &[&str]) -> io::Result<Output> {
     Command::new(env!("CARGO_BIN_EXE_spicewatch")).args(args).output()
 }
 
-/// What a run in JSON came to: passed, skipped, and the names of those that failed.
+/// The result of a run: how many cases passed, how many were skipped, and the names of those that failed.
 fn conformance(args: &[&str]) -> io::Result<(u64, u64, Vec<String>)> {
     conformance_with("3", args)
 }
@@ -73,7 +73,7 @@ fn qemu_passes_without_a_password_and_with_sasl() -> io::Result<()> {
     Ok(())
 }
 
-/// A channel in TLS alone and one in plain alone: each refused where it is not to be had.
+/// One channel requires TLS and one refuses it. Each is refused on the wrong kind of connection.
 #[test]
 fn qemu_refuses_by_its_tls_policy() -> io::Result<()> {
     if !lab::have(&[Peer::Qemu, Peer::Openssl]) {
@@ -92,9 +92,9 @@ fn qemu_refuses_by_its_tls_policy() -> io::Result<()> {
     Ok(())
 }
 
-/// PLAIN, which is offered in TLS, to its end.
+/// PLAIN is offered inside TLS only.
 #[test]
-fn qemu_lets_a_sasl_user_in() -> io::Result<()> {
+fn qemu_accepts_a_sasl_user() -> io::Result<()> {
     if !lab::have(&[Peer::Qemu, Peer::Openssl, Peer::Sasl]) {
         return Ok(());
     }
@@ -108,7 +108,7 @@ fn qemu_lets_a_sasl_user_in() -> io::Result<()> {
 }
 
 #[test]
-fn our_own_acceptor_passes() -> io::Result<()> {
+fn acceptor_passes_plain_and_in_websocket() -> io::Result<()> {
     let server = TestServer::start(PASSWORD, None)?;
     let address = server.address().to_string();
     for more in [&[][..], &["--websocket"]] {
@@ -124,14 +124,14 @@ fn our_own_acceptor_passes() -> io::Result<()> {
     Ok(())
 }
 
-/// What the kit's server is set up to have: one user, one channel in TLS alone.
+/// What the test server has: one user, and one channel that requires TLS.
 const OWN: &[&str] = &["--user", server::USER, "--secured", "8"];
 
-/// Each check taken out in turn: the cases that fail are those that are about it.
+/// Each check is left out in turn. Exactly the cases about that check fail.
 #[test]
-fn a_missing_check_fails_its_cases() -> io::Result<()> {
-    // They mostly wait for what does not come, so all at a time, and a second each time. A second is little on a busy machine:
-    // whatever is not as expected gets three.
+fn missing_check_fails_exactly_its_cases() -> io::Result<()> {
+    // The runs mostly wait for a time limit, so they run at the same time, with a limit of one second. A busy machine may need more:
+    // a result that is not the expected one is tried again with three.
     let check = |flaw: Flaw| {
         let failed = fails(flaw, "1")?;
         if failed == expected(flaw) { Ok(failed) } else { fails(flaw, "3") }
@@ -155,7 +155,7 @@ fn fails(flaw: Flaw, patience: &str) -> io::Result<Vec<String>> {
     let start = if flaw.needs_sasl() { TestServer::start_sasl } else { TestServer::start };
     let server = start(PASSWORD, Some(flaw))?;
     let address = server.address().to_string();
-    // Where nothing refused is ever closed, half of the table waits for it: a part is enough.
+    // Half of the table would wait for the end of a connection that is never closed: a part of it is enough.
     let part: &[&str] =
         if flaw == Flaw::Close { &["--case", "major", "--case", "ticket-", "--case", "websocket"] } else { &[] };
     let (_, _, failed) = conformance_with(patience, &[&[&*address, "--password", PASSWORD], OWN, part].concat())?;
@@ -175,9 +175,9 @@ fn expected(flaw: Flaw) -> Vec<&'static str> {
             "major-0-is-not-answered major-1 major-3 major-2-in-the-other-order major-largest version-before-size"
         }
         Flaw::VersionZero => "major-0-is-not-answered",
-        // The shape of a refusal is looked at on the refusal of a size.
+        // The bytes of a refusal are checked with the refusal of a size.
         Flaw::SizeMin => "size-0 size-17 refusal-is-zeros",
-        // 1020 words don't fit into 4096 bytes.
+        // 1020 words do not fit into 4096 bytes.
         Flaw::SizeMax => "size-4097 size-2-to-the-31 size-largest caps-1020-words",
         Flaw::CapsCount => {
             "caps-1025-common-words caps-1025-channel-words caps-count-largest caps-count-that-wraps-in-bytes \
@@ -202,7 +202,7 @@ fn expected(flaw: Flaw) -> Vec<&'static str> {
         Flaw::ConnectionId => "channel-without-an-id channel-with-a-wrong-id channel-with-its-sessions-id-off-by-one",
         Flaw::Duplicate => "channel-that-is-there-already",
         Flaw::Kick => "new-session-ends-the-old-one",
-        // Nothing can join a session by an id that it does not have.
+        // A channel can't join a session by an id that the session does not have.
         Flaw::SessionId => {
             "session-id-is-not-0 session-ids-differ channel-joins-its-session channel-that-is-there-already \
              refused-link-ends-nothing main-that-leaves-ends-its-session"
@@ -214,7 +214,7 @@ fn expected(flaw: Flaw) -> Vec<&'static str> {
              websocket-without-a-key websocket-post websocket-request-in-two websocket-bytes-behind-the-request"
         }
         Flaw::Key => "reply-key-is-fresh ticket-for-another-key",
-        // It waits for the end of what is none.
+        // This server waits for the end of the request.
         Flaw::Upgrade => "websocket-request-in-two websocket-bytes-behind-the-request",
         Flaw::Security => "policy-needs-tls policy-needs-tls-before-existence",
         Flaw::Selection => "sasl-without-selection",

@@ -1,4 +1,4 @@
-//! The password of `probe` and `conformance` comes from the command line or from a file, and no more of the file than is meant.
+//! `probe` and `conformance` take the password from the command line or from a file.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
 
@@ -16,13 +16,13 @@ fn run(args: &[&str], input: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_spicewatch"));
     command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    // Who does not read it may be gone already.
+    // A program that does not read its input may have ended already.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     child.wait_with_output().unwrap()
 }
 
 #[test]
-fn a_file_is_as_good_as_a_flag() {
+fn password_from_a_file_works_like_the_flag() {
     let server = TestServer::start(PASSWORD, None).unwrap();
     let (address, scratch) = (server.address().to_string(), Scratch::new().unwrap());
     let file = |name: &str, text: &str| {
@@ -57,7 +57,7 @@ fn a_file_is_as_good_as_a_flag() {
 }
 
 #[test]
-fn what_is_none_is_one_line() {
+fn invalid_password_file_prints_one_line() {
     let scratch = Scratch::new().unwrap();
     let file = |name: &str, text: &[u8]| {
         fs::write(scratch.join(name), text).unwrap();
@@ -80,7 +80,7 @@ fn what_is_none_is_one_line() {
             assert!(said.contains(part) && !said.contains("sauce"), "{flags:?}: {said}");
         }
     }
-    // A user is one with a password, however that is given.
+    // --user needs a password, from either flag.
     let user = run(&["conformance", "--list", "127.0.0.1:1", "--user", "alice", "--password-file", &good], "");
     assert!(user.status.success(), "{}", String::from_utf8_lossy(&user.stderr));
     let alone = run(&["conformance", "--list", "127.0.0.1:1", "--user", "alice"], "");

@@ -81,7 +81,7 @@ fn smoke(copy: &Path, target: &str, patience: Duration) -> Result<Option<Duratio
     };
     ensure!(cargo(&["--no-run"]).status()?.success(), "the code with the mutant does not build");
     let start = Instant::now();
-    let output = cargo(&["--", "a_while_of_mutated_seeds"]).output()?;
+    let output = cargo(&["--", "mutated_seeds_keep_every_promise"]).output()?;
     let took = start.elapsed();
     let said = String::from_utf8_lossy(&output.stdout);
     ensure!(said.contains("running 1 test"), "the smoke test did not run: {said}");

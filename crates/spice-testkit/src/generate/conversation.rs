@@ -20,7 +20,7 @@ pub struct Turn {
 pub struct Conversation {
     /// In the order of cause and effect.
     pub turns: Vec<Turn>,
-    /// What an observer has to find in it, by construction; `None` where the turns were bent afterwards.
+    /// The events that an observer has to report. `None`: the turns were changed afterwards.
     pub events: Option<Vec<OwnedLinkEvent>>,
 }
 
@@ -59,7 +59,7 @@ impl Conversation {
         let mut bytes = mess.bytes();
         let verdict = judge(&bytes);
         if let Judgement::Accepted { len, .. } = verdict {
-            // A size that says less than the truth: what lies behind would be read as what comes next.
+            // The size is too small: the bytes after the message would be read as what comes next.
             bytes.truncate(len);
         }
         self.say(Side::Client, bytes);
@@ -72,7 +72,7 @@ impl Conversation {
                 }
                 return Ok(());
             }
-            // The message says that it is longer than it is: the client leaves in the middle of it.
+            // The size is too large: the client leaves in the middle of the message.
             Judgement::Need => return Ok(()),
         };
         let asked = common.first().copied().unwrap_or(0);
@@ -179,7 +179,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// Changes some bytes, so that nothing is promised any more.
+    /// Changes some bytes, so that the events are not known any more.
     fn bend(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         self.events = None;
         for _ in 0..u.int_in_range(1..=3)? {

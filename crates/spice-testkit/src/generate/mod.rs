@@ -1,9 +1,8 @@
 //! Generators: wire units, whole conversations, and how they are cut and interleaved; valid, and nearly valid.
 //!
-//! Every type here implements [`Arbitrary`]: it is made from a string of bytes, its *choices*. One generator so serves three
-//! drivers. A fuzzer hands in its own bytes; proptest draws and shrinks them (`strategy`, with the feature `proptest`); a seed makes
-//! them in order ([`Choices`]). Choices that run out are zeros, and zero is always the plain, valid choice, so that shrinking the
-//! bytes makes a case plainer.
+//! Every type here implements [`Arbitrary`]: it is made from bytes, its *choices*. So one generator has three drivers. A fuzzer
+//! supplies its own bytes. proptest draws and shrinks them (`strategy`, with the feature `proptest`). [`Choices`] makes them from a
+//! seed. Choices that run out are zeros, and zero is always the plain, valid choice, so fewer choices make a plainer case.
 //!
 //! ```
 //! use spice_testkit::generate::{self, Mess};
@@ -13,8 +12,8 @@
 //! assert!(LinkMess::parse(&plain.bytes()).is_ok());
 //! ```
 //!
-//! Nearly valid means: one or two fields moved to the other side of a bound that a reader has to check (a size of 17, a count
-//! of 1025, an offset that wraps a 32-bit sum), the rest in good order. That reaches what random bytes don't.
+//! Nearly valid means that one or two fields are on the wrong side of a bound that a reader has to check (a size of 17, a count
+//! of 1025, an offset that wraps a 32-bit sum), and that all others are sound. Such messages reach code that random bytes do not.
 
 mod conversation;
 mod delivery;
@@ -39,8 +38,8 @@ pub use spice_conformance::{
     choices::{Choices, plainest, rarely},
 };
 
-/// The value that these choices make. A generator of this crate never refuses its choices; one of somebody else's that does
-/// gets the empty ones.
+/// The value that these choices make. The generators of this crate never refuse choices. If another crate's generator does, the
+/// result is the default value.
 pub fn from_choices<T: for<'a> Arbitrary<'a> + Default>(choices: &[u8]) -> T {
     T::arbitrary(&mut Unstructured::new(choices)).unwrap_or_default()
 }
@@ -60,7 +59,7 @@ pub fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(proptest::num::u8::ANY, 0..=most)
 }
 
-/// A length that is known to be small, as the wire has it.
+/// A length as a word of the wire.
 pub(crate) fn word(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }

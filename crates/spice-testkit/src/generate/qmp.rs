@@ -2,7 +2,7 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 
 use super::{few_bytes, rarely};
 
-/// What a QMP client sends: commands, near commands, and what is none, one behind the other.
+/// What a QMP client sends: commands, nearly valid commands, and other bytes, one after the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QmpInput(pub Vec<u8>);
 

@@ -15,7 +15,7 @@ pub struct SaslExchange {
     pub verdict: u32,
     /// A security layer follows: frames with a big-endian length.
     pub layer: bool,
-    /// A length word that is not the truth: of the name (0) or of the first client data (1).
+    /// A wrong length word: of the name (0) or of the first client data (1).
     pub bent: Option<(u8, u32)>,
 }
 
@@ -69,8 +69,8 @@ impl SaslExchange {
         out
     }
 
-    /// Bytes as they go on the wire behind the exchange: in a frame where a security layer was negotiated. What a layer makes of
-    /// them is for nobody to read, so that here they stay as they are.
+    /// Bytes on the wire after the exchange: in a frame if a security layer was negotiated. A real layer would encrypt them. Here
+    /// they stay as they are, because no reader can decrypt them.
     pub fn wrap(&self, bytes: &[u8]) -> Vec<u8> {
         if self.layer { [&word(bytes.len()).to_be_bytes(), bytes].concat() } else { bytes.to_vec() }
     }

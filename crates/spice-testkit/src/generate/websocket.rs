@@ -88,12 +88,12 @@ impl<'a> Arbitrary<'a> for Frames {
         let stream: Vec<u8> = (0..len).map(|at: u32| at.to_le_bytes()[0]).collect();
         let mut frames = Self::carry(u, &stream, client)?;
         for frame in &mut frames.0 {
-            // Text is data, too; what is not data, of any kind, is passed over.
+            // Text is data too. Control frames of any kind are skipped.
             if rarely(u, 4)? {
                 frame.opcode = if frame.opcode <= 2 { u.int_in_range(0..=2)? } else { u.int_in_range(3..=15)? };
             }
             if rarely(u, 64)? {
-                // Shorter lengths have no room for it.
+                // Only a length field of 8 bytes can hold it.
                 frame.payload.resize(*u.choose(&[65_535, 65_536])?, 0xee);
             }
         }

@@ -43,8 +43,8 @@ impl Client {
         Ok(Self { process: Process::spawn(&mut command)?, _scratch: scratch })
     }
 
-    /// Disconnects in good order, [`MOMENT`] after its last channel has opened or failed, and waits for the end. Succeeds when
-    /// every channel that was offered had opened.
+    /// Disconnects gracefully, [`MOMENT`] after its last channel has opened or failed, and waits for the end. The status is success
+    /// if every channel that the server offered has opened.
     pub fn leave(mut self) -> io::Result<ExitStatus> {
         drop(self.process.child().stdin.take());
         self.process.wait()

@@ -10,7 +10,7 @@ use std::{
 
 use super::PATIENCE;
 
-/// Everything that QEMU said on one QMP socket after the negotiation: events, and the replies to our commands.
+/// Everything that QEMU sent on one QMP socket after the negotiation: events, and the replies to commands.
 ///
 /// A thread reads the socket until it ends, which is when QEMU does.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl State {
     }
 }
 
-/// A command that changes nothing. When it is answered, QEMU is done with what it was at before.
+/// A command that changes nothing. When QEMU answers it, it has finished all earlier work.
 pub(super) const IDLE: &str = r#"{"execute": "query-name"}"#;
 
 impl EventLog {
@@ -79,8 +79,8 @@ impl EventLog {
         self.wait_until(&format!("{wanted} {name}"), |state| (count(state, name) >= wanted).then_some(()))
     }
 
-    /// Waits until every connection that was made so far has ended. QEMU is asked something first: one that it has yet to
-    /// accept would not be seen.
+    /// Waits until every connection that was made so far has ended. It sends QEMU a command first, so that QEMU accepts connections
+    /// that are waiting.
     pub fn wait_for_quiet(&self) -> io::Result<()> {
         self.execute(IDLE)?;
         self.wait_until("the last SPICE_DISCONNECTED", |state| {

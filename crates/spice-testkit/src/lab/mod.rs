@@ -9,7 +9,7 @@
 //!
 //! # fn main() -> std::io::Result<()> {
 //! if !lab::have(&[Peer::Qemu, Peer::SpiceGtk]) {
-//!     return Ok(()); // said why on stderr; where CI is set, that was a panic instead
+//!     return Ok(()); // The reason is on stderr. If CI is set, this is a panic.
 //! }
 //! let port = lab::free_port()?;
 //! let vm = Vm::boot(&format!("port={port},addr=127.0.0.1,disable-ticketing=on"))?;
@@ -57,13 +57,13 @@ use std::{
     time::Duration,
 };
 
-/// How long a peer may take for anything before a wait is given up as failed.
+/// How long a peer may take for one step before a wait fails.
 pub const PATIENCE: Duration = Duration::from_secs(40);
 
 /// A TCP port that was free a moment ago on every address, and that was not handed out before by this process.
 ///
-/// Below the range from which Linux takes the ports of outgoing connections (`ip_local_port_range`): such a connection
-/// would otherwise take it before the server does.
+/// It is below the range from which Linux takes the ports of outgoing connections (`ip_local_port_range`), because such a
+/// connection could take the port before the server does.
 pub fn free_port() -> io::Result<u16> {
     const FIRST: u32 = 20_000;
     const COUNT: u32 = 12_000;

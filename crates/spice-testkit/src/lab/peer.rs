@@ -1,4 +1,4 @@
-//! Which real peers this machine has, and what is missing where one is not there.
+//! Which real peers this machine has, and which packages bring the missing ones.
 
 use std::{
     io::{self, Write},
@@ -55,16 +55,16 @@ impl Peer {
         }
     }
 
-    /// Whether it is there and works, found out by running it.
+    /// Runs it to find out whether it is installed and works.
     pub fn is_here(self) -> bool {
         match self {
             Self::Qemu => Qemu::chosen().is_here(),
             Self::SpiceGtk => runs(PYTHON, &["-c", "import gi; gi.require_version('SpiceClientGLib', '2.0')"]),
-            // Only who may open `lo` for capture can list its link types.
+            // Listing the link types needs permission to capture on `lo`.
             Self::Tcpdump => runs("tcpdump", &["-i", "lo", "-L"]),
             Self::Tshark => runs("tshark", &["--version"]),
             Self::Openssl => runs("openssl", &["version"]),
-            // It prints its usage and fails; that it could be started is enough.
+            // It prints its usage and fails. It is enough that it starts.
             Self::Sasl => quiet("saslpasswd2", &[]).status().is_ok(),
             Self::Haproxy => runs("haproxy", &["-v"]),
             Self::Socat => runs("socat", &["-V"]),
@@ -72,10 +72,10 @@ impl Peer {
     }
 }
 
-/// Whether all of these peers are here; if not, says on stderr which packages to install.
+/// Whether all of these peers are installed. If not, it prints to stderr which packages to install.
 ///
 /// # Panics
-/// If not, and `CI` is set: a build machine must not skip a test silently.
+/// If one is missing and `CI` is set: a build machine must not skip a test silently.
 #[must_use]
 pub fn have(peers: &[Peer]) -> bool {
     let missing: Vec<_> = peers.iter().filter(|peer| !peer.is_here()).collect();

@@ -1,4 +1,4 @@
-//! A child process that does not outlive its value, and a folder that does not either.
+//! A child process and a folder that end with their values.
 
 use std::{
     fs, io,
@@ -105,7 +105,7 @@ impl Drop for Process {
     }
 }
 
-/// Runs a program to its end; what it wrote to stdout, or what it wrote to stderr as the error.
+/// Runs a program to its end and returns its stdout. If it fails, the error has its stderr.
 pub(super) fn output(command: &mut Command) -> io::Result<Vec<u8>> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output =
@@ -117,7 +117,7 @@ pub(super) fn output(command: &mut Command) -> io::Result<Vec<u8>> {
     Err(io::Error::other(format!("{program}: {}: {}", output.status, said.trim_end())))
 }
 
-/// Asks again every few milliseconds until there is an answer, for as long as [`PATIENCE`] lasts.
+/// Asks every few milliseconds until there is an answer, for at most [`PATIENCE`].
 pub(super) fn eventually<T>(otherwise: &str, mut ask: impl FnMut() -> io::Result<Option<T>>) -> io::Result<T> {
     let start = Instant::now();
     loop {

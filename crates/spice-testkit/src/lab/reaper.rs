@@ -1,7 +1,7 @@
-//! What is done when this process dies, however it does: by Ctrl-C, by a panic that aborts, by SIGKILL.
+//! Ends child processes and removes folders when this process dies: by Ctrl-C, by a panic that aborts, by SIGKILL.
 //!
-//! Values own what they started, and end it when they are dropped. A signal drops nothing. So a shell waits beside us for
-//! the end of a pipe whose other end is ours alone, and then ends what is left.
+//! Values own what they started and end it when they are dropped, but a signal drops nothing. So a shell waits for the end of a
+//! pipe whose other end only this process has, and then ends what is left.
 
 use std::{
     io::Write,
@@ -30,34 +30,34 @@ for one in $left; do case $one in /*) rm -rf "$one" ;; esac; done
 
 static REAPER: Mutex<Option<Child>> = Mutex::new(None);
 
-/// To be killed, should we die before [`release_process`].
+/// Lets the shell kill this process if we die before [`release_process`].
 pub(super) fn register_process(id: u32) {
     tell(&format!("+{id}\n"));
 }
 
-/// It has ended.
+/// Tells the shell that the process has ended.
 pub(super) fn release_process(id: u32) {
     tell(&format!("-{id}\n"));
 }
 
-/// To be removed, should we die before [`release_folder`].
+/// Lets the shell remove this folder if we die before [`release_folder`].
 pub(super) fn register_folder(path: &Path) {
     tell_of_folder('+', path);
 }
 
-/// It is gone.
+/// Tells the shell that the folder is removed.
 pub(super) fn release_folder(path: &Path) {
     tell_of_folder('-', path);
 }
 
 fn tell_of_folder(sign: char, path: &Path) {
-    // The shell's words end at white space; such a folder is left to its owner alone.
+    // The shell splits words at white space, so it can't remove a folder with a space in its path. Its owner still does.
     if let Some(path) = path.to_str().filter(|path| path.starts_with('/') && !path.contains(char::is_whitespace)) {
         tell(&format!("{sign}{path}\n"));
     }
 }
 
-/// Where there is no shell, values still end what they started.
+/// Without a shell, values still end what they started.
 fn tell(line: &str) {
     let mut reaper = REAPER.lock().unwrap_or_else(PoisonError::into_inner);
     if reaper.is_none() {

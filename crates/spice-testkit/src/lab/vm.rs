@@ -120,7 +120,7 @@ impl Vm {
         &self.events
     }
 
-    /// A second QMP socket with nobody on it, for whoever wants to speak to QEMU directly.
+    /// A second QMP socket that this value does not use, for tests that connect to QEMU directly.
     pub fn qmp_socket(&self) -> PathBuf {
         self.scratch.join("spare.qmp")
     }
@@ -145,7 +145,7 @@ impl Vm {
         self.process.id()
     }
 
-    /// Returns when QEMU is done with what it does right after its last event: closing that socket, for example.
+    /// Returns when QEMU has finished its work after its last event, for example closing a socket.
     pub fn settle(&self) -> io::Result<()> {
         self.events.execute(IDLE).map(drop)
     }
@@ -157,7 +157,7 @@ impl Vm {
         self.events.wait_for_end()
     }
 
-    /// Kills it as `kill -9` does, a stopped one too. Nobody listens on its ports any more when this returns.
+    /// Kills it as `kill -9` does, even if it is stopped. Its ports are closed when this returns.
     pub fn kill(&mut self) -> io::Result<()> {
         self.process.kill()
     }

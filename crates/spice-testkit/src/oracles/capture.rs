@@ -297,13 +297,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bytes_are_passed_on_in_their_place(choices in prop::collection::vec(any::<u8>(), 0..1200)) {
+        fn reassembled_bytes_are_those_that_were_sent(choices in prop::collection::vec(any::<u8>(), 0..1200)) {
             tcp_reassembly(&choices);
         }
 
         /// With a handshake in front, so that the place of each byte is known.
         #[test]
-        fn so_they_are_after_a_handshake(choices in prop::collection::vec(any::<u8>(), 0..1200)) {
+        fn reassembled_bytes_after_a_handshake_are_those_that_were_sent(choices in prop::collection::vec(any::<u8>(), 0..1200)) {
             let handshake = [[0x92, 0, 0, 0, 0, 0], [0x10, 0, 0, 0, 0, 0]].concat();
             tcp_reassembly(&[handshake, choices].concat());
         }

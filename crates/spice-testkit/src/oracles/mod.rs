@@ -1,4 +1,4 @@
-//! Oracles: functions that take bytes, put them to a part of the project, and panic where it breaks a promise.
+//! Oracles: functions that take bytes, give them to a part of the project, and panic if it breaks a promise.
 //!
 //! A fuzz target is two lines that call one. The same functions run on stable over the committed seeds, over what fuzzing
 //! has found, and over bytes that proptest draws. Each takes any bytes: those of the wire, or the *choices* of a generator

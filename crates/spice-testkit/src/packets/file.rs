@@ -61,7 +61,7 @@ fn pcapng(file: &[u8]) -> io::Result<([u8; 24], Vec<Record>)> {
     Ok((header, records))
 }
 
-/// The interface's `if_tsresol` option as a power of ten; 6 where there is none.
+/// The interface's `if_tsresol` option as a power of ten; 6 by default.
 fn resolution(block: &[u8]) -> io::Result<u8> {
     let mut at = 16;
     while at + 8 <= block.len() {

@@ -19,9 +19,9 @@ use std::{
 
 /// Ask a SPICE server what it offers: channels, capabilities, authentication, TLS, WebSocket, its name, its latency
 ///
-/// Without a password it stops before the ticket: which channels the server answers for and what they can is known then, and nobody is disconnected.
-/// With one it opens a session, which ends the session of whoever is connected, and also says the machine's name and UUID and the list of channels; a server
-/// that asks for none takes any.
+/// Without a password, probe stops before authentication. It then knows the channels and their capabilities, and no client is disconnected.
+/// With a password, it opens a session, which disconnects a client that is connected. It then also shows the machine's name and UUID and the list of
+/// channels. A server without a password accepts any.
 #[derive(clap::Args)]
 #[command(after_help = AFTER, after_long_help = AFTER)]
 pub(crate) struct Args {
@@ -46,9 +46,9 @@ enum Format {
     Json,
 }
 
-/// How many ids of each channel type are asked for at most; it ends at the first that is not there.
+/// The most ids that are tried for each channel type. The first one that does not exist ends it.
 const MOST_IDS: u8 = 8;
-/// How many links the latency is taken from.
+/// How many links the latency is measured with.
 const LATENCY_LINKS: usize = 5;
 
 pub(crate) fn run(args: &Args) -> ExitCode {
@@ -59,7 +59,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
                 Format::Text => report.text(),
                 Format::Json => report.json() + "\n",
             };
-            // Whoever reads it may have gone: `head`, for one.
+            // A reader that has gone, such as `head`, is no error.
             let _ = io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }
@@ -83,7 +83,7 @@ fn probe(args: &Args) -> Result<Report, String> {
     ask(&target, password.as_deref()).map_err(|error| format!("{address}: {error}"))
 }
 
-/// What one link without a ticket shows.
+/// What a link without a ticket shows.
 enum Shown {
     /// The reply's capability words.
     Reply {
@@ -92,7 +92,7 @@ enum Shown {
         took: Duration,
     },
     Refused(LinkErrorCode),
-    /// Closed without a word: no such channel.
+    /// The server closed the connection without a byte: there is no such channel.
     Absent,
 }
 
@@ -127,7 +127,7 @@ fn ask(target: &Target, password: Option<&str>) -> io::Result<Report> {
                     let refused = Some(code.to_string());
                     let channel = Channel { name: kind.to_string(), id, refused, ..Channel::default() };
                     report.channels.push(channel);
-                    // The policy is the type's, and is judged before the id.
+                    // The TLS policy is the same for all ids of a type, and is checked before the id.
                     break;
                 }
                 Shown::Absent => break,
@@ -135,7 +135,7 @@ fn ask(target: &Target, password: Option<&str>) -> io::Result<Report> {
         }
     }
     if report.channels.is_empty() {
-        return Err(io::Error::other("no link reply to any channel: this is no SPICE server"));
+        return Err(io::Error::other("no link reply to any channel: this is not a SPICE server"));
     }
     report.latency = latency(target)?;
     report.websocket = match target.carrier {
@@ -173,7 +173,7 @@ fn first_answer(target: &Target, kind: ChannelType, id: u8) -> io::Result<Shown>
             }
             Ok(Parsed::Complete(reply, _)) => return Ok(Shown::Refused(reply.error)),
             Ok(Parsed::Need(_)) => {}
-            Err(error) => return Err(io::Error::other(format!("this is no SPICE server: {error}"))),
+            Err(error) => return Err(io::Error::other(format!("this is not a SPICE server: {error}"))),
         }
         match stream.read(&mut buffer) {
             Ok(0) => return Ok(Shown::Absent),
@@ -199,8 +199,8 @@ fn start(link: &mut LinkConnector, kind: ChannelType, id: u8, out: &mut [u8]) ->
     link.start(&mess, out).map_err(io::Error::other)
 }
 
-/// From the opening to the reply, milliseconds: the least and the middle of a few links to main. Most of it is the server's
-/// making of an RSA key.
+/// The time from the message to the reply in milliseconds: the minimum and the median of a few links to main. The server spends most of
+/// it on an RSA key.
 fn latency(target: &Target) -> io::Result<Option<[f64; 2]>> {
     let mut times = Vec::new();
     for _ in 0..LATENCY_LINKS {
@@ -214,7 +214,7 @@ fn latency(target: &Target) -> io::Result<Option<[f64; 2]>> {
 
 struct User<'a> {
     password: &'a str,
-    /// Why there was no ticket.
+    /// Why no ticket could be made.
     failed: Option<TicketError>,
 }
 
@@ -229,7 +229,7 @@ impl LinkUser for User<'_> {
     }
 }
 
-/// Opens a session and takes what the server says by itself, and the list of channels.
+/// Opens a session, and reads what the server sends unasked and the list of channels.
 fn session(target: &Target, password: &str) -> io::Result<report::Session> {
     let mut stream = target.connect()?;
     let (mut link, mut user) = (LinkConnector::new(), User { password, failed: None });
@@ -245,7 +245,12 @@ fn session(target: &Target, password: &str) -> io::Result<report::Session> {
         stream.flush()?;
         match turn.outcome {
             ConnectStatus::Need(_) => match stream.read(&mut buffer)? {
-                0 => return Ok(report::Session { refused: Some("closed without a word".to_owned()), ..session }),
+                0 => {
+                    return Ok(report::Session {
+                        refused: Some("the server closed the connection without a reply".to_owned()),
+                        ..session
+                    });
+                }
                 len => unread.extend(&buffer[..len]),
             },
             ConnectStatus::Linked { header, main_init } => {
@@ -267,7 +272,7 @@ fn session(target: &Target, password: &str) -> io::Result<report::Session> {
     Ok(session)
 }
 
-/// Message types of the main channel: what it is asked, and what it says.
+/// Message types of the main channel (spice-protocol, enums.h).
 const ATTACH_CHANNELS: u16 = 104;
 const CHANNELS_LIST: u16 = 104;
 const NAME: u16 = 113;
@@ -283,7 +288,7 @@ fn attach(
     stream.write_all(DataHeader { message_type: ATTACH_CHANNELS, size: 0, full }.encode(&mut [0; 18]))?;
     stream.flush()?;
     let mut buffer = vec![0; 65_536];
-    // Name, UUID, pings with 256 kB in one of them, and the list: it comes within a few messages.
+    // The server sends its name, its UUID, and pings, one of them with 256 kB; the list follows within a few messages.
     for _ in 0..64 {
         let (message, body) = loop {
             if let Parsed::Complete(message, start) = DataHeader::parse(header, unread) {

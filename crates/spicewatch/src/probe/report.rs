@@ -1,4 +1,4 @@
-//! What a probe has found, as text and as JSON.
+//! The report of a probe, as text and as JSON.
 
 use serde_derive::Serialize;
 use spice_conformance::TlsInfo;
@@ -9,14 +9,14 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 pub(super) struct Report {
     pub(super) address: String,
     pub(super) carrier: String,
-    /// What the server says of the link itself.
+    /// The common capabilities.
     pub(super) common: Vec<String>,
     pub(super) auth: Vec<String>,
     pub(super) channels: Vec<Channel>,
     pub(super) tls: Option<Tls>,
-    /// Whether the port takes WebSocket too; not tried inside TLS.
+    /// Whether the port accepts WebSocket too. Not tried inside TLS.
     pub(super) websocket: Option<bool>,
-    /// Milliseconds from the opening to the reply: least, middle.
+    /// Milliseconds from the message to the reply: minimum, median.
     pub(super) latency: Option<[f64; 2]>,
     pub(super) session: Option<Session>,
 }
@@ -27,7 +27,7 @@ pub(super) struct Channel {
     pub(super) name: String,
     pub(super) id: u8,
     pub(super) capabilities: Vec<String>,
-    /// Why it is not to be had this way.
+    /// Why the server refuses it on this connection.
     pub(super) refused: Option<String>,
     pub(super) milliseconds: f64,
 }
@@ -41,7 +41,7 @@ pub(super) struct Tls {
     not_after: String,
 }
 
-/// What only a session shows.
+/// What a session shows.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Session {
     pub(super) refused: Option<String>,
@@ -79,7 +79,7 @@ impl Report {
         let _ = writeln!(out, "  auth       {}", list(&self.auth));
         if let Some(Tls { version, cipher, subject, issuer, not_after }) = &self.tls {
             let _ = writeln!(out, "  tls        {version}, {cipher}");
-            // A certificate's names are its maker's: what would upset a terminal is escaped.
+            // The certificate's issuer picks the names: control characters are escaped for the terminal.
             let (subject, issuer) = (subject.escape_debug(), issuer.escape_debug());
             let _ = writeln!(out, "             {subject}, by {issuer}, until {not_after}");
         }
@@ -87,7 +87,7 @@ impl Report {
             let _ = writeln!(out, "  websocket  {}", if websocket { "yes" } else { "no" });
         }
         if let Some([least, middle]) = self.latency {
-            let _ = writeln!(out, "  latency    {least:.1} ms to the link reply at best, {middle:.1} ms in the middle");
+            let _ = writeln!(out, "  latency    {least:.1} ms minimum, {middle:.1} ms median to the link reply");
         }
         for Channel { name, id, capabilities, refused, .. } in &self.channels {
             let what = refused.as_ref().map_or_else(|| list(capabilities), |why| format!("refused: {why}"));
