@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod conformance;
+mod hunt;
 mod password;
 mod probe;
 mod read;
@@ -26,6 +27,7 @@ enum Command {
     Tap(tap::Args),
     Relay(Box<relay::Args>),
     Conformance(conformance::Args),
+    Hunt(hunt::Args),
     Probe(probe::Args),
 }
 
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Command::Tap(args) => tap::run(args),
         Command::Relay(args) => relay::run(*args),
         Command::Conformance(args) => conformance::run(&args),
+        Command::Hunt(args) => hunt::run(&args),
         Command::Probe(args) => probe::run(&args),
     }
 }
