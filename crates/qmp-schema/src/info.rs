@@ -18,7 +18,7 @@ pub struct EventInfo {
     pub unstable: bool,
     /// The type of its data: a struct, without members where the event has no data.
     pub data: Type,
-    /// QEMU's rate limit. `None`: there is none.
+    /// QEMU's rate limit, if the event has one.
     pub rate_limit: Option<RateLimit>,
 }
 

@@ -37,7 +37,7 @@ struct Keep<'a> {
     found: Vec<Unknown<'a>>,
 }
 
-/// A member that the schema does not name: where it is, not its value.
+/// The place of a member that the schema does not name, without its value.
 #[derive(Debug)]
 pub(crate) struct Unknown<'a> {
     /// The known members that lead to its object.

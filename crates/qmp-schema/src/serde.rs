@@ -132,7 +132,7 @@ impl<'de> Deserialize<'de> for Key<'de> {
     }
 }
 
-/// Passes a value to another format, as the crate writes it.
+/// Serializes a value in the shape that this crate writes.
 fn serialize<S: Serializer>(value: &impl crate::Encode, serializer: S) -> Result<S::Ok, S::Error> {
     let text = value.to_vec();
     // Fails only if an `Encode` of another crate writes something that is not JSON.

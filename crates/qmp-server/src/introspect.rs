@@ -1,7 +1,7 @@
 //! The answer to `query-qmp-schema`, in the form that QEMU's generator gives it (`scripts/qapi/introspect.py`).
 //!
 //! Commands and events first, then the types that they use, in the order of first use. Types have numbers for names,
-//! so that nobody depends on them; `0` is the object without members. All integers are `int`.
+//! so that no client depends on them; `0` is the object without members. All integers are `int`.
 
 use std::borrow::Cow;
 

@@ -24,7 +24,7 @@ pub enum Type {
         /// The greatest value.
         max: i64,
     },
-    /// `uint64` or `size`: 0 … 2⁶⁴ − 1. Negative integers pass, as they do in QEMU, which adds 2⁶⁴.
+    /// `uint64` or `size`: 0 … 2⁶⁴ − 1. Negative integers pass too: QEMU accepts them and adds 2⁶⁴.
     Uint64,
     /// `number`
     Number,

@@ -73,7 +73,7 @@ pub struct ServiceBuilder {
 }
 
 impl ServiceBuilder {
-    /// Offers a command. One of the same name gives way, but for `qmp_capabilities`, which is the session's own.
+    /// Offers a command, and replaces one of the same name. `qmp_capabilities` belongs to the session and can't be replaced.
     #[must_use]
     pub fn command(mut self, command: Command) -> Self {
         if command.name != NEGOTIATE {

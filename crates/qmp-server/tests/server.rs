@@ -48,7 +48,7 @@ impl Lab {
         client
     }
 
-    /// Until so many clients are connected.
+    /// Waits until `number` clients are connected.
     async fn clients(&self, number: usize) {
         let all = async {
             while self.server.clients() != number {

@@ -221,7 +221,7 @@ impl Decapsulator {
         self.walk(at, layer, Bytes::new(&whole.data, whole.wire), left, segment)
     }
 
-    /// A packet whose fragments did not all come. What it carries is handed out as far as it is there, and nothing else is said of it.
+    /// A packet with missing fragments. Its payload up to the first missing byte is handed out, without a notice.
     fn join(&mut self, at: Timestamp, whole: &Whole, left: usize, segment: &mut dyn FnMut(&Segment<'_>)) {
         self.incomplete += whole.incomplete.unwrap_or(0) as u64;
         let _ = self.walk_whole(at, whole, left, segment);

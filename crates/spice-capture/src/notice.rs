@@ -44,7 +44,7 @@ pub enum Notice {
         at: Timestamp,
         /// The connection.
         flow: FlowId,
-        /// Its ends, as the packets have them.
+        /// The two addresses in the packets.
         endpoints: Endpoints<SocketAddr>,
         /// What stands in front.
         kind: ProxyKind,

@@ -89,7 +89,7 @@ impl Spice {
     }
 
     pub(crate) fn notice(&mut self, notice: Notice) {
-        // What stands in front of a connection is a fact and nothing unusual.
+        // A preface is an ordinary fact of a connection, not an anomaly.
         self.anomalies += u64::from(!matches!(notice, Notice::Proxied { .. }));
         self.outputs.push_back(Output::Notice(notice));
     }

@@ -188,7 +188,7 @@ pub trait Handler {
     /// in use again.
     fn closed(&mut self, state: &mut Self::State, at: Timestamp, by: Option<Side>);
 
-    /// A connection that has ended by now, as others show. Asked with each segment, until there is none.
+    /// A connection that must have ended, judging by other connections. The reassembler asks after each segment until it returns `None`.
     fn gone(&mut self, _now: Timestamp) -> Option<Gone> {
         None
     }

@@ -10,7 +10,7 @@ use crate::{
 
 /// A server under test, and what the cases need to know of it.
 ///
-/// What an operator has configured is said by the `with_…` methods. [`survey`](Self::survey) asks the server for the rest.
+/// The `with_…` methods describe the configuration of the server. [`survey`](Self::survey) asks the server for the rest.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Subject {

@@ -310,7 +310,7 @@ impl Wire {
         Ok(None)
     }
 
-    /// Encrypts a ticket of these bytes with the key of the last reply; zeros if there is none.
+    /// Encrypts a ticket of these bytes with the key of the last reply, or zeros without a reply.
     pub fn seal(&self, plain: &[u8]) -> [u8; 128] {
         let key = self.reply.get(20..182).and_then(|key| <&[u8; 162]>::try_from(key).ok());
         key.and_then(|key| ticket::seal_bytes(key, plain).ok()).unwrap_or([0; 128])

@@ -1,6 +1,6 @@
 //! What the tracker says of whole connections, byte for byte as QEMU would.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::fmt::Write as _;
 
@@ -284,7 +284,7 @@ fn lost_id_is_learned_from_channels_that_are_already_up() {
 #[test]
 fn two_servers_may_have_sessions_of_the_same_id() {
     let mut lab = Lab::new(Config::new());
-    // Twice, as nothing of the first time may be left.
+    // Twice, because the first time must leave nothing behind.
     for _ in 0..2 {
         for (port, main, inputs) in [(5900, 1, 2), (5910, 3, 4), (5920, 5, 6)] {
             lab.port = port;
@@ -376,7 +376,7 @@ fn packets_cut_behind_type_and_id_give_initialized() {
 
 #[test]
 fn a_lost_reply_or_result_is_inferred_from_what_follows() {
-    // (bytes of the server that are lost, what follows, what is said)
+    // (bytes of the server that are lost, what follows, the expected outputs)
     let pong = [3, 0, 12, 0, 0, 0];
     for (lost, server, client, expected) in [
         (reply(QEMU).len(), [&[0; 4], &main_init(77, None)[..]].concat(), &b""[..], "INITIALIZED 77 1/0 spice"),

@@ -1,7 +1,7 @@
 //! Checks that the crate needs neither `std` nor `alloc`: the test builds a static library on top of it that has a panic handler
 //! and no allocator. `std` would bring a second panic handler, and `alloc` would need an allocator. The test checks that both fail.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::{fs, path::Path, process::Command};
 

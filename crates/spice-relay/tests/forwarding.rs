@@ -1,6 +1,6 @@
 //! Forwarding, half-close, resets and back-pressure, without a socket.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod fake;
 

@@ -1,6 +1,6 @@
 //! The contract of `Observe`, the limits, the PROXY header and TLS, without a socket.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod fake;
 

@@ -1,6 +1,6 @@
 //! Every limit of `Timeouts`, and graceful shutdown, in virtual time.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod fake;
 

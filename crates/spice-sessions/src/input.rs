@@ -3,7 +3,7 @@ use spice_events::{Anomaly, ChannelEvent, FlowId, Side, Timestamp};
 use crate::{EndedBy, Reason};
 
 /// A virtual machine, as [`Sessions::vm`](crate::Sessions::vm) names it. The default is for a source that does not know VMs: there, the server's address
-/// and port stand for the VM.
+/// and port identify the VM.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct VmId(pub(crate) u32);
 

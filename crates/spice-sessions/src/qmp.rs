@@ -40,7 +40,7 @@ impl QmpEvents {
         Self::default()
     }
 
-    /// The channel events that a QMP event stands for, oldest first: none if it is not about SPICE. `at` is used where the event has no time.
+    /// The channel events of a QMP event, oldest first. Empty if the event is not about SPICE. `at` is used where the event has no time.
     pub fn handle(&mut self, at: Timestamp, message: &EventMessage<'_>) -> Vec<ChannelEvent> {
         let at = message.timestamp.filter(|at| at.seconds >= 0).unwrap_or(at);
         let mut out = Vec::new();

@@ -1,6 +1,6 @@
 //! What holds for any input, and for any interleaving of what is independent.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod trace;
 

@@ -1,6 +1,6 @@
 //! What happened, and the records that follow.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod trace;
 
@@ -86,7 +86,7 @@ fn new_session_replaces_the_one_that_the_server_ends() {
         ended s2 after s1 vm=desk client=c channels=main client_left by=client
         ";
     check(Source::Relay, steps, expected);
-    // Without a VM's name the server's address and port stand for it.
+    // Without a VM's name, the address and port of the server identify it.
     check(Source::Read, &steps.replace("desk", "-"), &expected.replace(" vm=desk", ""));
     // QEMU's events do not show who closed.
     let qemu = steps.lines().filter(|line| !line.contains(" end ")).collect::<Vec<_>>().join("\n");

@@ -1,6 +1,6 @@
 //! spice-link's examples against real peers: spice-gtk links to the example server, the example client links to QEMU.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::{
     io::{self, BufRead, BufReader},

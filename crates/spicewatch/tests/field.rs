@@ -31,7 +31,7 @@ fn compare(args: &[&str], files: &[&str], qmp: &str) -> (Vec<String>, String) {
     (events::disagreements(printed.lines(), qemu.iter().map(String::as_str), false), stderr)
 }
 
-/// QEMU's lines are printed, and `expected` is all else that is said before the summary.
+/// QEMU's lines are printed, and `expected` is everything else that `read` prints before the summary.
 #[track_caller]
 fn check(args: &[&str], files: &[&str], qmp: &str, expected: &[&str]) {
     let (differences, stderr) = compare(args, files, qmp);

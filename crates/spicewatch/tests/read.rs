@@ -146,7 +146,7 @@ fn a_stream_and_a_file_give_the_same() {
 
 #[test]
 fn a_reader_that_has_enough_is_no_failure() {
-    // A socket that is shut, whoever has it: a pipe's end lives on for a moment in what another test is just starting.
+    // A socket that was shut down, because a process that another test is starting may inherit the end of a pipe for a moment.
     let (reader, stdout) = UnixStream::pair().unwrap();
     reader.shutdown(Shutdown::Both).unwrap();
     let mut command = spicewatch(&["-"]);

@@ -211,7 +211,7 @@ fn link_stage_has_a_time_limit() {
     relay.log.wait_for("for the link stage", 2);
 }
 
-/// An operator who wants no limit may write the largest number that a file can hold.
+/// Operators may write the largest number that a file can hold to ask for no limit.
 #[test]
 fn time_limit_may_be_longer_than_a_timer_allows() {
     let (server, most) = (Server::new(), i64::MAX.to_string());

@@ -137,7 +137,7 @@ fn behind(relay: &Relay) -> Subject {
     Subject::new(Target::new(relay.address()).with_time_limit(lab::PATIENCE)).with_password(PASSWORD)
 }
 
-/// The same with the id 0, which stands for an unknown id.
+/// The same with the id 0, which means an unknown id.
 fn without_main_s_id(said: &str) -> String {
     match said.split_once("\"connection-id\": ") {
         Some((start, rest)) if start.contains("\"channel-type\": 1,") => {

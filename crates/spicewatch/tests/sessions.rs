@@ -1,6 +1,6 @@
 //! `spicewatch read --sessions`: the records of real sessions are right in every field that the wire shows.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::{collections::HashMap, process::Command};
 

@@ -28,7 +28,7 @@ fn program() -> PathBuf {
     profile.join("spicewatch")
 }
 
-/// The connection ids of the next so many events of this kind; others are passed over.
+/// The connection ids of the next `count` events of this kind; skips other events.
 async fn ids(events: &mut UnboundedReceiver<Event>, count: usize) -> Vec<i64> {
     let mut ids = Vec::new();
     while ids.len() < count {

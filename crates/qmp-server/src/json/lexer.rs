@@ -84,7 +84,7 @@ impl Lexer {
     pub(super) fn next(&mut self, input: &[u8]) -> (usize, Option<Token>) {
         if self.handed_out {
             self.handed_out = false;
-            // A rare big token should not be paid for ever after.
+            // Free the memory of a rare big token.
             self.text.clear();
             self.text.shrink_to(4096);
         }

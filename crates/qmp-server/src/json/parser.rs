@@ -290,7 +290,7 @@ fn hex_escape(sequence: &[u8], token: &[u8]) -> Result<(char, usize), Failure> {
         };
     }
     code.and_then(unicode::character).map(|char| (char, len)).ok_or_else(|| {
-        // QEMU quotes so many bytes of the token, which may run into the closing quote.
+        // QEMU quotes this number of bytes, which may include the closing quote of the token.
         let from = token.len() - 1 - sequence.len();
         let quoted = &token[from..token.len().min(from + len)];
         format!("{} is not a valid Unicode character", unicode::lossy(quoted))

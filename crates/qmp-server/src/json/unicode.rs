@@ -1,6 +1,6 @@
 //! Modified UTF-8 (U+0000 may be `C0 80`), as QEMU decodes it (`util/unicode.c`).
 
-/// The first character of `bytes` and its length; `None` for a sequence that stands for no character.
+/// The first character of `bytes` and its length; `None` for a sequence that is not a character.
 ///
 /// A bad sequence is as long as QEMU takes it: the lead byte and the continuation bytes that follow it, up to what the
 /// lead byte announces. Lead bytes announce up to six, as UTF-8 once did.

@@ -14,7 +14,7 @@ use super::{Inner, Server};
 
 /// How long a listener rests after an accept that failed, for want of descriptors for example.
 const REST: Duration = Duration::from_millis(100);
-/// How often it is said that accepts fail, or that there is no place, at most.
+/// The shortest time between two log lines about failed accepts, or about a full server.
 const SAID_EVERY: Duration = Duration::from_secs(10);
 
 /// A socket that is bound and doesn't serve yet: see [`Server::listen`].
@@ -96,7 +96,7 @@ impl Listener {
         Ok(Self { kind: Kind::Tcp(listener) })
     }
 
-    /// Binds a unix socket of mode 0600. The file of one that nobody listens on is replaced, anything else is left alone.
+    /// Binds a unix socket of mode 0600. Replaces a socket file without a listener. Leaves any other file alone.
     /// The file is removed when the listener goes, if it is still this one's.
     ///
     /// # Panics
@@ -167,7 +167,7 @@ impl Listener {
     }
 }
 
-/// Whether it is time to say something again that may be so many times a second; then it is noted as said.
+/// Tells whether a line may be logged again, and notes the time if so.
 fn is_news(said: &mut Option<Instant>) -> bool {
     let is_news = said.is_none_or(|said| said.elapsed() >= SAID_EVERY);
     if is_news {
@@ -177,7 +177,7 @@ fn is_news(said: &mut Option<Instant>) -> bool {
 }
 
 impl Inner {
-    /// A place for a client, sooner or later. Where that is later, it is said, as who waits gets no greeting.
+    /// Waits for a place for a client. Logs the wait, because a waiting client gets no greeting.
     async fn place(&self, address: &str, said: &mut Option<Instant>) -> Option<OwnedSemaphorePermit> {
         if let Ok(place) = self.places.clone().try_acquire_owned() {
             return Some(place);
@@ -231,7 +231,7 @@ mod unix {
             let bind = || {
                 let socket = UnixSocket::new_stream()?;
                 socket.bind(path)?;
-                // Nobody can connect before it listens, so nobody gets in while the mode is still what umask made it.
+                // No client can connect before it listens, so the mode of the umask is never in force.
                 fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
                 let file = identity(path)?;
                 Ok(Self { listener: socket.listen(BACKLOG)?, path: path.to_owned(), file })
@@ -267,7 +267,7 @@ mod unix {
         fs::symlink_metadata(path).map(|file| (file.dev(), file.ino()))
     }
 
-    /// Removes a socket file that nobody listens on.
+    /// Removes a socket file without a listener.
     ///
     /// It is moved aside first and asked again there: of two servers that start at once, neither can remove the other's.
     fn make_way(path: &Path) -> io::Result<()> {

@@ -4,7 +4,7 @@ use super::{Bytes, Layer, Next, Stop, Unread};
 
 /// 802.1Q, 802.1ad, and the numbers that stacked tags had before it.
 const VLAN: [u16; 4] = [0x8100, 0x88a8, 0x9100, 0x9200];
-/// The longest payload whose length stands in place of an ethertype (802.3).
+/// The longest payload length that an 802.3 frame can carry in its ethertype field.
 const MAX_LENGTH: u16 = 1500;
 /// Destination of Cisco's ISL frames; the fifth byte may be anything.
 const ISL: [[u8; 5]; 2] = [[0x01, 0, 0x0c, 0, 0], [0x03, 0, 0x0c, 0, 0]];

@@ -1,4 +1,4 @@
-//! Tunnels in UDP, by the port, and where it is another one, by their shape.
+//! Tunnels in UDP, recognised by their port; on other ports, by their shape.
 
 use super::{Bytes, Layer, Next, Stop, Unread, ethernet, ip};
 use crate::link::LinkType;
@@ -134,7 +134,7 @@ pub(super) fn l2tp_v3(bytes: Bytes<'_>) -> Result<Next<'_>, Stop> {
     Err(if other { Stop::Other } else { Stop::Unread(Unread::L2tp) })
 }
 
-/// An ethertype that leads to IP, and where it is IP's own, a plausible packet.
+/// Tells whether an ethertype leads to IP. For the ethertypes of IP itself, the packet must be plausible too.
 fn is_ethernet(bytes: Bytes<'_>) -> bool {
     ethernet::carries_ip(bytes)
         && (!matches!(bytes.be16(12), Ok(0x0800 | 0x86dd)) || bytes.after(14).is_ok_and(ip::is_plausible))

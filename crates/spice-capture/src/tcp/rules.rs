@@ -303,7 +303,7 @@ impl<S: Default> Flow<S> {
         }
     }
 
-    /// The connection has ended, though no packet of it says so. Whether it was open, and where that matters, unanswered.
+    /// Ends a connection that no packet of its own ends. Returns whether it was open and, if that matters, unanswered.
     pub(super) fn vanish<H: Handler<State = S>>(&mut self, gone: &Gone, ctx: &mut Context<'_, H>) -> bool {
         if self.stage != Stage::Open || (gone.only_unanswered && !self.directions.iter().any(Direction::is_unanswered))
         {

@@ -49,7 +49,7 @@ pub(super) struct Token {
 #[derive(Debug)]
 pub(super) struct Timers {
     queue: VecDeque<(u64, Token)>,
-    /// With more deadlines than this, the oldest expire early: they must not accumulate in a capture whose time stands still.
+    /// With more deadlines than this, the oldest expire early: they must not accumulate in a capture whose time does not advance.
     max: usize,
 }
 

@@ -157,7 +157,7 @@ impl LinkObserver {
         }
     }
 
-    /// Whether a word that may select a mechanism is none, where the capabilities were lost: an old client sends its ticket at once.
+    /// Tells whether a word is not a mechanism selection, for a link whose capabilities were lost. An old client sends its ticket at once.
     fn is_ticket_start(&self, mechanism: AuthMechanism) -> bool {
         let known =
             self.shared.mess.is_some_and(|mess| mess.known) && self.shared.reply.is_some_and(|reply| reply.known);

@@ -108,7 +108,7 @@ pub struct Incoming<T> {
 }
 
 impl<T: Transport> Incoming<T> {
-    /// A connection with these two ends, as the observer is to see them.
+    /// A connection with the two addresses that the observer sees.
     pub fn new(transport: T, endpoints: Endpoints) -> Self {
         Self { transport, endpoints, tcp: None }
     }

@@ -37,7 +37,7 @@ impl Pipe {
             return Ok(Self { ends: Some(ends), held: 0 });
         }
         let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        // Fails for a user who has many pipes already. The default capacity works too.
+        // Fails if the user already has many pipes. The default capacity works too.
         let _ = fcntl_setpipe_size(&write, SIZE);
         Ok(Self { ends: Some(Ends { read, write }), held: 0 })
     }

@@ -19,7 +19,7 @@ const MAX_UNIX_PATH: usize = 107;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NetAddress {
-    /// A host and a port. The host `*` stands for every address of both families.
+    /// A host and a port. The host `*` means every address of both families.
     Tcp(String, u16),
     /// The path of a unix socket.
     Unix(PathBuf),

@@ -42,7 +42,7 @@ enum Kind {
 }
 
 impl Listener {
-    /// Binds every address that `address` stands for.
+    /// Binds every address that `address` names.
     ///
     /// Of a host name, that is each of its addresses that this machine has. `*` needs one socket, for both families. A stale
     /// unix socket is replaced.
@@ -89,10 +89,10 @@ impl Drop for Listener {
     }
 }
 
-/// Binds the addresses that a TCP address stands for with a function of the caller's.
+/// Binds the addresses that a TCP address names, with a function of the caller.
 ///
 /// For `*` the first address that can be bound is enough: `[::]` accepts IPv4 too, and `0.0.0.0` is for machines without IPv6.
-/// Of a host name's addresses, those that this machine lacks are logged and left out: `localhost` stands for `::1` too, which
+/// Of a host name's addresses, those that this machine lacks are logged and left out: `localhost` names `::1` too, which
 /// does not exist where IPv6 is off.
 pub fn bind_each<T>(address: &NetAddress, bind: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<Vec<T>> {
     let addresses = address.resolve()?;

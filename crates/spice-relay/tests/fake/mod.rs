@@ -23,7 +23,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// How many bytes a fake transport buffers in each direction, as a socket's buffers do.
+/// How many bytes a fake transport buffers in each direction, like the buffers of a socket.
 pub const BUFFER: usize = 4096;
 
 /// The relay's end of an in-memory connection.

@@ -14,7 +14,7 @@ use std::{
 const CHUNK: usize = 1 << 15;
 /// Bytes in the first read after a skip: enough for the headers of the next large packet, if one follows at once.
 const FIRST_CHUNK: usize = 1 << 10;
-/// Fewer bytes of no interest are read with the rest: so many are copied in the time of a system call.
+/// A shorter run of unneeded bytes is read with the rest: copying it takes less time than a system call.
 const WORTH_SKIPPING: u64 = 1 << 12;
 
 /// A capture being read.

@@ -151,7 +151,7 @@ impl Stream {
         };
     }
 
-    /// Makes the end at drop a reset, as the other side's was.
+    /// Resets the connection at drop, because the other side was reset.
     fn reset(&self) {
         if let Self::Tcp(stream) = self {
             let _ = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
