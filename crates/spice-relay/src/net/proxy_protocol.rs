@@ -54,8 +54,8 @@ const MAX_V2: usize = 4096;
 /// Reads a header and nothing after it. Returns the addresses of the original connection: its destination is the server, its source the
 /// client. `None`: the header has no addresses, or the proxy connected on its own account.
 ///
-/// Fails with the kind [`ConnectionAborted`](io::ErrorKind) if the connection ends before its first byte. The connection of a health check
-/// does, and with [`InvalidData`](io::ErrorKind) if the bytes are not a header.
+/// Fails with the kind [`ConnectionAborted`](io::ErrorKind) if the connection ends before its first byte, which is what a health
+/// check does, and with [`InvalidData`](io::ErrorKind) if the bytes are not a header.
 pub async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<Endpoints<SocketAddr>>> {
     let mut start = [0; 12];
     let Ok(1..) = stream.read(&mut start[..1]).await else {
