@@ -38,7 +38,7 @@ pub enum Notice {
         /// Its ends.
         endpoints: Endpoints<SocketAddr>,
     },
-    /// A proxy or a load balancer stands in front of a SPICE connection. Nothing unusual, and not counted among the anomalies.
+    /// A SPICE connection came through a proxy or a load balancer. This is ordinary, and does not count as an anomaly.
     Proxied {
         /// When the connection was opened.
         at: Timestamp,
@@ -46,7 +46,7 @@ pub enum Notice {
         flow: FlowId,
         /// The two addresses in the packets.
         endpoints: Endpoints<SocketAddr>,
-        /// What stands in front.
+        /// The kind of proxy.
         kind: ProxyKind,
         /// The client that the load balancer names.
         client: Option<SocketAddr>,

@@ -1,4 +1,4 @@
-//! What stands in front of SPICE in a connection: a proxy's request, or a load balancer's header.
+//! Prefaces: the bytes that a proxy's request, or a load balancer's header, puts before SPICE in a connection.
 //!
 //! | client's first bytes | preface | ends with |
 //! | --- | --- | --- |

@@ -247,7 +247,7 @@ impl Spice {
         flow
     }
 
-    /// The connection of what is held, opened if it was not yet. Says what stands in front of it, unless nothing there is a preface.
+    /// The connection of the held bytes, opened if it was not yet. Reports its preface, if it has one.
     fn open_behind(&mut self, held: &Held, kind: Kind, whole: bool) -> FlowId {
         let flow = held.flow.unwrap_or_else(|| self.open_as(self.named_ends(held), &held.connection, kind));
         let facts = &held.preface.facts;

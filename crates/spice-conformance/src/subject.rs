@@ -24,7 +24,7 @@ pub struct Subject {
     pub secured: Option<ChannelType>,
     /// The type of a channel that the server offers without TLS only.
     pub unsecured: Option<ChannelType>,
-    /// The list of mechanisms of a server that requires SASL, as it sends it. `None`: it takes tickets.
+    /// The list of mechanisms that a server sends if it requires SASL. `None`: it takes tickets.
     pub mechanisms: Option<Vec<u8>>,
     /// A channel that cases join to a session.
     pub other: Option<(ChannelType, u8)>,

@@ -10,7 +10,7 @@ use crate::Auth;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Config {
-    /// The server's `auth` setting, as the operator knows it. If it is not set, the tracker uses `sasl` if the server's reply offers
+    /// The server's `auth` setting, from the operator. If it is not set, the tracker uses `sasl` if the server's reply offers
     /// SASL, else `spice`. On the wire, `none` looks like `spice`, so it must be set.
     pub auth: Option<Auth>,
     /// How many unread bytes of one direction are held while the other direction must be read first. The longest message of the

@@ -58,7 +58,7 @@ pub struct Manifest {
     /// Payload was cut after each direction's first bytes, as with a snap length.
     #[serde(default)]
     pub trimmed: bool,
-    /// Its TLS can be decrypted: with the key log `NAME.keylog`, or with the secrets in the capture file where there is none.
+    /// Its TLS can be decrypted: with the key log `NAME.keylog`, or without one, with the secrets in the capture file.
     #[serde(default)]
     pub decrypts: bool,
     /// QEMU quits in it, and does not report the end of connections that were open then.

@@ -1,6 +1,6 @@
 //! The conformance runner against a real QEMU, against our own acceptor, and against acceptors with one check left out.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::{
     io,

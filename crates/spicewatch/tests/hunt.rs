@@ -1,6 +1,6 @@
 //! `spicewatch hunt` against a server with a check left out, and against no server.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::process::{Command, Output};
 

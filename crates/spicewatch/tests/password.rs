@@ -1,6 +1,6 @@
 //! `probe` and `conformance` take the password from the command line or from a file.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails, as it should")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::{
     fs,

@@ -133,7 +133,7 @@ impl Server {
     /// It is copied once, whatever the number of clients, and waits for none of them. Any thread may call it.
     ///
     /// A client that sees an event before the reply to a command can rely on the reply knowing of it, if what the command reads
-    /// is brought up to date before the event is published. The reverse doesn't hold, as it doesn't in QEMU: a reply may
+    /// is brought up to date before the event is published. The reverse doesn't hold, in QEMU neither: a reply may
     /// know of an event that comes after it.
     pub fn publish(&self, event: &[u8]) {
         self.inner.events.publish(event.trim_ascii_end());

@@ -162,7 +162,7 @@ pub(super) fn subject(server: SocketAddr) -> Subject {
     Subject::new(target).with_password(PASSWORD).with_channels(&[(ChannelType::INPUTS, 0)])
 }
 
-/// What passed on a connection, as the manifests have it.
+/// The bytes of a connection, in the form of the manifests.
 pub(super) fn link(name: &str, wire: &Wire) -> Link {
     let LinkAnswer { replies, result } = LinkAnswer::of(wire.received());
     let [client_port, server_port] = wire.stream().addresses().map_or([0, 0], |both| both.map(|end| end.port()));

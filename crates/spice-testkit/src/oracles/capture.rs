@@ -14,7 +14,7 @@ const PORTS: [u16; 2] = [5930, 5931];
 
 /// Any bytes as a capture file: read whole and in pieces, with connections recognised and with ports named.
 ///
-/// However the file is cut, the same is said of it; the events of a connection come in order, each at most once.
+/// Any cut of the file gives the same output; the events of a connection come in order, each at most once.
 pub fn capture_file(data: &[u8]) {
     let piece = 1 + usize::from(data.last().copied().unwrap_or_default());
     for config in [Config::new(), Config::new().port(PORTS[0]).tls_port(PORTS[1])] {
@@ -23,7 +23,7 @@ pub fn capture_file(data: &[u8]) {
     }
 }
 
-/// What is said of a capture that comes in such pieces, the error included.
+/// The output for a capture that comes in such pieces, with the error.
 fn said(config: Config, data: &[u8], piece: usize) -> Vec<String> {
     let mut capture = Capture::new(config);
     let (mut lines, mut states) = (Vec::new(), HashMap::new());
@@ -79,7 +79,7 @@ const ISN: [u32; 2] = [u32::MAX - 500, 1_000_000];
 /// Bytes as choices: segments of one connection, each true to what its side sends at that place, in any order, as often as
 /// they like, or never.
 ///
-/// A byte that is passed on is the one that was sent there; what is said to be lost, or where a direction stops, was never handed in;
+/// A byte that is passed on is the one that was sent there. Bytes that are reported lost, or after the end of a direction, were never handed in;
 /// what is kept is bounded, and nothing is kept at the end.
 /// Six bytes make a segment: side and flags, place (2), acknowledgement (2), length and what of it was captured. A SYN always
 /// comes with its ACK: so where a connection's start was seen, the place of each byte is known.
@@ -276,7 +276,7 @@ impl Handler for Reader {
         let len = u32::try_from(len).expect("a gap is within the window");
         if let Some(seq) = self.advance(from, len) {
             for seq in (0..len).map(|i| seq.wrapping_add(i)) {
-                assert!(!self.has(from, seq), "{from}: the byte at {seq} was there, and is said to be lost");
+                assert!(!self.has(from, seq), "{from}: the byte at {seq} was there, and is reported lost");
             }
         }
         Interest::Bytes

@@ -70,7 +70,7 @@ fn read_and_written(input: &[u8]) {
     }
 }
 
-/// What is written, after a look at its form; `None` where it holds an infinity, which QEMU writes bare and JSON does not have.
+/// The written bytes, after a check of their form. `None` if they hold an infinity, which QEMU writes bare and JSON does not have.
 fn written_again(value: &(impl qmp_schema::Encode + ?Sized)) -> Option<Vec<u8>> {
     let once = value.to_vec();
     assert!(once.is_ascii() && !once.iter().any(u8::is_ascii_control), "{}", once.escape_ascii());

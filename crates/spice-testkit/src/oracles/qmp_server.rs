@@ -56,7 +56,7 @@ fn digest(input: &[u8]) -> u64 {
     input.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// Pieces of one byte up to sixteen, or up to so many that there are few.
+/// Pieces of one to sixteen bytes; larger ones for a long input, to keep the number of pieces small.
 fn pieces<'a>(mut rest: &'a [u8], choices: &'a mut Choices) -> impl Iterator<Item = &'a [u8]> {
     let most = rest.len() / 32 + 16;
     iter::from_fn(move || {
@@ -254,7 +254,7 @@ fn string(text: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// ASCII that stands for itself in a string. A table, for a fuzzer takes note of every comparison.
+/// ASCII characters that need no escape in a string. A table, because a fuzzer records every comparison.
 const PLAIN: [bool; 256] = {
     let mut plain = [false; 256];
     let mut byte = 0x20;

@@ -8,7 +8,7 @@ use spice_capture::{
 /// The key log's text, a zero byte, then pieces of the two directions: two bytes of side (the top bit says server) and length,
 /// big-endian, then as many bytes. A piece of length 0 is a gap of one byte.
 ///
-/// However each piece is cut, the same plaintext comes out, and the same is said of what can't be read; no more comes out than went
+/// Any cut of the pieces gives the same plaintext and the same report of what can't be read; no more comes out than went
 /// in, and what is held is bounded.
 pub fn tls_records(data: &[u8]) {
     let (text, pieces) = data.iter().position(|byte| *byte == 0).map_or((data, &[][..]), |at| data.split_at(at));
@@ -36,7 +36,7 @@ fn pieces(mut data: &[u8]) -> Vec<(Side, &[u8])> {
     pieces
 }
 
-/// The plaintext of client and server, and what is said.
+/// The plaintext of client and server, and the report.
 fn decrypt(keys: &KeyLog, pieces: &[(Side, &[u8])], cut: usize) -> ([Vec<u8>; 2], Vec<String>) {
     let (mut decryptor, mut plain, mut said) = (Decryptor::new(), [Vec::new(), Vec::new()], Vec::new());
     let (mut pushed, mut at) = ([0; 2], Timestamp { seconds: 0, microseconds: 0 });

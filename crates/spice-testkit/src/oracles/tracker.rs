@@ -130,7 +130,7 @@ fn stray(u: &mut Unstructured<'_>) -> Result<Op> {
     })
 }
 
-/// What is said of these operations, bytes in pieces of at most `size`.
+/// The outputs for these operations, with bytes in pieces of at most `size`.
 fn run(config: &Config, ops: &[Op], size: usize) -> Vec<String> {
     let mut tracker = Tracker::new(config.clone());
     let mut lives = Lifecycles::new(config.auth);

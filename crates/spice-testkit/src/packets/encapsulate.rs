@@ -18,7 +18,7 @@ pub struct Encapsulation {
 #[derive(Clone, Copy, Debug)]
 struct Carried<'a> {
     ip: &'a [u8],
-    /// Its length on the wire, as that of every header that a function below puts before it.
+    /// Its length on the wire. Each function below adds a header to it.
     wire: usize,
     /// Its number in the file.
     number: usize,

@@ -29,7 +29,7 @@ const TCP: u32 = 6;
 /// Ports, and interfaces, that a filter compares: a jump of classic BPF reaches 255 instructions.
 pub(super) const MAX_NAMES: usize = 32;
 
-/// An instruction: its code, where it goes on if a comparison holds and if not (instructions to leave out), and its operand.
+/// An instruction: its code, how many instructions to skip if a comparison holds and if it does not, and its operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Instruction {
     code: u16,

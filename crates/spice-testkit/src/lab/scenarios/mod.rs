@@ -58,7 +58,7 @@ pub struct Stage {
     pub pki: Option<Pki>,
     /// The links made by hand so far.
     pub links: Vec<Link>,
-    /// The secrets of its TLS connections, as a key log, where the scenario collects them.
+    /// The secrets of its TLS connections, as a key log, if the scenario collects them.
     pub key_log: Option<Vec<u8>>,
 }
 
@@ -71,7 +71,7 @@ pub struct Recording {
     pub extension: &'static str,
     /// QEMU's event lines.
     pub qmp: Vec<u8>,
-    /// The secrets of the TLS connections, as a key log, where they are not in the capture file.
+    /// The secrets of the TLS connections, as a key log, if they are not in the capture file.
     pub key_log: Option<Vec<u8>>,
     /// What the capture shows.
     pub manifest: Manifest,

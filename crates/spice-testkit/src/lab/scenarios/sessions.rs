@@ -62,7 +62,7 @@ pub(super) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "tls",
-        about: "spice-gtk opens eleven channels inside TLS: opaque to whoever has no key",
+        about: "spice-gtk opens eleven channels inside TLS: opaque without the key",
         spice: "tls-port={tls-port},x509-dir={pki},addr=127.0.0.1,password-secret=password",
         auth: "spice",
         form: Form::Pcap,

@@ -69,7 +69,7 @@ impl Lifecycles {
         {
             assert!(life.leaked, "closed, and no word of it: {op:?}");
         }
-        assert_eq!(tracker.len(), self.open.len(), "connections are forgotten, or kept for ever");
+        assert_eq!(tracker.len(), self.open.len(), "the tracker forgot a connection, or keeps one that ended");
         let channels = tracker.channels();
         assert_eq!(channels.len(), self.up.len(), "the list of channels and the events differ");
         for (live, flow) in channels.iter().zip(&self.up) {
