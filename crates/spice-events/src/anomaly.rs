@@ -62,6 +62,8 @@ pub enum AnomalyKind {
     Inferred,
     /// A main channel's id could not be read. It was learned from another channel of its session.
     IdLearned,
+    /// The same, but several main channels of the same client host waited for an id: two of them may have each other's.
+    IdAmbiguous,
     /// A main channel's id never became known. `SPICE_INITIALIZED` has 0 instead.
     IdUnknown,
     /// A main channel joined an existing session: it is the target of a migration.
@@ -117,6 +119,7 @@ impl AnomalyKind {
             Self::Leaked => "leaked",
             Self::Inferred => "inferred",
             Self::IdLearned => "id-learned",
+            Self::IdAmbiguous => "id-ambiguous",
             Self::IdUnknown => "id-unknown",
             Self::MigrationTarget => "migration-target",
             Self::Unlinked { .. } => "unlinked",
@@ -153,6 +156,9 @@ impl fmt::Display for AnomalyKind {
             Self::IdLearned => {
                 f.write_str("the main channel's connection-id was learned from another channel of the session")
             }
+            Self::IdAmbiguous => f.write_str(
+                "the main channel's connection-id was learned from another channel, but several main channels waited for one: it may be another one's",
+            ),
             Self::IdUnknown => {
                 f.write_str("the main channel's connection-id never became known; the event has 0 instead")
             }

@@ -58,11 +58,21 @@ impl Eq for Server {}
 struct Waiting {
     flows: BTreeMap<u64, FlowId>,
     next: u64,
+    /// Several main channels waited when one of them was named: any of them may be the wrong one.
+    ambiguous: bool,
 }
 
 /// The server's address and the client's host. A session's channels share them; the client's ports differ.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Ends(Box<str>);
+
+/// A waiting main channel that gets an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) flow: FlowId,
+    /// The id may be another main channel's.
+    pub(crate) ambiguous: bool,
+}
 
 impl Ends {
     fn of(connection: &Connection) -> Self {
@@ -101,7 +111,7 @@ impl Sessions {
         channel: Channel,
         since: Timestamp,
         turn: u64,
-    ) -> Option<FlowId> {
+    ) -> Option<Named> {
         let connection_id = channel.connection_id;
         if channel.channel_type == ChannelType::MAIN {
             self.add(connection, connection_id);
@@ -111,10 +121,13 @@ impl Sessions {
             return None;
         }
         let ends = Ends::of(connection);
-        let waiting = self.nameless.get(&ends).and_then(|waiting| waiting.flows.last_key_value());
-        if let Some((&turn, &main)) = waiting {
+        if let Some(waiting) = self.nameless.get_mut(&ends)
+            && let Some((&turn, &flow)) = waiting.flows.last_key_value()
+        {
+            waiting.ambiguous |= waiting.flows.len() > 1;
+            let named = Named { flow, ambiguous: waiting.ambiguous };
             self.forget(connection, turn);
-            return Some(main);
+            return Some(named);
         }
         self.unclaimed.entry(ends).or_default().insert(turn, (since, connection_id));
         None

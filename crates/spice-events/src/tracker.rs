@@ -11,7 +11,8 @@ use spice_link::{
 
 use crate::{
     Anomaly, AnomalyKind, Auth, Channel, ChannelEvent, Config, Connection, EventKind, FlowId, Input, LinkFollower,
-    LinkNote, LinkNoteKind, LinkStep, Output, sessions::Sessions,
+    LinkNote, LinkNoteKind, LinkStep, Output,
+    sessions::{Named, Sessions},
 };
 
 /// Follows the connections of one or several SPICE servers: what happens to each goes in, QEMU's events come out.
@@ -315,10 +316,11 @@ impl Tracker {
     }
 
     /// The id of a waiting main channel was learned.
-    fn name(&mut self, at: Timestamp, main: FlowId, connection_id: i32) {
+    fn name(&mut self, at: Timestamp, Named { flow: main, ambiguous }: Named, connection_id: i32) {
         let Some(Flow { state: State::Nameless { channel, since, .. }, .. }) = self.flows.get(&main) else { return };
         let (channel, since) = (Channel { connection_id, ..*channel }, *since);
-        self.report(at, main, None, AnomalyKind::IdLearned);
+        let kind = if ambiguous { AnomalyKind::IdAmbiguous } else { AnomalyKind::IdLearned };
+        self.report(at, main, None, kind);
         self.initialize(at, since, main, channel);
     }
 

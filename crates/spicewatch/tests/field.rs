@@ -126,3 +126,12 @@ fn a_client_that_vanished_is_disconnected() {
     check(&[], &["06-client-asleep.pcap"], "06-client-asleep.qmp", &[ended]);
     check(&[], &["07-client-roams.pcap"], "07-client-roams.qmp", &[ended]);
 }
+
+#[test]
+fn two_sessions_that_start_together_behind_sasl_are_reported_as_ambiguous() {
+    let (_, stderr) = compare(&[], &["12-sasl-two-sessions-swapped.pcap"], "12-sasl-two-sessions-swapped.qmp");
+    let text = "the main channel's connection-id was learned from another channel, but several main channels waited";
+    for port in [50396, 50398] {
+        assert!(stderr.contains(&format!("127.0.0.1:{port} -> 127.0.0.1:31461: {text}")), "{stderr}");
+    }
+}
