@@ -248,12 +248,20 @@ fn learned_id_goes_to_the_newest_waiting_main_channel() {
         sasl(&mut lab, flow, 0, ChannelType::MAIN);
         lab.server(flow, &frame(20)).server(flow, &frame(54));
     }
+    // Connections 1 and 3 still wait. The packets do not tell which of them has the id 7, so the pairing is ambiguous.
     lab.close(4, Side::Client).close(2, Side::Client).said();
     sasl(&mut lab, 5, 7, ChannelType::INPUTS);
     lab.server(5, &frame(20)).client(5, &frame(24));
     assert_eq!(
         lab.said(),
-        ["5 CONNECTED", "5 inferred", "3 id-learned", "3 INITIALIZED 7 1/0 sasl", "5 INITIALIZED 7 3/0 sasl"]
+        ["5 CONNECTED", "5 inferred", "3 id-ambiguous", "3 INITIALIZED 7 1/0 sasl", "5 INITIALIZED 7 3/0 sasl"]
+    );
+    // Only connection 1 waits now. Its id is ambiguous all the same: it may have swapped ids with connection 3.
+    sasl(&mut lab, 6, 8, ChannelType::INPUTS);
+    lab.server(6, &frame(20)).client(6, &frame(24));
+    assert_eq!(
+        lab.said(),
+        ["6 CONNECTED", "6 inferred", "1 id-ambiguous", "1 INITIALIZED 8 1/0 sasl", "6 INITIALIZED 8 3/0 sasl"]
     );
 }
 
