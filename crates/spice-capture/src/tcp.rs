@@ -96,9 +96,6 @@ pub const RESET_AHEAD: u32 = 1 << 20;
 /// Connections that are remembered, those in [`TIME_WAIT`] and of no interest included.
 pub const MAX_FLOWS: u32 = 1 << 20;
 
-/// Later than any packet.
-const END: Timestamp = Timestamp { seconds: i64::MAX / 2_000_000, microseconds: 0 };
-
 /// The largest TCP window (RFC 7323: 2^30). What is farther ahead belongs to no live connection.
 const WINDOW: u32 = 1 << 30;
 
@@ -282,7 +279,9 @@ impl<S: Default> Reassembler<S> {
             let mut ctx = Context { shared: &mut self.shared, handler, token };
             self.flows.at(index).finish(&mut ctx);
         }
-        while let Some(gone) = handler.gone(END) {
+        // The capture shows nothing of the time behind its last packet.
+        let last = self.shared.clock.last();
+        while let Some(gone) = last.and_then(|last| handler.gone(last)) {
             self.vanish(&gone, handler);
         }
     }

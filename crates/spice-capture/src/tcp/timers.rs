@@ -23,6 +23,12 @@ impl Clock {
         self.last = Some(at);
     }
 
+    /// The time of the last packet; `None` before the first one.
+    pub(super) fn last(&self) -> Option<Timestamp> {
+        let at = self.last?;
+        Some(Timestamp { seconds: at.div_euclid(1_000_000), microseconds: at.rem_euclid(1_000_000) })
+    }
+
     pub(super) fn now(&self) -> u64 {
         self.now
     }
