@@ -71,7 +71,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         what: "a channel may be joined without its session",
         file: "crates/spice-link/src/acceptor/mod.rs",
         from: "Join::Refused(code) => State::Closed(CloseReason::Join(code)),",
-        to: "Join::Refused(_) => State::Linked(Linked { asked, header, session_id: None }),",
+        to: "Join::Refused(_) => State::Linked(Linked { request, header, session_id: None }),",
         target: "acceptor_vs_connector",
     },
     Mutant {
