@@ -88,6 +88,7 @@ pub(crate) struct VmConfig {
     /// The VM's name in the log [default: the upstream's address]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+    #[allow(rustdoc::broken_intra_doc_links, reason = "the help of a flag: [V6] is part of an address")]
     /// Accept plain connections here: HOST:PORT, [V6]:PORT, :PORT (both families) or unix:PATH
     #[arg(long, value_name = "ADDR")]
     #[serde(deserialize_with = "parse::one_or_many")]
