@@ -7,6 +7,7 @@
 mod answers;
 mod check;
 mod command;
+mod dialect;
 mod error;
 #[cfg(feature = "tokio")]
 mod fanout;
@@ -22,6 +23,7 @@ mod session;
 
 pub use answers::Responder;
 pub use command::{Answer, Command, Reply};
+pub use dialect::Dialect;
 pub use error::CommandError;
 pub use json::{ParseError, parse_value};
 pub use limits::Limits;

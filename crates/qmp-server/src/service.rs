@@ -10,7 +10,7 @@ use qmp_schema::{Capability, Encode as _, EventInfo, Greeting};
 use crate::command::Handler;
 use crate::introspect;
 use crate::schema::{Struct, Type};
-use crate::{Command, Limits, Object, Reply, Value, Version};
+use crate::{Command, Dialect, Limits, Object, Reply, Value, Version};
 
 /// What every session of a server offers. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -26,6 +26,7 @@ struct Inner {
     schema: Bytes,
     oob: bool,
     limits: Limits,
+    dialect: Dialect,
     commands: HashMap<Cow<'static, str>, Command>,
 }
 
@@ -33,7 +34,8 @@ impl Service {
     /// Starts with QEMU's built-in commands: `qmp_capabilities`, `query-version`, `query-commands`, `query-qmp-schema`.
     pub fn builder(version: Version<'static>) -> ServiceBuilder {
         let commands = built_in(&version);
-        ServiceBuilder { version, oob: true, limits: Limits::default(), commands, events: Vec::new() }
+        let dialect = Dialect::of(&version);
+        ServiceBuilder { version, oob: true, limits: Limits::default(), dialect, commands, events: Vec::new() }
     }
 
     /// The first line of every connection, CRLF included.
@@ -57,6 +59,10 @@ impl Service {
         &self.inner.limits
     }
 
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.inner.dialect
+    }
+
     pub(crate) fn command(&self, name: &str) -> Option<&Command> {
         self.inner.commands.get(name)
     }
@@ -68,6 +74,7 @@ pub struct ServiceBuilder {
     version: Version<'static>,
     oob: bool,
     limits: Limits,
+    dialect: Dialect,
     commands: Vec<Command>,
     events: Vec<(Cow<'static, str>, Struct)>,
 }
@@ -112,6 +119,13 @@ impl ServiceBuilder {
         self
     }
 
+    /// Reports invalid JSON as another version of QEMU does than the announced one.
+    #[must_use]
+    pub fn dialect(mut self, dialect: Dialect) -> Self {
+        self.dialect = dialect;
+        self
+    }
+
     /// Leaves `oob` out of the greeting, as QEMU does on a character device that can't be polled from a thread.
     #[must_use]
     pub fn without_oob(mut self) -> Self {
@@ -121,7 +135,7 @@ impl ServiceBuilder {
 
     /// The service.
     pub fn build(self) -> Service {
-        let Self { version, oob, limits, commands, events } = self;
+        let Self { version, oob, limits, dialect, commands, events } = self;
         let schema = introspect::schema(commands.iter(), events.iter().map(|(name, data)| (&**name, data)));
         // QEMU lists the last registered first.
         let names = commands.iter().rev().map(|command| Object::new().with("name", command.name.clone()).into());
@@ -133,6 +147,7 @@ impl ServiceBuilder {
                 schema: schema.to_vec().into(),
                 oob,
                 limits,
+                dialect,
                 commands: commands.into_iter().map(|command| (command.name.clone(), command)).collect(),
             }),
         }

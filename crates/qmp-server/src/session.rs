@@ -70,7 +70,7 @@ impl Session {
         output.push(service.greeting().clone());
         Self {
             service: service.clone(),
-            stream: Stream::new(service.limits()),
+            stream: Stream::new(service.limits(), service.dialect()),
             negotiated: false,
             oob: false,
             output,

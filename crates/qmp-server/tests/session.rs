@@ -12,6 +12,10 @@ use qmp_server::{Command, CommandError, Limits, Object, Reply, Responder, Servic
 type Waiting = Arc<Mutex<Vec<(String, Responder)>>>;
 
 fn service(limits: Limits) -> (Service, Waiting) {
+    service_of(Version::new(1, 2, 3, "test"), limits)
+}
+
+fn service_of(version: Version<'static>, limits: Limits) -> (Service, Waiting) {
     let waiting = Waiting::default();
     let wait = |name: &'static str| {
         let waiting = Arc::clone(&waiting);
@@ -22,7 +26,7 @@ fn service(limits: Limits) -> (Service, Waiting) {
         })
         .takes(argument)
     };
-    let service = Service::builder(Version::new(1, 2, 3, "test"))
+    let service = Service::builder(version)
         .limits(limits)
         .command(Command::new("echo", |arguments| Ok(arguments.clone())).takes_anything())
         .command(Command::new("json", |_| Ok(Reply::json(Bytes::from_static(b"[1, {\"z\": 2}]")))))
@@ -244,7 +248,7 @@ fn limits_are_told_and_read_past() {
 /// What is sent after the greeting and the negotiation, and what QEMU 7.2.22 answered when it was asked by hand. It reads a
 /// byte at a time and takes minutes over these, so that they are not in the table.
 #[test]
-fn the_limits_are_those_of_qemu() {
+fn limits_are_those_of_qemu_7_2() {
     let error = |desc: &str| format!("{{\"error\": {{\"class\": \"GenericError\", \"desc\": \"{desc}\"}}}}");
     let object = error("QMP input must be a JSON object");
     let value = error("JSON parse error, expecting value");
@@ -262,6 +266,31 @@ fn the_limits_are_those_of_qemu() {
         _ = session.receive(b"{'execute': 'qmp_capabilities'}");
         while session.poll_output().is_some() {}
         for piece in input.chunks(8192).chain([&b"\xff\n"[..]]) {
+            assert_eq!(session.receive(piece), piece.len());
+        }
+        let output: Vec<u8> = std::iter::from_fn(|| session.poll_output()).flatten().collect();
+        assert_eq!(String::from_utf8(output).unwrap().lines().collect::<Vec<_>>(), expected);
+    }
+}
+
+/// As above, from QEMU 11.1.3, where a byte that is no token counts against the limit too.
+#[test]
+fn limits_are_those_of_qemu_11_1() {
+    let error = |desc: &str| format!("{{\"error\": {{\"class\": \"GenericError\", \"desc\": \"{desc}\"}}}}");
+    let over = error("JSON token count limit exceeded");
+    let stray = |column: u32| error(&format!("1:{column}: JSON parse error, stray '\\uFFFD'"));
+    let array = |first: &str, ones: usize, end: &str| format!("[{first}{}1{end}", "1,".repeat(ones));
+    for (input, expected) in [
+        (array("", (1 << 20) - 1, ""), vec![over.clone()]),
+        (array("", 1 << 20, "]"), vec![over.clone(), stray(2_097_187)]),
+        (array("", 1 << 20, ""), vec![over.clone()]),
+        (array("{},", (1 << 20) - 3, "]"), vec![error("QMP input must be a JSON object"), stray(2_097_184)]),
+        (array("[{},", (1 << 20) - 4, "],[]]"), vec![over, stray(2_097_187)]),
+    ] {
+        let mut session = Session::new(&service_of(Version::new(11, 1, 3, ""), Limits::default()).0);
+        _ = session.receive(b"{'execute': 'qmp_capabilities'}");
+        while session.poll_output().is_some() {}
+        for piece in input.as_bytes().chunks(8192).chain([&b"\xff\n"[..]]) {
             assert_eq!(session.receive(piece), piece.len());
         }
         let output: Vec<u8> = std::iter::from_fn(|| session.poll_output()).flatten().collect();

@@ -13,9 +13,9 @@ pub(super) enum Token {
     Float,
     /// `[a-z]+`; the parser knows three of them.
     Keyword,
-    /// In either kind of quotes; escapes and encoding are the parser's business.
+    /// In either kind of quotes. The parser checks escapes and encoding.
     String,
-    /// Text that no token begins with, up to and with the byte that can't be.
+    /// Text that begins no token, up to and including the first byte that does not fit.
     Stray,
     /// A token that outgrew the limit before it ended.
     Oversized,
@@ -24,7 +24,7 @@ pub(super) enum Token {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Start,
-    /// After stray text: skip until something that looks like a fresh beginning.
+    /// After stray text: bytes are skipped up to one that can begin a message.
     Recovery,
     String {
         quote: u8,
@@ -46,18 +46,25 @@ enum State {
     Keyword,
 }
 
-/// What one byte does in a state.
+/// What a byte does in a state.
 enum Step {
-    /// Belongs to the token, which goes on.
+    /// It belongs to the token, which continues.
     Take(State),
-    /// Belongs to the token and ends it.
+    /// It belongs to the token and ends it.
     End(Token),
-    /// Ends the token and belongs to what follows.
+    /// It ends the token and belongs to the next one.
     Before(Token),
-    /// Belongs to no token.
+    /// It belongs to no token.
     Skip(State),
-    /// Belongs to no token and is to be read afresh.
+    /// It ends the recovery, and is looked at again.
     Again,
+}
+
+/// A line and a column of the input, both counted from 1. The column counts bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Position {
+    pub(super) line: u64,
+    pub(super) column: u64,
 }
 
 /// The lexer: a state and the text of one unfinished token.
@@ -65,26 +72,56 @@ enum Step {
 pub(super) struct Lexer {
     state: State,
     text: Vec<u8>,
-    /// The token in `text` has been handed out.
-    handed_out: bool,
+    /// The token in `text` has been returned.
+    returned: bool,
     max: usize,
+    /// The last byte that was looked at.
+    here: Position,
+    /// The next byte was looked at before: it ended a token that it does not belong to.
+    looked_at: bool,
+    /// Where the next token begins. As in QEMU, that is one column too far after a token that the next byte ended.
+    start: Position,
+    /// Where the returned token begins.
+    token_start: Position,
 }
 
 impl Lexer {
     pub(super) fn new(max: usize) -> Self {
-        Self { state: State::Start, text: Vec::new(), handed_out: false, max }
+        let here = Position { line: 1, column: 0 };
+        let start = Position { line: 1, column: 1 };
+        let (text, state) = (Vec::new(), State::Start);
+        Self { state, text, returned: false, max, here, looked_at: false, start, token_start: start }
     }
 
-    /// The text of the token that [`next`](Self::next) returned last, or of one that hasn't ended.
+    /// Where the token begins that [`next`](Self::next) returned last.
+    pub(super) fn token_start(&self) -> Position {
+        self.token_start
+    }
+
+    /// Counts a byte.
+    fn look_at(&mut self, byte: u8) {
+        if byte == b'\n' {
+            self.here = Position { line: self.here.line + 1, column: 0 };
+        } else {
+            self.here.column += 1;
+        }
+    }
+
+    /// Begins the next token after the last byte that was looked at.
+    fn start_token(&mut self) {
+        self.start = Position { column: self.here.column + 1, ..self.here };
+    }
+
+    /// The text of the token that [`next`](Self::next) returned last, or of an unfinished one.
     pub(super) fn text(&self) -> &[u8] {
         &self.text
     }
 
-    /// Reads until a token ends: how many bytes were taken, and the token.
+    /// Reads until a token ends. Returns the number of bytes read, and the token.
     pub(super) fn next(&mut self, input: &[u8]) -> (usize, Option<Token>) {
-        if self.handed_out {
-            self.handed_out = false;
-            // Free the memory of a rare big token.
+        if self.returned {
+            self.returned = false;
+            // Releases the memory of a big token.
             self.text.clear();
             self.text.shrink_to(4096);
         }
@@ -95,28 +132,44 @@ impl Lexer {
                 let run = plain(&input[at..], quote).min(room);
                 self.text.extend_from_slice(&input[at..at + run]);
                 at += run;
+                self.here.column += run as u64;
                 if at == input.len() {
                     break;
                 }
             }
             let byte = input[at];
+            if !self.looked_at {
+                self.look_at(byte);
+            }
             let step = self.state.step(byte);
             if matches!(step, Step::Take(_) | Step::End(_)) {
                 self.text.push(byte);
             }
-            at += usize::from(!matches!(step, Step::Before(_) | Step::Again));
+            self.looked_at = matches!(step, Step::Before(_) | Step::Again);
+            at += usize::from(!self.looked_at);
             match step {
-                Step::Take(state) | Step::Skip(state) => self.state = state,
-                Step::Again => self.state = State::Start,
+                Step::Take(state) => self.state = state,
+                Step::Skip(state) => {
+                    self.state = state;
+                    self.start_token();
+                }
+                Step::Again => {
+                    self.state = State::Start;
+                    self.start_token();
+                }
                 Step::End(token) | Step::Before(token) => {
+                    self.token_start = self.start;
+                    self.start_token();
                     self.state = if token == Token::Stray { State::Recovery } else { State::Start };
-                    self.handed_out = true;
+                    self.returned = true;
                     return (at, Some(token));
                 }
             }
             if self.text.len() > self.max {
                 self.state = State::Start;
-                self.handed_out = true;
+                self.returned = true;
+                self.token_start = self.start;
+                self.start_token();
                 return (at, Some(Token::Oversized));
             }
         }
@@ -179,7 +232,7 @@ impl State {
     }
 }
 
-/// How many bytes go into a string without a second look.
+/// The number of bytes that continue a string.
 fn plain(input: &[u8], quote: u8) -> usize {
     let special = |&byte: &u8| byte == quote || byte == b'\\' || !(0x20..=0xFD).contains(&byte);
     input.iter().position(special).unwrap_or(input.len())
@@ -224,9 +277,37 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_grows_past_the_limit_ends() {
+    fn token_longer_than_the_limit_ends() {
         for chunk in 1..20 {
             assert_eq!(tokens(b"'12345678901", chunk, 9), "Oversized '123456789; Stray 01");
+        }
+    }
+
+    /// The positions are those that QEMU 11.1.3 reported.
+    #[test]
+    fn positions_are_those_of_qemu() {
+        for (input, expected) in [
+            ("{\"a\" 1}", "{ 1:1, \"a\" 1:2, 1 1:6, } 1:8"),
+            ("[1 2]", "[ 1:1, 1 1:2, 2 1:4, ] 1:6"),
+            ("\r\n\t[1\n}", "[ 2:2, 1 2:3, } 3:1"),
+            ("-x}]", "-x 1:1, } 1:4, ] 1:4"),
+            ("'\u{e9}' 1 ", "'\u{e9}' 1:1, 1 1:6"),
+        ] {
+            for chunk in 1..=input.len() {
+                let mut lexer = Lexer::new(100);
+                let mut found = Vec::new();
+                for mut piece in input.as_bytes().chunks(chunk) {
+                    while !piece.is_empty() {
+                        let (read, token) = lexer.next(piece);
+                        piece = &piece[read..];
+                        if token.is_some() {
+                            let Position { line, column } = lexer.token_start();
+                            found.push(format!("{} {line}:{column}", str::from_utf8(lexer.text()).expect("UTF-8")));
+                        }
+                    }
+                }
+                assert_eq!(found.join(", "), expected, "in pieces of {chunk}");
+            }
         }
     }
 }

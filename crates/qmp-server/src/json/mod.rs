@@ -1,4 +1,4 @@
-//! QEMU's JSON dialect, incrementally: bytes → tokens → values, each byte looked at once.
+//! An incremental parser of QEMU's JSON: bytes to tokens to values.
 
 mod lexer;
 mod parser;
@@ -6,14 +6,14 @@ mod unicode;
 
 use std::fmt;
 
-use crate::{Limits, Value};
+use crate::{Dialect, Limits, Value};
 use lexer::Lexer;
 use parser::Parser;
 
-/// Cuts a stream of bytes into JSON values.
+/// Splits a stream of bytes into JSON values.
 ///
-/// A message ends where its braces and brackets balance; nothing else separates messages. What is wrong with one is told
-/// once it has ended, so that the text after it is read afresh. Text that isn't even a token ends the message at once.
+/// A message ends when its braces and brackets balance. Nothing else separates messages. Text that is not a token ends the
+/// message at once.
 #[derive(Debug)]
 pub(crate) struct Stream {
     lexer: Lexer,
@@ -21,18 +21,18 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub(crate) fn new(limits: &Limits) -> Self {
-        Self { lexer: Lexer::new(limits.token_bytes), parser: Parser::new(limits) }
+    pub(crate) fn new(limits: &Limits, dialect: Dialect) -> Self {
+        Self { lexer: Lexer::new(limits.token_bytes), parser: Parser::new(limits, dialect) }
     }
 
-    /// Reads until a message ends: how many bytes were taken, and the message or QEMU's words for what is wrong with it.
+    /// Reads until there is a message or an error. Returns the number of bytes read, and the message or QEMU's error text.
     pub(crate) fn read(&mut self, input: &[u8]) -> (usize, Option<Result<Value<'static>, String>>) {
         let mut taken = 0;
         while taken < input.len() {
             let (n, token) = self.lexer.next(&input[taken..]);
             taken += n;
             if let Some(token) = token
-                && let Some(message) = self.parser.push(token, self.lexer.text())
+                && let Some(message) = self.parser.push(token, self.lexer.text(), self.lexer.token_start())
             {
                 return (taken, Some(message));
             }
@@ -41,7 +41,7 @@ impl Stream {
     }
 }
 
-/// Why a text isn't one JSON value, in QEMU's words.
+/// Why a text is not one JSON value, in QEMU's words.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ParseError(String);
 
@@ -61,12 +61,12 @@ impl std::error::Error for ParseError {}
 /// use qmp_server::parse_value;
 ///
 /// assert_eq!(parse_value("{'a': [1, -2.5]}")?.to_string(), r#"{"a": [1, -2.5]}"#);
-/// assert_eq!(parse_value("[1 2]").unwrap_err().to_string(), "JSON parse error, expected separator in list");
+/// assert_eq!(parse_value("[1 2]").unwrap_err().to_string(), "1:4: JSON parse error, expected ',' or ']'");
 /// # Ok::<(), qmp_server::ParseError>(())
 /// ```
 pub fn parse_value(text: &str) -> Result<Value<'static>, ParseError> {
-    let mut stream = Stream::new(&Limits::default());
-    // A number or a word ends where something else begins.
+    let mut stream = Stream::new(&Limits::default(), Dialect::default());
+    // A number or a keyword ends only when something else follows.
     let (text, end) = (text.trim_ascii_end().as_bytes(), b" ");
     let (taken, value) = match stream.read(text) {
         (taken, None) => (taken, stream.read(end).1),
@@ -92,7 +92,7 @@ mod tests {
             ("1 2", "expected nothing after byte 1"),
             ("[1", "the text ends before the value does"),
             ("", "the text ends before the value does"),
-            ("[1 2]", "JSON parse error, expected separator in list"),
+            ("[1 2]", "1:4: JSON parse error, expected ',' or ']'"),
         ] {
             let text = match parse_value(text) {
                 Ok(value) => value.to_string(),

@@ -1,19 +1,19 @@
-//! Tokens to values, and QEMU's words for what is wrong (`qobject/json-streamer.c`, `qobject/json-parser.c`).
+//! Tokens to values, with QEMU's error texts (`qobject/json-streamer.c`, `qobject/json-parser.c`).
 //!
-//! QEMU collects a message's tokens and parses them when it ends. Here the value is built as the tokens come, and the
-//! first error is kept until then: the same answers, without the tokens.
+//! QEMU up to 10.2 collects the tokens of a message and parses them when it ends. This parser builds the value from each token, and
+//! keeps the first error until the message ends: the answers are the same.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
-use super::lexer::Token;
+use super::lexer::{Position, Token};
 use super::unicode;
-use crate::{Limits, Object, Value};
+use crate::{Dialect, Limits, Object, Value};
 
 /// QEMU formats a parse error into a buffer of 1024 bytes.
 const MAX_MESSAGE: usize = 1023;
-/// Members above which keys are looked up by hash to find a duplicate.
+/// Number of members above which duplicate keys are found by hash.
 const FEW: usize = 16;
 
 type Failure = String;
@@ -32,7 +32,11 @@ pub(super) struct Parser {
     open: Vec<Container>,
     at: Expected,
     root: Option<Value<'static>>,
+    /// The error to report when the message ends.
     failed: Option<Failure>,
+    /// An error is reported, and the rest of the message is skipped.
+    skipping: bool,
+    dialect: Dialect,
 }
 
 /// What the grammar allows next, in the innermost open container.
@@ -55,7 +59,7 @@ enum Container {
 }
 
 impl Parser {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits, dialect: Dialect) -> Self {
         Self {
             max_bytes: limits.token_bytes,
             max_tokens: limits.tokens,
@@ -68,23 +72,88 @@ impl Parser {
             at: Expected::Value,
             root: None,
             failed: None,
+            skipping: false,
+            dialect,
         }
     }
 
-    /// Takes a token; `Some` when it ends a message.
-    pub(super) fn push(&mut self, token: Token, text: &[u8]) -> Option<Result<Value<'static>, String>> {
+    /// Takes a token, which begins at `start`. Returns a message or QEMU's error text if the token completes one.
+    pub(super) fn push(
+        &mut self,
+        token: Token,
+        text: &[u8],
+        start: Position,
+    ) -> Option<Result<Value<'static>, String>> {
         match token {
             Token::OpenBrace => self.braces += 1,
             Token::CloseBrace => self.braces -= 1,
             Token::OpenBracket => self.brackets += 1,
             Token::CloseBracket => self.brackets -= 1,
             Token::Stray => {
+                let skipping = self.skipping;
+                let limit = self.exceeded_limit(text).filter(|_| self.dialect != Dialect::Qemu10);
                 self.reset();
-                return Some(Err(format!("JSON parse error, stray '{}'", unicode::lossy(text))));
+                let failure = match limit {
+                    Some(limit) => over(limit),
+                    None => self.at(start, format!("JSON parse error, stray '{}'", unicode::lossy(text))),
+                };
+                return (!skipping).then_some(Err(failure));
             }
             _ => {}
         }
-        let over = if self.bytes + text.len() + 1 > self.max_bytes {
+        let message = if self.skipping { None } else { self.push_unless_over(token, text, start) };
+        if (self.braces > 0 || self.brackets > 0) && self.braces >= 0 && self.brackets >= 0 {
+            return message;
+        }
+        // The message has ended. An old QEMU reports its error only here.
+        let message = match (message, self.failed.take(), self.root.take()) {
+            (None, Some(failure), _) => Some(Err(failure)),
+            (None, None, Some(value)) => Some(Ok(value)),
+            (message, ..) => message,
+        };
+        self.reset();
+        message
+    }
+
+    /// Takes a token of a message without a reported error.
+    fn push_unless_over(
+        &mut self,
+        token: Token,
+        text: &[u8],
+        start: Position,
+    ) -> Option<Result<Value<'static>, String>> {
+        if let Some(limit) = self.exceeded_limit(text) {
+            match self.dialect {
+                Dialect::Qemu10 => self.reset(),
+                Dialect::Qemu11 => self.skip(),
+            }
+            return Some(Err(over(limit)));
+        }
+        self.bytes += text.len();
+        self.tokens += 1;
+        if self.failed.is_some() {
+            return None;
+        }
+        let mut failure = self.grammar(token, text).err()?;
+        while failure.len() > MAX_MESSAGE {
+            failure.pop();
+        }
+        let failure = self.at(start, format!("JSON parse error, {failure}"));
+        (self.open, self.root) = (Vec::new(), None);
+        match self.dialect {
+            Dialect::Qemu10 => {
+                self.failed = Some(failure);
+                None
+            }
+            Dialect::Qemu11 => {
+                self.skip();
+                Some(Err(failure))
+            }
+        }
+    }
+
+    fn exceeded_limit(&self, text: &[u8]) -> Option<&'static str> {
+        if self.bytes + text.len() + 1 > self.max_bytes {
             Some("token size")
         } else if self.tokens + 1 > self.max_tokens {
             Some("token count")
@@ -92,33 +161,20 @@ impl Parser {
             Some("nesting depth")
         } else {
             None
-        };
-        if let Some(limit) = over {
-            self.reset();
-            return Some(Err(format!("JSON {limit} limit exceeded")));
         }
-        self.bytes += text.len();
-        self.tokens += 1;
-        if self.failed.is_none()
-            && let Err(mut failure) = self.grammar(token, text)
-        {
-            while failure.len() > MAX_MESSAGE {
-                failure.pop();
-            }
-            self.failed = Some(failure);
-            self.open = Vec::new();
-            self.root = None;
+    }
+
+    /// Adds the position to an error text, if the dialect has it.
+    fn at(&self, start: Position, failure: String) -> String {
+        match self.dialect {
+            Dialect::Qemu10 => failure,
+            Dialect::Qemu11 => format!("{}:{}: {failure}", start.line, start.column),
         }
-        if (self.braces > 0 || self.brackets > 0) && self.braces >= 0 && self.brackets >= 0 {
-            return None;
-        }
-        // A message that balances without an error has a value; QEMU's word for one that hasn't is the other arm's.
-        let message = match (self.failed.take(), self.root.take()) {
-            (None, Some(value)) => Ok(value),
-            (failed, _) => Err(failed.unwrap_or_else(|| "premature EOI".to_owned())),
-        };
-        self.reset();
-        Some(message.map_err(|failure| format!("JSON parse error, {failure}")))
+    }
+
+    /// Skips the rest of the message.
+    fn skip(&mut self) {
+        (self.open, self.root, self.skipping) = (Vec::new(), None, true);
     }
 
     fn reset(&mut self) {
@@ -127,6 +183,7 @@ impl Parser {
         self.at = Expected::Value;
         self.root = None;
         self.failed = None;
+        self.skipping = false;
     }
 
     fn grammar(&mut self, token: Token, text: &[u8]) -> Result<(), Failure> {
@@ -140,14 +197,26 @@ impl Parser {
                 Ok(())
             }
             (Expected::CommaOrEnd, _) => {
-                Err(format!("expected separator in {}", if in_object { "dict" } else { "list" }))
+                let expected = match (self.dialect, in_object) {
+                    (Dialect::Qemu10, true) => "expected separator in dict",
+                    (Dialect::Qemu10, false) => "expected separator in list",
+                    (Dialect::Qemu11, true) => "expected ',' or '}'",
+                    (Dialect::Qemu11, false) => "expected ',' or ']'",
+                };
+                Err(expected.to_owned())
             }
             (Expected::Colon, Token::Colon) => {
                 self.at = Expected::Value;
                 Ok(())
             }
-            (Expected::Colon, _) => Err("missing : in object pair".to_owned()),
-            // Any value may stand where a key should; that it is no string shows when it is complete.
+            (Expected::Colon, _) => Err(match self.dialect {
+                Dialect::Qemu10 => "missing : in object pair".to_owned(),
+                Dialect::Qemu11 => "expecting ':'".to_owned(),
+            }),
+            (Expected::Key | Expected::KeyOrEnd, _) if self.dialect == Dialect::Qemu11 && token != Token::String => {
+                Err("expecting key".to_owned())
+            }
+            // An old QEMU reads any value as a key, and reports one that is not a string when it is complete.
             (_, Token::OpenBrace) => {
                 self.open.push(Container::Object { members: Members::new(), key: None, seen: Seen::default() });
                 self.at = Expected::KeyOrEnd;
@@ -170,7 +239,7 @@ impl Parser {
         }
     }
 
-    /// Puts a value where it belongs.
+    /// Adds a complete value to its container.
     fn complete(&mut self, value: Value<'static>) -> Result<(), Failure> {
         match self.open.last_mut() {
             None => self.root = Some(value),
@@ -197,7 +266,11 @@ impl Parser {
     }
 }
 
-/// The hashes of an object's keys, once there are many: finding a duplicate stays cheap however many a client sends.
+fn over(limit: &str) -> Failure {
+    format!("JSON {limit} limit exceeded")
+}
+
+/// The hashes of an object's keys, for objects with many members: finding a duplicate takes constant time.
 #[derive(Debug, Default)]
 struct Seen(Option<Box<(RandomState, HashSet<u64>)>>);
 
@@ -230,7 +303,7 @@ fn scalar(token: Token, text: &[u8]) -> Result<Value<'static>, Failure> {
     }
 }
 
-/// The lexer let only ASCII digits, signs, a point and an exponent through, so parsing can't fail; range can.
+/// The lexer accepts only ASCII digits, signs, a point and an exponent, so parsing fails only for numbers out of range.
 fn number(token: Token, text: &[u8]) -> Value<'static> {
     let text = std::str::from_utf8(text).unwrap_or("0");
     if token == Token::Integer {
@@ -290,7 +363,7 @@ fn hex_escape(sequence: &[u8], token: &[u8]) -> Result<(char, usize), Failure> {
         };
     }
     code.and_then(unicode::character).map(|char| (char, len)).ok_or_else(|| {
-        // QEMU quotes this number of bytes, which may include the closing quote of the token.
+        // QEMU quotes `len` bytes of the token, which can include the closing quote.
         let from = token.len() - 1 - sequence.len();
         let quoted = &token[from..token.len().min(from + len)];
         format!("{} is not a valid Unicode character", unicode::lossy(quoted))

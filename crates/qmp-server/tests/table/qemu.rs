@@ -1,5 +1,7 @@
-//! A real QEMU's QMP socket, without a machine behind it.
+//! The QMP socket of a real QEMU without a machine.
 
+use std::env;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -11,7 +13,14 @@ use super::table::{Answers, Case, END, END_REPLY};
 /// How long QEMU may take to start, and to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A QEMU that ends with this value.
+/// The programs to compare with: the installed QEMU, and those that the environment variables `QEMU_10_0` and `QEMU_11_1` name.
+#[allow(dead_code, reason = "the recorder has one program")]
+pub(crate) fn programs() -> Vec<OsString> {
+    let others = ["QEMU_10_0", "QEMU_11_1"].into_iter().filter_map(env::var_os);
+    std::iter::once("qemu-system-x86_64".into()).chain(others).collect()
+}
+
+/// A QEMU process, which ends when this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Qemu {
     process: Child,
@@ -19,10 +28,10 @@ pub(crate) struct Qemu {
 }
 
 impl Qemu {
-    /// Starts one, with its socket in `folder`; `None` where QEMU isn't installed.
-    pub(crate) fn start(folder: &Path) -> io::Result<Option<Self>> {
+    /// Starts this program, with its socket in `folder`. `None`: it is not installed.
+    pub(crate) fn start(program: &OsStr, folder: &Path) -> io::Result<Option<Self>> {
         let socket = folder.join("qemu.qmp");
-        let started = Command::new("qemu-system-x86_64")
+        let started = Command::new(program)
             .args(["-M", "none", "-display", "none", "-accel", "tcg", "-nodefaults", "-qmp"])
             .arg(format!("unix:{},server=on,wait=off", socket.display()))
             .stdin(Stdio::null())
@@ -34,7 +43,7 @@ impl Qemu {
         let begun = Instant::now();
         while UnixStream::connect(&socket).is_err() {
             if let Some(status) = process.try_wait()? {
-                return Err(io::Error::other(format!("qemu-system-x86_64 ended at once: {status}")));
+                return Err(io::Error::other(format!("QEMU ended at once: {status}")));
             }
             if begun.elapsed() > PATIENCE {
                 _ = process.kill();
@@ -45,7 +54,7 @@ impl Qemu {
         Ok(Some(Self { process, socket }))
     }
 
-    /// Leads QEMU through the cases, a connection each.
+    /// Sends each case on a connection of its own.
     pub(crate) fn answers(&self, cases: &[Case]) -> io::Result<Answers> {
         let mut answers = Answers::default();
         for case in cases {
@@ -69,7 +78,7 @@ impl Qemu {
 }
 
 impl Qemu {
-    /// What it answers to `query-qmp-schema`.
+    /// Its reply to `query-qmp-schema`.
     #[allow(dead_code, reason = "not every test asks")]
     pub(crate) fn schema(&self) -> io::Result<String> {
         let asked = Case {
@@ -91,7 +100,7 @@ impl Drop for Qemu {
     }
 }
 
-/// A line that must end as QMP lines do.
+/// Reads a line, which must end in CRLF.
 fn line(lines: &mut impl BufRead, case: &Case) -> io::Result<String> {
     let mut line = String::new();
     lines.read_line(&mut line).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", case.name)))?;
