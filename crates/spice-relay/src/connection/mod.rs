@@ -17,6 +17,7 @@ mod set_up;
 mod splice;
 mod stream;
 mod timeouts;
+mod turns;
 mod upstream;
 
 use std::{
@@ -36,6 +37,7 @@ pub use connection_limit::{ConnectionLimit, Permit};
 use duplex::{Duplex, End};
 pub use stream::Stream;
 pub use timeouts::Timeouts;
+use turns::Turns;
 pub use upstream::{Connect, Upstream};
 
 /// What all connections of one relay share.
@@ -44,6 +46,7 @@ pub struct Route<A = NetAddress> {
     pub(crate) upstream: Upstream<A>,
     pub(crate) observer: Arc<dyn Observe>,
     pub(crate) ends: Arc<EndWatch>,
+    pub(crate) turns: Turns,
     pub(crate) proxy_from: Vec<Network>,
     pub(crate) timeouts: Timeouts,
 }
@@ -54,7 +57,8 @@ impl<A: Connect> Route<A> {
         let upstream = upstream.into();
         let name = upstream.address().to_string().into();
         let ends = Arc::new(EndWatch::new());
-        Self { name, upstream, observer, ends, proxy_from: Vec::new(), timeouts: Timeouts::new() }
+        let (turns, proxy_from, timeouts) = (Turns::default(), Vec::new(), Timeouts::new());
+        Self { name, upstream, observer, ends, turns, proxy_from, timeouts }
     }
 
     /// Sets the name that log lines show as `vm`. Default: the upstream's address.
@@ -135,9 +139,8 @@ pub async fn serve<T: Transport, A: Connect>(
     mut permit: Permit,
 ) {
     let deadline = route.timeouts.link.map(|limit| Instant::now() + limit);
-    // Boxed, so that the memory for the set-up is freed when it is done.
-    let set_up = Box::pin(set_up::set_up(&route, incoming.into(), tls, &mut permit, deadline));
-    let Some((client, upstream, observed)) = set_up.await else {
+    let set_up = set_up::set_up(&route, incoming.into(), tls, &mut permit, deadline);
+    let Some((client, upstream, observed)) = route.turns.run(set_up).await else {
         return;
     };
     let mut duplex = Duplex::new(client, upstream, observed, deadline, route.timeouts);

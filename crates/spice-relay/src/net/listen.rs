@@ -212,6 +212,8 @@ impl Acceptor {
                         tracing::info!(%address, "accepting again");
                     }
                     take(accepted);
+                    // A flood of connections is accepted in turns with all other tasks.
+                    tokio::task::yield_now().await;
                 }
                 // The client was gone before it was accepted.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
