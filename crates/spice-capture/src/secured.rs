@@ -4,34 +4,12 @@ use crate::{
     Notice,
     preface::Decision,
     recognise::MAX_BYTES_TOTAL,
-    spice::{Follow, Held, Kind, Spice},
-    tcp::{Connection, Handler, Interest, Side},
-    tls::{Decryptor, MAX_RECORD, Need, Next, Unreadable},
+    spice::{Follow, Held, Kind, Secured, Spice},
+    tcp::{Handler, Interest, Side},
+    tls::{MAX_RECORD, Need, Next, Unreadable},
 };
 use spice_events::{Input, Timestamp};
 use std::net::SocketAddr;
-
-/// A connection inside TLS.
-#[derive(Debug)]
-pub(crate) struct Secured {
-    connection: Connection,
-    decryptor: Decryptor,
-    /// What is known of the plaintext.
-    inner: Follow,
-    /// The time of the last plaintext.
-    last: Timestamp,
-    /// Bytes that are counted in [`Spice::held`].
-    held: usize,
-    /// It waits for secrets. It is then counted in [`Spice::without_secrets`].
-    waits: bool,
-}
-
-impl Secured {
-    pub(crate) fn around(inner: Follow, connection: Connection) -> Follow {
-        let (decryptor, last) = (Decryptor::new(), connection.at);
-        Follow::Secured(Box::new(Self { connection, decryptor, inner, last, held: 0, waits: false }))
-    }
-}
 
 impl Spice {
     /// Whether TLS is looked into.

@@ -1,10 +1,9 @@
 //! Decides whether a connection is SPICE, and hands its bytes to the tracker.
 
+mod follow;
 mod held;
 mod siblings;
 
-#[cfg(feature = "tls")]
-use crate::secured::Secured;
 use crate::{
     Config, Counters, Ended, Notice, Output,
     packet::Endpoint,
@@ -13,6 +12,9 @@ use crate::{
     tally::{Tally, Unrecognised},
     tcp::{Connection, Gone, Handler, Interest, Side, Volume},
 };
+pub(crate) use follow::Follow;
+#[cfg(feature = "tls")]
+pub(crate) use follow::Secured;
 use held::Part;
 pub(crate) use held::{Held, Kind};
 use siblings::Siblings;
@@ -21,21 +23,6 @@ use std::{
     collections::{HashMap, VecDeque},
     net::SocketAddr,
 };
-
-/// What is kept of a connection.
-#[derive(Debug, Default)]
-pub(crate) enum Follow {
-    /// Nothing, or nothing yet.
-    #[default]
-    Nothing,
-    /// Too few bytes to know what it is.
-    Undecided(Box<Held>),
-    /// The tracker reads it.
-    Spice(FlowId),
-    /// It is inside TLS that can be decrypted.
-    #[cfg(feature = "tls")]
-    Secured(Box<Secured>),
-}
 
 /// Follows SPICE connections and collects the outputs about them.
 #[derive(Debug)]

@@ -1,17 +1,13 @@
 //! What the start of a message tells when the rest of it was lost: a capture with a short snaplen keeps only the first bytes of each packet.
 
 use super::{ClientOffer, Evidence, LinkEvent, LinkObserver, Outcome, RefusalForm, ServerOffer, Step, client, server};
-use crate::{
-    ChannelType, HeaderKind, LinkErrorCode, LinkHeader, LinkMess, LinkReply, LinkRequest, MainInit, Parsed, Side, bytes,
-};
+use crate::{ChannelType, LinkErrorCode, LinkHeader, LinkMess, LinkReply, LinkRequest, Parsed, Side, bytes};
 
 /// Bytes of a link message, header included, up to the end of what QEMU reports of it: connection_id 4, channel_type 1, channel_id 1.
 const REQUEST_END: usize = LinkHeader::LEN + 4 + 1 + 1;
 /// Bytes of a link reply, header included, up to the end of its error code.
 const ERROR_END: usize = LinkHeader::LEN + 4;
 
-/// The first word of `MAIN_INIT` behind a short header: its type, and the lower half of its size.
-const MAIN_INIT_START: u32 = MainInit::MESSAGE_TYPE as u32 | MainInit::SIZE << 16;
 /// The largest link result.
 const MAX_RESULT: u32 = LinkErrorCode::CHANNEL_NOT_AVAILABLE.0;
 
@@ -67,7 +63,7 @@ impl LinkObserver {
         match u32::from_le_bytes(bytes) {
             // 1 may be the serial number of a first message too.
             0 | 2..=MAX_RESULT => Ok(server::State::Result),
-            MAIN_INIT_START if self.shared.mess.is_some_and(|mess| mess.fresh_session) => {
+            server::MAIN_INIT_START if self.shared.mess.is_some_and(|mess| mess.fresh_session) => {
                 Err(self.linked(Evidence::Continued))
             }
             _ => Ok(server::State::Opaque),
@@ -87,11 +83,6 @@ impl LinkObserver {
         };
         self.shared.server_lost = matches!(self.server, State::Resync);
     }
-}
-
-/// Which header a first message has that is `MAIN_INIT`.
-pub(super) fn header_kind(start: [u8; 4]) -> HeaderKind {
-    if u32::from_le_bytes(start) == MAIN_INIT_START { HeaderKind::Mini } else { HeaderKind::Full }
 }
 
 /// Bytes of the message behind those that are there; `None` if its header is not one of SPICE.

@@ -1,9 +1,12 @@
 //! The server's direction: reply, then a link result or a SASL exchange, then the start of `MAIN_INIT`.
 
-use super::{Cursor, Evidence, LinkEvent, LinkObserver, Outcome, RefusalForm, ServerOffer, Step, cut};
+use super::{Cursor, Evidence, LinkEvent, LinkObserver, Outcome, RefusalForm, ServerOffer, Step};
 use crate::{
     AuthMechanism, CommonCap, Error, HeaderKind, LinkErrorCode, LinkReply, MAGIC, MainInit, Parsed, Side, sasl,
 };
+
+/// The first word of `MAIN_INIT` behind a short header: its type, and the lower half of its size.
+pub(super) const MAIN_INIT_START: u32 = MainInit::MESSAGE_TYPE as u32 | MainInit::SIZE << 16;
 
 #[derive(Clone, Debug)]
 pub(super) enum State {
@@ -176,7 +179,7 @@ impl LinkObserver {
                 State::MainInit(header) => return self.read_main_init(at, header),
                 State::MainInitOfAnyKind => match at.peek() {
                     None => return at.end(Outcome::Need(4)),
-                    Some(bytes) => State::MainInit(cut::header_kind(bytes)),
+                    Some(bytes) => State::MainInit(header_kind(bytes)),
                 },
                 State::Done => return at.end(Outcome::Done),
             }
@@ -246,4 +249,9 @@ fn guess(bytes: [u8; 4]) -> State {
     } else {
         State::SaslListLength
     }
+}
+
+/// Which header a first message has that is `MAIN_INIT`.
+fn header_kind(start: [u8; 4]) -> HeaderKind {
+    if u32::from_le_bytes(start) == MAIN_INIT_START { HeaderKind::Mini } else { HeaderKind::Full }
 }

@@ -12,7 +12,7 @@ use std::{
 
 use rustix::event::{Timespec, epoll};
 
-use super::connection::Shared;
+use super::shared::Shared;
 
 /// How many ends one system call returns.
 const EVENTS: usize = 64;

@@ -3,6 +3,7 @@
 mod connection;
 mod end_watch;
 mod events;
+mod shared;
 
 use spice_events::{Endpoints, FlowId, Side};
 
