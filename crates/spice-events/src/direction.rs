@@ -133,6 +133,12 @@ impl Direction {
         self.missing
     }
 
+    /// Skips the unread bytes.
+    pub(crate) fn skip_unread(&mut self) {
+        self.offset = self.offset.saturating_add(self.unread.len() as u64);
+        self.unread.clear();
+    }
+
     /// The missing bytes are accounted for: what follows them is kept again.
     pub(crate) fn forget_missing(&mut self) {
         self.missing = 0;

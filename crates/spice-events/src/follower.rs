@@ -72,15 +72,13 @@ pub enum LinkNoteKind<'a> {
     },
 }
 
-/// Where notes go, and how many there were.
+/// Where notes go.
 struct Sink<'s> {
     on: &'s mut dyn FnMut(LinkNote<'_>),
-    count: usize,
 }
 
 impl Sink<'_> {
     fn note(&mut self, side: Side, offset: u64, end: u64, kind: LinkNoteKind<'_>) {
-        self.count += 1;
         (self.on)(LinkNote { side, offset, end, kind });
     }
 }
@@ -97,7 +95,7 @@ impl LinkFollower {
         if self.observer.is_done(from) {
             return;
         }
-        let (limit, sink) = (self.limit, &mut Sink { on: &mut on, count: 0 });
+        let (limit, sink) = (self.limit, &mut Sink { on: &mut on });
         match self.direction(from).take(from, data, limit) {
             Ok([]) => self.pump_held(from, sink),
             Ok(now) => self.pump_now(from, now, sink),
@@ -114,7 +112,7 @@ impl LinkFollower {
         if self.observer.is_done(from) || len == 0 {
             return;
         }
-        let sink = &mut Sink { on: &mut on, count: 0 };
+        let sink = &mut Sink { on: &mut on };
         if let Some(len) = self.direction(from).lose(len) {
             self.lose(from, len, sink);
         } else if !self.direction(from).is_settled() {
@@ -140,14 +138,9 @@ impl LinkFollower {
     /// Reads the other direction if it waited for this one, and then this one if it waits for the other, and so on.
     fn pump_peer(&mut self, from: Side, sink: &mut Sink<'_>) {
         let mut side = from.peer();
-        while self.direction(side).is_blocked() && !self.observer.is_done(side) {
-            let before = (self.direction(side).offset, sink.count);
+        while self.direction(side).is_blocked() && !self.observer.is_blocked(side) && !self.observer.is_done(side) {
             self.direction(side).set_need(0);
             self.pump_held(side, sink);
-            // A direction can get further without a byte: it then needs some, and no longer waits.
-            if self.direction(side).is_blocked() && (self.direction(side).offset, sink.count) == before {
-                return;
-            }
             side = side.peer();
         }
     }
@@ -187,11 +180,19 @@ impl LinkFollower {
             return;
         }
         let limit = self.limit;
-        let direction = self.direction(side);
-        let (missing, offset) = (direction.missing(), direction.offset);
-        if missing == 0 || direction.is_blocked() {
+        let direction = match side {
+            Side::Client => &mut self.client,
+            Side::Server => &mut self.server,
+        };
+        if direction.missing() == 0 || direction.is_blocked() {
             return;
         }
+        if self.observer.skippable(side) > 0 {
+            // The start of a name that was held until it is complete. It is skipped, and what is missing of it can be.
+            self.observer.lost(side, direction.unread().len() as u64);
+            direction.skip_unread();
+        }
+        let (missing, offset) = (direction.missing(), direction.offset);
         if direction.unread().len() >= limit {
             sink.note(side, offset, offset, LinkNoteKind::Backlog { limit });
             self.give_up(side);

@@ -18,6 +18,8 @@ pub struct LinkSummary {
     pub server_caps: Option<LinkCaps>,
     /// The mechanism that the client selected. `None` if it selected none: it then sends a ticket.
     pub mechanism: Option<AuthMechanism>,
+    /// The name of the SASL mechanism that the client chose. Bytes that are not ASCII are escaped.
+    pub sasl_mechanism: Option<Box<str>>,
     /// The kind of data header that follows the link stage.
     pub header: Option<HeaderKind>,
     /// The id of the new session, from the main channel's `MAIN_INIT`.
@@ -83,6 +85,7 @@ impl LinkSummary {
                     Some(LinkCaps { common: words(reply.common_caps), channel: words(reply.channel_caps) });
             }
             LinkEvent::Mechanism(mechanism) => self.mechanism = Some(mechanism),
+            LinkEvent::SaslMechanism(name) => self.sasl_mechanism = Some(name.escape_ascii().to_string().into()),
             LinkEvent::Linked { header, evidence } => {
                 self.header = Some(header);
                 self.outcome = LinkOutcome::Linked(evidence);
@@ -116,4 +119,72 @@ impl fmt::Display for LinkOutcome {
 
 fn words<L: List>(caps: Caps<'_, L>) -> Box<[u32]> {
     caps.words().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::LinkFollower;
+    use spice_link::{CapsBuf, ChannelType, CommonCap, LinkMess, LinkReply};
+
+    /// A client's message, mechanism word, and the name of its SASL mechanism, in chunks of any size.
+    fn client() -> Vec<u8> {
+        let common = CapsBuf::<_, 1>::new().with(CommonCap::AUTH_SELECTION).with(CommonCap::MINI_HEADER);
+        let mess = LinkMess {
+            connection_id: 7,
+            channel_type: ChannelType::INPUTS,
+            channel_id: 0,
+            common_caps: common.as_caps(),
+            channel_caps: Caps::EMPTY,
+        };
+        let mut out = vec![0; mess.encoded_len()];
+        assert_eq!(mess.encode(&mut out), Ok(out.len()));
+        [&out[..], &2u32.to_le_bytes(), &10u32.to_le_bytes(), b"DIGEST-MD5", &0u32.to_le_bytes()].concat()
+    }
+
+    fn server() -> Vec<u8> {
+        let common = CapsBuf::from_words([0xd]);
+        let reply = LinkReply {
+            error: LinkErrorCode::OK,
+            pub_key: &[0; 162],
+            common_caps: common.as_caps(),
+            channel_caps: Caps::EMPTY,
+        };
+        let mut out = vec![0; reply.encoded_len()];
+        assert_eq!(reply.encode(&mut out), Ok(out.len()));
+        out
+    }
+
+    #[test]
+    fn summary_has_what_both_sides_sent() {
+        for size in [1, 7, 1000] {
+            let (mut link, mut summary) = (LinkFollower::new(4096), LinkSummary::default());
+            for (side, bytes) in [(Side::Client, client()), (Side::Server, server())] {
+                bytes.chunks(size).for_each(|chunk| link.bytes(side, chunk, |note| summary.apply(&note)));
+            }
+            let request = LinkRequest { connection_id: 7, channel_type: ChannelType::INPUTS, channel_id: 0 };
+            assert_eq!((summary.request, summary.mechanism), (Some(request), Some(AuthMechanism::SASL)));
+            assert_eq!(summary.sasl_mechanism.as_deref(), Some("DIGEST-MD5"));
+            assert_eq!(summary.client_caps.map(|caps| caps.common), Some([0x9].into()));
+            assert_eq!(summary.server_caps.map(|caps| caps.common), Some([0xd].into()));
+            assert_eq!(summary.outcome, LinkOutcome::Pending);
+        }
+    }
+
+    /// The name is not needed to read on, so that a gap inside it ends nothing, even if its start is held.
+    #[test]
+    fn name_with_lost_bytes_is_skipped() {
+        let (mut link, mut notes) = (LinkFollower::new(4096), Vec::new());
+        let mut on = |note: LinkNote<'_>| notes.push(format!("{:?}", note.kind));
+        link.bytes(Side::Server, &server(), &mut on);
+        let bytes = client();
+        let (start, rest) = bytes.split_at(bytes.len() - 4 - 6);
+        link.bytes(Side::Client, start, &mut on);
+        link.gap(Side::Client, 2, &mut on);
+        link.bytes(Side::Client, &rest[2..], &mut on);
+        link.bytes(Side::Server, &LinkReply::refusal(LinkErrorCode::INVALID_DATA), &mut on);
+        let last = notes.last().map(String::as_str);
+        assert!(last.is_some_and(|note| note.contains("Refused")), "{notes:?}");
+        assert!(!notes.iter().any(|note| note.contains("Lost") || note.contains("SaslMechanism")), "{notes:?}");
+    }
 }

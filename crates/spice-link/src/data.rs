@@ -124,10 +124,10 @@ impl MainInit {
             Parsed::Complete((), start) => start,
             Parsed::Need(n) => return Ok(Parsed::Need(n)),
         };
-        let end = start + Self::SIZE as usize;
-        Ok(match input.get(start..end).and_then(|body| body.first_chunk()) {
-            Some(body) => Parsed::Complete(Self::from_body(body), end),
-            None => Parsed::Need(end),
+        let body = input.get(start..).unwrap_or_default();
+        Ok(match body.get(4..).and_then(|rest| rest.first_chunk()) {
+            Some(rest) => Parsed::Complete(Self::from_parts(bytes::u32_le(body, 0), rest), start + Self::SIZE as usize),
+            None => Parsed::Need(start + Self::SIZE as usize),
         })
     }
 
@@ -162,17 +162,18 @@ impl MainInit {
         out
     }
 
-    fn from_body(body: &[u8; Self::SIZE as usize]) -> Self {
-        let field = |index: usize| bytes::u32_le(body, 4 * index);
+    /// The message from its session id and the bytes after it.
+    pub(crate) fn from_parts(session_id: u32, rest: &[u8; Self::SIZE as usize - 4]) -> Self {
+        let field = |index: usize| bytes::u32_le(rest, 4 * index);
         Self {
-            session_id: field(0),
-            display_channels_hint: field(1),
-            supported_mouse_modes: field(2),
-            current_mouse_mode: field(3),
-            agent_connected: field(4),
-            agent_tokens: field(5),
-            multi_media_time: field(6),
-            ram_hint: field(7),
+            session_id,
+            display_channels_hint: field(0),
+            supported_mouse_modes: field(1),
+            current_mouse_mode: field(2),
+            agent_connected: field(3),
+            agent_tokens: field(4),
+            multi_media_time: field(5),
+            ram_hint: field(6),
         }
     }
 

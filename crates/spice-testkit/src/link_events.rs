@@ -22,7 +22,9 @@ pub enum OwnedLinkEvent {
     Refused { code: LinkErrorCode, form: RefusalForm },
     /// The link stage succeeded.
     Linked { header: HeaderKind, evidence: Evidence },
-    /// A fresh main channel's id.
+    /// The name of the SASL mechanism that the client chose.
+    SaslMechanism(Vec<u8>),
+    /// The id of a new session.
     SessionId(u32),
     /// A direction can't be read any further.
     Unreadable { side: Side, error: Error },
@@ -44,6 +46,7 @@ impl OwnedLinkEvent {
                 channel: reply.channel_caps.words().collect(),
             },
             LinkEvent::Mechanism(mechanism) => Self::Mechanism(mechanism),
+            LinkEvent::SaslMechanism(name) => Self::SaslMechanism(name.to_vec()),
             LinkEvent::HiddenResult => Self::HiddenResult,
             LinkEvent::Refused { code, form } => Self::Refused { code, form },
             LinkEvent::Linked { header, evidence } => Self::Linked { header, evidence },
@@ -64,6 +67,7 @@ impl fmt::Debug for OwnedLinkEvent {
             }
             Self::Reply { common, channel } => write!(f, "Reply({}; {})", list(common), list(channel)),
             Self::Mechanism(mechanism) => mechanism.fmt(f),
+            Self::SaslMechanism(name) => write!(f, "SaslMechanism({})", name.escape_ascii()),
             Self::HiddenResult => f.write_str("HiddenResult"),
             Self::Refused { code, form } => write!(f, "Refused({code}, {form:?})"),
             Self::Linked { header, evidence } => write!(f, "Linked({header:?}, {evidence:?})"),
@@ -164,6 +168,7 @@ impl CheckedObserver {
                 }
                 Outcome::BlockedOn(peer) => {
                     assert_eq!(peer, side.peer(), "a direction can't wait for itself");
+                    assert!(self.observer.is_blocked(side), "{side}: blocked, and is_blocked says no");
                     true
                 }
                 Outcome::Done => {
@@ -180,8 +185,8 @@ impl CheckedObserver {
     }
 }
 
-/// Mess, reply, mechanism, hidden result, linked or refused, session id, and an end of each direction.
-const MOST_FACTS: usize = 8;
+/// Mess, reply, mechanism, SASL mechanism, hidden result, linked or refused, session id, and an end of each direction.
+const MOST_FACTS: usize = 9;
 /// The most bytes that an observer may need at once: a reply with two full lists.
 const MOST_NEEDED: usize = spice_link::LinkReply::MAX_LEN;
 

@@ -1,6 +1,6 @@
 //! The client's direction: message, mechanism word, then a ticket or a SASL exchange.
 
-use super::{ClientOffer, Cursor, Evidence, LinkEvent, LinkObserver, Outcome, Step};
+use super::{ClientOffer, Cursor, Evidence, LinkEvent, LinkObserver, Outcome, Shared, Step};
 use crate::{AuthMechanism, CommonCap, Error, LinkMess, Parsed, Side, sasl};
 
 /// The length of a ticket in bytes, `SPICE_TICKET_KEY_PAIR_LENGTH` / 8: an RSA-1024 block.
@@ -18,7 +18,10 @@ pub(super) enum State {
     /// The rest of a ticket.
     Ticket(u32),
     SaslNameLength,
+    /// The whole name of the mechanism.
     SaslName(u32),
+    /// The rest of a name whose start was lost.
+    SaslNameRest(u32),
     /// The length of a step's data; the step's number, from 1.
     SaslLength(u32),
     SaslData {
@@ -37,16 +40,34 @@ pub(super) enum State {
 impl State {
     pub(super) const fn skippable(&self) -> u64 {
         match self {
-            Self::MessRest(left) | Self::Ticket(left) | Self::SaslName(left) | Self::SaslData { left, .. } => {
-                *left as u64
-            }
+            Self::MessRest(left)
+            | Self::Ticket(left)
+            | Self::SaslName(left)
+            | Self::SaslNameRest(left)
+            | Self::SaslData { left, .. } => *left as u64,
             _ => 0,
+        }
+    }
+
+    pub(super) const fn is_blocked(&self, shared: &Shared) -> bool {
+        match self {
+            Self::Mechanism => shared.reply.is_none(),
+            Self::AwaitAnswer(step) => shared.sasl_answers < *step,
+            Self::Authenticated => !shared.server_lost,
+            Self::Accepted => !shared.layer,
+            _ => false,
         }
     }
 
     /// Skips bytes that [`skippable`](Self::skippable) counts.
     pub(super) fn skip(&mut self, len: u64) {
-        if let Self::MessRest(left) | Self::Ticket(left) | Self::SaslName(left) | Self::SaslData { left, .. } = self {
+        if let Self::SaslName(left) = *self
+            && len > 0
+        {
+            *self = Self::SaslNameRest(left);
+        }
+        if let Self::MessRest(left) | Self::Ticket(left) | Self::SaslNameRest(left) | Self::SaslData { left, .. } = self
+        {
             *left = u32::try_from(u64::from(*left).saturating_sub(len)).unwrap_or(0);
         }
     }
@@ -94,10 +115,18 @@ impl LinkObserver {
                     }
                     Some(length) => State::SaslName(length),
                 },
-                State::SaslName(left) => match at.skip(left) {
+                State::SaslName(length) => {
+                    let Some(name) = at.rest.get(..length as usize) else {
+                        return at.end(Outcome::Need(length as usize));
+                    };
+                    at.advance(name.len());
+                    self.client = State::SaslLength(1);
+                    return at.end(Outcome::Event(LinkEvent::SaslMechanism(name)));
+                }
+                State::SaslNameRest(left) => match at.skip(left) {
                     0 => State::SaslLength(1),
                     left => {
-                        self.client = State::SaslName(left);
+                        self.client = State::SaslNameRest(left);
                         return at.end(Outcome::Need(1));
                     }
                 },

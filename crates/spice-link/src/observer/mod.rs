@@ -131,6 +131,8 @@ pub enum LinkEvent<'a> {
     CutReply,
     /// The client's mechanism word.
     Mechanism(AuthMechanism),
+    /// The name of the SASL mechanism that the client chose from the server's list, 1 to 100 bytes. Missing if its start was lost.
+    SaslMechanism(&'a [u8]),
     /// The server has sent its first frame inside a SASL security layer. It is the link result, and can't be read.
     HiddenResult,
     /// The server refuses the link.
@@ -147,7 +149,8 @@ pub enum LinkEvent<'a> {
         /// How the success is known.
         evidence: Evidence,
     },
-    /// The id of this main channel's new session, from its `MAIN_INIT`.
+    /// The id of this main channel's new session, as soon as these four bytes of `MAIN_INIT` have come. Nothing after them is read;
+    /// [`MainInit::parse`](crate::MainInit::parse) reads the other fields.
     SessionId(u32),
     /// This direction's bytes are not valid, and nothing more is read from it. If it is the client's, the error has the server's
     /// [`answer`](Error::answer).
@@ -192,6 +195,7 @@ impl fmt::Display for LinkEvent<'_> {
             }
             Self::Reply(_) | Self::CutReply => f.write_str("the server accepts the request"),
             Self::Mechanism(mechanism) => write!(f, "the client selects the auth mechanism {mechanism}"),
+            Self::SaslMechanism(name) => write!(f, "the client chooses the sasl mechanism {}", name.escape_ascii()),
             Self::HiddenResult => f.write_str("the link result is inside a sasl security layer"),
             Self::Refused { code, form } => write!(f, "the server refuses the link in {form}: {code}"),
             Self::Linked { header, evidence } => write!(f, "linked, with {header} data headers, {evidence}"),
@@ -294,6 +298,15 @@ impl LinkObserver {
         match side {
             Side::Client => matches!(self.client, client::State::Done),
             Side::Server => matches!(self.server, server::State::Done),
+        }
+    }
+
+    /// Whether this direction's next bytes can't be read before the peer's: [`read`](Self::read) of any bytes would return
+    /// [`Outcome::BlockedOn`].
+    pub const fn is_blocked(&self, side: Side) -> bool {
+        match side {
+            Side::Client => self.client.is_blocked(&self.shared),
+            Side::Server => self.server.is_blocked(&self.shared),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The server's direction: reply, then a link result or a SASL exchange, then the start of `MAIN_INIT`.
 
-use super::{Cursor, Evidence, LinkEvent, LinkObserver, Outcome, RefusalForm, ServerOffer, Step};
+use super::{Cursor, Evidence, LinkEvent, LinkObserver, Outcome, RefusalForm, ServerOffer, Shared, Step};
 use crate::{
     AuthMechanism, CommonCap, Error, HeaderKind, LinkErrorCode, LinkReply, MAGIC, MainInit, Parsed, Side, sasl,
 };
@@ -51,6 +51,10 @@ impl State {
             Self::Opaque => u64::MAX,
             _ => 0,
         }
+    }
+
+    pub(super) const fn is_blocked(&self, shared: &Shared) -> bool {
+        matches!(self, Self::AwaitMechanism | Self::Resync) && shared.mechanism.is_none() && !shared.client_lost
     }
 
     /// Skips bytes that [`skippable`](Self::skippable) counts.

@@ -126,6 +126,7 @@ impl Conversation {
         self.say(Side::Server, SaslExchange::field(&exchange.list));
         let [name, data] = exchange.start();
         self.say(Side::Client, name);
+        self.event(OwnedLinkEvent::SaslMechanism(exchange.name.clone()));
         self.say(Side::Client, data);
         self.say(Side::Server, exchange.answer(0));
         for (index, step) in exchange.steps.iter().enumerate().skip(1) {
