@@ -12,6 +12,7 @@ use crate::{
     tally::{Tally, Unrecognised},
     tcp::{Connection, Gone, Handler, Interest, Side, Volume},
 };
+use foldhash::fast::RandomState;
 pub(crate) use follow::Follow;
 #[cfg(feature = "tls")]
 pub(crate) use follow::Secured;
@@ -47,7 +48,7 @@ pub(crate) struct Spice {
     /// Of the connection that is about to be closed.
     volume: Option<Volume>,
     /// Bytes of link stages that are not in the capture.
-    missed: HashMap<FlowId, u64>,
+    missed: HashMap<FlowId, u64, RandomState>,
 }
 
 impl Spice {
@@ -67,7 +68,7 @@ impl Spice {
             siblings: Siblings::default(),
             evicted: false,
             volume: None,
-            missed: HashMap::new(),
+            missed: HashMap::default(),
         }
     }
 

@@ -12,6 +12,7 @@ use crate::{
     packet::Endpoint,
     tcp::{Gone, Side},
 };
+use foldhash::fast::RandomState;
 use spice_events::{Channel, Endpoints, FlowId, Timestamp, spice_link::ChannelType};
 use std::{
     collections::{HashMap, VecDeque},
@@ -49,8 +50,8 @@ struct Suspect {
 /// Open connections and their sessions.
 #[derive(Debug, Default)]
 pub(super) struct Siblings {
-    members: HashMap<FlowId, Member>,
-    sessions: HashMap<Session, Vec<FlowId>>,
+    members: HashMap<FlowId, Member, RandomState>,
+    sessions: HashMap<Session, Vec<FlowId>, RandomState>,
     suspects: VecDeque<Suspect>,
     /// Connections that have ended without a packet.
     gone: Vec<Gone>,

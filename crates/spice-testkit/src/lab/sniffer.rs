@@ -88,6 +88,7 @@ fn tcpdump(ports: &[u16], args: &[&str], to: &Path) -> io::Result<Process> {
     Ok(process)
 }
 
+#[cfg(feature = "battery")]
 /// The same recording as pcapng, written by Wireshark's `editcap`, with the secrets of a key log in it.
 pub(super) fn to_pcapng(pcap: &[u8], key_log: Option<&[u8]>) -> io::Result<Vec<u8>> {
     let scratch = Scratch::new()?;
