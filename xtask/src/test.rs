@@ -28,6 +28,7 @@ const QEMU_TESTS: &[&str] = &[
     "relay_matrix",
     "relay_qemu",
     "relay_scale",
+    "tap",
 ];
 
 const DENY_WARNINGS: [&str; 3] = ["--", "-D", "warnings"];

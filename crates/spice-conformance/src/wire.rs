@@ -1,5 +1,6 @@
 use std::{
     io::{self, Read, Write},
+    net::SocketAddr,
     time::Duration,
 };
 
@@ -14,6 +15,8 @@ use crate::{Error, Received, stream::ClientStream, target::Target};
 #[derive(Debug)]
 pub struct Wire {
     stream: ClientStream,
+    /// Asked at the start, because a socket that was reset no longer tells its peer.
+    addresses: Option<[SocketAddr; 2]>,
     time_limit: Duration,
     /// Bytes that came and were not read.
     unread: Vec<u8>,
@@ -44,6 +47,7 @@ impl Wire {
     /// Uses a connection that exists.
     pub fn over(stream: ClientStream, time_limit: Duration) -> Self {
         Self {
+            addresses: stream.addresses(),
             stream,
             time_limit,
             unread: Vec::new(),
@@ -53,6 +57,11 @@ impl Wire {
             bytes: [0, 0],
             is_reset: false,
         }
+    }
+
+    /// The addresses of both ends, the client's first; `None` for a unix socket.
+    pub fn addresses(&self) -> Option<[SocketAddr; 2]> {
+        self.addresses
     }
 
     /// What was received so far, in order.

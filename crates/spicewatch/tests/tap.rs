@@ -105,7 +105,7 @@ fn sessions_through_loopback_give_qemus_events() {
         return;
     }
     let port = lab::free_port().unwrap();
-    let vm = Vm::boot(&format!("port={port},addr=127.0.0.1,password={PASSWORD}")).unwrap();
+    let vm = Vm::boot(&format!("port={port},addr=127.0.0.1,password-secret=password")).unwrap();
     let target = Target::new(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).with_time_limit(PATIENCE);
     let subject = Subject::new(target).with_password(PASSWORD);
     // Without a port it would see what other tests do at the same time.
@@ -171,7 +171,7 @@ fn a_session_through_a_network_namespace_gives_qemus_events() {
     }
     let namespace = Namespace::new();
     let port = lab::free_port().unwrap();
-    let vm = Vm::boot(&format!("port={port},addr=0.0.0.0,password={PASSWORD}")).unwrap();
+    let vm = Vm::boot(&format!("port={port},addr=0.0.0.0,password-secret=password")).unwrap();
     let socat = format!("TCP4-LISTEN:{port},reuseaddr,fork");
     let to = format!("TCP4:{}:{port}", Namespace::OUTSIDE);
     let mut command = Command::new("ip");
@@ -201,7 +201,7 @@ fn tls_is_decrypted_with_a_key_log_that_grows() {
         return;
     }
     let (pki, port) = (lab::Pki::new().unwrap(), lab::free_port().unwrap());
-    let spice = format!("tls-port={port},x509-dir={},addr=127.0.0.1,password={PASSWORD}", pki.dir().display());
+    let spice = format!("tls-port={port},x509-dir={},addr=127.0.0.1,password-secret=password", pki.dir().display());
     let vm = Vm::boot(&spice).unwrap();
     let tunnel = TlsTunnel::start(port, "-tls1_3").unwrap();
     fs::write(tunnel.key_log(), "").unwrap();

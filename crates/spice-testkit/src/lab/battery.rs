@@ -165,7 +165,7 @@ pub(super) fn subject(server: SocketAddr) -> Subject {
 /// The bytes of a connection, in the form of the manifests.
 pub(super) fn link(name: &str, wire: &Wire) -> Link {
     let LinkAnswer { replies, result } = LinkAnswer::of(wire.received());
-    let [client_port, server_port] = wire.stream().addresses().map_or([0, 0], |both| both.map(|end| end.port()));
+    let [client_port, server_port] = wire.addresses().map_or([0, 0], |both| both.map(|end| end.port()));
     let [sent, received] = wire.byte_counts();
     let ended_by = match wire.received().last() {
         Some(Received::End) if wire.is_reset() => Ender::Reset,
