@@ -8,7 +8,9 @@ use std::{
     process::{ChildStdout, Command, Stdio},
 };
 
-use super::process::{Process, Scratch, eventually, output};
+#[cfg(feature = "battery")]
+use super::process::output;
+use super::process::{Process, Scratch, eventually};
 
 /// Sent last, so that its arrival in the file proves that all before it is there.
 const MARKER: &[u8] = b"end of the recording";
@@ -88,8 +90,8 @@ fn tcpdump(ports: &[u16], args: &[&str], to: &Path) -> io::Result<Process> {
     Ok(process)
 }
 
-#[cfg(feature = "battery")]
 /// The same recording as pcapng, written by Wireshark's `editcap`, with the secrets of a key log in it.
+#[cfg(feature = "battery")]
 pub(super) fn to_pcapng(pcap: &[u8], key_log: Option<&[u8]>) -> io::Result<Vec<u8>> {
     let scratch = Scratch::new()?;
     let (from, to) = (scratch.join("pcap"), scratch.join("pcapng"));
