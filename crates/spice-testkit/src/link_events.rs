@@ -121,13 +121,19 @@ impl CheckedObserver {
         self.unread[index(from)].extend(data);
         let mut side = from;
         loop {
+            let was_blocked = self.blocked();
             let progress = self.read(side);
             side = side.peer();
             let other = self.read(side);
-            if !progress && !other {
+            if !progress && !other && self.blocked() == was_blocked {
                 break;
             }
         }
+    }
+
+    /// Whether each direction waits for the other. A read that consumes nothing can end the wait of the peer.
+    fn blocked(&self) -> [bool; 2] {
+        [Side::Client, Side::Server].map(|side| self.observer.is_blocked(side))
     }
 
     /// The events so far.

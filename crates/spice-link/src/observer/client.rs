@@ -77,6 +77,9 @@ impl LinkObserver {
     pub(super) fn read_client<'a>(&mut self, unread: &'a [u8]) -> Step<'a> {
         let mut at = Cursor::new(unread);
         loop {
+            if self.yields(Side::Client) {
+                return self.blocked(Side::Client, &at);
+            }
             self.client = match self.client {
                 State::Mess => return self.read_mess(at),
                 State::MessRest(left) => match at.skip(left) {
@@ -87,7 +90,7 @@ impl LinkObserver {
                     }
                 },
                 State::Mechanism => match self.shared.reply {
-                    None => return at.end(Outcome::BlockedOn(Side::Server)),
+                    None => return self.blocked(Side::Client, &at),
                     Some(reply) if !reply.auth_selection => self.authenticate(AuthMechanism::SPICE),
                     Some(_) => {
                         let Some(word) = at.word() else { return at.end(Outcome::Need(4)) };
@@ -145,7 +148,7 @@ impl LinkObserver {
                     }
                 },
                 State::AwaitAnswer(step) if self.shared.sasl_answers < step => {
-                    return at.end(Outcome::BlockedOn(Side::Server));
+                    return self.blocked(Side::Client, &at);
                 }
                 State::AwaitAnswer(step) if self.shared.sasl_answers == step && self.shared.sasl_complete => {
                     State::Accepted
@@ -153,9 +156,9 @@ impl LinkObserver {
                 State::AwaitAnswer(step) => State::SaslLength(step.saturating_add(1)),
                 State::Authenticated if at.rest.is_empty() => return at.end(Outcome::Need(1)),
                 State::Authenticated if !self.shared.server_lost => {
-                    return at.end(Outcome::BlockedOn(Side::Server));
+                    return self.blocked(Side::Client, &at);
                 }
-                State::Accepted if !self.shared.layer => return at.end(Outcome::BlockedOn(Side::Server)),
+                State::Accepted if !self.shared.layer => return self.blocked(Side::Client, &at),
                 State::Accepted if at.rest.is_empty() => return at.end(Outcome::Need(1)),
                 State::Authenticated | State::Accepted => {
                     let event = self.linked(Evidence::Continued);

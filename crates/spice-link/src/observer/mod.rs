@@ -22,7 +22,7 @@ use crate::{AuthMechanism, Error, HeaderKind, LinkErrorCode, LinkMess, LinkReply
 /// ```text
 ///  Event(e)        something happened; continue with 2
 ///  Need(n)         continue with 1; another call is useless with fewer than n unread bytes
-///  BlockedOn(peer) the peer's bytes must be read first; then continue with 2
+///  BlockedOn(peer) read the peer first, even if it has no unread bytes; then continue with 2
 ///  Done            this direction has nothing more to tell
 /// ```
 ///
@@ -72,6 +72,15 @@ struct Shared {
     client_lost: bool,
     /// Bytes of the server were lost, and its result may be among them.
     server_lost: bool,
+    /// The sides that were told to wait for their peer, and have not been read since. Their unread bytes are older than the peer's next
+    /// ones.
+    waiting: BothSides<bool>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct BothSides<T> {
+    client: T,
+    server: T,
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "facts that come in any combination")]
@@ -111,7 +120,7 @@ pub enum Outcome<'a> {
     Event(LinkEvent<'a>),
     /// At least this many unread bytes, counted after `consumed`, are needed. With fewer, another call is useless.
     Need(usize),
-    /// The other direction must be read first.
+    /// The other direction must be read first, even if it has no unread bytes.
     BlockedOn(Side),
     /// This direction has nothing more to tell.
     Done,
@@ -246,6 +255,7 @@ impl LinkObserver {
                 layer: false,
                 client_lost: false,
                 server_lost: false,
+                waiting: BothSides { client: false, server: false },
             },
         }
     }
@@ -253,8 +263,14 @@ impl LinkObserver {
     /// Reads the unread bytes of one direction. Returns at most one event for each call.
     pub fn read<'a>(&mut self, side: Side, unread: &'a [u8]) -> Step<'a> {
         match side {
-            Side::Client => self.read_client(unread),
-            Side::Server => self.read_server(unread),
+            Side::Client => {
+                self.shared.waiting.client = false;
+                self.read_client(unread)
+            }
+            Side::Server => {
+                self.shared.waiting.server = false;
+                self.read_server(unread)
+            }
         }
     }
 
@@ -304,10 +320,35 @@ impl LinkObserver {
     /// Whether this direction's next bytes can't be read before the peer's: [`read`](Self::read) of any bytes would return
     /// [`Outcome::BlockedOn`].
     pub const fn is_blocked(&self, side: Side) -> bool {
+        self.lacks_peer(side) || self.yields(side)
+    }
+
+    /// Whether this direction's state can't continue without something that the peer has yet to send.
+    const fn lacks_peer(&self, side: Side) -> bool {
         match side {
             Side::Client => self.client.is_blocked(&self.shared),
             Side::Server => self.server.is_blocked(&self.shared),
         }
+    }
+
+    /// Whether the peer waited for this direction and now can be read. Its older bytes come first; without this rule, the events would
+    /// depend on how the bytes are cut into chunks.
+    const fn yields(&self, side: Side) -> bool {
+        let (peer, waits) = match side {
+            Side::Client => (Side::Server, self.shared.waiting.server),
+            Side::Server => (Side::Client, self.shared.waiting.client),
+        };
+        waits && !self.lacks_peer(peer) && !self.is_done(peer)
+    }
+
+    /// Tells the caller to read the peer of `side` first.
+    fn blocked<'a>(&mut self, side: Side, at: &Cursor<'_>) -> Step<'a> {
+        let waits = self.lacks_peer(side);
+        match side {
+            Side::Client => self.shared.waiting.client = waits,
+            Side::Server => self.shared.waiting.server = waits,
+        }
+        at.end(Outcome::BlockedOn(side.peer()))
     }
 
     /// The link stage is over for both directions.

@@ -70,6 +70,9 @@ impl LinkObserver {
     pub(super) fn read_server<'a>(&mut self, unread: &'a [u8]) -> Step<'a> {
         let mut at = Cursor::new(unread);
         loop {
+            if self.yields(Side::Server) {
+                return self.blocked(Side::Server, &at);
+            }
             // A second reply frame can come where one of these words is expected.
             if matches!(self.server, State::Result | State::SaslListLength | State::SaslLength)
                 && at.peek() == Some(MAGIC)
@@ -87,7 +90,7 @@ impl LinkObserver {
                 },
                 // A result comes after the client's ticket.
                 State::Resync if self.shared.mechanism.is_none() && !self.shared.client_lost => {
-                    return at.end(Outcome::BlockedOn(Side::Client));
+                    return self.blocked(Side::Server, &at);
                 }
                 State::Resync => match at.peek() {
                     None => return at.end(Outcome::Need(4)),
@@ -103,7 +106,7 @@ impl LinkObserver {
                 State::AwaitMechanism => match self.shared.mechanism {
                     Some(AuthMechanism::SASL) => State::SaslListLength,
                     Some(_) => State::Result,
-                    None if !self.shared.client_lost => return at.end(Outcome::BlockedOn(Side::Client)),
+                    None if !self.shared.client_lost => return self.blocked(Side::Server, &at),
                     None => match at.peek() {
                         None => return at.end(Outcome::Need(4)),
                         Some(bytes) => guess(bytes),

@@ -91,9 +91,16 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         what: "the server's SASL data is read before the client has named its mechanism",
         file: "crates/spice-link/src/observer/server.rs",
-        from: "None if !self.shared.client_lost => return at.end(Outcome::BlockedOn(Side::Client)),",
+        from: "None if !self.shared.client_lost => return self.blocked(Side::Server, &at),",
         to: "None if at.rest.is_empty() => return at.end(Outcome::Need(4)),",
         target: "link_observer",
+    },
+    Mutant {
+        what: "a direction goes on although older bytes of its peer can be read now",
+        file: "crates/spice-link/src/observer/mod.rs",
+        from: "waits && !self.lacks_peer(peer) && !self.is_done(peer)",
+        to: "waits && self.lacks_peer(peer) && self.is_done(peer)",
+        target: "tracker_ops",
     },
     Mutant {
         what: "a refusal at the end of the SASL exchange counts as a success",
