@@ -16,8 +16,10 @@ pub(crate) struct Direction {
     missing: u64,
     /// How many SPICE bytes came before `unread`.
     pub(crate) offset: u64,
-    /// How many unread bytes the next read needs; `usize::MAX` while it waits for the other direction.
+    /// How many unread bytes the next read needs.
     need: usize,
+    /// The next read waits for the other direction.
+    blocked: bool,
 }
 
 /// What carries the SPICE bytes.
@@ -42,7 +44,7 @@ impl Direction {
     const RESERVED: usize = 512;
 
     pub(crate) fn new() -> Self {
-        Self { carrier: Carrier::Unknown, unread: BytesMut::new(), missing: 0, offset: 0, need: 0 }
+        Self { carrier: Carrier::Unknown, unread: BytesMut::new(), missing: 0, offset: 0, need: 0, blocked: false }
     }
 
     /// Takes new bytes. Returns them if they can be read without a copy, because nothing is held before them and no carrier is around
@@ -164,16 +166,17 @@ impl Direction {
 
     /// Sets how many unread bytes the next read needs.
     pub(crate) fn set_need(&mut self, need: usize) {
-        self.need = need;
+        (self.need, self.blocked) = (need, false);
     }
 
-    /// The next read waits for the other direction.
+    /// The next read waits for the other direction. Bytes that come meanwhile are still passed to the observer, which must know that
+    /// they are older than the other direction's next ones.
     pub(crate) fn block(&mut self) {
-        self.need = usize::MAX;
+        (self.need, self.blocked) = (1, true);
     }
 
     pub(crate) fn is_blocked(&self) -> bool {
-        self.need == usize::MAX
+        self.blocked
     }
 
     /// Whether this many unread bytes are enough for the next read.

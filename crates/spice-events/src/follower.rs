@@ -167,9 +167,13 @@ impl LinkFollower {
         if !direction.is_settled() {
             return;
         }
-        let held = direction.take_unread();
-        let consumed = pump(observer, direction, side, &held, sink);
-        direction.put_back(held, consumed);
+        if direction.unread().is_empty() {
+            pump(observer, direction, side, &[], sink);
+        } else {
+            let held = direction.take_unread();
+            let consumed = pump(observer, direction, side, &held, sink);
+            direction.put_back(held, consumed);
+        }
         self.check_missing(side, sink);
     }
 
@@ -179,14 +183,19 @@ impl LinkFollower {
             self.direction(side).clear();
             return;
         }
+        let direction = self.direction(side);
+        if direction.missing() > 0 && !direction.is_blocked() {
+            self.pass_missing(side, sink);
+        }
+    }
+
+    /// Continues behind missing bytes if what was read before them allows it.
+    fn pass_missing(&mut self, side: Side, sink: &mut Sink<'_>) {
         let limit = self.limit;
         let direction = match side {
             Side::Client => &mut self.client,
             Side::Server => &mut self.server,
         };
-        if direction.missing() == 0 || direction.is_blocked() {
-            return;
-        }
         if self.observer.skippable(side) > 0 {
             // The start of a name that was held until it is complete. It is skipped, and what is missing of it can be.
             self.observer.lost(side, direction.unread().len() as u64);

@@ -77,9 +77,6 @@ impl LinkObserver {
     pub(super) fn read_client<'a>(&mut self, unread: &'a [u8]) -> Step<'a> {
         let mut at = Cursor::new(unread);
         loop {
-            if self.yields(Side::Client) {
-                return self.blocked(Side::Client, &at);
-            }
             self.client = match self.client {
                 State::Mess => return self.read_mess(at),
                 State::MessRest(left) => match at.skip(left) {
@@ -155,7 +152,7 @@ impl LinkObserver {
                 }
                 State::AwaitAnswer(step) => State::SaslLength(step.saturating_add(1)),
                 State::Authenticated if at.rest.is_empty() => return at.end(Outcome::Need(1)),
-                State::Authenticated if !self.shared.server_lost => {
+                State::Authenticated if !self.shared.server_lost || self.yields(Side::Client) => {
                     return self.blocked(Side::Client, &at);
                 }
                 State::Accepted if !self.shared.layer => return self.blocked(Side::Client, &at),

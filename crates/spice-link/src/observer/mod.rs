@@ -22,7 +22,7 @@ use crate::{AuthMechanism, Error, HeaderKind, LinkErrorCode, LinkMess, LinkReply
 /// ```text
 ///  Event(e)        something happened; continue with 2
 ///  Need(n)         continue with 1; another call is useless with fewer than n unread bytes
-///  BlockedOn(peer) read the peer first, even if it has no unread bytes; then continue with 2
+///  BlockedOn(peer) read the peer first; then continue with 2, or with 1 when bytes come
 ///  Done            this direction has nothing more to tell
 /// ```
 ///
@@ -72,8 +72,7 @@ struct Shared {
     client_lost: bool,
     /// Bytes of the server were lost, and its result may be among them.
     server_lost: bool,
-    /// The sides that were told to wait for their peer, and have not been read since. Their unread bytes are older than the peer's next
-    /// ones.
+    /// The sides whose unread bytes must wait for the peer. They are older than the peer's next bytes.
     waiting: BothSides<bool>,
 }
 
@@ -120,7 +119,7 @@ pub enum Outcome<'a> {
     Event(LinkEvent<'a>),
     /// At least this many unread bytes, counted after `consumed`, are needed. With fewer, another call is useless.
     Need(usize),
-    /// The other direction must be read first, even if it has no unread bytes.
+    /// The other direction must be read first.
     BlockedOn(Side),
     /// This direction has nothing more to tell.
     Done,
@@ -262,15 +261,17 @@ impl LinkObserver {
 
     /// Reads the unread bytes of one direction. Returns at most one event for each call.
     pub fn read<'a>(&mut self, side: Side, unread: &'a [u8]) -> Step<'a> {
+        let waiting = &mut self.shared.waiting;
         match side {
-            Side::Client => {
-                self.shared.waiting.client = false;
-                self.read_client(unread)
-            }
-            Side::Server => {
-                self.shared.waiting.server = false;
-                self.read_server(unread)
-            }
+            Side::Client => waiting.client = false,
+            Side::Server => waiting.server = false,
+        }
+        if self.yields(side) {
+            return self.blocked(side, &Cursor::new(unread));
+        }
+        match side {
+            Side::Client => self.read_client(unread),
+            Side::Server => self.read_server(unread),
         }
     }
 
@@ -333,6 +334,7 @@ impl LinkObserver {
 
     /// Whether the peer waited for this direction and now can be read. Its older bytes come first; without this rule, the events would
     /// depend on how the bytes are cut into chunks.
+    #[inline]
     const fn yields(&self, side: Side) -> bool {
         let (peer, waits) = match side {
             Side::Client => (Side::Server, self.shared.waiting.server),
@@ -342,8 +344,9 @@ impl LinkObserver {
     }
 
     /// Tells the caller to read the peer of `side` first.
+    #[cold]
     fn blocked<'a>(&mut self, side: Side, at: &Cursor<'_>) -> Step<'a> {
-        let waits = self.lacks_peer(side);
+        let waits = self.lacks_peer(side) && !at.rest.is_empty();
         match side {
             Side::Client => self.shared.waiting.client = waits,
             Side::Server => self.shared.waiting.server = waits,

@@ -70,9 +70,6 @@ impl LinkObserver {
     pub(super) fn read_server<'a>(&mut self, unread: &'a [u8]) -> Step<'a> {
         let mut at = Cursor::new(unread);
         loop {
-            if self.yields(Side::Server) {
-                return self.blocked(Side::Server, &at);
-            }
             // A second reply frame can come where one of these words is expected.
             if matches!(self.server, State::Result | State::SaslListLength | State::SaslLength)
                 && at.peek() == Some(MAGIC)
@@ -146,7 +143,11 @@ impl LinkObserver {
                         at.advance(1);
                         self.shared.sasl_answers = self.shared.sasl_answers.saturating_add(1);
                         self.shared.sasl_complete = flag == 1;
-                        if flag == 1 { State::SaslVerdict } else { State::SaslLength }
+                        self.server = if flag == 1 { State::SaslVerdict } else { State::SaslLength };
+                        if self.yields(Side::Server) {
+                            return self.blocked(Side::Server, &at);
+                        }
+                        continue;
                     }
                     Some([seen]) => return self.server_error(&at, Error::SaslFlag { seen: seen.into() }),
                 },
