@@ -1,23 +1,30 @@
 //! `spicewatch read`: the events of a capture file.
 
+mod follow;
 mod input;
 mod key_log;
+mod merge;
 mod records;
+mod report;
+mod unpack;
+
+pub(crate) use key_log::KeyLogFile;
+pub(crate) use report::Report;
 
 use crate::print_error;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
 use input::Input;
-pub(crate) use key_log::KeyLogFile;
+use merge::Merge;
 use records::Records;
-use spice_capture::{Capture, Config, Counters, DualStack, Notice, Output, tls::KeyLog};
+use spice_capture::{Capture, Config, DualStack, tls::KeyLog};
 use spice_events::Auth;
 use std::{
     fmt::Display,
-    io::{self, IsTerminal, Write},
+    fs, io,
     net::IpAddr,
     path::{Path, PathBuf},
     process::ExitCode,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 /// Print the events that QEMU sent for the SPICE connections in a packet capture
@@ -33,8 +40,18 @@ pub(crate) struct Args {
     #[command(flatten)]
     options: Options,
 
-    /// The capture; "-" is standard input
-    file: PathBuf,
+    /// Wait for more at the end of the file, or for more files in the folder of a ring buffer
+    ///
+    /// Takes one file or one folder, and ends only when it is stopped.
+    #[arg(long)]
+    follow: bool,
+
+    /// The captures; "-" is standard input
+    ///
+    /// Several files are read in the order of their packets' times. Files of a ring buffer may overlap. Compressed files (gzip, zstd, xz, lz4, bzip2, and zip
+    /// with one member) are unpacked while they are read.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
 }
 
 // The options of "read" and of "tap". A doc comment would replace the command's own help.
@@ -107,6 +124,10 @@ Examples:
       The two ports of one virtual machine that asks for no password
   tcpdump -i any -s 0 -U -w - tcp port 5930 | spicewatch read -
       As it happens
+  spicewatch read --port 5930 ring-*.pcapng.zst
+      The files of a ring buffer, compressed
+  spicewatch read --follow /var/lib/captures
+      A ring buffer while it is written
   spicewatch read --trust-proxy 192.0.2.10 session.pcap
       Sessions behind a load balancer, with their original clients
   spicewatch read session.pcap | grep '\"channel-type\": 1,'
@@ -119,41 +140,100 @@ Exit status:
   1  standard output, or the file of --sessions-to, could not be written
   2  the file could not be opened, or is no capture, or is damaged";
 
-/// Bytes of events that are written at once.
-const BATCH: usize = 1 << 16;
 /// Bytes at a file's start that are looked through for ports that serve both IPv4 and IPv6.
 const HEAD: u64 = 4 << 20;
-/// Files from this size on show their progress.
-const LARGE: u64 = 64 << 20;
 
 pub(crate) fn run(args: Args) -> ExitCode {
     let started = Instant::now();
-    let name = if args.file.as_os_str() == "-" { "standard input".to_owned() } else { args.file.display().to_string() };
-    let mut input = match Input::open(&args.file) {
-        Ok(input) => input,
-        Err(error) => return fail(&name, &error),
-    };
-    let options = args.options;
-    let mut report = match options.report(&name, input.size()) {
-        Ok(report) => report,
-        Err(error) => return output_failed(&error),
-    };
+    let Args { options, follow, files } = args;
     let keys = match options.key_log.as_deref().map_or_else(|| Ok(KeyLog::new()), key_log::read) {
         Ok(keys) => keys,
         Err(error) => return fail(&options.key_log.unwrap_or_default().display().to_string(), &error),
     };
-    let mut config = options.config().keys(keys);
+    let config = options.config().keys(keys);
+    match &files[..] {
+        [path] if follow => run_followed(config, path, &options, started),
+        _ if follow => fail("--follow", &"expected one file or one folder"),
+        [path] => run_one(config, path, &options, started),
+        files => run_several(config, files, &options, started),
+    }
+}
+
+/// One file, of which large packets are skipped.
+fn run_one(mut config: Config, path: &Path, options: &Options, started: Instant) -> ExitCode {
+    let name = if path.as_os_str() == "-" { "standard input".to_owned() } else { path.display().to_string() };
+    let mut input = match Input::open(path) {
+        Ok(input) => input,
+        Err(error) => return fail(&name, &error),
+    };
+    let mut report = match options.report(&name, input.size()) {
+        Ok(report) => report,
+        Err(error) => return output_failed(&error),
+    };
     if !config.dual_stack {
-        config.dual_stack_ports = dual_stack_ports(&mut input);
+        let mut search = DualStack::new();
+        search_dual_stack(&mut search, &mut input, HEAD);
+        config.dual_stack_ports = search.ports();
+        if let Err(error) = input.rewind() {
+            return fail(&name, &error);
+        }
     }
     let mut capture = Capture::new(config);
-    let result = follow(&mut capture, &mut input, &mut report);
+    let result = read_all(&mut capture, &mut input, &mut report);
+    end(&name, capture, result, report, started, None)
+}
+
+/// Several files, in the order of their packets' times.
+fn run_several(mut config: Config, files: &[PathBuf], options: &Options, started: Instant) -> ExitCode {
+    let mut report = Report::new("", None, options.anomalies, None);
+    let mut merge = Merge::open(files, &mut report);
+    if merge.is_empty() && merge.failed {
+        return ExitCode::from(2);
+    }
+    match options.records() {
+        Ok(records) => report.add_records(records),
+        Err(error) => return output_failed(&error),
+    }
+    if !config.dual_stack {
+        config.dual_stack_ports = merge.dual_stack_ports(HEAD);
+    }
+    let mut capture = Capture::new(config);
+    let result = merge.read(&mut capture, &mut report);
+    let code = end("", capture, result, report, started, Some(merge.bytes));
+    if merge.failed && code == ExitCode::SUCCESS { ExitCode::from(2) } else { code }
+}
+
+/// A file or a folder that grows.
+fn run_followed(config: Config, path: &Path, options: &Options, started: Instant) -> ExitCode {
+    let name = path.display().to_string();
+    if let Err(error) = fs::metadata(path) {
+        return fail(&name, &error);
+    }
+    let mut report = match options.report(&name, None) {
+        Ok(report) => report,
+        Err(error) => return output_failed(&error),
+    };
+    let mut capture = Capture::new(config);
+    let result = follow::follow(path, &mut capture, &mut report);
+    end(&name, capture, result, report, started, None)
+}
+
+/// Reports what the end of the input shows.
+fn end(
+    name: &str,
+    mut capture: Capture,
+    result: Result<(), Stop>,
+    mut report: Report,
+    started: Instant,
+    bytes: Option<u64>,
+) -> ExitCode {
     if let Err(Stop::Output(error)) = result {
         // The reader is gone: it needs no summary.
         report.clear_progress();
         return output_failed(&error);
     }
-    let finished = capture.finish();
+    // Files of several that have no packets have their own errors.
+    let finished = capture.finish().or_else(|error| if bytes.is_some() { Ok(()) } else { Err(error) });
     let written = report.drain(&mut capture).and_then(|()| report.finish());
     report.clear_progress();
     let read = match (result, written) {
@@ -162,21 +242,22 @@ pub(crate) fn run(args: Args) -> ExitCode {
         (Ok(()), Ok(())) => finished.map_err(|error| error.to_string()),
     };
     if let Err(error) = read {
-        return fail(&name, &error);
+        return fail(name, &error);
     }
-    report.summary(&capture.counters(), started.elapsed());
+    let counters = capture.counters();
+    report.summary(&counters, bytes.unwrap_or(counters.bytes), started.elapsed());
     ExitCode::SUCCESS
 }
 
 impl Options {
     /// Everything but the secrets.
-    fn config(self) -> Config {
+    fn config(&self) -> Config {
         let mut config = Config::new();
-        config.ports = self.ports;
-        config.tls_ports = self.tls_ports;
+        config.ports.clone_from(&self.ports);
+        config.tls_ports.clone_from(&self.tls_ports);
         config.dual_stack = self.dual_stack;
         config.transport = self.sessions || self.sessions_to.is_some();
-        config.trusted_proxies = self.trusted_proxies;
+        config.trusted_proxies.clone_from(&self.trusted_proxies);
         match self.auth {
             Some(auth) => config.auth(auth),
             None => config,
@@ -184,7 +265,7 @@ impl Options {
     }
 
     /// The configuration for a live capture. Its secrets are still to come: from the file, where there is one.
-    pub(crate) fn live_config(self) -> io::Result<(Config, Option<KeyLogFile>)> {
+    pub(crate) fn live_config(&self) -> io::Result<(Config, Option<KeyLogFile>)> {
         let in_file =
             |path: &Path, error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
         let open = |path: &PathBuf| KeyLogFile::open(path).map_err(|error| in_file(path, error));
@@ -196,10 +277,15 @@ impl Options {
 
     /// What writes the lines. `size` is that of the input, if progress in it can be shown.
     pub(crate) fn report(&self, name: &str, size: Option<u64>) -> Result<Report, OutputError> {
+        Ok(Report::new(name, size, self.anomalies, self.records()?))
+    }
+
+    /// What writes session records, if they are asked for. Creates the file of `--sessions-to`, so it is called after the input was opened: a wrong input
+    /// leaves that file unchanged.
+    fn records(&self) -> Result<Option<Records>, OutputError> {
         let path = self.sessions_to.as_deref();
         let records = (self.sessions || path.is_some()).then(|| Records::new(path)).transpose();
-        let records = records.map_err(|error| OutputError { file: path.map(Path::to_owned), error })?;
-        Ok(Report::new(name, size, self.anomalies, records))
+        records.map_err(|error| OutputError { file: path.map(Path::to_owned), error })
     }
 }
 
@@ -231,30 +317,35 @@ impl From<io::Error> for OutputError {
     }
 }
 
-/// Looks through a file's start, and goes back there. A stream can't be read twice, so nothing is known of it.
-fn dual_stack_ports(input: &mut Input) -> Vec<u16> {
-    let mut search = DualStack::new();
+/// Looks through a file's first `head` bytes. A stream can't be read twice, so nothing is known of it.
+fn search_dual_stack(search: &mut DualStack, input: &mut Input, head: u64) {
     loop {
         search.skip(input.skip(search.skippable()));
-        let left = input.position().map_or(0, |position| HEAD.saturating_sub(position));
+        let left = input.position().map_or(0, |position| head.saturating_sub(position));
         // Errors are reported when the file is read for its events.
         let Ok(bytes) = input.read_up_to(left) else { break };
         if bytes.is_empty() || search.push(bytes).is_err() {
             break;
         }
     }
-    input.rewind();
-    search.ports()
 }
 
 /// Reads the whole input, and prints what is known before it waits for more.
-fn follow(capture: &mut Capture, input: &mut Input, report: &mut Report) -> Result<(), Stop> {
+fn read_all(capture: &mut Capture, input: &mut Input, report: &mut Report) -> Result<(), Stop> {
     loop {
         capture.skip(input.skip(capture.skippable()));
         if input.position().is_none() {
             report.flush().map_err(Stop::Output)?;
         }
-        let bytes = input.read_up_to(u64::MAX).map_err(|error| Stop::Input(error.to_string()))?;
+        let bytes = match input.read_up_to(u64::MAX) {
+            Ok(bytes) => bytes,
+            // A compressed file that was cut: what came before is read.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && capture.counters().bytes > 0 => {
+                report.note(format_args!("the compressed file ends early: {error}"));
+                return Ok(());
+            }
+            Err(error) => return Err(Stop::Input(error.to_string())),
+        };
         if bytes.is_empty() {
             return Ok(());
         }
@@ -262,125 +353,6 @@ fn follow(capture: &mut Capture, input: &mut Input, report: &mut Report) -> Resu
         report.drain(capture).map_err(Stop::Output)?;
         report.progress(capture.counters().bytes);
         pushed.map_err(|error| Stop::Input(error.to_string()))?;
-    }
-}
-
-/// Writes to standard output and to standard error.
-pub(crate) struct Report {
-    events: Vec<u8>,
-    records: Option<Records>,
-    name: String,
-    anomalies: u64,
-    /// Connections behind a proxy.
-    facts: u64,
-    max_anomalies: u64,
-    /// Set if progress is to be shown.
-    size: Option<u64>,
-    shown: Option<Instant>,
-}
-
-impl Report {
-    fn new(name: &str, size: Option<u64>, max_anomalies: u64, records: Option<Records>) -> Self {
-        let size = size.filter(|&size| size >= LARGE && io::stderr().is_terminal());
-        Self {
-            events: Vec::with_capacity(BATCH),
-            records,
-            name: name.to_owned(),
-            anomalies: 0,
-            facts: 0,
-            max_anomalies,
-            size,
-            shown: None,
-        }
-    }
-
-    pub(crate) fn drain(&mut self, capture: &mut Capture) -> Result<(), OutputError> {
-        while let Some(output) = capture.poll() {
-            let mut prints_events = true;
-            if let Some(records) = &mut self.records {
-                prints_events = !records.replace_events();
-                records.take(&output, &mut self.events)?;
-            }
-            match output {
-                Output::Event(event) if prints_events => {
-                    event.write_to(&mut self.events);
-                    self.events.push(b'\n');
-                }
-                Output::Notice(Notice::Proxied { .. }) => self.fact(&output),
-                Output::Anomaly(_) | Output::Notice(_) => self.anomaly(&output),
-                _ => {}
-            }
-            if self.events.len() >= BATCH {
-                self.flush()?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The end of the capture.
-    pub(crate) fn finish(&mut self) -> Result<(), OutputError> {
-        if let Some(records) = &mut self.records {
-            records.finish(&mut self.events)?;
-        }
-        self.flush()
-    }
-
-    fn anomaly(&mut self, anomaly: &dyn Display) {
-        self.anomalies += 1;
-        if self.anomalies <= self.max_anomalies {
-            self.clear_progress();
-            print_error(format_args!("spicewatch: {anomaly}"));
-        }
-    }
-
-    /// Prints what is nothing unusual, as often as anomalies.
-    fn fact(&mut self, fact: &dyn Display) {
-        self.facts += 1;
-        if self.facts <= self.max_anomalies {
-            self.clear_progress();
-            print_error(format_args!("spicewatch: {fact}"));
-        }
-    }
-
-    pub(crate) fn flush(&mut self) -> Result<(), OutputError> {
-        if let Some(records) = &mut self.records {
-            records.flush()?;
-        }
-        if self.events.is_empty() {
-            return Ok(());
-        }
-        let mut out = io::stdout().lock();
-        out.write_all(&self.events)?;
-        self.events.clear();
-        Ok(out.flush()?)
-    }
-
-    fn progress(&mut self, bytes: u64) {
-        let Some(size) = self.size else { return };
-        if self.shown.is_none_or(|shown| shown.elapsed() >= Duration::from_millis(250)) {
-            self.shown = Some(Instant::now());
-            let _ = write!(io::stderr(), "\r{}: {} %", self.name, bytes * 100 / size.max(1));
-        }
-    }
-
-    fn clear_progress(&mut self) {
-        if self.shown.take().is_some() {
-            let _ = write!(io::stderr(), "\r\x1b[K");
-        }
-    }
-
-    pub(crate) fn summary(&self, counters: &Counters, elapsed: Duration) {
-        if self.anomalies > self.max_anomalies {
-            print_error(format_args!(
-                "spicewatch: {} more anomalies; --anomalies N prints more",
-                self.anomalies - self.max_anomalies
-            ));
-        }
-        let Counters { packets, connections, events, anomalies, bytes, .. } = counters;
-        print_error(format_args!(
-            "spicewatch: {packets} packets, {connections} connections, {events} events, {anomalies} anomalies, {bytes} bytes in {:.3} s",
-            elapsed.as_secs_f64()
-        ));
     }
 }
 

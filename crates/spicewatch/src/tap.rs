@@ -94,7 +94,8 @@ pub(crate) fn run(args: Args) -> ExitCode {
         (Err(Stop::Input(error)), _) => return fail(&name, &error),
         (Ok(()), Ok(())) => {}
     }
-    tap.report.summary(&tap.capture.counters(), started.elapsed());
+    let counters = tap.capture.counters();
+    tap.report.summary(&counters, counters.bytes, started.elapsed());
     ExitCode::SUCCESS
 }
 

@@ -121,6 +121,16 @@ fn a_proxy_header_names_the_client() {
 }
 
 #[test]
+fn a_ring_buffer_is_one_capture() {
+    let files = ["11-ring-9.pcapng", "11-ring-6.pcapng", "11-ring-8.pcapng", "11-ring-5.pcapng", "11-ring-7.pcapng"];
+    for args in [&[][..], &["--port", "30273"]] {
+        check(args, &files, "11-ring.qmp", &[]);
+        // The same file twice, under any name, changes nothing.
+        check(args, &[&files[..], &files[..2]].concat(), "11-ring.qmp", &[]);
+    }
+}
+
+#[test]
 fn a_client_that_vanished_is_disconnected() {
     let ended = "no packet ends this connection; it ended with the other channels of its session";
     check(&[], &["06-client-asleep.pcap"], "06-client-asleep.qmp", &[ended]);

@@ -1,0 +1,135 @@
+//! `--follow`: a file that still grows, or the folder of a ring buffer.
+
+use super::{Stop, report::Report};
+use spice_capture::{Capture, Notice, file::Reader};
+use std::{
+    collections::HashMap,
+    fs::{self, File, Metadata},
+    io,
+    os::unix::fs::{FileExt as _, MetadataExt as _},
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+/// Bytes in a read.
+const CHUNK: usize = 1 << 16;
+/// How long to wait before looking for more.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Reads a file, or the files of a folder, and waits for more; returns only if something fails.
+pub(super) fn follow(path: &Path, capture: &mut Capture, report: &mut Report) -> Result<(), Stop> {
+    let is_folder = fs::metadata(path).map_err(|error| Stop::Input(error.to_string()))?.is_dir();
+    let mut ring = Ring { folder: path.to_owned(), read: HashMap::new() };
+    let mut next = if is_folder { ring.next(None) } else { Some(path.to_owned()) };
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        let Some(path) = next.take() else {
+            wait(report)?;
+            next = ring.next(None);
+            continue;
+        };
+        let mut tail = match Tail::open(&path) {
+            Ok(tail) => tail,
+            // A ring buffer deletes its oldest files.
+            Err(error) if is_folder && error.kind() == io::ErrorKind::NotFound => {
+                next = ring.next(None);
+                continue;
+            }
+            Err(error) => return Err(Stop::Input(format!("{}: {error}", path.display()))),
+        };
+        next = loop {
+            let more =
+                tail.read(&mut buffer, capture).map_err(|error| Stop::Input(format!("{}: {error}", path.display())))?;
+            report.drain(capture).map_err(Stop::Output)?;
+            if more {
+                continue;
+            }
+            if tail.was_overwritten(&path) {
+                break Some(path.clone());
+            }
+            if is_folder {
+                ring.read.insert(path.clone(), tail.identity());
+                if let Some(newer) = ring.next(Some(&path)) {
+                    // What was written between the last read and the new file's beginning.
+                    while tail.read(&mut buffer, capture).map_err(Stop::Input)? {}
+                    break Some(newer);
+                }
+            }
+            wait(report)?;
+        };
+        if let Ok(Some(cut)) = tail.reader.finish() {
+            report.note(format_args!("{}: {}", path.display(), Notice::Cut(cut)));
+        }
+        report.drain(capture).map_err(Stop::Output)?;
+    }
+}
+
+/// Writes what is known, and waits.
+fn wait(report: &mut Report) -> Result<(), Stop> {
+    report.flush().map_err(Stop::Output)?;
+    thread::sleep(INTERVAL);
+    Ok(())
+}
+
+/// A file that is read to its end, again and again.
+struct Tail {
+    file: File,
+    reader: Reader,
+    at: u64,
+}
+
+impl Tail {
+    fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self { file: File::open(path)?, reader: Reader::new(), at: 0 })
+    }
+
+    /// Reads on; whether there was anything.
+    fn read(&mut self, buffer: &mut [u8], capture: &mut Capture) -> Result<bool, String> {
+        let n = self.file.read_at(buffer, self.at).map_err(|error| error.to_string())?;
+        self.at += n as u64;
+        self.reader.push_to(&buffer[..n], capture).map_err(|error| error.to_string())?;
+        Ok(n > 0)
+    }
+
+    /// Whether the path has another file now, or the same file begins anew: tcpdump's ring buffer uses its names again.
+    fn was_overwritten(&self, path: &Path) -> bool {
+        let (Ok(ours), Ok(now)) = (self.file.metadata(), fs::metadata(path)) else { return false };
+        now.len() < self.at || (ours.dev(), ours.ino()) != (now.dev(), now.ino())
+    }
+
+    fn identity(&self) -> Seen {
+        self.file
+            .metadata()
+            .map_or(Seen { inode: 0, at: self.at }, |metadata| Seen { inode: metadata.ino(), at: self.at })
+    }
+}
+
+/// How far a file of the folder was read.
+struct Seen {
+    inode: u64,
+    at: u64,
+}
+
+/// The files of a ring buffer.
+struct Ring {
+    folder: PathBuf,
+    read: HashMap<PathBuf, Seen>,
+}
+
+impl Ring {
+    /// The file that is to be read after `current`: of those that are newer and were not read, the oldest.
+    fn next(&self, current: Option<&Path>) -> Option<PathBuf> {
+        let age = |path: &Path, metadata: &Metadata| (metadata.mtime(), metadata.mtime_nsec(), path.to_owned());
+        let since = current.and_then(|path| fs::metadata(path).ok().map(|metadata| age(path, &metadata)));
+        let files = fs::read_dir(&self.folder).ok()?.flatten().filter_map(|entry| {
+            let path = entry.path();
+            let metadata = fs::metadata(&path).ok().filter(Metadata::is_file)?;
+            let seen =
+                self.read.get(&path).is_some_and(|seen| seen.inode == metadata.ino() && seen.at <= metadata.len());
+            let is_newer = since.as_ref().is_none_or(|since| age(&path, &metadata) > *since);
+            (!seen && is_newer && metadata.len() > 0).then(|| age(&path, &metadata))
+        });
+        files.min().map(|(.., path)| path)
+    }
+}
