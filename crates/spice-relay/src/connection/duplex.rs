@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     net::{PeerEnd, Transport},
-    observe::ObservedConnection,
+    observe::{Ending, ObservedConnection},
 };
 
 /// How a connection ended.
@@ -117,6 +117,11 @@ impl<C: Transport, U: Transport> Duplex<C, U> {
         }
     }
 
+    /// Tells the observer's side how many bytes have passed.
+    fn report_moved(&self) {
+        self.observed.moved(self.to_server.moved, self.to_client.moved);
+    }
+
     /// The server's side has ended: the moment of `SPICE_DISCONNECTED`.
     fn server_ended(&mut self) {
         self.observed.closed(Some(Side::Server));
@@ -127,6 +132,7 @@ impl<C: Transport, U: Transport> Duplex<C, U> {
         let Self { to_server, to_client, client, upstream, observing, observed, .. } = self;
         let observe = |bytes: &[u8]| observed.bytes(Side::Client, bytes);
         let polled = to_server.poll(client, upstream, to_client.moved, observing, observe, cx);
+        self.report_moved();
         if self.to_server.state != State::Open {
             self.observed.ended(Side::Client);
         }
@@ -147,6 +153,10 @@ impl<C: Transport, U: Transport> Duplex<C, U> {
         let Self { to_server, to_client, client, upstream, observing, observed, .. } = self;
         let observe = |bytes: &[u8]| observed.bytes(Side::Server, bytes);
         let polled = to_client.poll(upstream, client, to_server.moved, observing, observe, cx);
+        self.report_moved();
+        if let Poll::Ready(Err(Fault::Read(error))) = &polled {
+            self.observed.because(Ending::of_error(Side::Server, error));
+        }
         if self.to_client.state != State::Open {
             self.server_ended();
         }
@@ -170,6 +180,7 @@ impl<C: Transport, U: Transport> Duplex<C, U> {
     /// There, the server may be about to accept a client that sent everything that the link needs. QEMU reports such a channel as
     /// initialised, so the relay ends only its own direction, and reads the server to the end of the link stage.
     fn client_reset(&mut self, error: io::Error, cx: &mut Context<'_>) -> Poll<Option<End>> {
+        self.observed.because(Ending::of_error(Side::Client, &error));
         self.observed.ended(Side::Client);
         if !self.observing {
             return Poll::Ready(Some(self.reset_server(error)));
@@ -207,6 +218,7 @@ impl<C: Transport, U: Transport> Duplex<C, U> {
             if look_at_client {
                 match self.client.transport().peer_end() {
                     Some(PeerEnd::Reset) => {
+                        self.observed.because(Ending::Reset(Side::Client));
                         self.observed.ended(Side::Client);
                         return Poll::Ready(self.reset_server(io::ErrorKind::ConnectionReset.into()));
                     }
@@ -240,9 +252,11 @@ impl<C: Transport, U: Transport> Duplex<C, U> {
                 (Some(timer), Some(limit)) if timer.phase == phase => match timer.sleep.as_mut().poll(cx) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(()) if phase == Phase::Link => {
+                        self.observed.because(Ending::LinkTimeout);
                         return Poll::Ready(End::TimedOut("the link stage", limit));
                     }
                     Poll::Ready(()) if moved == timer.moved => {
+                        self.observed.because(Ending::IdleTimeout);
                         let what = if phase == Phase::Live { "an idle channel" } else { "the other side's end" };
                         return Poll::Ready(End::TimedOut(what, limit));
                     }

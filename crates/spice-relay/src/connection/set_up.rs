@@ -16,7 +16,7 @@ use crate::{
         Socket, Transport, proxy_protocol,
         tls::{ServerTls, explain},
     },
-    observe::{ObservedConnection, Opened},
+    observe::{Ending, ObservedConnection, Opened},
 };
 
 /// Reads the PROXY header, reports the connection, shakes hands and connects to the upstream.
@@ -40,10 +40,17 @@ pub(super) async fn set_up<T: Transport, A: Connect>(
     let client = match tls {
         None => Stream::plain(transport),
         Some(tls) => match before(deadline, tls.accept(transport)).await {
-            Ok(stream) => Stream::tls_server(stream),
+            Ok(stream) => {
+                let tls = stream.get_ref().1;
+                if let Some((version, suite)) = tls.protocol_version().zip(tls.negotiated_cipher_suite()) {
+                    observed.secured(tls_version(version), suite.suite().as_str().unwrap_or("unknown"));
+                }
+                Stream::tls_server(stream)
+            }
             Err(error) => {
                 let error = explain(error);
                 tracing::info!(target: PEER_LOG_TARGET, vm, flow, client = shown, %error, "TLS handshake failed");
+                observed.because(Ending::TlsFailed);
                 observed.closed(Some(Side::Client));
                 return None;
             }
@@ -62,6 +69,7 @@ pub(super) async fn set_up<T: Transport, A: Connect>(
         Err(error) => {
             tracing::warn!(target: PEER_LOG_TARGET, vm, flow, client = shown, upstream = %route.upstream.address(), %error, "can't reach the upstream");
             route.upstream.failed();
+            observed.because(Ending::UpstreamUnreachable);
             observed.closed(Some(Side::Server));
             None
         }
@@ -104,6 +112,15 @@ async fn read_proxy_header<T: Transport>(
             tracing::warn!(target: PEER_LOG_TARGET, vm, %source, %error, "closed: no PROXY header");
             None
         }
+    }
+}
+
+/// The version as people write it.
+fn tls_version(version: rustls::ProtocolVersion) -> &'static str {
+    match version {
+        rustls::ProtocolVersion::TLSv1_2 => "1.2",
+        rustls::ProtocolVersion::TLSv1_3 => "1.3",
+        _ => "unknown",
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{
 
 use spice_events::{FlowId, Side};
 
-use super::{Observe, Opened, end_watch::EndWatch, shared::Shared};
+use super::{Ending, Observe, Opened, Traffic, end_watch::EndWatch, shared::Shared};
 use crate::net::Socket;
 
 /// One connection, as its observer sees it. Keeps the contract of [`Observe`]; dropping it reports the end.
@@ -13,6 +13,7 @@ use crate::net::Socket;
 pub(crate) struct ObservedConnection {
     shared: Arc<Shared>,
     ends: Arc<EndWatch>,
+    traffic: Arc<Traffic>,
 }
 
 impl ObservedConnection {
@@ -20,7 +21,9 @@ impl ObservedConnection {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = FlowId(NEXT.fetch_add(1, Ordering::Relaxed));
         observer.opened(id, opened);
-        Self { shared: Arc::new(Shared::new(Arc::clone(observer), id)), ends: Arc::clone(ends) }
+        let traffic = Arc::new(Traffic::default());
+        observer.traffic(id, Arc::clone(&traffic));
+        Self { shared: Arc::new(Shared::new(Arc::clone(observer), id)), ends: Arc::clone(ends), traffic }
     }
 
     /// The id that log lines show.
@@ -28,12 +31,29 @@ impl ObservedConnection {
         self.shared.id()
     }
 
+    /// Takes how many bytes have passed so far.
+    pub(crate) fn moved(&self, from_client: u64, from_server: u64) {
+        self.traffic.set(from_client, from_server);
+    }
+
+    /// Reports what the TLS handshake with the client agreed on.
+    pub(crate) fn secured(&self, version: &str, cipher: &str) {
+        self.shared.secured(version, cipher);
+    }
+
     /// Reports bytes. Returns whether more are wanted.
     pub(crate) fn bytes(&self, from: Side, data: &[u8]) -> bool {
+        // These bytes may be the last: their count is there before the end is reported.
+        self.traffic.add(from, data.len());
         if from == Side::Server {
             self.ends.report();
         }
         self.shared.bytes(from, data)
+    }
+
+    /// Takes note of why the connection ends. The first reason counts.
+    pub(crate) fn because(&self, ending: Ending) {
+        self.shared.because(ending);
     }
 
     /// From now on, the end of the server's socket is reported even before the connection's task reads it.

@@ -11,8 +11,9 @@ use std::{
 };
 
 use rustix::event::{Timespec, epoll};
+use spice_events::Side;
 
-use super::shared::Shared;
+use super::{Ending, shared::Shared};
 
 /// How many ends one system call returns.
 const EVENTS: usize = 64;
@@ -68,7 +69,12 @@ impl EndWatch {
             for event in &ended {
                 let event: &epoll::Event = event;
                 if let Some(connection) = connections.get(&event.data.u64()) {
-                    connection.server_ended();
+                    let is_reset = { event.flags }.contains(epoll::EventFlags::ERR);
+                    connection.server_ended(if is_reset {
+                        Ending::Reset(Side::Server)
+                    } else {
+                        Ending::Ended(Side::Server)
+                    });
                 }
             }
             if ended.len() < EVENTS {

@@ -5,7 +5,7 @@ use std::{
 
 use spice_events::{Anomaly, Auth, ChannelEvent, Config, FlowId, Input, Output, Side, Tracker};
 
-use super::{Observe, Opened};
+use super::{Ending, Observe, Opened, Traffic};
 
 /// Makes QEMU's SPICE events of a relay's connections, and hands them to an [`EventSink`].
 ///
@@ -30,6 +30,15 @@ pub trait EventSink: Send + Sync + 'static {
 
     /// Takes an anomaly. Called without the lock. Does nothing by default.
     fn anomaly(&self, _anomaly: &Anomaly) {}
+
+    /// See [`Observe::traffic`]. Comes just after the event that reports the connection. Does nothing by default.
+    fn traffic(&self, _flow: FlowId, _traffic: Arc<Traffic>) {}
+
+    /// See [`Observe::secured`]. Does nothing by default.
+    fn secured(&self, _flow: FlowId, _version: &str, _cipher: &str) {}
+
+    /// See [`Observe::ending`]. Comes just before the event that reports the end. Does nothing by default.
+    fn ending(&self, _flow: FlowId, _ending: Ending) {}
 
     /// See [`Observe::upstream_recovered`]. Does nothing by default.
     fn upstream_recovered(&self) {}
@@ -109,6 +118,18 @@ impl SharedTracker {
 impl<S: EventSink> Observe for EventObserver<S> {
     fn opened(&self, flow: FlowId, Opened { endpoints, tls }: Opened) {
         self.handle(flow, Input::Opened { endpoints, tls, readable: true });
+    }
+
+    fn traffic(&self, flow: FlowId, traffic: Arc<Traffic>) {
+        self.sink.traffic(flow, traffic);
+    }
+
+    fn secured(&self, flow: FlowId, version: &str, cipher: &str) {
+        self.sink.secured(flow, version, cipher);
+    }
+
+    fn ending(&self, flow: FlowId, ending: Ending) {
+        self.sink.ending(flow, ending);
     }
 
     fn bytes(&self, flow: FlowId, from: Side, data: &[u8]) -> bool {

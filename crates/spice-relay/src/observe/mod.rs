@@ -2,14 +2,20 @@
 
 mod connection;
 mod end_watch;
+mod ending;
 mod events;
 mod shared;
+mod traffic;
+
+use std::sync::Arc;
 
 use spice_events::{Endpoints, FlowId, Side};
 
 pub(crate) use connection::ObservedConnection;
 pub(crate) use end_watch::EndWatch;
+pub use ending::Ending;
 pub use events::{EventObserver, EventSink, SharedTracker};
+pub use traffic::Traffic;
 
 /// Learns about every connection of a relay.
 ///
@@ -29,8 +35,17 @@ pub trait Observe: Send + Sync + 'static {
     /// A client was accepted: the moment of QEMU's `SPICE_CONNECTED`. No other connection of the process has the same id.
     fn opened(&self, flow: FlowId, opened: Opened);
 
+    /// Where the connection's byte counts can be read from now on. Comes just after [`opened`](Self::opened).
+    fn traffic(&self, _flow: FlowId, _traffic: Arc<Traffic>) {}
+
+    /// The TLS handshake with the client succeeded: `1.2` or `1.3`, and the name of the cipher suite.
+    fn secured(&self, _flow: FlowId, _version: &str, _cipher: &str) {}
+
     /// Bytes were forwarded. Returns whether the observer wants more bytes of this connection, of either side.
     fn bytes(&self, flow: FlowId, from: Side, data: &[u8]) -> bool;
+
+    /// Why the connection ends. Comes just before [`closed`](Self::closed).
+    fn ending(&self, _flow: FlowId, _ending: Ending) {}
 
     /// The server's side of the connection has ended: the moment of QEMU's `SPICE_DISCONNECTED`. `by` ended it first, if that is known.
     fn closed(&self, flow: FlowId, by: Option<Side>);

@@ -5,7 +5,7 @@ use std::{
 
 use spice_events::{FlowId, Side};
 
-use super::Observe;
+use super::{Ending, Observe};
 
 /// What the task of a connection and an [`EndWatch`](super::end_watch::EndWatch) share: what the observer was told.
 pub(super) struct Shared {
@@ -21,17 +21,29 @@ struct State {
     /// The server's socket has ended, and the connection's task may not have read the end yet.
     server_ended: bool,
     first_end: Option<Side>,
+    ending: Option<Ending>,
 }
 
 impl Shared {
     /// A connection that the observer knows as opened.
     pub(super) fn new(observer: Arc<dyn Observe>, id: FlowId) -> Self {
-        let state = Mutex::new(State { open: true, is_linked: false, server_ended: false, first_end: None });
+        let state = State { open: true, is_linked: false, server_ended: false, first_end: None, ending: None };
+        let state = Mutex::new(state);
         Self { observer, id, state }
     }
 
     pub(super) fn id(&self) -> u64 {
         self.id.0
+    }
+
+    /// Reports what the TLS handshake with the client agreed on.
+    pub(super) fn secured(&self, version: &str, cipher: &str) {
+        self.observer.secured(self.id, version, cipher);
+    }
+
+    /// Takes note of why the connection ends. The first reason counts.
+    pub(super) fn because(&self, ending: Ending) {
+        self.state().ending.get_or_insert(ending);
     }
 
     /// Reports bytes. Returns whether more are wanted.
@@ -49,13 +61,16 @@ impl Shared {
 
     /// A side has ended its stream or reset the connection. The first one counts.
     pub(super) fn ended(&self, side: Side) {
-        self.state().first_end.get_or_insert(side);
+        let mut state = self.state();
+        state.first_end.get_or_insert(side);
+        state.ending.get_or_insert(Ending::Ended(side));
     }
 
     /// The kernel knows that the server's socket has ended.
-    pub(super) fn server_ended(&self) {
+    pub(super) fn server_ended(&self, ending: Ending) {
         let mut state = self.state();
         state.server_ended = true;
+        state.ending.get_or_insert(ending);
         // Bytes of a link stage are read and observed first.
         if state.is_linked {
             self.close(&mut state, Some(Side::Server));
@@ -76,6 +91,8 @@ impl Shared {
 
     fn close(&self, state: &mut State, by: Option<Side>) {
         if std::mem::take(&mut state.open) {
+            let ended = by.map_or(Ending::Aborted, Ending::Ended);
+            self.observer.ending(self.id, state.ending.unwrap_or(ended));
             self.observer.closed(self.id, state.first_end.or(by));
         }
     }

@@ -67,6 +67,14 @@ pub(crate) struct Config {
     /// A SPICE event has some 280 bytes. No client slows the relay or another client.
     #[arg(long, value_name = "N")]
     pub max_qmp_behind: Option<NonZero<usize>>,
+    /// Write session records to stdout in place of events: who was connected, from when to when, and why it ended
+    ///
+    /// One JSON object per line when a session starts, when it ends, and for each refused link. QMP clients still get events.
+    #[arg(long)]
+    pub sessions: bool,
+    /// Add session records to the end of this file
+    #[arg(long, value_name = "FILE")]
+    pub sessions_to: Option<PathBuf>,
     /// Threads that forward bytes [default: one per core]
     #[arg(long, value_name = "N")]
     pub workers: Option<NonZero<usize>>,

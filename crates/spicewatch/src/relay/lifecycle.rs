@@ -1,8 +1,12 @@
 //! The life of the process: start, reload, graceful shutdown.
 
-use std::{io, num::NonZero, sync::Arc, time::Duration};
+use std::{io, num::NonZero, path::PathBuf, sync::Arc, time::Duration};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::{
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+    rand::{GetRandomFlags, getrandom},
+    system::uname,
+};
 use spice_relay::{
     connection::ConnectionLimit,
     net::tls::{ServerIdentity, UpstreamTls},
@@ -18,6 +22,7 @@ use super::{
     config::{Config, VmConfig},
     logging::Log,
     service_manager,
+    sessions::{self, SessionHub},
     sink::EventOutput,
     status::Status,
     stdout::Stdout,
@@ -48,7 +53,9 @@ pub(super) fn serve(config: &Config, log: &Log) -> Result<(), Failure> {
         .build()
         .map_err(refused)?;
     let files = Files::of(&plans);
-    let stdout = plans.iter().any(Plan::wants_stdout).then(Stdout::start).transpose().map_err(refused)?;
+    let wants_stdout = config.sessions || plans.iter().any(Plan::wants_stdout);
+    let stdout = wants_stdout.then(Stdout::start).transpose().map_err(refused)?;
+    let sessions = session_hub(config, stdout.as_ref())?;
     let limit = ConnectionLimit::new(most, config.max_per_source.map(NonZero::get));
     let status = Status { limit: Arc::clone(&limit), log: log.clone(), data: data.handle().clone() };
     let bound = {
@@ -63,8 +70,17 @@ pub(super) fn serve(config: &Config, log: &Log) -> Result<(), Failure> {
         let asking: Vec<_> = bound.iter().map(|vm| tokio::spawn(vm.ask())).collect();
         for (vm, asked) in bound.into_iter().zip(asking) {
             let asked = asked.await.ok().flatten();
-            let vm = vm.start(config, &status, stdout.as_ref(), asked);
+            let vm = vm.start(config, &status, stdout.as_ref(), sessions.as_ref(), asked);
             vms.push(vm.map_err(|error| Failure::System(error.to_string()))?);
+        }
+        if let Some(sessions) = sessions.clone() {
+            tokio::spawn(async move {
+                let mut ticks = tokio::time::interval(sessions::TICK);
+                loop {
+                    ticks.tick().await;
+                    sessions.tick();
+                }
+            });
         }
         let version = env!("CARGO_PKG_VERSION");
         tracing::info!(vms = vms.len(), max_connections = most, version, "ready");
@@ -75,9 +91,27 @@ pub(super) fn serve(config: &Config, log: &Log) -> Result<(), Failure> {
     });
     // Ends every connection; each tells its observer.
     data.shutdown_timeout(FLUSH_PATIENCE);
+    if let Some(sessions) = &sessions {
+        sessions.finish(FLUSH_PATIENCE);
+    }
     flush(&control, vms, stdout.as_ref());
     control.shutdown_background();
     outcome
+}
+
+/// What follows sessions, if that is configured.
+fn session_hub(config: &Config, stdout: Option<&Stdout>) -> Result<Option<SessionHub>, Failure> {
+    if !config.sessions && config.sessions_to.is_none() {
+        return Ok(None);
+    }
+    let open = |path: &PathBuf| {
+        sessions::open(path).map_err(|error| Failure::Configuration(format!("{}: {error}", path.display())))
+    };
+    let file = config.sessions_to.as_ref().map(open).transpose()?;
+    let mut seed = [0; 16];
+    getrandom(&mut seed, GetRandomFlags::empty()).map_err(|error| Failure::System(error.to_string()))?;
+    let host = uname().nodename().to_string_lossy().into_owned();
+    Ok(Some(SessionHub::new(&host, seed, stdout.filter(|_| config.sessions).cloned(), file)))
 }
 
 /// The files that SIGHUP reads again.

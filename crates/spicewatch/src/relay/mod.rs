@@ -19,6 +19,7 @@ mod log_rate_limit;
 mod logging;
 mod qmp;
 mod service_manager;
+mod sessions;
 mod sink;
 mod status;
 mod stdout;

@@ -4,18 +4,21 @@ use std::sync::Arc;
 
 use qmp_server::Server;
 use spice_relay::{
-    observe::EventSink,
-    spice_events::{Anomaly, AnomalyKind, ChannelEvent},
+    observe::{Ending, EventSink, Traffic},
+    spice_events::{Anomaly, AnomalyKind, ChannelEvent, FlowId},
 };
+use spice_sessions::VmId;
 use tokio::sync::Notify;
 
-use super::{log_rate_limit::PEER_LOG_TARGET, stdout::Stdout};
+use super::{log_rate_limit::PEER_LOG_TARGET, sessions::SessionHub, stdout::Stdout};
 
 /// Sends one VM's events to its QMP clients or to stdout, and its anomalies to the log.
 #[derive(Debug)]
 pub(super) struct VmSink {
     pub(super) vm: Arc<str>,
     pub(super) output: EventOutput,
+    /// Where sessions are followed, and the VM's id there.
+    pub(super) sessions: Option<(SessionHub, VmId)>,
     /// Notified when the upstream can be reached again.
     pub(super) recovered: Arc<Notify>,
 }
@@ -25,19 +28,31 @@ pub(super) struct VmSink {
 pub(super) enum EventOutput {
     Qmp(Server),
     Stdout(Stdout),
+    /// Stdout has session records, and the VM has no QMP socket.
+    Nowhere,
 }
 
 impl EventSink for VmSink {
     fn event(&self, event: &ChannelEvent) {
-        let mut line = Vec::with_capacity(512);
-        event.write_to(&mut line);
+        let line = || {
+            let mut line = Vec::with_capacity(512);
+            event.write_to(&mut line);
+            line
+        };
         match &self.output {
-            EventOutput::Qmp(server) => server.publish(&line),
-            EventOutput::Stdout(stdout) => stdout.send(line),
+            EventOutput::Qmp(server) => server.publish(&line()),
+            EventOutput::Stdout(stdout) => stdout.send(line()),
+            EventOutput::Nowhere => {}
+        }
+        if let Some((sessions, vm)) = &self.sessions {
+            sessions.event(*vm, event);
         }
     }
 
     fn anomaly(&self, anomaly: &Anomaly) {
+        if let Some((sessions, vm)) = &self.sessions {
+            sessions.anomaly(*vm, anomaly);
+        }
         let Anomaly { flow, kind, .. } = anomaly;
         let (vm, name) = (&*self.vm, kind.name());
         match kind {
@@ -48,6 +63,24 @@ impl EventSink for VmSink {
                 tracing::info!(target: PEER_LOG_TARGET, vm, flow = flow.0, kind = name, "{anomaly}");
             }
             _ => tracing::warn!(target: PEER_LOG_TARGET, vm, flow = flow.0, kind = name, "{anomaly}"),
+        }
+    }
+
+    fn traffic(&self, flow: FlowId, traffic: Arc<Traffic>) {
+        if let Some((sessions, _)) = &self.sessions {
+            sessions.traffic(flow, traffic);
+        }
+    }
+
+    fn secured(&self, flow: FlowId, version: &str, cipher: &str) {
+        if let Some((sessions, vm)) = &self.sessions {
+            sessions.secured(*vm, flow, version, cipher);
+        }
+    }
+
+    fn ending(&self, flow: FlowId, ending: Ending) {
+        if let Some((sessions, vm)) = &self.sessions {
+            sessions.ending(*vm, flow, ending);
         }
     }
 

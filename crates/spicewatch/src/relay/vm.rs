@@ -23,6 +23,7 @@ use super::{
     check,
     config::{Config, VmConfig},
     qmp::{self, ServerDetails},
+    sessions::SessionHub,
     sink::{EventOutput, VmSink},
     status::Status,
     stdout::Stdout,
@@ -218,6 +219,7 @@ impl BoundVm {
         process: &Config,
         status: &Status,
         stdout: Option<&Stdout>,
+        sessions: Option<&SessionHub>,
         asked: Option<Auth>,
     ) -> Result<RunningVm, Error> {
         let Self { plan, relay, qmp, details } = self;
@@ -225,7 +227,7 @@ impl BoundVm {
         config.auth = asked.or(plan.config.auth);
         let tracker = SharedTracker::new(config);
         let output = if let Some(stdout) = stdout.filter(|_| qmp.is_empty()) {
-            EventOutput::Stdout(stdout.clone())
+            if process.sessions { EventOutput::Nowhere } else { EventOutput::Stdout(stdout.clone()) }
         } else {
             let mut server = Server::builder(qmp::service(&tracker, &details, status.clone()));
             if let Some(bytes) = process.max_qmp_behind {
@@ -242,7 +244,9 @@ impl BoundVm {
             let asking = qemu.keep_asking(details, tracker.clone(), Arc::clone(&recovered), asked.is_some());
             Handle::current().spawn(asking);
         }
-        let sink = VmSink { vm: plan.name().into(), output, recovered };
+        let name = plan.name();
+        let sessions = sessions.map(|sessions| (sessions.clone(), sessions.vm(&name)));
+        let sink = VmSink { vm: name.into(), output, sessions, recovered };
         let observer = Arc::new(EventObserver::with_tracker(tracker, sink));
         let relay = relay.start_on(&status.data, Arc::clone(&observer) as _)?;
         Ok(RunningVm { observer, relay })

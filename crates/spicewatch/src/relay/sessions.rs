@@ -1,0 +1,174 @@
+//! The sessions of all VMs, and where their records go.
+
+use std::{
+    collections::HashMap,
+    fs::{File, OpenOptions},
+    io::{self, Write as _},
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use spice_relay::{
+    observe::{Ending, Traffic},
+    spice_events::{Anomaly, ChannelEvent, EventKind, FlowId, Side, Timestamp},
+};
+use spice_sessions::{self as records, Config, Input, Reason, Sessions, Source, VmId};
+
+use super::{
+    line_writer::{LineWriter, Refused, write_all},
+    stdout::Stdout,
+};
+
+/// How many records wait for a slow disk. Each has some 3000 bytes.
+const QUEUE: usize = 10_000;
+
+/// How often ends that wait for what follows are looked at.
+pub(super) const TICK: Duration = Duration::from_millis(500);
+
+/// Makes session records of the events of all VMs.
+#[derive(Clone, Debug)]
+pub(super) struct SessionHub(Arc<Hub>);
+
+#[derive(Debug)]
+struct Hub {
+    state: Mutex<State>,
+    stdout: Option<Stdout>,
+    file: Option<LineWriter>,
+}
+
+#[derive(Debug)]
+struct State {
+    sessions: Sessions,
+    /// The byte counts of open connections.
+    traffic: HashMap<FlowId, Arc<Traffic>>,
+}
+
+impl SessionHub {
+    /// Records go to stdout, to a file, both or neither. `host` is the name of this machine, and `seed` is random.
+    pub(super) fn new(host: &str, seed: [u8; 16], stdout: Option<Stdout>, file: Option<LineWriter>) -> Self {
+        let sessions = Sessions::new(Config::new(Source::Relay, seed).host(host));
+        let state = Mutex::new(State { sessions, traffic: HashMap::new() });
+        Self(Arc::new(Hub { state, stdout, file }))
+    }
+
+    /// Names a VM.
+    pub(super) fn vm(&self, name: &str) -> VmId {
+        self.state().sessions.vm(name)
+    }
+
+    pub(super) fn event(&self, vm: VmId, event: &ChannelEvent) {
+        let mut state = self.state();
+        state.sessions.handle(event.at, vm, Input::Event(event));
+        if event.kind == EventKind::Disconnected {
+            state.traffic.remove(&event.flow);
+        }
+        self.write(&mut state);
+    }
+
+    pub(super) fn anomaly(&self, vm: VmId, anomaly: &Anomaly) {
+        let mut state = self.state();
+        state.sessions.handle(anomaly.at, vm, Input::Anomaly(anomaly));
+        self.write(&mut state);
+    }
+
+    pub(super) fn traffic(&self, flow: FlowId, traffic: Arc<Traffic>) {
+        self.state().traffic.insert(flow, traffic);
+    }
+
+    pub(super) fn secured(&self, vm: VmId, flow: FlowId, version: &str, cipher: &str) {
+        self.state().sessions.handle(now(), vm, Input::Tls { flow, version, cipher });
+    }
+
+    pub(super) fn ending(&self, vm: VmId, flow: FlowId, ending: Ending) {
+        let mut state = self.state();
+        let now = now();
+        if let Some(traffic) = state.traffic.get(&flow) {
+            let traffic = counts(traffic);
+            state.sessions.handle(now, vm, Input::Traffic { flow, traffic });
+        }
+        state.sessions.handle(now, vm, Input::Ending { flow, ending: reason(ending) });
+        self.write(&mut state);
+    }
+
+    /// Time has passed.
+    pub(super) fn tick(&self) {
+        let mut state = self.state();
+        state.sessions.handle_timeout(now());
+        self.write(&mut state);
+    }
+
+    /// All connections have ended: reports what waits, and waits until everything is written, but no longer than `patience`.
+    pub(super) fn finish(&self, patience: Duration) {
+        let mut state = self.state();
+        state.sessions.end_all(now(), records::Ending::relay(Reason::Drained));
+        self.write(&mut state);
+        drop(state);
+        if let Some(file) = &self.0.file {
+            file.finish(patience);
+        }
+    }
+
+    /// Queues the records. Nothing here waits.
+    fn write(&self, state: &mut State) {
+        while let Some(record) = state.sessions.poll() {
+            let Ok(line) = serde_json::to_vec(&record) else { continue };
+            if let Some(file) = &self.0.file {
+                let line = line.iter().copied().chain(*b"\n").collect();
+                if file.send(line) == Err(Refused::Full) {
+                    tracing::error!(queued = QUEUE, "the disk is too far behind; a session record was lost");
+                }
+            }
+            if let Some(stdout) = &self.0.stdout {
+                stdout.send(line);
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Opens the file of `sessions-to`. Records are added at its end.
+pub(super) fn open(path: &Path) -> io::Result<LineWriter> {
+    let mut file: File = OpenOptions::new().create(true).append(true).open(path)?;
+    let name = path.display().to_string();
+    LineWriter::start("sessions", QUEUE, move |lines| {
+        let (_, error) = write_all(&mut file, lines);
+        if let Some(error) = error.or_else(|| file.flush().err()) {
+            tracing::error!(file = name, %error, "can't write session records; they are lost");
+        }
+        // A disk that is full now may have room later.
+        Ok(())
+    })
+}
+
+fn now() -> Timestamp {
+    SystemTime::now().into()
+}
+
+fn counts(traffic: &Traffic) -> records::Traffic {
+    records::Traffic {
+        to_server: traffic.from_client(),
+        to_client: traffic.from_server(),
+        last_from_client: traffic.last_from_client().map(Timestamp::from),
+        missed: 0,
+    }
+}
+
+/// What the end of a connection means for its session.
+fn reason(ending: Ending) -> records::Ending {
+    match ending {
+        Ending::Ended(side) => records::Ending::closed(Some(side), false),
+        Ending::Reset(side) => records::Ending::closed(Some(side), true),
+        Ending::Vanished(_) => records::Ending::relay(Reason::PeerVanished),
+        Ending::TlsFailed => records::Ending { by: Some(Side::Client).into(), reason: Reason::TlsFailed },
+        Ending::UpstreamUnreachable => records::Ending::relay(Reason::UpstreamUnreachable),
+        Ending::LinkTimeout => records::Ending::relay(Reason::LinkTimeout),
+        Ending::IdleTimeout => records::Ending::relay(Reason::IdleTimeout),
+        // Connections end by themselves, by a limit, or because the relay shuts down.
+        Ending::Aborted => records::Ending::relay(Reason::Drained),
+        _ => records::Ending::closed(None, false),
+    }
+}
