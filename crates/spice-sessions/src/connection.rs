@@ -10,6 +10,7 @@ use spice_events::{
 use crate::{EndedBy, Ending, Reason, Stage, Traffic, place::Place};
 
 /// A connection that is followed.
+#[expect(clippy::struct_excessive_bools, reason = "each holds or not, in any combination")]
 #[derive(Debug)]
 pub(crate) struct Followed {
     pub(crate) connection: Arc<Connection>,
@@ -30,6 +31,8 @@ pub(crate) struct Followed {
     pub(crate) anomalies: Anomalies,
     /// What the bytes say about a refusal.
     refusal: Option<Reason>,
+    /// The refusal is the server's own word.
+    is_refused_by_server: bool,
     /// A SASL length was out of range: what the server refuses next is this, not the mechanism.
     has_bad_sasl_length: bool,
     /// The connection ended in the link stage after this step, and no byte says why.
@@ -66,6 +69,7 @@ impl Followed {
             tls: None,
             anomalies: Anomalies::default(),
             refusal: None,
+            is_refused_by_server: false,
             has_bad_sasl_length: false,
             unlinked: None,
         }
@@ -77,6 +81,7 @@ impl Followed {
         match *kind {
             AnomalyKind::Refused { code, form } => {
                 self.refusal = Some(refusal(code, form, self.has_bad_sasl_length));
+                self.is_refused_by_server = true;
             }
             AnomalyKind::Unreadable(error) => {
                 self.has_bad_sasl_length |= matches!(error, spice_link::Error::SaslLength { .. });
@@ -123,7 +128,9 @@ impl Followed {
             Some(LinkStep::HiddenResult) => Stage::Channel,
             _ => Stage::Link,
         };
-        Verdict { reason, ended_by: by, stage: reason.stage().unwrap_or(reached) }
+        // Both sides close after a refusal, and either may be first. What ended the connection was the server's answer.
+        let ended_by = if self.is_refused_by_server && by == EndedBy::Client { EndedBy::Server } else { by };
+        Verdict { reason, ended_by, stage: reason.stage().unwrap_or(reached) }
     }
 
     pub(crate) fn ending(&self) -> Ending {

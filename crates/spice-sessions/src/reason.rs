@@ -188,7 +188,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Who ended a connection first: `spice.ended_by`.
+/// Who ended a connection first: `spice.ended_by`. Of a link that the server answered with an error, it is the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndedBy {

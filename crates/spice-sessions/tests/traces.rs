@@ -330,7 +330,9 @@ fn refusal_has_the_reason_that_the_bytes_show() {
             "1 anomaly sasl-length 2000000 1048576\n1 anomaly second-reply 3\n1 end server",
             "invalid_data by=server at=link",
         ),
-        ("1 anomaly second-reply 4\n1 end client", "bad_mechanism by=client at=auth"),
+        // Both sides close after a refusal. What ended the connection was the answer.
+        ("1 anomaly second-reply 4\n1 end client", "bad_mechanism by=server at=auth"),
+        ("1 anomaly result 7\n1 end client", "permission_denied by=server at=auth"),
         ("1 anomaly sasl 1\n1 end server", "sasl_rejected by=server at=sasl"),
         ("1 anomaly result 7\n1 end server", "permission_denied by=server at=auth"),
         ("1 anomaly result 8\n1 end server", "bad_connection_id by=server at=channel"),

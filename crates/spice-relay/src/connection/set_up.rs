@@ -43,7 +43,7 @@ pub(super) async fn set_up<T: Transport, A: Connect>(
             Ok(stream) => {
                 let tls = stream.get_ref().1;
                 if let Some((version, suite)) = tls.protocol_version().zip(tls.negotiated_cipher_suite()) {
-                    observed.secured(tls_version(version), suite.suite().as_str().unwrap_or("unknown"));
+                    observed.secured(tls_version(version), &cipher_name(suite.suite()));
                 }
                 Stream::tls_server(stream)
             }
@@ -122,6 +122,12 @@ fn tls_version(version: rustls::ProtocolVersion) -> &'static str {
         rustls::ProtocolVersion::TLSv1_3 => "1.3",
         _ => "unknown",
     }
+}
+
+/// The suite's name in IANA's registry, where rustls knows one: its own names of TLS 1.3's suites begin with `TLS13_`.
+fn cipher_name(suite: rustls::CipherSuite) -> String {
+    let name = suite.as_str().unwrap_or("unknown");
+    name.strip_prefix("TLS13_").map_or_else(|| name.to_owned(), |rest| format!("TLS_{rest}"))
 }
 
 fn log_connected(vm: &str, flow: u64, client: &str, socket: Option<&Socket>) {

@@ -38,7 +38,7 @@ pub trait Observe: Send + Sync + 'static {
     /// Where the connection's byte counts can be read from now on. Comes just after [`opened`](Self::opened).
     fn traffic(&self, _flow: FlowId, _traffic: Arc<Traffic>) {}
 
-    /// The TLS handshake with the client succeeded: `1.2` or `1.3`, and the name of the cipher suite.
+    /// The TLS handshake with the client succeeded: `1.2` or `1.3`, and the name of the cipher suite in IANA's registry.
     fn secured(&self, _flow: FlowId, _version: &str, _cipher: &str) {}
 
     /// Bytes were forwarded. Returns whether the observer wants more bytes of this connection, of either side.

@@ -11,12 +11,13 @@ use std::{
 
 use spice_relay::{
     observe::{Ending, Traffic},
-    spice_events::{Anomaly, ChannelEvent, EventKind, FlowId, Side, Timestamp},
+    spice_events::{Anomaly, ChannelEvent, FlowId, Side, Timestamp},
 };
 use spice_sessions::{self as records, Config, Input, Reason, Sessions, Source, VmId};
 
 use super::{
     line_writer::{LineWriter, Refused, write_all},
+    log_rate_limit::PEER_LOG_TARGET,
     stdout::Stdout,
 };
 
@@ -60,9 +61,6 @@ impl SessionHub {
     pub(super) fn event(&self, vm: VmId, event: &ChannelEvent) {
         let mut state = self.state();
         state.sessions.handle(event.at, vm, Input::Event(event));
-        if event.kind == EventKind::Disconnected {
-            state.traffic.remove(&event.flow);
-        }
         self.write(&mut state);
     }
 
@@ -83,8 +81,8 @@ impl SessionHub {
     pub(super) fn ending(&self, vm: VmId, flow: FlowId, ending: Ending) {
         let mut state = self.state();
         let now = now();
-        if let Some(traffic) = state.traffic.get(&flow) {
-            let traffic = counts(traffic);
+        if let Some(traffic) = state.traffic.remove(&flow) {
+            let traffic = counts(&traffic);
             state.sessions.handle(now, vm, Input::Traffic { flow, traffic });
         }
         state.sessions.handle(now, vm, Input::Ending { flow, ending: reason(ending) });
@@ -116,7 +114,7 @@ impl SessionHub {
             if let Some(file) = &self.0.file {
                 let line = line.iter().copied().chain(*b"\n").collect();
                 if file.send(line) == Err(Refused::Full) {
-                    tracing::error!(queued = QUEUE, "the disk is too far behind; a session record was lost");
+                    tracing::error!(target: PEER_LOG_TARGET, queued = QUEUE, "the disk is too far behind; a session record was lost");
                 }
             }
             if let Some(stdout) = &self.0.stdout {
@@ -134,10 +132,15 @@ impl SessionHub {
 pub(super) fn open(path: &Path) -> io::Result<LineWriter> {
     let mut file: File = OpenOptions::new().create(true).append(true).open(path)?;
     let name = path.display().to_string();
+    let mut is_cut = false;
     LineWriter::start("sessions", QUEUE, move |lines| {
-        let (_, error) = write_all(&mut file, lines);
+        // A record that a full disk has cut in two must not spoil the next one.
+        let start: &[u8] = if is_cut { b"\n" } else { b"" };
+        let lines = [start, lines].concat();
+        let (written, error) = write_all(&mut file, &lines);
+        is_cut = if written == 0 { is_cut } else { lines[written - 1] != b'\n' };
         if let Some(error) = error.or_else(|| file.flush().err()) {
-            tracing::error!(file = name, %error, "can't write session records; they are lost");
+            tracing::error!(target: PEER_LOG_TARGET, file = name, %error, "can't write session records; they are lost");
         }
         // A disk that is full now may have room later.
         Ok(())
