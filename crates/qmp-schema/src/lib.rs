@@ -8,6 +8,8 @@ extern crate std;
 
 #[cfg(feature = "arbitrary")]
 mod arbitrary;
+#[cfg(feature = "serde")]
+mod deserializer;
 mod encode;
 mod error;
 mod event;

@@ -56,6 +56,20 @@ pub(crate) enum Handler {
     Schema,
 }
 
+/// A command that is not registered, for [`ServiceBuilder::fallback`](crate::ServiceBuilder::fallback).
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Request {
+    /// The command's name.
+    pub name: String,
+    /// Its arguments, unchecked.
+    pub arguments: Object<'static>,
+    /// Whether the client asked with `exec-oob`. Its reply overtakes the replies of commands that wait.
+    pub out_of_band: bool,
+}
+
+pub(crate) type Fallback = Box<dyn Fn(Request, Responder) + Send + Sync>;
+
 /// A command to offer, see [`ServiceBuilder::command`](crate::ServiceBuilder::command).
 pub struct Command {
     pub(crate) name: Cow<'static, str>,
@@ -86,6 +100,33 @@ impl Command {
         run: impl Fn(Object<'static>, Responder) + Send + Sync + 'static,
     ) -> Self {
         Self::with(name, Handler::Later(Box::new(run)))
+    }
+
+    /// As [`new`](Self::new), with the arguments read into a type that implements serde's `Deserialize`.
+    ///
+    /// It [takes anything](Self::takes_anything) until [`takes`](Self::takes) declares the arguments, which lets QEMU's own wording
+    /// report a wrong argument. What the declaration does not reject and the type does is a `GenericError` with serde's wording.
+    ///
+    /// ```
+    /// use qmp_server::{Command, Object};
+    /// # use serde_derive::Deserialize;
+    ///
+    /// #[derive(Deserialize)]
+    /// #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+    /// struct Eject {
+    ///     id: String,
+    ///     #[serde(default)]
+    ///     force: bool,
+    /// }
+    ///
+    /// let eject = Command::typed("eject", |arguments: Eject| Ok(Object::new().with(arguments.id, arguments.force)));
+    /// ```
+    #[cfg(feature = "serde")]
+    pub fn typed<A: serde::de::DeserializeOwned, R: Into<Reply>>(
+        name: impl Into<Cow<'static, str>>,
+        run: impl Fn(A) -> Result<R, CommandError> + Send + Sync + 'static,
+    ) -> Self {
+        Self::new(name, move |arguments| run(arguments.decode()?)).takes_anything()
     }
 
     pub(crate) fn with(name: impl Into<Cow<'static, str>>, handler: Handler) -> Self {

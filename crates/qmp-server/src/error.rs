@@ -30,6 +30,44 @@ impl CommandError {
     }
 }
 
+/// Lets `?` turn errors that a command meets into a `GenericError` with their text.
+macro_rules! generic {
+    ($($error:ty),* $(,)?) => {
+        $(impl From<$error> for CommandError {
+            fn from(error: $error) -> Self {
+                Self::generic(error.to_string())
+            }
+        })*
+    };
+}
+
+generic! {
+    &str, Box<dyn std::error::Error>, Box<dyn std::error::Error + Send + Sync>, fmt::Error, std::io::Error,
+    std::net::AddrParseError, std::num::ParseFloatError, std::num::ParseIntError, std::num::TryFromIntError,
+    std::str::ParseBoolError, std::str::Utf8Error, std::string::FromUtf8Error, std::time::SystemTimeError, qmp_schema::Error,
+}
+
+impl From<String> for CommandError {
+    fn from(desc: String) -> Self {
+        Self::generic(desc)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl From<serde::de::value::Error> for CommandError {
+    fn from(error: serde::de::value::Error) -> Self {
+        Self::generic(error.to_string())
+    }
+}
+
+impl From<qmp_schema::ErrorReply<'_>> for CommandError {
+    /// The error of another QMP server, passed on.
+    fn from(error: qmp_schema::ErrorReply<'_>) -> Self {
+        let error = error.into_owned();
+        Self::new(error.class, error.desc)
+    }
+}
+
 impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.class, self.desc)

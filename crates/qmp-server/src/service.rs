@@ -2,15 +2,16 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use qmp_schema::{Capability, Encode as _, EventInfo, Greeting};
 
-use crate::command::Handler;
+use crate::command::{Fallback, Handler};
 use crate::introspect;
 use crate::schema::{Struct, Type};
-use crate::{Command, Dialect, Limits, Object, Reply, Value, Version};
+use crate::{Command, Dialect, Limits, Object, Reply, Request, Responder, Value, Version};
 
 /// What every session of a server offers. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -28,6 +29,17 @@ struct Inner {
     limits: Limits,
     dialect: Dialect,
     commands: HashMap<Cow<'static, str>, Command>,
+    fallback: OptionalFallback,
+}
+
+/// What answers commands that are not registered.
+#[derive(Default)]
+struct OptionalFallback(Option<Fallback>);
+
+impl fmt::Debug for OptionalFallback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Some(..)" } else { "None" })
+    }
 }
 
 impl Service {
@@ -35,7 +47,8 @@ impl Service {
     pub fn builder(version: Version<'static>) -> ServiceBuilder {
         let commands = built_in(&version);
         let dialect = Dialect::of(&version);
-        ServiceBuilder { version, oob: true, limits: Limits::default(), dialect, commands, events: Vec::new() }
+        let (limits, fallback) = (Limits::default(), OptionalFallback::default());
+        ServiceBuilder { version, oob: true, limits, dialect, commands, events: Vec::new(), fallback }
     }
 
     /// The first line of every connection, CRLF included.
@@ -66,6 +79,10 @@ impl Service {
     pub(crate) fn command(&self, name: &str) -> Option<&Command> {
         self.inner.commands.get(name)
     }
+
+    pub(crate) fn fallback(&self) -> Option<&Fallback> {
+        self.inner.fallback.0.as_ref()
+    }
 }
 
 /// Builds a [`Service`].
@@ -77,6 +94,7 @@ pub struct ServiceBuilder {
     dialect: Dialect,
     commands: Vec<Command>,
     events: Vec<(Cow<'static, str>, Struct)>,
+    fallback: OptionalFallback,
 }
 
 impl ServiceBuilder {
@@ -87,6 +105,26 @@ impl ServiceBuilder {
             self.commands.retain(|other| other.name != command.name);
             self.commands.push(command);
         }
+        self
+    }
+
+    /// Answers commands that are not registered, as a proxy of another QMP server needs it. Without it, they are answered with
+    /// `CommandNotFound`. Before the negotiation it is not asked.
+    ///
+    /// It runs on whatever thread reads the client's input, and must not block. It answers through the [`Responder`], at once or later.
+    /// `query-commands` and `query-qmp-schema` do not know of these commands: [register](Self::command) these two to say more.
+    ///
+    /// ```
+    /// use qmp_server::{CommandError, ErrorClass, Service, Version};
+    ///
+    /// let service = Service::builder(Version::new(11, 1, 0, "")).fallback(|request, responder| {
+    ///     let error = CommandError::new(ErrorClass::CommandNotFound, format!("{} is not forwarded", request.name));
+    ///     responder.answer(Err(error));
+    /// });
+    /// ```
+    #[must_use]
+    pub fn fallback(mut self, run: impl Fn(Request, Responder) + Send + Sync + 'static) -> Self {
+        self.fallback = OptionalFallback(Some(Box::new(run)));
         self
     }
 
@@ -135,7 +173,7 @@ impl ServiceBuilder {
 
     /// The service.
     pub fn build(self) -> Service {
-        let Self { version, oob, limits, dialect, commands, events } = self;
+        let Self { version, oob, limits, dialect, commands, events, fallback } = self;
         let schema = introspect::schema(commands.iter(), events.iter().map(|(name, data)| (&**name, data)));
         // QEMU lists the last registered first.
         let names = commands.iter().rev().map(|command| Object::new().with("name", command.name.clone()).into());
@@ -149,6 +187,7 @@ impl ServiceBuilder {
                 limits,
                 dialect,
                 commands: commands.into_iter().map(|command| (command.name.clone(), command)).collect(),
+                fallback,
             }),
         }
     }

@@ -13,7 +13,7 @@ use crate::command::{Answer, Handler, Json, Reply};
 use crate::json::Stream;
 use crate::output::Output;
 use crate::service::NEGOTIATE;
-use crate::{CommandError, Object, Service, Value};
+use crate::{CommandError, Object, Request, Service, Value};
 
 /// A message as it came, or QEMU's words for why it couldn't be read.
 type Message = Result<Value<'static>, String>;
@@ -218,6 +218,10 @@ impl Session {
         };
         let service = self.service.clone();
         let Some(command) = service.command(&name).filter(|_| self.negotiated || name == NEGOTIATE) else {
+            if let Some(run) = service.fallback().filter(|_| self.negotiated) {
+                let responder = self.answer_later(id, oob);
+                return run(Request { name, arguments, out_of_band: oob }, responder);
+            }
             let desc = if self.negotiated {
                 format!("The command {name} has not been found")
             } else {
@@ -240,18 +244,23 @@ impl Session {
             Handler::Names => Ok(Reply::json(service.names().clone())),
             Handler::Schema => Ok(Reply::json(service.schema().clone())),
             Handler::Later(run) => {
-                self.calls += 1;
-                let call = Call { number: self.calls, id };
-                if oob {
-                    self.detached.push(call);
-                } else {
-                    self.running = Some(call);
-                }
-                run(arguments, Responder::new(self.calls, Arc::clone(&self.answers)));
-                return;
+                let responder = self.answer_later(id, oob);
+                return run(arguments, responder);
             }
         };
         self.reply(id, answer, events);
+    }
+
+    /// Notes a command that is running, and returns where its answer goes.
+    fn answer_later(&mut self, id: Option<Value<'static>>, oob: bool) -> Responder {
+        self.calls += 1;
+        let call = Call { number: self.calls, id };
+        if oob {
+            self.detached.push(call);
+        } else {
+            self.running = Some(call);
+        }
+        Responder::new(self.calls, Arc::clone(&self.answers))
     }
 
     fn negotiate(&mut self, arguments: &Object<'_>) -> Answer {

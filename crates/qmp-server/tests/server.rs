@@ -2,7 +2,6 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -13,88 +12,12 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use qmp_server::{BindError, Command, Listener, Object, Responder, Server, Service, Version};
-use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
-/// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+mod lab;
 
-fn service() -> Service {
-    let builder = Service::builder(Version::new(0, 0, 1, "test"));
-    builder.command(Command::new("query-name", |_| Ok(Object::new().with("name", "vm")))).build()
-}
-
-/// A server on a unix socket in a folder of its own.
-struct Lab {
-    server: Server,
-    folder: TempDir,
-}
-
-impl Lab {
-    fn new(server: Server) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        server.listen(Listener::unix(folder.path().join("qmp")).unwrap());
-        Self { server, folder }
-    }
-
-    async fn connect(&self) -> Client<UnixStream> {
-        Client::new(UnixStream::connect(self.folder.path().join("qmp")).await.unwrap()).await
-    }
-
-    async fn negotiated(&self) -> Client<UnixStream> {
-        let mut client = self.connect().await;
-        client.negotiate().await;
-        client
-    }
-
-    /// Waits until `number` clients are connected.
-    async fn clients(&self, number: usize) {
-        let all = async {
-            while self.server.clients() != number {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, all).await.expect("clients come and go");
-    }
-}
-
-struct Client<S> {
-    stream: BufReader<S>,
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
-    async fn new(stream: S) -> Self {
-        let mut client = Self { stream: BufReader::new(stream) };
-        assert!(client.line().await.starts_with("{\"QMP\": "));
-        client
-    }
-
-    async fn negotiate(&mut self) {
-        self.send("{'execute': 'qmp_capabilities'}").await;
-        assert_eq!(self.line().await, "{\"return\": {}}");
-    }
-
-    async fn send(&mut self, text: &str) {
-        self.stream.write_all(text.as_bytes()).await.unwrap();
-    }
-
-    /// The next line; empty at the end.
-    async fn line(&mut self) -> String {
-        let mut line = String::new();
-        let read = tokio::time::timeout(PATIENCE, self.stream.read_line(&mut line)).await;
-        read.expect("a line in time").unwrap();
-        line.trim_end().to_owned()
-    }
-
-    async fn lines(&mut self, number: usize) -> Vec<String> {
-        let mut lines = Vec::new();
-        for _ in 0..number {
-            lines.push(self.line().await);
-        }
-        lines
-    }
-}
+use lab::{Client, Lab, PATIENCE, Warnings, service};
 
 #[tokio::test]
 async fn every_negotiated_client_gets_every_event() {
@@ -280,33 +203,6 @@ async fn late_answer_reaches_the_client() {
     client.send("{'execute': 'wait'}").await;
     drop(client);
     lab.clients(0).await;
-}
-
-/// Keeps what is warned of on this thread.
-#[derive(Clone, Default)]
-struct Warnings(Arc<Mutex<Vec<String>>>);
-
-impl tracing::Subscriber for Warnings {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        *metadata.level() == tracing::Level::WARN
-    }
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        let mut text = String::new();
-        event.record(&mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
-            _ = write!(text, "{field}={value:?} ");
-        });
-        self.0.lock().unwrap().push(text);
-    }
-
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-    fn enter(&self, _: &tracing::span::Id) {}
-    fn exit(&self, _: &tracing::span::Id) {}
 }
 
 #[tokio::test]

@@ -5,8 +5,9 @@
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use qmp_server::qmp_schema::{self, ErrorReply};
 use qmp_server::schema::{Struct, Type};
-use qmp_server::{Command, CommandError, Limits, Object, Reply, Responder, Service, Session, Value, Version};
+use qmp_server::{Command, CommandError, Limits, Object, Reply, Request, Responder, Service, Session, Value, Version};
 
 /// Commands that were given to `wait` and `wait-oob` and aren't answered, by their argument.
 type Waiting = Arc<Mutex<Vec<(String, Responder)>>>;
@@ -296,4 +297,48 @@ fn limits_are_those_of_qemu_11_1() {
         let output: Vec<u8> = std::iter::from_fn(|| session.poll_output()).flatten().collect();
         assert_eq!(String::from_utf8(output).unwrap().lines().collect::<Vec<_>>(), expected);
     }
+}
+
+/// A proxy: it passes on all commands that the server itself does not have.
+#[test]
+fn commands_that_are_not_registered_go_to_the_fallback() {
+    let forwarded: Waiting = Arc::default();
+    let fallback = {
+        let forwarded = Arc::clone(&forwarded);
+        move |request: Request, responder: Responder| {
+            let Request { name, arguments, out_of_band, .. } = request;
+            forwarded.lock().unwrap().push((format!("{name} {arguments} {out_of_band}"), responder));
+        }
+    };
+    let service = Service::builder(Version::new(11, 1, 3, "")).fallback(fallback).build();
+    let mut session = Session::new(&service);
+    let sent = |session: &mut Session, input: &str| {
+        let mut input = input.as_bytes();
+        while !input.is_empty() {
+            input = &input[session.receive(input)..];
+        }
+        session.take_answers(&mut ());
+        let output: Vec<u8> = std::iter::from_fn(|| session.poll_output()).flatten().collect();
+        String::from_utf8(output).unwrap()
+    };
+    assert!(sent(&mut session, "{'execute': 'stop'}").contains("Expecting capabilities negotiation"));
+    sent(&mut session, "{'execute': 'qmp_capabilities', 'arguments': {'enable': ['oob']}}");
+    assert_eq!(sent(&mut session, "{'execute': 'eject', 'arguments': {'id': [1]}, 'id': 1}"), "");
+    assert_eq!(sent(&mut session, "{'exec-oob': 'migrate-pause', 'id': 2}"), "");
+    let take = || forwarded.lock().unwrap().pop().unwrap();
+    let (request, responder) = take();
+    assert_eq!(request, "migrate-pause {} true");
+    responder.answer(Ok(().into()));
+    assert_eq!(sent(&mut session, " "), "{\"return\": {}, \"id\": 2}\r\n", "it overtakes the command that waits");
+    let (request, responder) = take();
+    assert_eq!(request, "eject {\"id\": [1]} false");
+    let error = qmp_schema::from_str::<ErrorReply<'_>>(r#"{"error": {"class": "DeviceNotFound", "desc": "gone"}}"#);
+    responder.answer(Err(error.unwrap().into()));
+    let expected = "{\"id\": 1, \"error\": {\"class\": \"DeviceNotFound\", \"desc\": \"gone\"}}\r\n";
+    assert_eq!(sent(&mut session, " "), expected);
+    assert!(
+        sent(&mut session, "{'execute': 'query-version'}").contains("\"major\": 11"),
+        "its own commands come first"
+    );
+    assert!(forwarded.lock().unwrap().is_empty());
 }

@@ -1,7 +1,6 @@
 //! One client: a stream, a session, and a place in the log of events.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
@@ -15,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep, timeout_at};
 
 use super::Inner;
+use super::client_handle::CloseReason;
 use crate::fanout::{Fanout, Reader};
 use crate::{EventSource, Session};
 
@@ -29,33 +29,6 @@ const READ_AHEAD: usize = 4 * 1024;
 const HALF_CLOSED: Duration = Duration::from_secs(60);
 /// Pieces passed to one write.
 const PIECES: usize = 16;
-
-/// Why a connection ended.
-#[derive(Debug)]
-pub(super) enum Ending {
-    /// The client closed it.
-    Left,
-    /// The client read too slowly.
-    FellBehind,
-    /// The connection failed.
-    Failed(io::Error),
-    /// The server shut down, and the client has been sent everything.
-    Flushed,
-    /// The server shut down, and the client had not read everything by the deadline.
-    CutOff,
-}
-
-impl fmt::Display for Ending {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Left => f.write_str("the client closed the connection"),
-            Self::FellBehind => f.write_str("the client fell too far behind the events"),
-            Self::Failed(error) => write!(f, "{error}"),
-            Self::Flushed => f.write_str("the server shuts down"),
-            Self::CutOff => f.write_str("the client did not read the last events before the shutdown deadline"),
-        }
-    }
-}
 
 /// A stream, and what only some streams know.
 pub(super) trait Transport: AsyncRead + AsyncWrite + Unpin {
@@ -122,10 +95,11 @@ impl Transport for tokio::net::UnixStream {
 }
 
 /// Serves a client until the connection ends or the server shuts down.
-pub(super) async fn run<S: Transport>(stream: S, server: &Inner) -> Ending {
+pub(super) async fn run<S: Transport>(stream: S, server: &Inner) -> CloseReason {
     let mut connection = Connection {
         stream,
-        session: Session::new(&server.service),
+        session: Session::new(&server.service()),
+        negotiation: server.negotiation_timeout.map(|time| Box::pin(sleep(time))),
         input: Vec::new(),
         ended: false,
         half_closed: None,
@@ -134,18 +108,20 @@ pub(super) async fn run<S: Transport>(stream: S, server: &Inner) -> Ending {
         events: Events { fanout: server.events.clone(), reader: None },
     };
     let served = server.until_shutdown(poll_fn(|context| connection.poll_serve(context))).await;
-    if let Some(ending) = served {
-        ending
+    if let Some(reason) = served {
+        reason
     } else {
         let until = (*server.deadline.borrow()).unwrap_or_else(Instant::now);
         let flushed = timeout_at(until, poll_fn(|context| connection.poll_flush(context))).await;
-        flushed.unwrap_or(Ending::CutOff)
+        flushed.unwrap_or(CloseReason::CutOff)
     }
 }
 
 struct Connection<S> {
     stream: S,
     session: Session,
+    /// Before the negotiation: the time at which the connection ends.
+    negotiation: Option<Pin<Box<Sleep>>>,
     /// Input that has to wait.
     input: Vec<u8>,
     /// The client sends no more: it has closed or half-closed the connection.
@@ -172,13 +148,13 @@ impl EventSource for Events {
 
 impl<S: Transport> Connection<S> {
     /// Does everything that is possible now. Ready: the connection has ended.
-    fn poll_serve(&mut self, context: &mut Context<'_>) -> Poll<Ending> {
+    fn poll_serve(&mut self, context: &mut Context<'_>) -> Poll<CloseReason> {
         loop {
             let mut progress = self.session.poll_answers(context, &mut self.events).is_ready();
             // Events come before the next command: its reply must include every event that the client has seen.
             let all_taken = match self.take_events(context, !self.ended || self.session.is_busy()) {
                 Ok(all) => all,
-                Err(ending) => return Poll::Ready(ending),
+                Err(reason) => return Poll::Ready(reason),
             };
             progress |= self.run_commands();
             if !self.ended {
@@ -188,7 +164,7 @@ impl<S: Transport> Connection<S> {
                         progress = true;
                     }
                     Poll::Ready(Ok(_)) => progress = true,
-                    Poll::Ready(Err(error)) => return Poll::Ready(Ending::Failed(error)),
+                    Poll::Ready(Err(error)) => return Poll::Ready(CloseReason::Failed(error)),
                     Poll::Pending => {}
                 }
             }
@@ -198,20 +174,31 @@ impl<S: Transport> Connection<S> {
                     let was_all = all_taken && self.input.is_empty() && self.backlog() == 0 && written < BACKLOG;
                     progress |= written > 0 && !was_all;
                 }
-                Poll::Ready(Err(error)) => return Poll::Ready(Ending::Failed(error)),
+                Poll::Ready(Err(error)) => return Poll::Ready(CloseReason::Failed(error)),
                 Poll::Pending => {}
             }
             // As in QEMU, a client that has half-closed still gets the replies of its commands.
             if self.ended && self.backlog() == 0 && self.input.is_empty() && !self.session.is_busy() {
-                return Poll::Ready(Ending::Left);
+                return Poll::Ready(CloseReason::Left);
             }
             if !progress {
+                if self.poll_negotiation(context).is_ready() {
+                    return Poll::Ready(CloseReason::NotNegotiated);
+                }
                 if self.ended && self.poll_abandoned(context).is_ready() {
-                    return Poll::Ready(Ending::Left);
+                    return Poll::Ready(CloseReason::Left);
                 }
                 return Poll::Pending;
             }
         }
+    }
+
+    /// Ready: a client that has not negotiated has waited long enough.
+    fn poll_negotiation(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.session.is_negotiated() {
+            self.negotiation = None;
+        }
+        self.negotiation.as_mut().map_or(Poll::Pending, |timeout| timeout.as_mut().poll(context))
     }
 
     /// Ready: a client that sends no more has hung up, or has waited long enough for its replies.
@@ -223,21 +210,21 @@ impl<S: Transport> Connection<S> {
     }
 
     /// Writes all published events and closes the write half. Ready: this is done.
-    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Ending> {
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<CloseReason> {
         loop {
             let all = match self.take_events(context, !self.ended) {
                 Ok(all) => all || self.ended,
-                Err(ending) => return Poll::Ready(ending),
+                Err(reason) => return Poll::Ready(reason),
             };
             match ready!(self.poll_write(context)) {
                 Ok(0) if all => break,
                 Ok(_) => {}
-                Err(error) => return Poll::Ready(Ending::Failed(error)),
+                Err(error) => return Poll::Ready(CloseReason::Failed(error)),
             }
         }
         let closed = ready!(Pin::new(&mut self.stream).poll_shutdown(context));
         self.discard_input(context);
-        Poll::Ready(closed.map_or_else(Ending::Failed, |()| Ending::Flushed))
+        Poll::Ready(closed.map_or_else(CloseReason::Failed, |()| CloseReason::Flushed))
     }
 
     fn backlog(&self) -> usize {
@@ -245,11 +232,11 @@ impl<S: Transport> Connection<S> {
     }
 
     /// Moves events to the session while the backlog is small. `true`: there are no more.
-    fn take_events(&mut self, context: &mut Context<'_>, wanted: bool) -> Result<bool, Ending> {
+    fn take_events(&mut self, context: &mut Context<'_>, wanted: bool) -> Result<bool, CloseReason> {
         let room = if wanted { BACKLOG.saturating_sub(self.backlog()) } else { 0 };
         let Some(reader) = &mut self.events.reader else { return Ok(true) };
         let session = &mut self.session;
-        reader.take(room, context.waker(), |lines| session.deliver(lines)).map_err(|_| Ending::FellBehind)
+        reader.take(room, context.waker(), |lines| session.deliver(lines)).map_err(|_| CloseReason::FellBehind)
     }
 
     /// Runs commands that had to wait.

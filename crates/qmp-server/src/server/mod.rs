@@ -1,23 +1,34 @@
 //! The tokio front: listeners, clients, events.
 
+mod bind_error;
+mod client_handle;
 mod connection;
+mod dialer;
 mod listener;
+#[cfg(unix)]
+mod unix_socket;
 
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
-pub use self::listener::{BindError, Listener};
+pub use self::bind_error::BindError;
+pub use self::client_handle::{ClientHandle, CloseReason};
+pub use self::dialer::{DEFAULT_RECONNECT, Dialer};
+pub use self::listener::Listener;
+#[cfg(unix)]
+pub use self::unix_socket::UnixOptions;
 
-use self::connection::{Any, Ending, Transport};
+use self::connection::{Any, Transport};
+use self::listener::Place;
 use crate::fanout::Fanout;
 use crate::{Encode as _, EventMessage, Service};
 
@@ -26,6 +37,13 @@ pub const DEFAULT_MAX_BEHIND: usize = 16 << 20;
 
 /// Clients at a time, unless [`ServerBuilder::max_clients`] says otherwise.
 pub const DEFAULT_MAX_CLIENTS: usize = 4096;
+
+/// Of these, the places that TCP clients can't take, unless [`ServerBuilder::reserved_for_unix`] says otherwise. A server with few
+/// places reserves an eighth.
+pub const DEFAULT_RESERVED_FOR_UNIX: usize = 64;
+
+/// How long a client may take for the negotiation, unless [`ServerBuilder::negotiation_timeout`] says otherwise. QEMU waits forever.
+pub const DEFAULT_NEGOTIATION_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A QMP server on the caller's tokio runtime. Cheap to clone; all clones are the same server.
 ///
@@ -37,10 +55,14 @@ pub struct Server {
 }
 
 struct Inner {
-    service: Service,
+    /// What the next client is offered.
+    service: Mutex<Service>,
     events: Fanout,
     max_behind: usize,
+    negotiation_timeout: Option<Duration>,
     places: Arc<Semaphore>,
+    /// Those that TCP clients may take.
+    tcp_places: Arc<Semaphore>,
     /// When it is set, everyone finishes by that time.
     deadline: watch::Sender<Option<Instant>>,
     /// One receiver for each client and listener; closed when all are gone.
@@ -56,6 +78,8 @@ pub struct ServerBuilder {
     service: Service,
     max_behind: usize,
     max_clients: usize,
+    reserved_for_unix: Option<usize>,
+    negotiation_timeout: Option<Duration>,
 }
 
 impl ServerBuilder {
@@ -68,21 +92,41 @@ impl ServerBuilder {
         self
     }
 
-    /// Clients at a time, [`DEFAULT_MAX_CLIENTS`] otherwise; more wait in the sockets' backlog.
+    /// Clients at a time, [`DEFAULT_MAX_CLIENTS`] otherwise; more wait without a greeting until a client leaves. Clients that are
+    /// [served](Server::serve) on a stream or [dialled](Server::dial) don't count.
     #[must_use]
     pub fn max_clients(mut self, clients: usize) -> Self {
         self.max_clients = clients.min(Semaphore::MAX_PERMITS);
         self
     }
 
+    /// The number of [these clients](Self::max_clients) that must be clients of unix sockets, [`DEFAULT_RESERVED_FOR_UNIX`]
+    /// otherwise: idle TCP clients can't lock out the clients of this machine.
+    #[must_use]
+    pub fn reserved_for_unix(mut self, clients: usize) -> Self {
+        self.reserved_for_unix = Some(clients);
+        self
+    }
+
+    /// How long a client may take for the negotiation, [`DEFAULT_NEGOTIATION_TIMEOUT`] otherwise. Then it is disconnected. `None`
+    /// waits forever, as QEMU does.
+    #[must_use]
+    pub fn negotiation_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.negotiation_timeout = timeout;
+        self
+    }
+
     /// The server, without a listener yet.
     pub fn build(self) -> Server {
+        let reserved = self.reserved_for_unix.unwrap_or(DEFAULT_RESERVED_FOR_UNIX.min(self.max_clients / 8));
         Server {
             inner: Arc::new(Inner {
-                service: self.service,
+                service: Mutex::new(self.service),
                 events: Fanout::new(self.max_behind),
                 max_behind: self.max_behind,
+                negotiation_timeout: self.negotiation_timeout,
                 places: Arc::new(Semaphore::new(self.max_clients)),
+                tcp_places: Arc::new(Semaphore::new(self.max_clients.saturating_sub(reserved))),
                 deadline: watch::Sender::new(None),
                 alive: watch::Sender::new(()),
                 connected: AtomicUsize::new(0),
@@ -101,7 +145,13 @@ impl Server {
 
     /// A server whose limits are to be set.
     pub fn builder(service: Service) -> ServerBuilder {
-        ServerBuilder { service, max_behind: DEFAULT_MAX_BEHIND, max_clients: DEFAULT_MAX_CLIENTS }
+        ServerBuilder {
+            service,
+            max_behind: DEFAULT_MAX_BEHIND,
+            max_clients: DEFAULT_MAX_CLIENTS,
+            reserved_for_unix: None,
+            negotiation_timeout: Some(DEFAULT_NEGOTIATION_TIMEOUT),
+        }
     }
 
     /// Serves a listener from now on, in a task on the current tokio runtime. After [`shutdown`](Self::shutdown) it is closed at once.
@@ -116,16 +166,34 @@ impl Server {
         });
     }
 
-    /// Serves one client on a stream of any kind (vsock, TLS, a pair of pipes), in a task on the current tokio runtime.
-    /// `name` is what the log calls it.
+    /// Connects to a client that waits for its server, in a task on the current tokio runtime, and connects again whenever the
+    /// connection has ended. It ends with [`shutdown`](Self::shutdown).
     ///
     /// # Panics
     /// Outside of a tokio runtime.
-    pub fn serve<S>(&self, stream: S, name: impl fmt::Display)
+    pub fn dial(&self, dialer: Dialer) {
+        let (server, alive) = (self.clone(), self.inner.alive.subscribe());
+        tokio::spawn(async move {
+            dialer.run(&server).await;
+            drop(alive);
+        });
+    }
+
+    /// Offers something else to clients that connect from now on, a version that has become known for example.
+    pub fn set_service(&self, service: Service) {
+        *self.inner.service.lock().unwrap_or_else(PoisonError::into_inner) = service;
+    }
+
+    /// Serves one client on a stream of any kind (vsock, TLS, a pair of pipes), in a task on the current tokio runtime.
+    /// `name` is what the log calls it. The handle tells when and why the connection has ended.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn serve<S>(&self, stream: S, name: impl fmt::Display) -> ClientHandle
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        self.spawn(Any(stream), name.to_string(), None);
+        self.spawn(Any(stream), name.to_string(), None)
     }
 
     /// Sends an event to every client that has negotiated: one JSON object on one line, with or without a line end.
@@ -166,28 +234,28 @@ impl Server {
         }
     }
 
-    fn spawn(&self, stream: impl Transport + Send + 'static, name: String, place: Option<OwnedSemaphorePermit>) {
+    fn spawn(&self, stream: impl Transport + Send + 'static, name: String, place: Option<Place>) -> ClientHandle {
         let server = self.clone();
         let client = Client::new(server.clone(), place);
-        tokio::spawn(async move {
+        ClientHandle::new(tokio::spawn(async move {
             tracing::debug!(client = name, "connected");
-            let ending = connection::run(stream, &server.inner).await;
-            match &ending {
-                Ending::Flushed => _ = server.inner.flushed.fetch_add(1, Ordering::Relaxed),
-                Ending::CutOff => _ = server.inner.cut_off.fetch_add(1, Ordering::Relaxed),
-                Ending::FellBehind | Ending::Left | Ending::Failed(_) => {}
+            let reason = connection::run(stream, &server.inner).await;
+            match &reason {
+                CloseReason::Flushed => _ = server.inner.flushed.fetch_add(1, Ordering::Relaxed),
+                CloseReason::CutOff => _ = server.inner.cut_off.fetch_add(1, Ordering::Relaxed),
+                _ => {}
             }
-            match ending {
-                Ending::FellBehind => {
-                    tracing::warn!(client = name, max_behind = server.inner.max_behind, "disconnected: {ending}");
+            match &reason {
+                CloseReason::FellBehind => {
+                    tracing::warn!(client = name, max_behind = server.inner.max_behind, "disconnected: {reason}");
                 }
-                Ending::CutOff => tracing::warn!(client = name, "disconnected: {ending}"),
-                Ending::Left | Ending::Failed(_) | Ending::Flushed => {
-                    tracing::debug!(client = name, "disconnected: {ending}");
-                }
+                CloseReason::CutOff => tracing::warn!(client = name, "disconnected: {reason}"),
+                CloseReason::NotNegotiated => tracing::info!(client = name, "disconnected: {reason}"),
+                _ => tracing::debug!(client = name, "disconnected: {reason}"),
             }
             drop(client);
-        });
+            reason
+        }))
     }
 }
 
@@ -210,12 +278,12 @@ pub struct Shutdown {
 /// A client's place in the counts, given back even if a command panics.
 struct Client {
     server: Server,
-    _place: Option<OwnedSemaphorePermit>,
+    _place: Option<Place>,
     _alive: watch::Receiver<()>,
 }
 
 impl Client {
-    fn new(server: Server, place: Option<OwnedSemaphorePermit>) -> Self {
+    fn new(server: Server, place: Option<Place>) -> Self {
         server.inner.connected.fetch_add(1, Ordering::Relaxed);
         let alive = server.inner.alive.subscribe();
         Self { server, _place: place, _alive: alive }
@@ -229,6 +297,10 @@ impl Drop for Client {
 }
 
 impl Inner {
+    fn service(&self) -> Service {
+        self.service.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Does `work` unless the server shuts down first.
     async fn until_shutdown<F: Future>(&self, work: F) -> Option<F::Output> {
         let mut deadline = self.deadline.subscribe();
