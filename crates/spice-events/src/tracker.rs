@@ -166,6 +166,11 @@ impl Tracker {
         matches!(self.flows.get(&flow), Some(Flow { state: State::Linking(_), .. }))
     }
 
+    /// Whether spice-server has leaked this connection's socket ([`AnomalyKind::Leaked`]): it is open, and no more bytes will move.
+    pub fn is_leaked(&self, flow: FlowId) -> bool {
+        matches!(self.flows.get(&flow), Some(Flow { state: State::Mute { leaked: true }, .. }))
+    }
+
     /// Forgets a connection without an event. A reader with a limited number of connections uses it for one of which nothing more will
     /// be seen; QEMU may still have it open.
     pub fn forget(&mut self, flow: FlowId) {

@@ -11,7 +11,7 @@ use std::{
 
 use fake::{Attempt, Call, Control, FakeUpstream, NO_TIMEOUTS, Peer, Recorder, Session, connect, fake};
 use spice_relay::{
-    connection::{ConnectionLimit, Route, Upstream},
+    connection::{ConnectionLimit, Route, SourceLimit, Upstream},
     net::{
         Network,
         proxy_protocol::ProxyVersion,
@@ -146,7 +146,7 @@ async fn with_header(header: &str, limit: &Arc<ConnectionLimit>) -> (Peer, Peer,
 
 #[tokio::test(start_paused = true)]
 async fn proxy_header_names_the_client_and_is_not_forwarded() {
-    let limit = ConnectionLimit::new(10, Some(1));
+    let limit = ConnectionLimit::new(10, Some(SourceLimit::new(1)));
     let header = "PROXY TCP4 192.0.2.7 198.51.100.1 4321 5900\r\nREDQ";
     let (client, mut server, recorder) = with_header(header, &limit).await;
     assert_eq!(server.receive(4).await, b"REDQ");

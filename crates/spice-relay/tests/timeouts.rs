@@ -13,7 +13,8 @@ use spice_relay::{
         Network,
         tls::{ServerIdentity, ServerTls},
     },
-    spice_events::Side,
+    observe::EventObserver,
+    spice_events::{ChannelEvent, Config, Side},
 };
 use tokio::time::{Instant, sleep};
 
@@ -159,4 +160,31 @@ async fn drain_waits_for_the_last_connection_and_no_longer_than_allowed() {
     check(start.elapsed(), PART);
     task.await.unwrap();
     assert_eq!(limit.drain(LIMIT).await, 0, "there is nothing to wait for");
+}
+
+/// A client that can't select a mechanism, at a server with SASL: spice-server refuses it and never closes the socket. Bytes of
+/// the client do not extend its time.
+#[tokio::test(start_paused = true)]
+async fn socket_that_spice_server_leaks_has_the_deadline_of_the_link_stage() {
+    let (upstream, mut server) = fake::fake();
+    let observer = EventObserver::new(Config::new(), |_: &ChannelEvent| {});
+    let route = Route::new(FakeUpstream::new([Attempt::Succeeds(upstream)]), Arc::new(observer) as _);
+    let route = Arc::new(route.timeouts(NO_TIMEOUTS.link(Some(LIMIT))));
+    let (limit, start) = (ConnectionLimit::new(1, None), Instant::now());
+    let (mut client, task) = connect(&route, &limit, None);
+    // No capabilities.
+    let mess = [&b"REDQ\x02\0\0\0\x02\0\0\0\x12\0\0\0"[..], &[0, 0, 0, 0, 1, 0], &[0; 8], &[18, 0, 0, 0]].concat();
+    client.send(&mess).await;
+    server.receive(mess.len()).await;
+    // The reply offers SASL. The second reply says "version mismatch", which is 3.
+    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+    let head = |len: u32| [&b"REDQ\x02\0\0\0\x02\0\0\0"[..], &len.to_le_bytes()].concat();
+    let reply = [head(182), words(&[0]), vec![0x30; 162], words(&[1, 0, 178, 0b101])].concat();
+    let refusal = [head(178), words(&[3]), vec![0; 162], words(&[0, 0, 178])].concat();
+    server.send(&reply).await;
+    server.send(&refusal).await;
+    sleep(PART).await;
+    client.send(b"more").await;
+    check(end(task, start).await, LIMIT);
+    assert_eq!(limit.open(), 0);
 }

@@ -113,6 +113,13 @@ fn wrong_file_prints_one_line() {
         ),
         (place.write("table.toml", "[vm]\n"), "table.toml:1: expected [[vm]], once for each VM"),
         (place.write("zero.toml", "max-connections = 0\n"), "zero.toml:1: invalid value: integer `0`"),
+        (
+            place.write(
+                "bits.toml",
+                &format!("source-ipv6-prefix = 129\n{}", fs::read_to_string(place.config("ok.toml", "")).unwrap()),
+            ),
+            "expected source-ipv6-prefix to be from 1 to 128, found 129",
+        ),
         (place.write("empty.toml", ""), "expected at least one [[vm]]"),
         (place.file("missing"), "missing: No such file or directory"),
     ] {

@@ -2,7 +2,7 @@ use std::{
     collections::HashMap,
     net::IpAddr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -15,9 +15,9 @@ use crate::PEER_LOG_TARGET;
 /// A limit on concurrent connections: of all relays that share it, and of each source address if that is limited too.
 #[derive(Debug)]
 pub struct ConnectionLimit {
-    max: usize,
+    max: AtomicUsize,
     open: AtomicUsize,
-    per_source: Option<(usize, Mutex<HashMap<IpAddr, Source>>)>,
+    sources: Mutex<Sources>,
     /// Connections that were refused because of `max` since the last one that was accepted.
     refusing: AtomicUsize,
     /// Connections that were refused for any reason.
@@ -25,7 +25,51 @@ pub struct ConnectionLimit {
     emptied: Notify,
 }
 
-/// An address that has connections.
+/// A limit on concurrent connections of one source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SourceLimit {
+    /// How many connections a source may have.
+    pub max: usize,
+    /// How many bits of an IPv6 address make a source. Default: 64, because one host can have every address of its /64
+    /// (RFC 4291, section 2.5.1). An IPv4 address is a source.
+    pub ipv6_prefix: u8,
+}
+
+impl SourceLimit {
+    /// At most `max` connections of each IPv4 address and each IPv6 prefix of 64 bits.
+    pub const fn new(max: usize) -> Self {
+        Self { max, ipv6_prefix: 64 }
+    }
+
+    /// Sets [`ipv6_prefix`](Self::ipv6_prefix). More than 128 is 128.
+    #[must_use]
+    pub const fn ipv6_prefix(mut self, bits: u8) -> Self {
+        self.ipv6_prefix = bits;
+        self
+    }
+
+    /// The first address of the source that this address belongs to.
+    fn source(&self, address: IpAddr) -> IpAddr {
+        match address.to_canonical() {
+            IpAddr::V6(v6) => {
+                let ignored = 128_u32.saturating_sub(self.ipv6_prefix.into());
+                let mask = u128::MAX.checked_shl(ignored).unwrap_or(0);
+                IpAddr::V6((v6.to_bits() & mask).into())
+            }
+            v4 @ IpAddr::V4(_) => v4,
+        }
+    }
+}
+
+/// The sources that have connections.
+#[derive(Debug)]
+struct Sources {
+    limit: Option<SourceLimit>,
+    counts: HashMap<IpAddr, Source>,
+}
+
+/// A source that has connections.
 #[derive(Debug, Default)]
 struct Source {
     open: usize,
@@ -41,16 +85,26 @@ pub struct Permit {
 }
 
 impl ConnectionLimit {
-    /// At most `max` connections in all, and at most `per_source` of each source address.
-    pub fn new(max: usize, per_source: Option<usize>) -> Arc<Self> {
+    /// At most `max` connections in all, and at most as many of each source as `per_source` says.
+    pub fn new(max: usize, per_source: Option<SourceLimit>) -> Arc<Self> {
         Arc::new(Self {
-            max,
+            max: AtomicUsize::new(max),
             open: AtomicUsize::new(0),
-            per_source: per_source.map(|max| (max, Mutex::default())),
+            sources: Mutex::new(Sources { limit: per_source, counts: HashMap::new() }),
             refusing: AtomicUsize::new(0),
             refused: AtomicUsize::new(0),
             emptied: Notify::new(),
         })
+    }
+
+    /// Changes both limits for new connections. Open connections go on, and are still counted as the sources that they were before.
+    pub fn set(&self, max: usize, per_source: Option<SourceLimit>) {
+        self.max.store(max, Ordering::Relaxed);
+        self.sources().limit = per_source;
+    }
+
+    fn sources(&self) -> MutexGuard<'_, Sources> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts one more connection. `None`: the limit is reached.
@@ -58,11 +112,12 @@ impl ConnectionLimit {
     /// Without a source the connection counts for no source: a client of a unix socket has none, and one that a PROXY header will
     /// name is not known yet.
     pub fn acquire(self: &Arc<Self>, source: Option<IpAddr>) -> Option<Permit> {
-        if self.open.fetch_add(1, Ordering::Relaxed) >= self.max {
+        let max = self.max.load(Ordering::Relaxed);
+        if self.open.fetch_add(1, Ordering::Relaxed) >= max {
             self.open.fetch_sub(1, Ordering::Relaxed);
             self.refused.fetch_add(1, Ordering::Relaxed);
             let is_first = self.refusing.fetch_add(1, Ordering::Relaxed) == 0;
-            log_refused(is_first, "max-connections", self.max, source);
+            log_refused(is_first, "max-connections", max, source);
             return None;
         }
         log_accepted(self.refusing.swap(0, Ordering::Relaxed), None);
@@ -104,12 +159,13 @@ impl ConnectionLimit {
 
 impl Permit {
     /// Counts the connection for its source. `false`: the source has as many connections as it may.
-    pub(super) fn count_source(&mut self, source: IpAddr) -> bool {
-        let Some((max, sources)) = &self.limit.per_source else { return true };
-        let source = source.to_canonical();
-        let mut sources = sources.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = sources.entry(source).or_default();
-        let is_accepted = entry.open < *max;
+    pub(super) fn count_source(&mut self, address: IpAddr) -> bool {
+        let mut sources = self.limit.sources();
+        // Without a limit, sources are counted too: a limit may be set later.
+        let limit = sources.limit.unwrap_or(SourceLimit::new(usize::MAX));
+        let source = limit.source(address);
+        let entry = sources.counts.entry(source).or_default();
+        let is_accepted = entry.open < limit.max;
         let refused = if is_accepted {
             entry.open += 1;
             std::mem::take(&mut entry.refusing)
@@ -123,7 +179,7 @@ impl Permit {
             log_accepted(refused, Some(source));
         } else {
             self.limit.refused.fetch_add(1, Ordering::Relaxed);
-            log_refused(refused == 1, "max-per-source", *max, Some(source));
+            log_refused(refused == 1, "max-per-source", limit.max, Some(source));
         }
         is_accepted
     }
@@ -131,12 +187,12 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if let (Some((_, sources)), Some(ip)) = (&self.limit.per_source, self.source) {
-            let mut sources = sources.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(source) = sources.get_mut(&ip) {
+        if let Some(ip) = self.source {
+            let mut sources = self.limit.sources();
+            if let Some(source) = sources.counts.get_mut(&ip) {
                 source.open -= 1;
                 if source.open == 0 {
-                    sources.remove(&ip);
+                    sources.counts.remove(&ip);
                 }
             }
         }
@@ -167,7 +223,7 @@ mod tests {
 
     #[test]
     fn connections_are_limited_in_all_and_for_each_source() {
-        let limit = ConnectionLimit::new(3, Some(2));
+        let limit = ConnectionLimit::new(3, Some(SourceLimit::new(2)));
         let (a, b) = (Some([1, 1, 1, 1].into()), Some([2, 2, 2, 2].into()));
         let first = limit.acquire(a).unwrap();
         let _second = limit.acquire(a).unwrap();
@@ -186,5 +242,31 @@ mod tests {
         assert!(!named_later.count_source([1, 1, 1, 1].into()), "a PROXY header named a source that has two");
         drop(named_later);
         assert_eq!(limit.open(), 2);
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_prefix_are_one_source() {
+        for (bits, accepted) in [(128, [true, true, true]), (64, [true, false, true]), (48, [true, false, false])] {
+            let limit = ConnectionLimit::new(10, Some(SourceLimit::new(1).ipv6_prefix(bits)));
+            let permits = ["2001:db8::1", "2001:db8::a:0:0:1", "2001:db8:0:1::1"]
+                .map(|address| limit.acquire(Some(address.parse().unwrap())));
+            assert_eq!(permits.each_ref().map(Option::is_some), accepted, "/{bits}");
+        }
+    }
+
+    #[test]
+    fn limits_change_for_new_connections_and_open_ones_count() {
+        let limit = ConnectionLimit::new(1, None);
+        let source = Some([1, 1, 1, 1].into());
+        let open = limit.acquire(source).unwrap();
+        assert!(limit.acquire(source).is_none());
+        limit.set(2, None);
+        let another = limit.acquire(source).unwrap();
+        limit.set(9, Some(SourceLimit::new(2)));
+        assert!(limit.acquire(source).is_none(), "both open ones are of this source");
+        drop(another);
+        assert!(limit.acquire(source).is_some());
+        drop(open);
+        assert_eq!(limit.open(), 0);
     }
 }

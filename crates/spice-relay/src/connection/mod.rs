@@ -10,9 +10,12 @@
 //! ```
 
 mod coalesce;
+mod connect;
 mod connection_limit;
+mod connector;
 mod duplex;
 mod half_duplex;
+mod lookup;
 mod set_up;
 mod splice;
 mod stream;
@@ -30,18 +33,21 @@ use tokio::time::Instant;
 
 use crate::{
     PEER_LOG_TARGET,
-    net::{Accepted, NetAddress, Network, Socket, Transport, tls::ServerTls},
+    net::{Accepted, Network, Socket, Transport, tls::ServerTls},
     observe::{EndWatch, Observe},
 };
-pub use connection_limit::{ConnectionLimit, Permit};
+pub use connect::Connect;
+pub use connection_limit::{ConnectionLimit, Permit, SourceLimit};
+pub use connector::Connector;
 use duplex::{Duplex, End};
+pub use splice::MAX_PIPES;
 pub use stream::Stream;
 pub use timeouts::Timeouts;
 use turns::Turns;
-pub use upstream::{Connect, Upstream};
+pub use upstream::Upstream;
 
 /// What all connections of one relay share.
-pub struct Route<A = NetAddress> {
+pub struct Route<A = Connector> {
     pub(crate) name: Arc<str>,
     pub(crate) upstream: Upstream<A>,
     pub(crate) observer: Arc<dyn Observe>,

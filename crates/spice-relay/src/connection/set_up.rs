@@ -7,8 +7,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     Incoming, Permit, Route,
+    connect::{Connect, within},
     stream::Stream,
-    upstream::{Connect, within},
 };
 use crate::{
     PEER_LOG_TARGET,

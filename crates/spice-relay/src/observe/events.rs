@@ -84,7 +84,8 @@ impl<S: EventSink> EventObserver<S> {
                 Output::Anomaly(anomaly) => anomalies.push(anomaly),
             }
         }
-        let wants = tracker.wants(flow);
+        // The link stage of a leaked socket never ends. Its deadline does not depend on the client then.
+        let wants = tracker.wants(flow) || tracker.is_leaked(flow);
         drop(tracker);
         for anomaly in &anomalies {
             self.sink.anomaly(anomaly);

@@ -42,6 +42,8 @@ pub trait Observe: Send + Sync + 'static {
     fn secured(&self, _flow: FlowId, _version: &str, _cipher: &str) {}
 
     /// Bytes were forwarded. Returns whether the observer wants more bytes of this connection, of either side.
+    ///
+    /// While it does, the connection is in its link stage, which has a [time limit](crate::connection::Timeouts::link).
     fn bytes(&self, flow: FlowId, from: Side, data: &[u8]) -> bool;
 
     /// Why the connection ends. Comes just before [`closed`](Self::closed).

@@ -13,7 +13,7 @@ use clap::{
 };
 use serde_derive::Deserialize;
 use spice_relay::{
-    connection::Timeouts,
+    connection::{SourceLimit, Timeouts},
     net::{NetAddress, Network, proxy_protocol::ProxyVersion},
     spice_events::Auth,
 };
@@ -35,6 +35,11 @@ pub(crate) struct Config {
     /// address, unless --proxy-from makes the relay take the client's address from a PROXY header.
     #[arg(long, value_name = "N")]
     pub max_per_source: Option<NonZero<usize>>,
+    /// Bits of an IPv6 address that make one source for --max-per-source, from 1 to 128 [default: 64]
+    ///
+    /// One host can have every address of its /64.
+    #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u8).range(1..=128))]
+    pub source_ipv6_prefix: Option<u8>,
     /// Seconds from accept to the end of the link stage [default: 120]
     ///
     /// spice-server has no such limit: a client that sends nothing holds its socket without end. A real link stage takes
@@ -189,6 +194,12 @@ impl Config {
             .idle(seconds(self.idle_seconds, defaults.idle))
             .half_closed(seconds(self.half_closed_seconds, defaults.half_closed))
             .connect(seconds(self.connect_seconds, defaults.connect))
+    }
+
+    /// The limit on connections of one source.
+    pub(crate) fn per_source(&self) -> Option<SourceLimit> {
+        let limit = SourceLimit::new(self.max_per_source?.get());
+        Some(self.source_ipv6_prefix.map_or(limit, |bits| limit.ipv6_prefix(bits)))
     }
 
     pub(crate) fn drain(&self) -> Duration {

@@ -8,7 +8,7 @@ use rustix::{
     system::uname,
 };
 use spice_relay::{
-    connection::ConnectionLimit,
+    connection::{ConnectionLimit, MAX_PIPES},
     net::tls::{ServerIdentity, UpstreamTls},
 };
 use tokio::{
@@ -56,7 +56,7 @@ pub(super) fn serve(config: &Config, log: &Log) -> Result<(), Failure> {
     let wants_stdout = config.sessions || plans.iter().any(Plan::wants_stdout);
     let stdout = wants_stdout.then(Stdout::start).transpose().map_err(refused)?;
     let sessions = session_hub(config, stdout.as_ref())?;
-    let limit = ConnectionLimit::new(most, config.max_per_source.map(NonZero::get));
+    let limit = ConnectionLimit::new(most, config.per_source());
     let status = Status { limit: Arc::clone(&limit), log: log.clone(), data: data.handle().clone() };
     let bound = {
         let _inside = control.enter();
@@ -232,9 +232,9 @@ fn max_connections(config: &Config, workers: usize) -> usize {
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::debug!(%error, "can't raise the limit on descriptors");
     }
-    // Each thread has a descriptor for each listener. The rest is for QMP clients and pipes.
+    // Each thread has a descriptor for each listener. A pipe has two. The rest is for QMP clients.
     let listeners = config.vm.iter().map(|vm| (vm.listen.len() + vm.tls_listen.len()) * (workers + 1) + vm.qmp.len());
-    let own = listeners.sum::<usize>() + 256;
+    let own = listeners.sum::<usize>() + 2 * MAX_PIPES + 256;
     let most = limit.maximum.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
     // Each connection has two sockets.
     let room = (most.saturating_sub(own) / 2).max(1);

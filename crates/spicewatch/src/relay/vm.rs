@@ -55,7 +55,7 @@ impl Plan {
 
     /// Binds all its addresses. Must run inside a tokio runtime, to which the QMP listeners belong.
     pub(super) fn bind(self, process: &Config, status: &Status, workers: usize) -> Result<BoundVm, String> {
-        let mut upstream = Upstream::new(self.upstream.clone());
+        let mut upstream = Upstream::from(self.upstream.clone());
         if let Some(tls) = &self.upstream_tls {
             upstream = upstream.tls(Arc::clone(tls));
         }
