@@ -26,7 +26,7 @@ pub use config::Config;
 pub use counters::Counters;
 pub use dual_stack::{DualStack, dual_stack_ports};
 pub use error::Error;
-pub use notice::Notice;
+pub use notice::{MAX_SILENT, Notice, Silent};
 pub use output::{Ended, Output};
 pub use preface::{MAX_PREFACES, ProxyKind};
 /// The crate whose types are part of this API: events, anomalies, addresses, times.

@@ -1,6 +1,6 @@
-use crate::{decapsulate::Unread, file, link::LinkType, preface::ProxyKind, tally::Unrecognised};
+use crate::{decapsulate::Unread, file, link::LinkType, preface::ProxyKind, tally::Unrecognised, tcp::VanishedReason};
 use spice_events::{Endpoints, FlowId, Timestamp};
-use std::{fmt, net::SocketAddr};
+use std::{fmt, net::SocketAddr, time::Duration};
 
 /// Something that kept the capture from being read completely.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -31,12 +31,21 @@ pub enum Notice {
         /// Their most frequent server ports.
         ports: Vec<u16>,
     },
-    /// No packet shows the end of a connection, and the other channels of its session do: its client vanished, or packets are missing.
+    /// No packet ends a connection, and something else shows its end: its client vanished, or packets are missing.
     Vanished {
         /// When the connection ended.
         at: Timestamp,
         /// Its ends.
         endpoints: Endpoints<SocketAddr>,
+        /// What shows it.
+        reason: VanishedReason,
+    },
+    /// SPICE connections are open at the end of the capture. This is ordinary, and does not count as an anomaly.
+    StillOpen {
+        /// How many.
+        connections: u64,
+        /// Those without a packet for the longest time, [`MAX_SILENT`] at most.
+        silent: Vec<Silent>,
     },
     /// A SPICE connection came through a proxy or a load balancer. This is ordinary, and does not count as an anomaly.
     Proxied {
@@ -113,6 +122,21 @@ pub enum Notice {
     Cut(file::Cut),
 }
 
+/// A connection that is open at the end of the capture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Silent {
+    /// Its ends.
+    pub endpoints: Endpoints<SocketAddr>,
+    /// The time of its last packet.
+    pub since: Timestamp,
+    /// From then to the last packet of the capture.
+    pub silence: Duration,
+}
+
+/// Connections that [`Notice::StillOpen`] names.
+pub const MAX_SILENT: usize = 5;
+
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -132,11 +156,27 @@ impl fmt::Display for Notice {
                 }
                 write!(f, ": {}", why.advice())
             }
-            Self::Vanished { endpoints: Endpoints { client, server }, .. } => {
-                write!(
-                    f,
-                    "{client} -> {server}: no packet ends this connection; it ended with the other channels of its session"
-                )
+            Self::Vanished { endpoints: Endpoints { client, server }, reason, .. } => {
+                let reason = match reason {
+                    VanishedReason::OtherConnections => "it ended with the other channels of its session",
+                    VanishedReason::Unanswered => "the server gave up sending again to a client that does not answer",
+                };
+                write!(f, "{client} -> {server}: no packet ends this connection; {reason}")
+            }
+            Self::StillOpen { connections, silent } => {
+                write!(f, "{connections} connections are open at the end")?;
+                for (i, Silent { endpoints: Endpoints { client, server }, since, silence }) in silent.iter().enumerate()
+                {
+                    let Timestamp { seconds, microseconds } = since;
+                    write!(
+                        f,
+                        "{}{client} -> {server} is silent since {seconds}.{microseconds:06} ({:.3} s)",
+                        if i == 0 { ": " } else { ", " },
+                        silence.as_secs_f64()
+                    )?;
+                }
+                let more = connections.saturating_sub(silent.len() as u64);
+                if more > 0 { write!(f, ", and {more} more") } else { Ok(()) }
             }
             Self::Proxied { endpoints: Endpoints { client, server }, kind, client: original, target, .. } => {
                 write!(f, "{client} -> {server}: {kind}")?;

@@ -5,12 +5,13 @@ mod held;
 mod siblings;
 
 use crate::{
-    Config, Counters, Ended, Notice, Output,
+    Config, Counters, Ended, Notice, Output, Silent,
+    notice::MAX_SILENT,
     packet::Endpoint,
     preface::Decision,
     recognise::{self, MAX_BYTES_TOTAL},
     tally::{Tally, Unrecognised},
-    tcp::{Connection, Gone, Handler, Interest, Side, Volume},
+    tcp::{Connection, Gone, Handler, Interest, Side, VanishedReason, Volume},
 };
 use foldhash::fast::RandomState;
 pub(crate) use follow::Follow;
@@ -23,6 +24,7 @@ use spice_events::{Address, Endpoints, EventKind, FlowId, Input, Timestamp, Trac
 use std::{
     collections::{HashMap, VecDeque},
     net::SocketAddr,
+    time::Duration,
 };
 
 /// Follows SPICE connections and collects the outputs about them.
@@ -47,6 +49,9 @@ pub(crate) struct Spice {
     evicted: bool,
     /// Of the connection that is about to be closed.
     volume: Option<Volume>,
+    /// Connections that are open at the end: how many, and those without a packet for the longest time.
+    still_open: u64,
+    silent: Vec<Silent>,
     /// Bytes of link stages that are not in the capture.
     missed: HashMap<FlowId, u64, RandomState>,
 }
@@ -68,6 +73,8 @@ impl Spice {
             siblings: Siblings::default(),
             evicted: false,
             volume: None,
+            still_open: 0,
+            silent: Vec::new(),
             missed: HashMap::default(),
         }
     }
@@ -77,8 +84,8 @@ impl Spice {
     }
 
     pub(crate) fn notice(&mut self, notice: Notice) {
-        // A preface is an ordinary fact of a connection, not an anomaly.
-        self.anomalies += u64::from(!matches!(notice, Notice::Proxied { .. }));
+        // A preface and an open connection are ordinary facts, not anomalies.
+        self.anomalies += u64::from(!matches!(notice, Notice::Proxied { .. } | Notice::StillOpen { .. }));
         self.outputs.push_back(Output::Notice(notice));
     }
 
@@ -101,6 +108,10 @@ impl Spice {
         if self.undecided > 0 {
             let connections = self.undecided;
             self.notice(Notice::NotRecognised { why: Unrecognised::Silent, connections, ports: Vec::new() });
+        }
+        if self.still_open > 0 {
+            let (connections, silent) = (self.still_open, std::mem::take(&mut self.silent));
+            self.notice(Notice::StillOpen { connections, silent });
         }
     }
 
@@ -333,9 +344,23 @@ impl Handler for Spice {
         self.siblings.gone(now)
     }
 
-    fn vanished(&mut self, gone: &Gone) {
+    fn vanished(&mut self, state: &Follow, gone: &Gone, reason: VanishedReason) {
         let Gone { endpoints, at, .. } = *gone;
-        self.notice(Notice::Vanished { at, endpoints: endpoints.map(SocketAddr::from) });
+        if state.is_spice() {
+            self.notice(Notice::Vanished { at, endpoints: endpoints.map(SocketAddr::from), reason });
+        }
+    }
+
+    fn still_open(&mut self, state: &Follow, endpoints: Endpoints<Endpoint>, since: Timestamp, silence: Duration) {
+        if state.is_spice() {
+            self.still_open += 1;
+            let place = self.silent.partition_point(|other| other.silence >= silence);
+            if place < MAX_SILENT {
+                let endpoints = endpoints.map(SocketAddr::from);
+                self.silent.insert(place, Silent { endpoints, since, silence });
+                self.silent.truncate(MAX_SILENT);
+            }
+        }
     }
 
     fn opened(&mut self, state: &mut Follow, connection: &Connection) -> Interest {

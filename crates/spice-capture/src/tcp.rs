@@ -12,7 +12,7 @@
 //! | when is it closed? | At the server's FIN, once all before it is there, or at a valid RST. A client's FIN alone closes nothing: the server decides when it lets go. |
 //! | which RST is valid? | One whose sequence number lies between what its receiver has acknowledged and what its sender has sent. One slightly ahead of that (at most [`RESET_AHEAD`]) waits for the missing bytes, or for [`PATIENCE`] without another packet of its sender. |
 //! | when is a 4-tuple a new connection? | At a SYN with another initial sequence number after a close; on a live connection, once the other side goes along with it. |
-//! | and if its peer vanished? | When the handler knows it from other connections: [`Handler::gone`]. |
+//! | and if its peer vanished? | When the server's retransmissions get no answer, and break off: the server's kernel has given up ([`VanishedReason::Unanswered`]). When the handler knows it from other connections: [`Handler::gone`]. |
 //! | when is a connection forgotten? | [`TIME_WAIT`] after its close, so that late retransmissions open nothing. |
 //!
 //! Times are those of the packets: no clock is read. In-order bytes pass from the packet to the [`Handler`] without a copy; what comes early is copied and bounded.
@@ -63,6 +63,7 @@
 mod context;
 mod flow;
 mod pending;
+mod retransmissions;
 mod rules;
 mod stream;
 mod table;
@@ -136,6 +137,16 @@ pub struct Gone {
     pub only_unanswered: bool,
 }
 
+/// What shows that a peer vanished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum VanishedReason {
+    /// The other connections of its session ended: [`Handler::gone`].
+    OtherConnections,
+    /// The server sent the same bytes again and again without an answer, and then stopped: its kernel gave up (`ETIMEDOUT`).
+    Unanswered,
+}
+
 /// What a handler still wants to know about a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Interest {
@@ -190,8 +201,18 @@ pub trait Handler {
         None
     }
 
-    /// A connection that [`gone`](Self::gone) named was open and is closed now.
-    fn vanished(&mut self, _gone: &Gone) {}
+    /// A connection whose peer vanished is about to be closed, without a packet that ends it.
+    fn vanished(&mut self, _state: &Self::State, _gone: &Gone, _reason: VanishedReason) {}
+
+    /// A connection is open at the end of the capture. Its last packet came at `last`, which is `silence` before the last one of all.
+    fn still_open(
+        &mut self,
+        _state: &Self::State,
+        _endpoints: Endpoints<Endpoint>,
+        _last: Timestamp,
+        _silence: Duration,
+    ) {
+    }
 
     /// An open connection is forgotten, because there are more than [`MAX_FLOWS`].
     fn evicted(&mut self, _state: &mut Self::State) {}
@@ -284,6 +305,14 @@ impl<S: Default> Reassembler<S> {
         while let Some(gone) = last.and_then(|last| handler.gone(last)) {
             self.vanish(&gone, handler);
         }
+        for index in self.flows.indices() {
+            let flow = self.flows.at(index);
+            if flow.stage == Stage::Open {
+                let endpoints = Endpoints { server: flow.end(1 - flow.client), client: flow.end(flow.client) };
+                let silence = last.map_or(Duration::ZERO, |last| timers::between(flow.last, last));
+                handler.still_open(&flow.state, endpoints, flow.last, silence);
+            }
+        }
     }
 
     /// Connections that are remembered.
@@ -334,7 +363,6 @@ impl<S: Default> Reassembler<S> {
         let token = self.flows.token(index);
         let mut ctx = Context { shared: &mut self.shared, handler, token };
         if self.flows.at(index).vanish(gone, &mut ctx) {
-            handler.vanished(gone);
             self.retire(index);
         }
     }

@@ -137,6 +137,43 @@ fn a_client_that_vanished_is_disconnected() {
     check(&[], &["07-client-roams.pcap"], "07-client-roams.qmp", &[ended]);
 }
 
+/// The main channel of a client that sleeps, as if its session's other channel were one of another server.
+#[test]
+fn a_client_that_vanished_is_disconnected_when_its_server_gives_up() {
+    const SECONDS: std::ops::Range<usize> = 0..4;
+    // Behind the packet's header: Ethernet and IPv4 without options.
+    const PORTS: std::ops::Range<usize> = 16 + 34..16 + 38;
+    const SERVER: [u8; 2] = 31696_u16.to_be_bytes();
+    const OTHER_CHANNEL: [u8; 2] = 58030_u16.to_be_bytes();
+    let bytes = fs::read(field("06-client-asleep.pcap")).unwrap();
+    let (mut made, mut rest, mut last) = (bytes[..24].to_vec(), &bytes[24..], Vec::new());
+    while let Some(len) = rest.get(8..12) {
+        let (packet, after) = rest.split_at(16 + u32::from_le_bytes(len.try_into().unwrap()) as usize);
+        rest = after;
+        last = packet.to_vec();
+        if last[PORTS].chunks(2).any(|port| port == OTHER_CHANNEL) {
+            last[PORTS].chunks_mut(2).filter(|port| *port == SERVER).for_each(|port| port[1] ^= 1);
+        }
+        made.extend(&last);
+    }
+    // The capture goes on for a while.
+    for _ in 0..3 {
+        let seconds = u32::from_le_bytes(last[SECONDS].try_into().unwrap()) + 2;
+        last[SECONDS].copy_from_slice(&seconds.to_le_bytes());
+        made.extend(&last);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("main.pcap");
+    fs::write(&path, made).unwrap();
+    let output = run(&[path.to_str().unwrap()], &[]);
+    let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    let end = stdout.lines().find(|line| line.contains("DISCONNECTED") && line.contains("\"57918\"")).unwrap();
+    // When the next retransmission was due. QEMU said it at 1795820207.009750, by its own clock.
+    assert!(end.starts_with(r#"{"timestamp": {"seconds": 1795820207, "microseconds": 5121}"#), "{end}");
+    let told = "10.9.0.2:57918 -> 10.9.0.1:31696: no packet ends this connection; the server gave up sending again to a client that does not answer";
+    assert!(stderr.contains(told), "{stderr}");
+}
+
 #[test]
 fn two_sessions_that_start_together_behind_sasl_are_reported_as_ambiguous() {
     let (_, stderr) = compare(&[], &["12-sasl-two-sessions-swapped.pcap"], "12-sasl-two-sessions-swapped.qmp");

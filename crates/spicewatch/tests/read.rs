@@ -111,7 +111,38 @@ fn a_connection_that_is_open_at_the_end_gets_no_end() {
     let output = run(&[text(&path)]);
     let stdout = String::from_utf8(output.stdout).unwrap();
     let count = |name| stdout.matches(&format!("\"SPICE_{name}\"")).count();
-    assert!(count("CONNECTED") > count("DISCONNECTED"), "{stdout}");
+    let open = count("CONNECTED") - count("DISCONNECTED");
+    assert!(open > 0, "{stdout}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains(&format!("spicewatch: {open} connections are open at the end: 127.0.0.1:")), "{stderr}");
+    assert!(stderr.contains(" is silent since 17"), "{stderr}");
+}
+
+#[test]
+fn what_was_not_read_is_counted_by_kind() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bytes = fs::read(capture("ticket")).unwrap();
+    let header =
+        |len: u32| [&1_795_375_300_u32.to_le_bytes()[..], &[0; 4], &len.to_le_bytes(), &len.to_le_bytes()].concat();
+    // IPsec ESP, and an IPv4 header that is too short for one.
+    let ethernet = [&[0; 12][..], &[8, 0]].concat();
+    let ip = |protocol: u8, len: u8, first: u8| {
+        let mut ip = vec![first, 0, 0, len, 0, 0, 0, 0, 64, protocol, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+        ip.resize(len.into(), 0);
+        ip
+    };
+    for ip in [ip(50, 60, 0x45), ip(6, 40, 0x41)] {
+        let packet = [ethernet.clone(), ip].concat();
+        bytes.extend(header(u32::try_from(packet.len()).unwrap()));
+        bytes.extend(packet);
+    }
+    let path = folder.path().join("mixed.pcap");
+    fs::write(&path, bytes).unwrap();
+    let stderr = String::from_utf8(run(&[text(&path)]).stderr).unwrap();
+    let expected =
+        "not read: 1 packets with headers that contradict each other, 1 packets in other tunnels or in encryption\n";
+    assert!(stderr.contains(expected), "{stderr}");
+    assert!(stderr.contains("1 packets in ESP (IPsec) were not read: encrypted"), "{stderr}");
 }
 
 #[test]

@@ -22,6 +22,18 @@ pub(crate) enum Follow {
     Secured(Box<Secured>),
 }
 
+impl Follow {
+    /// Whether the connection is known to be SPICE.
+    pub(super) fn is_spice(&self) -> bool {
+        match self {
+            Self::Spice(_) => true,
+            #[cfg(feature = "tls")]
+            Self::Secured(secured) => secured.inner.is_spice(),
+            Self::Nothing | Self::Undecided(_) => false,
+        }
+    }
+}
+
 /// A connection inside TLS.
 #[cfg(feature = "tls")]
 #[derive(Debug)]

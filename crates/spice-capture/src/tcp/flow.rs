@@ -3,6 +3,7 @@
 use super::{
     Interest, Shared, Side, Volume,
     pending::{Pending, distance},
+    retransmissions::Retransmissions,
 };
 use crate::packet::{Endpoint, Flags, Segment};
 use spice_events::Timestamp;
@@ -50,7 +51,7 @@ pub(super) struct Direction {
     pub(super) acked: u32,
     /// How far `end` has moved since the connection's first byte, FIN included: it tells more than 4 GiB, as sequence numbers do not.
     pub(super) sent: u64,
-    /// Segments of the sender that brought nothing new since the receiver acknowledged something.
+    /// Segments of the sender that brought nothing new since the receiver's last packet.
     pub(super) repeats: u8,
     /// The sequence number of the FIN, where `fin`.
     pub(super) fin_at: u32,
@@ -149,6 +150,10 @@ pub(super) struct Flow<S> {
     pub(super) was_reset: bool,
     /// When the client last sent a byte; of no meaning before its first.
     pub(super) client_at: Timestamp,
+    /// The time of the last packet.
+    pub(super) last: Timestamp,
+    /// What the server has sent again. Few connections ever have this.
+    pub(super) retransmissions: Option<Box<Retransmissions>>,
     /// It waits in the queue of those with something to decide.
     pub(super) queued: bool,
     /// It waits in the queue of those to forget.
@@ -172,6 +177,8 @@ impl<S: Default> Flow<S> {
             ended: None,
             was_reset: false,
             client_at: Timestamp { seconds: i64::MIN, microseconds: 0 },
+            last: Timestamp { seconds: i64::MIN, microseconds: 0 },
+            retransmissions: None,
             queued: false,
             lingers: false,
             at: Timestamp { seconds: i64::MIN, microseconds: 0 },

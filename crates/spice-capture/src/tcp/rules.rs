@@ -1,7 +1,8 @@
 //! The rules: what each segment means to its connection.
 
 use super::{
-    Connection, Gone, Handler, Interest, ORPHAN_BYTES, ORPHAN_CHUNKS, PATIENCE, RESET_AHEAD, Side, WINDOW,
+    Connection, Gone, Handler, Interest, ORPHAN_BYTES, ORPHAN_CHUNKS, PATIENCE, RESET_AHEAD, Side, VanishedReason,
+    WINDOW,
     context::{Context, Piece},
     flow::{Direction, Flow, Reset, Retry, Stage, UNKNOWN},
     pending::{distance, length},
@@ -17,18 +18,23 @@ impl<S: Default> Flow<S> {
     /// one; if not, it is for [`segment`](Self::segment), which would do the same with these, but most segments are of this kind.
     #[inline]
     pub(super) fn passes_by(&mut self, d: usize, s: &Segment<'_>) -> bool {
+        let end = s.seq.wrapping_add(length(s.payload, s.missing));
         let passes = self.stage == Stage::Open
             && self.interest == Interest::End
             && self.undecided.is_none()
-            && !s.flags.has_any(Flags::SYN.and(Flags::FIN).and(Flags::RST));
+            && !s.flags.has_any(Flags::SYN.and(Flags::FIN).and(Flags::RST))
+            // What was sent again may be the last that is seen of it.
+            && (end == s.seq || distance(self.directions[d].end, end) > 0);
         if passes {
-            self.advance(d, s, s.seq.wrapping_add(length(s.payload, s.missing)));
+            self.last = s.at;
+            self.advance(d, s, end);
         }
         passes
     }
 
     /// A segment of direction `d`.
     pub(super) fn segment<H: Handler<State = S>>(&mut self, d: usize, s: &Segment<'_>, ctx: &mut Context<'_, H>) {
+        self.last = s.at;
         match (s.flags.has(Flags::SYN), s.flags.has(Flags::ACK)) {
             _ if s.flags.has(Flags::RST) => self.on_reset(d, s, ctx),
             (true, false) => self.on_syn(d, s, ctx),
@@ -151,7 +157,11 @@ impl<S: Default> Flow<S> {
         let len = length(s.payload, s.missing);
         let fin = s.flags.has(Flags::FIN);
         let end = s.seq.wrapping_add(len);
+        let repeats = self.directions[d].repeats;
         let within = self.advance(d, s, end.wrapping_add(u32::from(fin)));
+        if self.directions[d].repeats > repeats && d != self.client {
+            self.repeated(repeats == 0, s.at, ctx);
+        }
         if within && fin && !self.directions[d].fin {
             let direction = &mut self.directions[d];
             // Nothing follows a FIN; if something did, it was not one of this connection.
@@ -284,6 +294,7 @@ impl<S: Default> Flow<S> {
                     if closing { self.give_up(d, ctx) } else { self.give_up_acknowledged(d, ctx) }
                 }
                 self.settle(self.at, ctx);
+                self.look_for_an_answer(ctx);
             }
             _ => {}
         }
@@ -309,8 +320,34 @@ impl<S: Default> Flow<S> {
         {
             return false;
         }
+        ctx.handler.vanished(&self.state, gone, VanishedReason::OtherConnections);
         self.close(gone.at, None, ctx);
         true
+    }
+
+    /// The server has sent something again.
+    #[cold]
+    fn repeated<H>(&mut self, is_first: bool, at: Timestamp, ctx: &mut Context<'_, H>) {
+        let end = self.directions[1 - self.client].end;
+        self.retransmissions.get_or_insert_default().push(is_first, end, at, ctx.shared.clock.now());
+        self.enrol(ctx);
+    }
+
+    /// Ends the connection if the server has given up on a client that does not answer.
+    fn look_for_an_answer<H: Handler<State = S>>(&mut self, ctx: &mut Context<'_, H>) {
+        let server = &self.directions[1 - self.client];
+        if self.stage != Stage::Open || !server.is_unanswered() {
+            return;
+        }
+        let Some(retransmissions) = &mut self.retransmissions else { return };
+        if let Some(at) = retransmissions.given_up(server.end, ctx.shared.clock.now()) {
+            let endpoints = Endpoints { server: self.end(1 - self.client), client: self.end(self.client) };
+            let gone = Gone { endpoints, at, only_unanswered: true };
+            ctx.handler.vanished(&self.state, &gone, VanishedReason::Unanswered);
+            self.close(at, None, ctx);
+        } else {
+            self.enrol(ctx);
+        }
     }
 
     fn begin(&mut self, client: usize, isn: u32) {
@@ -441,6 +478,7 @@ impl<S: Default> Flow<S> {
         if within {
             self.extend(d, s, end);
         }
+        self.directions[1 - d].repeats = 0;
         if s.flags.has(Flags::ACK) {
             self.acknowledge(1 - d, s.ack);
         }
@@ -468,7 +506,6 @@ impl<S: Default> Flow<S> {
         let news = distance(direction.acked, ack) > 0;
         if news && distance(direction.end, ack) <= RESET_AHEAD.cast_signed() {
             direction.acked = ack;
-            direction.repeats = 0;
         }
     }
 

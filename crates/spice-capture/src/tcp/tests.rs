@@ -14,6 +14,8 @@ struct Scribe {
     interest: Interest,
     ports: Vec<u16>,
     volume: Option<Volume>,
+    /// Whether it writes down what is open at the end.
+    tells_open: bool,
 }
 
 impl Handler for Scribe {
@@ -51,6 +53,16 @@ impl Handler for Scribe {
     fn evicted(&mut self, _: &mut u32) {
         self.heard.push_str("evicted; ");
     }
+
+    fn vanished(&mut self, _: &u32, _: &Gone, reason: VanishedReason) {
+        write!(self.heard, "vanished {reason:?}; ").unwrap();
+    }
+
+    fn still_open(&mut self, _: &u32, _: Endpoints<Endpoint>, last: Timestamp, silence: Duration) {
+        if self.tells_open {
+            write!(self.heard, "silent since @{}, for {} s; ", tick(last), silence.as_secs()).unwrap();
+        }
+    }
 }
 
 fn side(side: Side) -> &'static str {
@@ -79,7 +91,13 @@ impl Wire {
     fn new() -> Self {
         Self {
             tcp: Reassembler::default(),
-            scribe: Scribe { heard: String::new(), interest: Interest::Bytes, ports: Vec::new(), volume: None },
+            scribe: Scribe {
+                heard: String::new(),
+                interest: Interest::Bytes,
+                ports: Vec::new(),
+                volume: None,
+                tells_open: false,
+            },
             now: 0,
             client: end("10.0.0.1:40000"),
             server: end("10.0.0.2:5930"),
@@ -531,4 +549,52 @@ fn one_absurd_timestamp_does_not_stop_the_timers() {
     wire.isn = [77_000, 99_000];
     wire.handshake().fin(Server, 1, 1).idle(121);
     assert_eq!(wire.tcp.flows(), 0);
+}
+
+/// The server sends three bytes, and again with growing waits. The last attempt comes at @18, and the next one would be due at @34.
+fn unanswered() -> Wire {
+    let mut wire = Wire::new();
+    wire.scribe.interest = Interest::End;
+    wire.handshake().hears("opened 40000>5930 @2");
+    for at in [3, 4, 6, 10, 18] {
+        wire.now = at;
+        wire.server(1, 1, "abc").hears("");
+    }
+    wire
+}
+
+#[test]
+fn a_server_that_stops_sending_again_has_given_up() {
+    unanswered().idle(4).idle(1).hears("vanished Unanswered; closed by ? @34").ends_with("");
+    // It may still send again.
+    unanswered().idle(1).idle(1).hears("");
+    // Other packets of the capture show that there was none for long enough.
+    unanswered().idle(3600).hears("").client(1, 1, "").idle(4).idle(1).ends_with("");
+}
+
+#[test]
+fn a_client_that_answers_has_not_vanished() {
+    unanswered().client(1, 1, "").idle(4).idle(4).ends_with("");
+    unanswered().client(1, 4, "").idle(4).idle(4).ends_with("");
+    // New bytes of the server: it has not given up.
+    unanswered().server(4, 1, "d").idle(4).idle(4).ends_with("");
+    // What a client sends again without an answer tells nothing of the server.
+    let mut wire = Wire::new();
+    wire.handshake().hears("opened 40000>5930 @2");
+    for at in [3, 4, 6, 10, 18] {
+        wire.now = at;
+        wire.client(1, 1, "abc");
+    }
+    wire.hears("C abc @3").idle(4).idle(4).ends_with("");
+}
+
+#[test]
+fn open_connections_are_told_at_the_end() {
+    let mut wire = Wire::new();
+    wire.scribe.tells_open = true;
+    wire.handshake().client(1, 1, "a").hears("opened 40000>5930 @2; C a @3");
+    wire.idle(7).ends_with("silent since @3, for 7 s");
+    let mut wire = Wire::new();
+    wire.scribe.tells_open = true;
+    wire.handshake().fin(Server, 1, 1).idle(7).ends_with("opened 40000>5930 @2; closed by S @3");
 }

@@ -39,6 +39,12 @@ impl Clock {
     }
 }
 
+/// The time from one packet to a later one.
+pub(super) fn between(from: Timestamp, to: Timestamp) -> Duration {
+    let microseconds = |at: Timestamp| i128::from(at.seconds) * 1_000_000 + i128::from(at.microseconds);
+    Duration::from_micros(u64::try_from(microseconds(to) - microseconds(from)).unwrap_or(0))
+}
+
 /// The waits are constants of seconds.
 const fn microseconds(wait: Duration) -> u64 {
     wait.as_secs() * 1_000_000 + wait.subsec_micros() as u64

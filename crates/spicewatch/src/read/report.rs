@@ -21,7 +21,7 @@ pub(crate) struct Report {
     records: Option<Records>,
     name: String,
     anomalies: u64,
-    /// Connections behind a proxy.
+    /// Facts that are not anomalies, such as a connection behind a proxy.
     facts: u64,
     max_anomalies: u64,
     /// Set if progress is to be shown.
@@ -61,7 +61,7 @@ impl Report {
                     event.write_to(&mut self.events);
                     self.events.push(b'\n');
                 }
-                Output::Notice(Notice::Proxied { .. }) => self.fact(&output),
+                Output::Notice(Notice::Proxied { .. } | Notice::StillOpen { .. }) => self.fact(&output),
                 Output::Anomaly(_) | Output::Notice(_) => self.anomaly(&output),
                 _ => {}
             }
@@ -141,6 +141,17 @@ impl Report {
                 "spicewatch: {} more anomalies; --anomalies N prints more",
                 self.anomalies - self.max_anomalies
             ));
+        }
+        let unread = [
+            (counters.malformed, "packets with headers that contradict each other"),
+            (counters.truncated, "packets cut within their headers"),
+            (counters.unknown_link, "packets of other link types"),
+            (counters.unread, "packets in other tunnels or in encryption"),
+            (counters.other, "connections of other protocols"),
+        ];
+        let unread: Vec<_> = unread.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+        if !unread.is_empty() {
+            print_error(format_args!("spicewatch: not read: {}", unread.join(", ")));
         }
         let Counters { packets, connections, events, anomalies, .. } = counters;
         print_error(format_args!(
