@@ -190,6 +190,83 @@ mod tests {
     use crate::Address;
 
     #[test]
+    fn each_kind_has_a_name_and_a_sentence() {
+        let leaked = "spice-server leaked this socket without closing it; no SPICE_DISCONNECTED will follow";
+        let unlinked = |after| AnomalyKind::Unlinked { after };
+        for (kind, name, text) in [
+            (
+                AnomalyKind::Unreadable(spice_link::Error::SaslFlag { seen: 6 }),
+                "unreadable",
+                "expected 0 or 1 after a sasl answer, found 6",
+            ),
+            (
+                AnomalyKind::WebSocketHead,
+                "websocket-head",
+                "expected the head of a websocket upgrade, found something else",
+            ),
+            (
+                AnomalyKind::Cut { len: 5 },
+                "cut",
+                "5 bytes of the link message were lost; what QEMU reports of it was there",
+            ),
+            (
+                AnomalyKind::Backlog { limit: 9 },
+                "backlog",
+                "more than 9 bytes came before the other direction could be read",
+            ),
+            (AnomalyKind::Leaked, "leaked", leaked),
+            (
+                AnomalyKind::Inferred,
+                "inferred",
+                "the link result was lost or is inside a sasl security layer; its success was inferred from what followed",
+            ),
+            (
+                AnomalyKind::IdLearned,
+                "id-learned",
+                "the main channel's connection-id was learned from another channel of the session",
+            ),
+            (
+                AnomalyKind::IdAmbiguous,
+                "id-ambiguous",
+                "the main channel's connection-id was learned from another channel, but several main channels waited for one: it may be another one's",
+            ),
+            (
+                AnomalyKind::IdUnknown,
+                "id-unknown",
+                "the main channel's connection-id never became known; the event has 0 instead",
+            ),
+            (
+                AnomalyKind::MigrationTarget,
+                "migration-target",
+                "a main channel joined an existing session: it is the target of a migration",
+            ),
+            (
+                unlinked(LinkStep::Accept),
+                "unlinked",
+                "the connection ended in the link stage, after accept, and its bytes give no reason",
+            ),
+            (
+                unlinked(LinkStep::Reply),
+                "unlinked",
+                "the connection ended in the link stage, after the server's reply, and its bytes give no reason",
+            ),
+            (
+                unlinked(LinkStep::Sasl),
+                "unlinked",
+                "the connection ended in the link stage, after the choice of sasl, and its bytes give no reason",
+            ),
+            (
+                unlinked(LinkStep::HiddenResult),
+                "unlinked",
+                "the connection ended in the link stage, after a hidden link result, and its bytes give no reason",
+            ),
+            (AnomalyKind::Reopened, "reopened", "the connection was opened again before it was closed"),
+        ] {
+            assert_eq!((kind.name(), &*kind.to_string()), (name, text));
+        }
+    }
+
+    #[test]
     fn anomaly_displays_its_place_and_its_kind() {
         let server = Address::from((std::net::Ipv6Addr::LOCALHOST.into(), 5900));
         let endpoints = Endpoints { server, client: Address::unix("/run/\u{1b}[2J") };

@@ -49,3 +49,20 @@ impl FromStr for Auth {
         found.ok_or(UnknownName { expected: "spice, none or sasl" })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Config;
+
+    #[test]
+    fn settings_are_read_and_shown_by_their_names() {
+        for auth in Auth::ALL {
+            assert_eq!(auth.to_string().parse(), Ok(auth));
+        }
+        assert_eq!(format!("{:>6}", Auth::None), "  none");
+        assert_eq!("Sasl".parse::<Auth>().unwrap_err().to_string(), "expected spice, none or sasl");
+        let config = Config::default().auth(Auth::Sasl);
+        assert_eq!((config.auth, config.max_backlog), (Some(Auth::Sasl), Config::MAX_BACKLOG));
+    }
+}

@@ -56,3 +56,13 @@ pub enum Input<'a> {
         by: Option<Side>,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flow_is_shown_as_its_number() {
+        assert_eq!(FlowId::from(7).to_string(), "7");
+    }
+}

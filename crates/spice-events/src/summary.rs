@@ -156,6 +156,32 @@ mod tests {
     }
 
     #[test]
+    fn outcomes_read_as_sentences() {
+        let refused = LinkOutcome::Refused { code: LinkErrorCode::PERMISSION_DENIED, form: RefusalForm::Result };
+        let unreadable = LinkOutcome::Unreadable { side: Side::Client, error: spice_link::Error::Version { major: 1 } };
+        for (outcome, text) in [
+            (LinkOutcome::Pending, "not ended"),
+            (LinkOutcome::Linked(Evidence::Continued), "linked, inferred from what followed"),
+            (refused, "refused in the link result: permission denied"),
+            (unreadable, "client: expected major version 2, found 1"),
+            (LinkOutcome::Lost(Side::Server), "the server's bytes could not be read to the end"),
+        ] {
+            assert_eq!(outcome.to_string(), text);
+        }
+    }
+
+    /// A loss ends the story only while no other outcome is known.
+    #[test]
+    fn first_outcome_stays_unless_the_server_tells_another() {
+        let (mut link, mut summary) = (LinkFollower::new(4096), LinkSummary::default());
+        link.gap(Side::Client, 5, |note| summary.apply(&note));
+        assert_eq!(summary.outcome, LinkOutcome::Lost(Side::Client));
+        let refusal = LinkReply::refusal(LinkErrorCode::INVALID_DATA);
+        link.bytes(Side::Server, &refusal, |note| summary.apply(&note));
+        assert_eq!(summary.outcome.to_string(), "refused in the reply: invalid data");
+    }
+
+    #[test]
     fn summary_has_what_both_sides_sent() {
         for size in [1, 7, 1000] {
             let (mut link, mut summary) = (LinkFollower::new(4096), LinkSummary::default());

@@ -1,8 +1,9 @@
 //! Texts of errors, and edge cases of the small types.
 
 use spice_link::{
-    Answer, BufferTooSmall, CapsBuf, ChannelCaps, ChannelType, CommonCaps, Error, LinkErrorCode, LinkMess, LinkReply,
-    MainCap, Parsed, Side, Upgrade, websocket::Deframer,
+    Answer, AuthMechanism, BufferTooSmall, CapsBuf, ChannelCaps, ChannelType, CloseReason, CommonCaps, Error, Evidence,
+    HeaderKind, LinkErrorCode, LinkEvent, LinkMess, LinkReply, LinkRequest, MainCap, Parsed, RefusalForm, Side,
+    Upgrade, websocket::Deframer,
 };
 
 /// Every error: its text, and how spice-server answers a client.
@@ -55,6 +56,94 @@ fn errors_name_the_expected_value_and_the_answer() {
     for (error, text, answer) in rows {
         assert_eq!((&*error.to_string(), error.answer()), (*text, *answer));
     }
+}
+
+#[test]
+fn events_read_as_sentences() {
+    let request = LinkRequest { connection_id: 7, channel_type: ChannelType::INPUTS, channel_id: 1 };
+    let mess = LinkMess {
+        connection_id: 7,
+        channel_type: ChannelType::INPUTS,
+        channel_id: 1,
+        common_caps: CommonCaps::EMPTY,
+        channel_caps: ChannelCaps::EMPTY,
+    };
+    let reply = LinkReply {
+        error: LinkErrorCode::OK,
+        pub_key: &[0; LinkReply::PUB_KEY_LEN],
+        common_caps: CommonCaps::EMPTY,
+        channel_caps: ChannelCaps::EMPTY,
+    };
+    let refused = |form| LinkEvent::Refused { code: LinkErrorCode::PERMISSION_DENIED, form };
+    let rows: &[(LinkEvent<'_>, &str)] = &[
+        (LinkEvent::Mess(mess), "the client asks for channel inputs 1 of session 7"),
+        (LinkEvent::CutMess(request), "the client asks for channel inputs 1 of session 7"),
+        (LinkEvent::Reply(reply), "the server accepts the request"),
+        (LinkEvent::CutReply, "the server accepts the request"),
+        (LinkEvent::Mechanism(AuthMechanism::SASL), "the client selects the auth mechanism sasl"),
+        (LinkEvent::SaslMechanism(b"PL\x1bAIN"), "the client chooses the sasl mechanism PL\\x1bAIN"),
+        (LinkEvent::HiddenResult, "the link result is inside a sasl security layer"),
+        (refused(RefusalForm::Reply), "the server refuses the link in the reply: permission denied"),
+        (refused(RefusalForm::SecondReply), "the server refuses the link in a second reply: permission denied"),
+        (refused(RefusalForm::Result), "the server refuses the link in the link result: permission denied"),
+        (
+            refused(RefusalForm::Sasl),
+            "the server refuses the link in the last word of the sasl exchange: permission denied",
+        ),
+        (
+            LinkEvent::Linked { header: HeaderKind::Mini, evidence: Evidence::Result },
+            "linked, with mini data headers, by the link result",
+        ),
+        (
+            LinkEvent::Linked { header: HeaderKind::Full, evidence: Evidence::Continued },
+            "linked, with full data headers, inferred from what followed",
+        ),
+        (LinkEvent::SessionId(7), "the session's id is 7"),
+        (
+            LinkEvent::Unreadable { side: Side::Client, error: Error::Version { major: 1 } },
+            "client: expected major version 2, found 1",
+        ),
+    ];
+    for (event, text) in rows {
+        assert_eq!(event.to_string(), *text);
+    }
+}
+
+#[test]
+fn reasons_to_close_read_as_sentences() {
+    let rows: &[(CloseReason, &str)] = &[
+        (CloseReason::Unreadable(Error::Version { major: 1 }), "expected major version 2, found 1"),
+        (
+            CloseReason::Security(LinkErrorCode::NEED_SECURED),
+            "the channel's TLS policy rejects this connection: need secured",
+        ),
+        (CloseReason::NoChannel { channel_type: ChannelType::RECORD, channel_id: 2 }, "there is no channel record 2"),
+        (CloseReason::NoSelection, "the server requires sasl, and the client can't select it"),
+        (CloseReason::Mechanism(AuthMechanism(3)), "the server does not have the auth mechanism 3"),
+        (CloseReason::Ticket, "the ticket is not valid"),
+        (CloseReason::SaslField, "a sasl length is out of bounds, or the mechanism was not offered"),
+        (CloseReason::SaslFailed, "the sasl exchange failed"),
+        (CloseReason::SaslWeak, "the security layer of the sasl exchange is too weak"),
+        (CloseReason::Join(LinkErrorCode::BAD_CONNECTION_ID), "the server refused the request: bad connection id"),
+        (CloseReason::Duplicate, "the session already has this channel"),
+    ];
+    for (reason, text) in rows {
+        assert_eq!(reason.to_string(), *text);
+    }
+}
+
+#[test]
+fn sides_are_read_by_their_names() {
+    assert_eq!(("client".parse(), "server".parse()), (Ok(Side::Client), Ok(Side::Server)));
+    assert_eq!("Client".parse::<Side>().unwrap_err().to_string(), "expected client or server");
+    assert_eq!(format!("{:>8}", Side::Server), "  server");
+}
+
+#[test]
+fn capabilities_are_shown_by_name_or_number() {
+    let caps = CapsBuf::<_, 1>::new().with(MainCap::NAME_AND_UUID).with(MainCap(31));
+    let shown: Vec<_> = caps.as_caps().named(ChannelType::MAIN).map(|cap| format!("{cap:>13}")).collect();
+    assert_eq!(shown, ["NAME_AND_UUID", "           31"]);
 }
 
 #[test]
