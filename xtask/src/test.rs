@@ -27,6 +27,7 @@ const QEMU_TESTS: &[&str] = &[
     "relay_kill",
     "relay_matrix",
     "relay_qemu",
+    "relay_qmp",
     "relay_scale",
     "tap",
 ];

@@ -88,6 +88,24 @@ fn wrong_file_prints_one_line() {
             "address.toml:4: expected HOST:PORT, tcp:HOST:PORT or unix:PATH",
         ),
         (place.config("syntax.toml", "qmp = unix\n"), "syntax.toml:4: "),
+        (
+            place.config("options.toml", "qmp = \"unix:/run/vm.qmp,server=off\"\n"),
+            "options.toml:4: the relay connects to a client with qmp-connect, found `unix:/run/vm.qmp,server=off`",
+        ),
+        (
+            place.config("connect.toml", "qmp-connect = \"unix:/q,server=on\"\n"),
+            "connect.toml:4: the relay listens for clients with qmp, found `unix:/q,server=on`",
+        ),
+        (
+            place.config("itself.toml", &format!("{one}qmp-connect = \"unix:{}\"\n", place.file("both"))),
+            "both, a QMP socket of the relay",
+        ),
+        (place.config("mode.toml", "qmp-mode = \"rw\"\n"), "mode.toml:4: expected an octal mode from 0000 to 0777"),
+        (place.config("version.toml", "qemu-version = \"8\"\n"), "expected a version of QEMU as 11.1.0, found `8`"),
+        (
+            place.config("qemu.toml", "qemu-qmp = \"unix:/q,server=on,wait=off\"\n"),
+            "qemu.toml:4: expected unix:PATH or tcp:HOST:PORT without options, found `unix:/q,server=on,wait=off`",
+        ),
         (place.config("twice.toml", "upstream = \"a:1\"\n"), "twice.toml:4: duplicate key"),
         (place.config("top.toml", "max-connections = 5\n"), "top.toml:4: unknown field `max-connections`"),
         (place.config("ca.toml", "ca = \"a.pem\"\n"), "expected upstream-tls with ca, found none"),

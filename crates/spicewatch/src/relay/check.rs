@@ -28,6 +28,7 @@ pub(super) fn whole(config: &Config) -> Result<(), String> {
     }
     names(config)?;
     rings(config)?;
+    own_clients(config)?;
     let mut seen: Vec<(&NetAddress, String)> = Vec::new();
     for (index, vm) in config.vm.iter().enumerate() {
         let prefix = error_prefix(config, index);
@@ -86,6 +87,20 @@ fn rings(config: &Config) -> Result<(), String> {
             if !std::mem::replace(&mut reached[at], true) {
                 waiting.extend(&next[at]);
             }
+        }
+    }
+    Ok(())
+}
+
+/// No VM may connect to a QMP socket of the relay as if it were a client: two servers would answer each other's errors.
+fn own_clients(config: &Config) -> Result<(), String> {
+    for (index, vm) in config.vm.iter().enumerate() {
+        let is_own = |client: &&NetAddress| config.vm.iter().flat_map(|vm| &vm.qmp).any(|own| is_itself(client, own));
+        if let Some(client) = vm.qmp_connect.iter().find(is_own) {
+            let prefix = error_prefix(config, index);
+            return Err(format!(
+                "{prefix}expected a QMP client to connect to, found {client}, a QMP socket of the relay"
+            ));
         }
     }
     Ok(())

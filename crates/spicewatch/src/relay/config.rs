@@ -4,6 +4,7 @@
 //! or a single value. Units are in the names. 0 seconds disables a limit; for the drain it means no time at all.
 
 mod parse;
+pub(super) mod qmp_options;
 
 use std::{fs, num::NonZero, path::Path, path::PathBuf, time::Duration};
 
@@ -11,6 +12,7 @@ use clap::{
     ValueEnum,
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
+use qmp_options::{FileMode, GroupId, QemuVersion};
 use serde_derive::Deserialize;
 use spice_relay::{
     connection::{SourceLimit, Timeouts},
@@ -136,21 +138,44 @@ pub(crate) struct VmConfig {
     #[arg(long, value_name = "SUBJECT", requires = "upstream_tls")]
     pub host_subject: Option<String>,
     /// Serve QMP here: unix:PATH or tcp:HOST:PORT [default: no QMP; events go to stdout]
-    #[arg(long, value_name = "ADDR")]
-    #[serde(deserialize_with = "parse::one_or_many")]
+    ///
+    /// QEMU's `,server=on,wait=off` may follow. QMP has no authentication: over TCP, every client that can connect can read the events.
+    #[arg(long, value_name = "ADDR", value_parser = qmp_options::listener)]
+    #[serde(deserialize_with = "qmp_options::listeners")]
     pub qmp: Vec<NetAddress>,
+    /// Connect to a QMP client that listens here, and again whenever the connection ends: unix:PATH or tcp:HOST:PORT
+    ///
+    /// For management that waits for its VMs to connect, for example Proxmox's qmeventd.
+    #[arg(long, value_name = "ADDR", value_parser = qmp_options::client)]
+    #[serde(deserialize_with = "qmp_options::clients")]
+    pub qmp_connect: Vec<NetAddress>,
+    /// The mode of the files of the QMP sockets, in octal [default: 0600]
+    #[arg(long, value_name = "MODE")]
+    #[serde(deserialize_with = "parse::one")]
+    pub qmp_mode: Option<FileMode>,
+    /// The group of the files of the QMP sockets, by name or number [default: the group of the relay's process]
+    #[arg(long, value_name = "GROUP")]
+    #[serde(deserialize_with = "qmp_options::group")]
+    pub qmp_group: Option<GroupId>,
     /// The server's authentication, as events show it [default: sasl if the server offers it, else spice]
     ///
     /// `none` must be configured, because on the wire a server without ticketing looks the same as one with tickets.
     #[arg(long, value_name = "AUTH", conflicts_with = "qemu_qmp", value_parser = auth_parser())]
     #[serde(deserialize_with = "parse::auth")]
     pub auth: Option<Auth>,
-    /// Ask QEMU on this QMP socket for its authentication, versions and mouse mode
+    /// Ask QEMU on this QMP socket for its authentication, versions and mouse mode: PATH, unix:PATH or HOST:PORT
     ///
-    /// The relay asks at start and whenever the upstream has recovered. QEMU serves one client per QMP socket, so no other client should
-    /// use this one.
-    #[arg(long, value_name = "PATH")]
-    pub qemu_qmp: Option<PathBuf>,
+    /// The relay asks at start and whenever the upstream has recovered. It also asks when a QMP client sends query-status, query-name,
+    /// query-uuid or query-kvm. QEMU serves one client per QMP socket, so no other client should use this one.
+    #[arg(long, value_name = "ADDR")]
+    #[serde(deserialize_with = "parse::one")]
+    pub qemu_qmp: Option<qmp_client::Address>,
+    /// The version of QEMU that the QMP greeting announces, until QEMU itself is asked [default: 11.1.0]
+    ///
+    /// Errors about input that is not JSON are worded as this version does.
+    #[arg(long, value_name = "VERSION")]
+    #[serde(deserialize_with = "parse::one")]
+    pub qemu_version: Option<QemuVersion>,
     /// Require a PROXY protocol header (v1 or v2) from these sources: an address, ADDRESS/BITS, or `unix`
     #[arg(long, value_name = "SOURCE")]
     #[serde(deserialize_with = "parse::one_or_many")]

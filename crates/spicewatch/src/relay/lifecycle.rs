@@ -233,7 +233,10 @@ fn max_connections(config: &Config, workers: usize) -> usize {
         tracing::debug!(%error, "can't raise the limit on descriptors");
     }
     // Each thread has a descriptor for each listener. A pipe has two. The rest is for QMP clients.
-    let listeners = config.vm.iter().map(|vm| (vm.listen.len() + vm.tls_listen.len()) * (workers + 1) + vm.qmp.len());
+    let listeners = config
+        .vm
+        .iter()
+        .map(|vm| (vm.listen.len() + vm.tls_listen.len()) * (workers + 1) + vm.qmp.len() + vm.qmp_connect.len());
     let own = listeners.sum::<usize>() + 2 * MAX_PIPES + 256;
     let most = limit.maximum.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
     // Each connection has two sockets.

@@ -11,8 +11,10 @@
 //! QMP clients can't slow the forwarding. Shutting down the first ends every connection, and each tells its observer.
 
 mod ask_qemu;
+mod basics;
 mod check;
 mod config;
+mod details;
 mod lifecycle;
 mod line_writer;
 mod log_rate_limit;

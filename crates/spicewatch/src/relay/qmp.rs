@@ -1,19 +1,19 @@
 //! The QMP service of one VM: `query-spice`, answered from the live connections, and QEMU's built-in commands.
 //!
 //! What QEMU knows and a relay does not is left out or `unknown`, unless QEMU was asked (`--qemu-qmp`): `compiled-version`
-//! is absent, `mouse-mode` is `unknown`, and the greeting has the version of the QEMU whose events these are, 10.2.0, with
-//! `spicewatch` and the program's version as its package. `migrated` is always false.
+//! is absent, `mouse-mode` is `unknown`, and the greeting has the version of `--qemu-version`, with `spicewatch` and the program's
+//! version as its package. `migrated` is always false.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use qmp_schema::{EventInfo, SpiceInfo, SpiceQueryMouseMode};
-use qmp_server::{Command, Limits, Reply, Service, Version};
+use qmp_server::{Command, Limits, Reply, Service};
 use spice_relay::{
     observe::SharedTracker,
     spice_events::{Auth, LiveChannel, Tracker},
 };
 
-use super::status::Status;
+use super::{ask_qemu::Qemu, basics, details::ServerDetails, status::Status};
 
 /// The largest message that is kept, in bytes and in tokens. QEMU's limit is 64 MiB. No command here needs a hundredth of it,
 /// and over TCP any client may connect.
@@ -22,30 +22,21 @@ const MAX_MESSAGE: (usize, usize) = (64 << 10, 8 << 10);
 /// The events that the relay publishes.
 const SPICE_EVENTS: [&str; 3] = ["SPICE_CONNECTED", "SPICE_INITIALIZED", "SPICE_DISCONNECTED"];
 
-/// What `query-spice` says about a VM's SPICE server besides its channels.
-#[derive(Clone, Debug, Default)]
-pub(super) struct ServerDetails {
-    /// The host of the first configured listener: `*` for all addresses, or the path of a unix socket.
-    pub(super) host: Option<String>,
-    /// The port of the first plain TCP listener.
-    pub(super) port: Option<u16>,
-    /// The port of the first TLS listener.
-    pub(super) tls_port: Option<u16>,
-    pub(super) auth: Option<Auth>,
-    pub(super) version: Option<Version<'static>>,
-    pub(super) compiled_version: Option<String>,
-    pub(super) mouse_mode: Option<SpiceQueryMouseMode<'static>>,
-}
-
 /// Builds the service of one VM.
-pub(super) fn service(tracker: &SharedTracker, details: &Arc<Mutex<ServerDetails>>, status: Status) -> Service {
-    let version = details.lock().unwrap_or_else(PoisonError::into_inner).version.clone();
-    let package = concat!("spicewatch ", env!("CARGO_PKG_VERSION"));
-    let version = version.unwrap_or_else(|| Version::new(10, 2, 0, package));
+pub(super) fn service(
+    tracker: &SharedTracker,
+    details: &Arc<Mutex<ServerDetails>>,
+    status: Status,
+    qemu: Option<&Arc<Qemu>>,
+) -> Service {
+    let (version, name) = {
+        let details = details.lock().unwrap_or_else(PoisonError::into_inner);
+        (details.version.clone(), details.name.clone())
+    };
     let (tracker, details) = (tracker.clone(), Arc::clone(details));
     let mut limits = Limits::default();
     (limits.token_bytes, limits.tokens) = MAX_MESSAGE;
-    Service::builder(version)
+    basics::add(Service::builder(version), name.as_deref(), qemu)
         .limits(limits)
         .command(Command::new("query-spice", move |_| Ok(query_spice(&tracker, &details))).returns(SpiceInfo::TYPE))
         .command(status.command())

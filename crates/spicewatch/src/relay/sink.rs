@@ -24,7 +24,7 @@ pub(super) struct VmSink {
 }
 
 /// Where a VM's events go.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum EventOutput {
     Qmp(Server),
     Stdout(Stdout),

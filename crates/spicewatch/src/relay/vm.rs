@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use qmp_server::{BindError, Server};
+use qmp_server::{BindError, Dialer, Server, UnixOptions};
 use spice_relay::{
     BoundRelay, Error, Relay,
     connection::Upstream,
@@ -22,7 +22,8 @@ use super::{
     ask_qemu::Qemu,
     check,
     config::{Config, VmConfig},
-    qmp::{self, ServerDetails},
+    details::ServerDetails,
+    qmp,
     sessions::SessionHub,
     sink::{EventOutput, VmSink},
     status::Status,
@@ -50,7 +51,7 @@ impl Plan {
 
     /// Whether its events go to stdout.
     pub(super) fn wants_stdout(&self) -> bool {
-        self.config.qmp.is_empty()
+        self.config.qmp.is_empty() && self.config.qmp_connect.is_empty()
     }
 
     /// Binds all its addresses. Must run inside a tokio runtime, to which the QMP listeners belong.
@@ -82,7 +83,8 @@ impl Plan {
         let relay = relay.bind().map_err(|error| error.to_string())?;
         let qmp = self.bind_qmp()?;
         let details = Arc::new(Mutex::new(self.details(&relay)));
-        Ok(BoundVm { plan: self, relay, qmp, details })
+        let qemu = self.config.qemu_qmp.clone().map(|address| Arc::new(Qemu::new(address)));
+        Ok(BoundVm { plan: self, relay, qmp, details, qemu })
     }
 
     fn bind_qmp(&self) -> Result<Vec<qmp_server::Listener>, String> {
@@ -91,7 +93,10 @@ impl Plan {
             let failed = |error: &dyn fmt::Display| format!("can't serve QMP on {address}: {error}");
             match address {
                 NetAddress::Unix(path) => {
-                    bound.push(qmp_server::Listener::unix(path).map_err(|error| failed(&error))?);
+                    let mut options = UnixOptions::default();
+                    options.mode = self.config.qmp_mode.map_or(options.mode, |mode| mode.0);
+                    options.group = self.config.qmp_group.map(|group| group.0);
+                    bound.push(qmp_server::Listener::unix_with(path, options).map_err(|error| failed(&error))?);
                 }
                 _ => bound.extend(
                     bind_each(address, |address| qmp_server::Listener::tcp(address).map_err(system))
@@ -106,8 +111,12 @@ impl Plan {
         self.config.name.clone().unwrap_or_else(|| self.upstream.to_string())
     }
 
-    fn qemu(&self) -> Option<Qemu> {
-        self.config.qemu_qmp.clone().map(|path| Qemu { path })
+    /// Clients that the relay connects to.
+    fn dialers(&self) -> impl Iterator<Item = Dialer> {
+        self.config.qmp_connect.iter().map(|address| match address {
+            NetAddress::Unix(path) => Dialer::unix(path),
+            address => Dialer::tcp(address.to_string()),
+        })
     }
 
     /// What `query-spice` says about the listeners: the configured host, and the bound ports.
@@ -124,7 +133,16 @@ impl Plan {
             _ => "*".to_owned(),
         };
         let auth = self.config.auth;
-        ServerDetails { host: Some(host), port: port(false), tls_port: port(true), auth, ..ServerDetails::default() }
+        ServerDetails {
+            name: self.config.name.clone(),
+            host: Some(host),
+            port: port(false),
+            tls_port: port(true),
+            auth,
+            version: self.config.qemu_version.unwrap_or_default().announced(),
+            compiled_version: None,
+            mouse_mode: None,
+        }
     }
 }
 
@@ -196,6 +214,7 @@ pub(super) struct BoundVm {
     relay: BoundRelay,
     qmp: Vec<qmp_server::Listener>,
     details: Arc<Mutex<ServerDetails>>,
+    qemu: Option<Arc<Qemu>>,
 }
 
 /// A VM that is served.
@@ -208,7 +227,7 @@ pub(super) struct RunningVm {
 impl BoundVm {
     /// Asks QEMU, if that is configured. Separate from [`start`](Self::start), so that all VMs are asked at the same time.
     pub(super) fn ask(&self) -> impl Future<Output = Option<Auth>> + Send + 'static {
-        let (qemu, details) = (self.plan.qemu(), Arc::clone(&self.details));
+        let (qemu, details) = (self.qemu.clone(), Arc::clone(&self.details));
         async move { qemu?.ask(&details).await.inspect_err(|error| tracing::debug!("{error:#}")).ok() }
     }
 
@@ -222,14 +241,19 @@ impl BoundVm {
         sessions: Option<&SessionHub>,
         asked: Option<Auth>,
     ) -> Result<RunningVm, Error> {
-        let Self { plan, relay, qmp, details } = self;
+        let Self { plan, relay, qmp, details, qemu } = self;
         let mut config = TrackerConfig::new();
         config.auth = asked.or(plan.config.auth);
         let tracker = SharedTracker::new(config);
-        let output = if let Some(stdout) = stdout.filter(|_| qmp.is_empty()) {
+        let service = {
+            let (tracker, details, status, qemu) =
+                (tracker.clone(), Arc::clone(&details), status.clone(), qemu.clone());
+            move || qmp::service(&tracker, &details, status.clone(), qemu.as_ref())
+        };
+        let output = if let Some(stdout) = stdout.filter(|_| plan.wants_stdout()) {
             if process.sessions { EventOutput::Nowhere } else { EventOutput::Stdout(stdout.clone()) }
         } else {
-            let mut server = Server::builder(qmp::service(&tracker, &details, status.clone()));
+            let mut server = Server::builder(service());
             if let Some(bytes) = process.max_qmp_behind {
                 server = server.max_behind(bytes.get());
             }
@@ -237,12 +261,24 @@ impl BoundVm {
             for listener in qmp {
                 server.listen(listener);
             }
+            for dialer in plan.dialers() {
+                server.dial(dialer);
+            }
             EventOutput::Qmp(server)
         };
         let recovered = Arc::new(Notify::new());
-        if let Some(qemu) = plan.qemu() {
-            let asking = qemu.keep_asking(details, tracker.clone(), Arc::clone(&recovered), asked.is_some());
-            Handle::current().spawn(asking);
+        if let Some(qemu) = qemu {
+            let answered = {
+                let (tracker, output) = (tracker.clone(), output.clone());
+                move |auth| {
+                    tracker.set_auth(auth);
+                    // The greeting of later clients has QEMU's version.
+                    if let EventOutput::Qmp(server) = &output {
+                        server.set_service(service());
+                    }
+                }
+            };
+            Handle::current().spawn(qemu.keep_asking(details, answered, Arc::clone(&recovered), asked.is_some()));
         }
         let name = plan.name();
         let sessions = sessions.map(|sessions| (sessions.clone(), sessions.vm(&name)));

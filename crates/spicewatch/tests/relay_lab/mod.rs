@@ -255,6 +255,10 @@ impl Qmp {
         self.lines.wait(command, |lines| lines.iter().filter(is_reply).nth(before).cloned())
     }
 
+    pub fn send(&self, text: &str) {
+        (&self.stream).write_all(text.as_bytes()).unwrap();
+    }
+
     pub fn events(&self) -> Vec<String> {
         self.lines.all().into_iter().filter(|line| line.starts_with("{\"timestamp\"")).collect()
     }
