@@ -1,9 +1,10 @@
 //! Texts of errors, and edge cases of the small types.
 
 use spice_link::{
-    Answer, AuthMechanism, BufferTooSmall, CapsBuf, ChannelCaps, ChannelType, CloseReason, CommonCaps, Error, Evidence,
-    HeaderKind, LinkErrorCode, LinkEvent, LinkMess, LinkReply, LinkRequest, MainCap, Parsed, RefusalForm, Side,
-    Upgrade, websocket::Deframer,
+    Answer, AuthMechanism, BufferTooSmall, CapsBuf, ChannelCaps, ChannelType, CloseReason, CommonCap, CommonCaps,
+    Error, Evidence, HeaderKind, LinkErrorCode, LinkEvent, LinkMess, LinkReply, LinkRequest, MainCap, Parsed,
+    RefusalForm, Side, Upgrade,
+    websocket::{Deframer, Opcode},
 };
 
 /// Every error: its text, and how spice-server answers a client.
@@ -144,6 +145,9 @@ fn capabilities_are_shown_by_name_or_number() {
     let caps = CapsBuf::<_, 1>::new().with(MainCap::NAME_AND_UUID).with(MainCap(31));
     let shown: Vec<_> = caps.as_caps().named(ChannelType::MAIN).map(|cap| format!("{cap:>13}")).collect();
     assert_eq!(shown, ["NAME_AND_UUID", "           31"]);
+    let common = CapsBuf::<_, 1>::new().with(CommonCap::AUTH_SASL).with(CommonCap::MINI_HEADER);
+    assert_eq!(common.as_caps().iter().collect::<Vec<_>>(), [CommonCap::AUTH_SASL, CommonCap::MINI_HEADER]);
+    assert_eq!(ChannelCaps::default(), ChannelCaps::EMPTY);
 }
 
 #[test]
@@ -232,6 +236,28 @@ fn deframer_counts_the_missing_bytes_of_a_frame() {
     let mut out = Vec::new();
     deframer.read(b"\x82\x05REDQ", |run| out.extend(run));
     assert_eq!((&out[..], deframer.left()), (&b"REDQ"[..], 1));
+}
+
+#[test]
+fn kinds_of_frames_have_names() {
+    let names: Vec<_> = Opcode::ALL.iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["continuation", "text", "binary", "close", "ping", "pong"]);
+}
+
+#[cfg(feature = "ticket")]
+#[test]
+fn password_is_a_user_that_a_server_accepts_and_debug_hides_it() {
+    use spice_link::{
+        LinkUser,
+        ticket::{Password, TicketKey},
+    };
+
+    let (key, mut ticket) = (TicketKey::generate().unwrap(), [0; 128]);
+    let mut user = Password::new("sekrit");
+    assert!(user.ticket(key.public(), &mut ticket));
+    assert!(key.matches(&ticket, b"sekrit") && !key.matches(&ticket, b"sekrit2"));
+    assert!(!user.ticket(&[0; LinkReply::PUB_KEY_LEN], &mut ticket), "the server's key is not valid");
+    assert_eq!(format!("{user:?}"), "Password { .. }");
 }
 
 #[cfg(feature = "ticket")]
