@@ -36,6 +36,8 @@ pub struct Tracker {
     sessions: Sessions,
     /// How many channels have come up so far. It orders [`channels`](Self::channels).
     initialized: u64,
+    /// How often [`channels`](Self::channels) may have changed.
+    generation: u64,
     outputs: VecDeque<Output>,
     /// Empty between calls. It is a field so that its memory is reused.
     notes: Vec<Note>,
@@ -175,6 +177,7 @@ impl Tracker {
     /// be seen; QEMU may still have it open.
     pub fn forget(&mut self, flow: FlowId) {
         let Some(Flow { connection, state }) = self.flows.remove(&flow) else { return };
+        self.generation += 1;
         match state {
             State::Live { channel, order } => self.sessions.leave(&connection, channel, order),
             State::Nameless { turn, .. } => self.sessions.forget(&connection, turn),
@@ -205,6 +208,11 @@ impl Tracker {
             .collect();
         live.sort_unstable_by_key(|(order, _)| *order);
         live.into_iter().map(|(_, channel)| channel).collect()
+    }
+
+    /// A number that grows whenever [`channels`](Self::channels) may have changed.
+    pub fn generation(&self) -> u64 {
+        self.generation
     }
 
     fn open(&mut self, at: Timestamp, flow: FlowId, connection: Connection, readable: bool) {
@@ -375,6 +383,7 @@ impl Tracker {
     }
 
     fn emit(&mut self, at: Timestamp, flow: FlowId, connection: Arc<Connection>, kind: EventKind) {
+        self.generation += 1;
         self.outputs.push_back(Output::Event(ChannelEvent { at, flow, connection, kind }));
     }
 
@@ -392,8 +401,8 @@ impl Tracker {
 pub struct LiveChannel<'a> {
     /// The connection's id.
     pub flow: FlowId,
-    /// The connection.
-    pub connection: &'a Connection,
+    /// The connection. A clone of it outlives the tracker.
+    pub connection: &'a Arc<Connection>,
     /// The channel.
     pub channel: &'a Channel,
 }

@@ -14,7 +14,7 @@ use crate::{
     PEER_LOG_TARGET,
     net::{
         Socket, Transport, proxy_protocol,
-        tls::{ServerTls, explain},
+        tls::{ServerTls, explain_client, hint},
     },
     observe::{Ending, ObservedConnection, Opened},
 };
@@ -48,8 +48,8 @@ pub(super) async fn set_up<T: Transport, A: Connect>(
                 Stream::tls_server(stream)
             }
             Err(error) => {
-                let error = explain(error);
-                tracing::info!(target: PEER_LOG_TARGET, vm, flow, client = shown, %error, "TLS handshake failed");
+                let error = explain_client(error);
+                tracing::info!(target: PEER_LOG_TARGET, vm, flow, client = shown, %error, hint = hint(&error), "TLS handshake failed");
                 observed.because(Ending::TlsFailed);
                 observed.closed(Some(Side::Client));
                 return None;
@@ -67,7 +67,7 @@ pub(super) async fn set_up<T: Transport, A: Connect>(
             Some((client, upstream, observed))
         }
         Err(error) => {
-            tracing::warn!(target: PEER_LOG_TARGET, vm, flow, client = shown, upstream = %route.upstream.address(), %error, "can't reach the upstream");
+            tracing::warn!(target: PEER_LOG_TARGET, vm, flow, client = shown, upstream = %route.upstream.address(), %error, hint = hint(&error), "can't reach the upstream");
             route.upstream.failed();
             observed.because(Ending::UpstreamUnreachable);
             observed.closed(Some(Side::Server));
@@ -109,7 +109,8 @@ async fn read_proxy_header<T: Transport>(
             None
         }
         Err(error) => {
-            tracing::warn!(target: PEER_LOG_TARGET, vm, %source, %error, "closed: no PROXY header");
+            let hint = "its source is in proxy-from, so the proxy must send a header";
+            tracing::warn!(target: PEER_LOG_TARGET, vm, %source, %error, hint, "closed: no PROXY header");
             None
         }
     }

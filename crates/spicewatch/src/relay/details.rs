@@ -4,7 +4,7 @@ use qmp_schema::{SpiceQueryMouseMode, Version};
 use spice_relay::spice_events::Auth;
 
 /// What `query-spice` says about a VM's SPICE server besides its channels.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ServerDetails {
     /// The configured name of the VM.
     pub(super) name: Option<String>,

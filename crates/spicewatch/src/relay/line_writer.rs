@@ -4,6 +4,7 @@ use std::{
     io::{self, Write},
     sync::{
         Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread,
@@ -20,6 +21,8 @@ const RETRY_PAUSE: Duration = Duration::from_millis(10);
 #[derive(Clone, Debug)]
 pub(super) struct LineWriter {
     queue: Arc<Mutex<Option<SyncSender<Vec<u8>>>>>,
+    /// How many lines are queued or being written.
+    waiting: Arc<AtomicUsize>,
     done: Arc<(Mutex<bool>, Condvar)>,
 }
 
@@ -41,28 +44,40 @@ impl LineWriter {
     ) -> io::Result<Self> {
         let (queue, lines) = sync_channel(capacity);
         let done = Arc::new((Mutex::new(false), Condvar::new()));
-        let over = Arc::clone(&done);
+        let waiting = Arc::<AtomicUsize>::default();
+        let (over, left) = (Arc::clone(&done), Arc::clone(&waiting));
         thread::Builder::new().name(name.into()).spawn(move || {
-            serve(&lines, write);
+            serve(&lines, &left, write);
             *over.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
             over.1.notify_all();
         })?;
-        Ok(Self { queue: Arc::new(Mutex::new(Some(queue))), done })
+        Ok(Self { queue: Arc::new(Mutex::new(Some(queue))), waiting, done })
     }
 
     /// Queues a line with its line end.
     pub(super) fn send(&self, line: Vec<u8>) -> Result<(), Refused> {
         match &*self.queue.lock().unwrap_or_else(PoisonError::into_inner) {
             None => Err(Refused::Closed),
-            Some(queue) => queue.try_send(line).map_err(|error| match error {
-                TrySendError::Full(_) => Refused::Full,
-                TrySendError::Disconnected(_) => Refused::Closed,
-            }),
+            Some(queue) => {
+                self.waiting.fetch_add(1, Ordering::Relaxed);
+                queue.try_send(line).map_err(|error| {
+                    self.waiting.fetch_sub(1, Ordering::Relaxed);
+                    match error {
+                        TrySendError::Full(_) => Refused::Full,
+                        TrySendError::Disconnected(_) => Refused::Closed,
+                    }
+                })
+            }
         }
     }
 
+    /// How many lines are queued or being written.
+    pub(super) fn queued(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     /// Closes the queue. Queued lines are still written.
-    pub(super) fn close(&self) {
+    fn close(&self) {
         *self.queue.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
@@ -91,12 +106,16 @@ pub(super) fn write_all(out: &mut impl Write, bytes: &[u8]) -> (usize, Option<io
     (written, None)
 }
 
-fn serve(queue: &Receiver<Vec<u8>>, mut write: impl FnMut(&[u8]) -> io::Result<()>) {
+fn serve(queue: &Receiver<Vec<u8>>, waiting: &AtomicUsize, mut write: impl FnMut(&[u8]) -> io::Result<()>) {
     while let Ok(mut lines) = queue.recv() {
+        let mut taken = 1;
         for line in queue.try_iter().take(BATCH) {
             lines.extend_from_slice(&line);
+            taken += 1;
         }
-        if write(&lines).is_err() {
+        let written = write(&lines);
+        waiting.fetch_sub(taken, Ordering::Relaxed);
+        if written.is_err() {
             return;
         }
     }

@@ -4,30 +4,34 @@
 //! queue full, or can't be written, are lost. A line of its own says how many, as soon as it can be written.
 
 use std::{
+    cell::Cell,
     io::{self, Write},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, SyncSender, sync_channel},
     },
+    thread,
     time::{Duration, Instant},
 };
 
-use tracing::{Level, Metadata};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::{
-    EnvFilter,
+    EnvFilter, Layer,
     filter::LevelFilter,
     fmt::{
         MakeWriter,
         format::Writer,
         time::{FormatTime, SystemTime},
     },
+    layer::{Context, SubscriberExt},
     util::SubscriberInitExt,
 };
 
 use super::{
     config::LogFormat,
     line_writer::{self, LineWriter},
-    log_rate_limit::{LogRateLimit, PEER_LOG_TARGET, Verdict, WINDOW},
+    log_rate_limit::{LeftOut, LogRateLimit, PeerLine, Verdict, WINDOW},
 };
 
 /// How many lines wait for a slow reader. Each has some 200 bytes.
@@ -39,7 +43,14 @@ pub(super) struct Log {
     lines: LineWriter,
     format: LogFormat,
     rate_limit: Arc<LogRateLimit>,
+    /// Wakes the thread that reports lines that were left out.
+    left_out: SyncSender<()>,
     lost: Arc<Lost>,
+}
+
+thread_local! {
+    /// A line about the log that follows the line that this thread is about to write.
+    static NOTE: Cell<Option<Vec<u8>>> = const { Cell::new(None) };
 }
 
 /// How many lines were not written.
@@ -66,13 +77,48 @@ impl Log {
     /// Waits until all queued lines are written, but no longer than `patience`.
     pub(super) fn finish(&self, patience: Duration) {
         // At the end of all windows, so that lines left out until now are reported.
-        self.report_left_out(self.rate_limit.check(None, Instant::now() + WINDOW).left_out);
+        self.report_left_out(Instant::now() + WINDOW);
         self.lines.finish(patience);
     }
 
-    fn report_left_out(&self, lines: u64) {
-        if lines > 0 {
-            self.send(note(self.format, "left out log lines: too many of one kind", "left_out", lines));
+    /// Writes a line for each kind whose lines were left out in a window that is over.
+    fn report_left_out(&self, now: Instant) {
+        for LeftOut { vm, kind, lines } in self.rate_limit.ended(now) {
+            let fields = [("left_out", Field::Number(lines)), ("vm", Field::Text(&vm)), ("kind", Field::Text(&kind))];
+            self.send(note(self.format, "left out log lines: too many of one kind", &fields));
+        }
+    }
+
+    /// Reports left out lines when their window is over, also if no other line is written then.
+    fn keep_reporting(&self, left_out: &Receiver<()>) {
+        while left_out.recv().is_ok() {
+            while let Some(end) = self.rate_limit.next_end() {
+                thread::sleep(end.saturating_duration_since(Instant::now()));
+                self.report_left_out(Instant::now());
+            }
+        }
+    }
+
+    /// Whether to write this line.
+    fn check(&self, event: &Event<'_>) -> bool {
+        // Debug lines are not limited.
+        if *event.metadata().level() > Level::INFO {
+            return true;
+        }
+        let Some(line) = PeerLine::of(event) else { return true };
+        match self.rate_limit.check(&line, Instant::now()) {
+            Verdict::Written => true,
+            Verdict::WrittenLast => {
+                let message = "leaving out more lines like the one before";
+                NOTE.set(Some(note(self.format, message, &[("seconds", Field::Number(WINDOW.as_secs()))])));
+                true
+            }
+            Verdict::LeftOut => {
+                self.lost.all.fetch_add(1, Ordering::Relaxed);
+                // Fails if the thread is awake already.
+                let _ = self.left_out.try_send(());
+                false
+            }
         }
     }
 
@@ -97,13 +143,32 @@ pub(super) fn start(filter: &str, format: LogFormat) -> Result<Log, String> {
         out.write(lines);
         Ok(())
     });
-    let log = Log { lines: lines.map_err(|error| error.to_string())?, format, rate_limit: Arc::default(), lost };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(log.clone()).with_target(false);
+    let lines = lines.map_err(|error| error.to_string())?;
+    let (left_out, waiting) = sync_channel(1);
+    let log = Log { lines, format, rate_limit: Arc::default(), left_out, lost };
+    let reporter = log.clone();
+    let reporting = move || reporter.keep_reporting(&waiting);
+    thread::Builder::new().name("log-limit".into()).spawn(reporting).map_err(|error| error.to_string())?;
+    let layer = tracing_subscriber::fmt::layer().with_writer(log.clone()).with_target(false);
+    let registry = tracing_subscriber::registry().with(filter).with(PeerLimit(log.clone()));
     let started = match format {
-        LogFormat::Text => builder.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).finish().try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).finish().try_init(),
+        LogFormat::Text => {
+            let is_terminal = io::IsTerminal::is_terminal(&io::stderr());
+            registry.with(layer.with_ansi(is_terminal)).try_init()
+        }
+        LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
     };
     started.map(|()| log).map_err(|error| error.to_string())
+}
+
+/// Leaves out lines of peers that cause too many.
+struct PeerLimit(Log);
+
+/// A filter of the whole subscriber: one of a layer may not look at an event's fields.
+impl<S: Subscriber> Layer<S> for PeerLimit {
+    fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
+        self.0.check(event)
+    }
 }
 
 /// Writes lines. Lines that fail are counted; the next lines are tried again, because a disk may have room by then.
@@ -123,7 +188,8 @@ impl<W: Write> Out<W> {
         text.extend_from_slice(lines);
         let end = text.len();
         if unreported > 0 {
-            text.extend(note(self.format, "lost log lines: stderr did not accept them", "lost", unreported));
+            let fields = [("lost", Field::Number(unreported))];
+            text.extend(note(self.format, "lost log lines: stderr did not accept them", &fields));
         }
         let (written, error) = line_writer::write_all(&mut self.stream, &text);
         if let Some(last) = written.checked_sub(1) {
@@ -137,59 +203,53 @@ impl<W: Write> Out<W> {
     }
 }
 
+/// A field of a line about the log. An empty text is left out.
+enum Field<'a> {
+    Number(u64),
+    Text(&'a str),
+}
+
 /// A line about the log itself.
-fn note(format: LogFormat, message: &str, name: &str, number: u64) -> Vec<u8> {
+fn note(format: LogFormat, message: &str, fields: &[(&str, Field<'_>)]) -> Vec<u8> {
     let mut time = String::new();
     let _ = SystemTime.format_time(&mut Writer::new(&mut time));
-    match format {
-        LogFormat::Text => format!("{time}  WARN {message} {name}={number}\n"),
+    let mut line = match format {
+        LogFormat::Text => format!("{time}  WARN {message}"),
         LogFormat::Json => {
-            format!("{{\"timestamp\":\"{time}\",\"level\":\"WARN\",\"message\":\"{message}\",\"{name}\":{number}}}\n")
+            format!("{{\"timestamp\":\"{time}\",\"level\":\"WARN\",\"message\":\"{message}\"")
         }
+    };
+    for (name, value) in fields {
+        let value = match value {
+            Field::Number(number) => number.to_string(),
+            Field::Text("") => continue,
+            Field::Text(text) => serde_json::Value::from(*text).to_string(),
+        };
+        let (before, between) = if format == LogFormat::Json { (",\"", "\":") } else { (" ", "=") };
+        line.extend([before, name, between, &value]);
     }
-    .into_bytes()
+    line += if format == LogFormat::Json { "}\n" } else { "\n" };
+    line.into_bytes()
 }
 
 impl<'a> MakeWriter<'a> for Log {
     type Writer = Line<'a>;
 
     fn make_writer(&'a self) -> Line<'a> {
-        Line { log: self, verdict: Verdict { left_out: 0, written: true, last: false } }
-    }
-
-    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Line<'a> {
-        if *metadata.level() > Level::INFO {
-            // Debug lines are not limited.
-            return self.make_writer();
-        }
-        let is_limited = [PEER_LOG_TARGET, spice_relay::PEER_LOG_TARGET].contains(&metadata.target());
-        let kind = is_limited.then(|| metadata.callsite());
-        Line { log: self, verdict: self.rate_limit.check(kind, Instant::now()) }
+        Line(self)
     }
 }
 
-/// A line, and whether it is to be written.
-pub(super) struct Line<'a> {
-    log: &'a Log,
-    verdict: Verdict,
-}
+/// A line that is to be written.
+pub(super) struct Line<'a>(&'a Log);
 
 /// Each call is one line, because tracing formats a line before it writes it.
 impl Write for Line<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let (log, Verdict { left_out, written, last }) = (self.log, self.verdict);
-        log.report_left_out(left_out);
-        if written {
-            let mut text = line.to_vec();
-            if last {
-                // In one piece, because other threads write lines too.
-                let message = "leaving out more lines like the one before";
-                text.extend(note(log.format, message, "seconds", WINDOW.as_secs()));
-            }
-            log.send(text);
-        } else {
-            log.lost.all.fetch_add(1, Ordering::Relaxed);
-        }
+        let mut text = line.to_vec();
+        // In one piece, because other threads write lines too.
+        text.extend(NOTE.take().unwrap_or_default());
+        self.0.send(text);
         Ok(line.len())
     }
 

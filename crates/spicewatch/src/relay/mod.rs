@@ -15,6 +15,7 @@ mod basics;
 mod check;
 mod config;
 mod details;
+mod hints;
 mod lifecycle;
 mod line_writer;
 mod log_rate_limit;

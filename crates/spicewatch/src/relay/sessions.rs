@@ -5,7 +5,7 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, Write as _},
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::{Duration, SystemTime},
 };
 
@@ -18,7 +18,7 @@ use spice_sessions::{self as records, Config, Input, Reason, Sessions, Source, V
 use super::{
     line_writer::{LineWriter, Refused, write_all},
     log_rate_limit::PEER_LOG_TARGET,
-    stdout::Stdout,
+    stdout::{Stdout, StdoutSource},
 };
 
 /// How many records wait for a slow disk. Each has some 3000 bytes.
@@ -34,7 +34,7 @@ pub(super) struct SessionHub(Arc<Hub>);
 #[derive(Debug)]
 struct Hub {
     state: Mutex<State>,
-    stdout: Option<Stdout>,
+    stdout: Option<Arc<StdoutSource>>,
     file: Option<LineWriter>,
 }
 
@@ -50,7 +50,15 @@ impl SessionHub {
     pub(super) fn new(host: &str, seed: [u8; 16], stdout: Option<Stdout>, file: Option<LineWriter>) -> Self {
         let sessions = Sessions::new(Config::new(Source::Relay, seed).host(host));
         let state = Mutex::new(State { sessions, traffic: HashMap::new() });
-        Self(Arc::new(Hub { state, stdout, file }))
+        Self(Arc::new_cyclic(|hub: &Weak<Hub>| {
+            let hub = hub.clone();
+            let resume = move |source: &StdoutSource| {
+                if let Some(hub) = hub.upgrade() {
+                    resume(&hub, source);
+                }
+            };
+            Hub { state, stdout: stdout.map(|stdout| stdout.source(resume)), file }
+        }))
     }
 
     /// Names a VM.
@@ -126,6 +134,19 @@ impl SessionHub {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Tells a reader of stdout that was too far behind how many records it missed, and which sessions are live.
+fn resume(hub: &Hub, source: &StdoutSource) {
+    let state = hub.state.lock().unwrap_or_else(PoisonError::into_inner);
+    source.resume(|lost| {
+        let live: Vec<_> = state.sessions.live(now()).collect();
+        let record = serde_json::json!({
+            "event": {"kind": "event", "action": "records-lost"},
+            "spice": {"records_lost": lost, "live": live},
+        });
+        record.to_string().into_bytes()
+    });
 }
 
 /// Opens the file of `sessions-to`. Records are added at its end.

@@ -1,6 +1,6 @@
 //! Where a VM's events and anomalies go.
 
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
 use qmp_server::Server;
 use spice_relay::{
@@ -10,7 +10,12 @@ use spice_relay::{
 use spice_sessions::VmId;
 use tokio::sync::Notify;
 
-use super::{log_rate_limit::PEER_LOG_TARGET, sessions::SessionHub, stdout::Stdout};
+use super::{hints::hint, log_rate_limit::PEER_LOG_TARGET, sessions::SessionHub, stdout::StdoutSource};
+
+thread_local! {
+    /// The connection that this thread is ending, if the log has its reason already.
+    static EXPLAINED: Cell<Option<FlowId>> = const { Cell::new(None) };
+}
 
 /// Sends one VM's events to its QMP clients or to stdout, and its anomalies to the log.
 #[derive(Debug)]
@@ -27,7 +32,7 @@ pub(super) struct VmSink {
 #[derive(Clone, Debug)]
 pub(super) enum EventOutput {
     Qmp(Server),
-    Stdout(Stdout),
+    Stdout(Arc<StdoutSource>),
     /// Stdout has session records, and the VM has no QMP socket.
     Nowhere,
 }
@@ -54,15 +59,19 @@ impl EventSink for VmSink {
             sessions.anomaly(*vm, anomaly);
         }
         let Anomaly { flow, kind, .. } = anomaly;
-        let (vm, name) = (&*self.vm, kind.name());
+        if matches!(kind, AnomalyKind::Unlinked { .. }) && EXPLAINED.take() == Some(*flow) {
+            return;
+        }
+        let (vm, name, hint) = (&*self.vm, kind.name(), hint(anomaly));
+        let client = &anomaly.connection.endpoints.client;
         match kind {
             AnomalyKind::Inferred
             | AnomalyKind::IdLearned
             | AnomalyKind::MigrationTarget
             | AnomalyKind::Unlinked { .. } => {
-                tracing::info!(target: PEER_LOG_TARGET, vm, flow = flow.0, kind = name, "{anomaly}");
+                tracing::info!(target: PEER_LOG_TARGET, vm, flow = flow.0, %client, kind = name, hint, "{anomaly}");
             }
-            _ => tracing::warn!(target: PEER_LOG_TARGET, vm, flow = flow.0, kind = name, "{anomaly}"),
+            _ => tracing::warn!(target: PEER_LOG_TARGET, vm, flow = flow.0, %client, kind = name, hint, "{anomaly}"),
         }
     }
 
@@ -79,6 +88,9 @@ impl EventSink for VmSink {
     }
 
     fn ending(&self, flow: FlowId, ending: Ending) {
+        let is_explained =
+            matches!(ending, Ending::TlsFailed | Ending::UpstreamUnreachable | Ending::LinkTimeout | Ending::Aborted);
+        EXPLAINED.set(is_explained.then_some(flow));
         if let Some((sessions, vm)) = &self.sessions {
             sessions.ending(*vm, flow, ending);
         }

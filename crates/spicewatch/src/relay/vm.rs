@@ -27,7 +27,7 @@ use super::{
     sessions::SessionHub,
     sink::{EventOutput, VmSink},
     status::Status,
-    stdout::Stdout,
+    stdout::{Stdout, StdoutSource},
 };
 
 /// A VM whose configuration is valid: its files are read and its names resolved. Nothing is bound yet.
@@ -251,7 +251,11 @@ impl BoundVm {
             move || qmp::service(&tracker, &details, status.clone(), qemu.as_ref())
         };
         let output = if let Some(stdout) = stdout.filter(|_| plan.wants_stdout()) {
-            if process.sessions { EventOutput::Nowhere } else { EventOutput::Stdout(stdout.clone()) }
+            if process.sessions {
+                EventOutput::Nowhere
+            } else {
+                EventOutput::Stdout(events_to(stdout, &plan.name(), &tracker))
+            }
         } else {
             let mut server = Server::builder(service());
             if let Some(bytes) = process.max_qmp_behind {
@@ -287,4 +291,13 @@ impl BoundVm {
         let relay = relay.start_on(&status.data, Arc::clone(&observer) as _)?;
         Ok(RunningVm { observer, relay })
     }
+}
+
+/// Writes a VM's events to stdout. After a gap, a record of the gap lists the channels that are up.
+fn events_to(stdout: &Stdout, vm: &str, tracker: &SharedTracker) -> Arc<StdoutSource> {
+    let (vm, tracker) = (vm.to_owned(), tracker.clone());
+    stdout.source(move |source| {
+        // Events are sent under the tracker's lock.
+        tracker.look(|tracker| source.resume(|lost| qmp::events_lost(&vm, lost, tracker)));
+    })
 }

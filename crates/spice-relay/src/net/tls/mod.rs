@@ -14,10 +14,10 @@ mod server;
 mod subject;
 mod upstream;
 
-use std::{io, path::Path};
+use std::{error, fmt, io, path::Path};
 
 use rustls::{
-    Error as TlsError, InvalidMessage,
+    AlertDescription, CertificateError, Error as TlsError, InvalidMessage, PeerIncompatible,
     pki_types::{CertificateDer, pem::PemObject},
 };
 
@@ -25,15 +25,76 @@ use crate::Error;
 pub use server::{ServerIdentity, ServerTls};
 pub use upstream::{ServerCheck, UpstreamTls};
 
-/// A failed handshake's reason. Says in plain words that the peer does not speak TLS, as when two ports are mixed up.
-pub(crate) fn explain(error: io::Error) -> io::Error {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
-    match inner {
-        Some(TlsError::InvalidMessage(InvalidMessage::InvalidContentType)) => {
-            io::Error::new(error.kind(), "expected TLS, found something else")
-        }
-        _ => error,
+/// A failed handshake's reason in plain words, and what to configure.
+#[derive(Debug)]
+struct Explained {
+    text: String,
+    hint: &'static str,
+}
+
+impl fmt::Display for Explained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
+}
+
+impl error::Error for Explained {}
+
+/// What to configure, if an explained error knows it.
+pub(crate) fn hint(error: &io::Error) -> Option<&'static str> {
+    error.get_ref()?.downcast_ref().map(|Explained { hint, .. }| *hint)
+}
+
+const NOT_TLS: &str = "expected TLS, found something else";
+const OLD_TLS: &str = "expected TLS 1.2 or 1.3, found an older version";
+
+/// Says in plain words why a handshake with a client failed.
+pub(crate) fn explain_client(error: io::Error) -> io::Error {
+    let Some(inner) = tls_error(&error) else { return error };
+    let (text, hint) = match inner {
+        TlsError::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            (NOT_TLS.to_owned(), "clients without TLS need an address of `listen`")
+        }
+        TlsError::PeerIncompatible(PeerIncompatible::Tls12NotOffered | PeerIncompatible::Tls12NotOfferedOrEnabled) => {
+            (OLD_TLS.to_owned(), "older versions are refused: the client must be updated")
+        }
+        TlsError::AlertReceived(
+            AlertDescription::UnknownCA | AlertDescription::BadCertificate | AlertDescription::CertificateUnknown,
+        ) => {
+            let hint = "the client expects another CA or host-subject than that of `cert` or `x509-dir`";
+            (format!("the client does not accept the certificate: {inner}"), hint)
+        }
+        _ => return error,
+    };
+    io::Error::new(error.kind(), Explained { text, hint })
+}
+
+/// Says in plain words why a handshake with the upstream failed.
+fn explain_upstream(error: io::Error) -> io::Error {
+    let Some(inner) = tls_error(&error) else { return error };
+    let (text, hint) = match inner {
+        TlsError::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            (NOT_TLS.to_owned(), "`upstream-tls` needs the server's TLS port")
+        }
+        TlsError::AlertReceived(AlertDescription::ProtocolVersion) => {
+            (OLD_TLS.to_owned(), "older versions are refused: the server must be updated")
+        }
+        TlsError::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => (inner.to_string(), "`upstream-name` or `host-subject` can name the certificate's owner"),
+        TlsError::InvalidCertificate(CertificateError::Other(_)) => {
+            (inner.to_string(), "`host-subject` must have all entries of the subject, in the certificate's order")
+        }
+        TlsError::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            (inner.to_string(), "`ca` must have the CA that signed the certificate")
+        }
+        _ => return error,
+    };
+    io::Error::new(error.kind(), Explained { text, hint })
+}
+
+fn tls_error(error: &io::Error) -> Option<&TlsError> {
+    error.get_ref()?.downcast_ref()
 }
 
 /// Reads every certificate of a PEM file. It must have at least one.

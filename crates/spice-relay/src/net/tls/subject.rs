@@ -1,3 +1,5 @@
+use std::fmt;
+
 use x509_parser::x509::X509Name;
 
 use crate::Error;
@@ -38,6 +40,16 @@ impl Subject {
     }
 }
 
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (name, value)) in self.0.iter().enumerate() {
+            let value = value.replace('\\', r"\\").replace(',', r"\,");
+            write!(f, "{}{name}={value}", if index > 0 { "," } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
 fn oid(name: &str) -> Option<&'static str> {
     Some(match name {
         "CN" => "2.5.4.3",
@@ -61,6 +73,7 @@ mod tests {
         let subject = Subject::parse(r"C=IL, O=Red\, Hat\\, CN=my server").unwrap();
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(subject.0, [pair("C", "IL"), pair("O", r"Red, Hat\"), pair("CN", "my server")]);
+        assert_eq!(subject.to_string(), r"C=IL,O=Red\, Hat\\,CN=my server");
         for text in ["", "CN", "XX=1", "CN=a,"] {
             assert!(Subject::parse(text).is_err(), "{text}");
         }

@@ -1,5 +1,5 @@
 use std::{
-    io,
+    error, io,
     path::{Path, PathBuf},
     sync::{
         Arc, PoisonError, RwLock,
@@ -8,7 +8,8 @@ use std::{
 };
 
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, OtherError, RootCertStore,
+    SignatureScheme,
     client::{
         Resumption,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -23,7 +24,7 @@ use rustls::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{certificate, certificates, explain, subject::Subject};
+use super::{certificate, certificates, explain_upstream, subject::Subject};
 use crate::{Error, net::Transport};
 
 /// How the upstream's certificate must identify the server.
@@ -75,7 +76,7 @@ impl UpstreamTls {
 
     pub(crate) async fn connect<T: Transport>(&self, transport: T) -> io::Result<TlsStream<T>> {
         let connector = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
-        connector.connect(self.name.clone(), transport).await.map_err(explain)
+        connector.connect(self.name.clone(), transport).await.map_err(explain_upstream)
     }
 }
 
@@ -143,7 +144,13 @@ impl Verifier {
     fn verify_name(&self, leaf: &CertificateDer<'_>, name: &ServerName<'_>) -> Result<(), TlsError> {
         let certificate = certificate::parse(leaf)?;
         let matches = match &self.subject {
-            Some(subject) => subject.matches(certificate.subject()),
+            Some(subject) if subject.matches(certificate.subject()) => true,
+            Some(subject) => {
+                let wrong =
+                    format!("expected the subject `{subject}` (host-subject), found `{}`", certificate.subject());
+                let wrong: Box<dyn error::Error + Send + Sync> = wrong.into();
+                return Err(CertificateError::Other(OtherError(wrong.into())).into());
+            }
             // Version 1 has no names but the subject's. The common name must match exactly: wildcards have no meaning there.
             None if certificate::is_v1(&certificate) => certificate
                 .subject()
