@@ -22,6 +22,7 @@ const QEMU_TESTS: &[&str] = &[
     "conformance",
     "lab",
     "link_examples",
+    "qmp_follow",
     "relay",
     "relay_clients",
     "relay_kill",

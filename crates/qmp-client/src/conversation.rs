@@ -176,9 +176,9 @@ impl Conversation {
         self.state = State::Negotiating(greeting);
     }
 
-    /// The command that has this id and no reply yet.
+    /// The command that has this id and no reply yet. No command has been sent before the negotiation.
     fn is_reply(&mut self, id: Option<&Value<'_>>) -> Option<CommandId> {
-        let id = id?.as_i64()?;
+        let id = id.filter(|_| matches!(self.state, State::Ready))?.as_i64()?;
         self.waiting.remove(&id).then_some(CommandId(id))
     }
 }

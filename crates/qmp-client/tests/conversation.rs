@@ -121,6 +121,27 @@ fn replies_to_no_command_are_stray() {
 }
 
 #[test]
+fn reply_to_a_command_that_was_not_sent_is_stray() {
+    check(
+        &Options::default(),
+        &format!(
+            r#"
+            X: stop
+            S: {GREETING}
+            C: {{"execute": "qmp_capabilities", "id": 0}}
+            S: {{"return": {{}}, "id": 1}}
+            M: stray {{"return": {{}}, "id": 1}}
+            S: {{"return": {{}}, "id": 0}}
+            M: ready 7.2.0
+            C: {{"execute": "stop", "id": 1}}
+            S: {{"return": {{}}, "id": 1}}
+            M: return {{}}
+        "#
+        ),
+    );
+}
+
+#[test]
 fn peer_that_does_not_speak_qmp_is_an_error() {
     for (input, expected) in [
         ("HTTP/1.1 400 Bad Request\r\n", "expected a message, found 'H' at offset 0"),

@@ -14,6 +14,8 @@ pub mod observer;
 #[cfg(feature = "qmp")]
 pub mod qmp;
 #[cfg(feature = "qmp")]
+pub mod qmp_client;
+#[cfg(feature = "qmp")]
 pub mod qmp_server;
 pub mod sasl;
 #[cfg(feature = "capture")]
@@ -66,4 +68,6 @@ pub const ALL: &[Oracle] = &[
     Oracle { name: "qmp_stream", takes: Takes::Wire, run: qmp::qmp_stream },
     #[cfg(feature = "qmp")]
     Oracle { name: "qmp_server_session", takes: Takes::Wire, run: qmp_server::qmp_server_session },
+    #[cfg(feature = "qmp")]
+    Oracle { name: "qmp_client_conversation", takes: Takes::Wire, run: qmp_client::qmp_client_conversation },
 ];

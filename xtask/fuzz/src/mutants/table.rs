@@ -200,4 +200,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
         to: "Some(at) => Some(self.detached.remove(at)).filter(|_| false),",
         target: "qmp_server_session",
     },
+    Mutant {
+        what: "a command has any number of replies",
+        file: "crates/qmp-client/src/conversation.rs",
+        from: "self.waiting.remove(&id).then_some(CommandId(id))",
+        to: "self.waiting.contains(&id).then_some(CommandId(id))",
+        target: "qmp_client_conversation",
+    },
 ];
