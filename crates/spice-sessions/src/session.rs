@@ -196,6 +196,11 @@ impl Session {
         !self.is_migrated && !self.is_unreadable && (reason == Reason::Unknown || by == EndedBy::Server)
     }
 
+    /// Its open connections, without those that are not listed.
+    pub(crate) fn flows(&self) -> impl Iterator<Item = FlowId> + '_ {
+        self.channels.iter().filter_map(|listed| listed.flow)
+    }
+
     /// Its VM.
     pub(crate) fn vm(&self) -> VmId {
         self.places.first().map_or(VmId::default(), |place| place.vm)

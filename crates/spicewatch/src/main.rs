@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+mod answers;
 mod conformance;
+mod control;
 mod hunt;
 mod password;
 mod probe;
@@ -26,6 +28,10 @@ enum Command {
     Read(read::Args),
     Tap(tap::Args),
     Relay(Box<relay::Args>),
+    Who(answers::WhoArgs),
+    Status(answers::StatusArgs),
+    Show(answers::ShowArgs),
+    End(answers::EndArgs),
     Conformance(conformance::Args),
     Hunt(hunt::Args),
     Probe(probe::Args),
@@ -40,6 +46,10 @@ fn main() -> ExitCode {
         Command::Read(args) => read::run(args),
         Command::Tap(args) => tap::run(args),
         Command::Relay(args) => relay::run(*args),
+        Command::Who(args) => answers::who(args),
+        Command::Status(args) => answers::status(&args),
+        Command::Show(args) => answers::show(args),
+        Command::End(args) => answers::end(args),
         Command::Conformance(args) => conformance::run(&args),
         Command::Hunt(args) => hunt::run(&args),
         Command::Probe(args) => probe::run(&args),

@@ -28,6 +28,8 @@ pub(super) enum End {
     Closed,
     /// One side reset the connection or broke its TLS.
     Broken(Side, io::Error),
+    /// The holder of the connection's handle ended it.
+    Terminated,
     /// A limit of [`Timeouts`] was reached while the relay waited for this.
     TimedOut(&'static str, Duration),
 }

@@ -34,7 +34,7 @@ use tokio::time::Instant;
 use crate::{
     PEER_LOG_TARGET,
     net::{Accepted, Network, Socket, Transport, tls::ServerTls},
-    observe::{EndWatch, Observe},
+    observe::{EndWatch, Ending, Observe},
 };
 pub use connect::Connect;
 pub use connection_limit::{ConnectionLimit, Permit, SourceLimit};
@@ -149,14 +149,23 @@ pub async fn serve<T: Transport, A: Connect>(
     let Some((client, upstream, observed)) = route.turns.run(set_up).await else {
         return;
     };
+    let handle = Arc::clone(observed.handle());
     let mut duplex = Duplex::new(client, upstream, observed, deadline, route.timeouts);
     let vm = Arc::clone(&route.name);
     drop(route);
-    let end = (&mut duplex).await;
+    let end = tokio::select! {
+        biased;
+        end = &mut duplex => end,
+        () = handle.terminated() => {
+            duplex.observed().because(Ending::Terminated);
+            End::Terminated
+        }
+    };
     let (from_client, from_server) = duplex.moved();
     let flow = duplex.observed().id();
     match end {
         End::Closed => tracing::debug!(vm = &*vm, flow, from_client, from_server, "closed"),
+        End::Terminated => tracing::info!(vm = &*vm, flow, from_client, from_server, "terminated"),
         End::Broken(side, error) => {
             tracing::debug!(vm = &*vm, flow, from_client, from_server, %side, %error, "broken");
         }

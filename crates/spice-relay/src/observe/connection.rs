@@ -5,7 +5,7 @@ use std::sync::{
 
 use spice_events::{FlowId, Side};
 
-use super::{Ending, Observe, Opened, Traffic, end_watch::EndWatch, shared::Shared};
+use super::{ConnectionHandle, Ending, Observe, Opened, end_watch::EndWatch, shared::Shared};
 use crate::net::Socket;
 
 /// One connection, as its observer sees it. Keeps the contract of [`Observe`]; dropping it reports the end.
@@ -13,7 +13,7 @@ use crate::net::Socket;
 pub(crate) struct ObservedConnection {
     shared: Arc<Shared>,
     ends: Arc<EndWatch>,
-    traffic: Arc<Traffic>,
+    handle: Arc<ConnectionHandle>,
 }
 
 impl ObservedConnection {
@@ -21,9 +21,14 @@ impl ObservedConnection {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = FlowId(NEXT.fetch_add(1, Ordering::Relaxed));
         observer.opened(id, opened);
-        let traffic = Arc::new(Traffic::default());
-        observer.traffic(id, Arc::clone(&traffic));
-        Self { shared: Arc::new(Shared::new(Arc::clone(observer), id)), ends: Arc::clone(ends), traffic }
+        let handle = Arc::new(ConnectionHandle::default());
+        observer.connection(id, Arc::clone(&handle));
+        Self { shared: Arc::new(Shared::new(Arc::clone(observer), id)), ends: Arc::clone(ends), handle }
+    }
+
+    /// What the observer got for this connection.
+    pub(crate) fn handle(&self) -> &Arc<ConnectionHandle> {
+        &self.handle
     }
 
     /// The id that log lines show.
@@ -33,7 +38,7 @@ impl ObservedConnection {
 
     /// Takes how many bytes have passed so far.
     pub(crate) fn moved(&self, from_client: u64, from_server: u64) {
-        self.traffic.set(from_client, from_server);
+        self.handle.set(from_client, from_server);
     }
 
     /// Reports what the TLS handshake with the client agreed on.
@@ -44,7 +49,7 @@ impl ObservedConnection {
     /// Reports bytes. Returns whether more are wanted.
     pub(crate) fn bytes(&self, from: Side, data: &[u8]) -> bool {
         // These bytes may be the last: their count is there before the end is reported.
-        self.traffic.add(from, data.len());
+        self.handle.add(from, data.len());
         if from == Side::Server {
             self.ends.report();
         }

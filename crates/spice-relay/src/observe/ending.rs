@@ -20,6 +20,8 @@ pub enum Ending {
     LinkTimeout,
     /// No byte came for [`Timeouts::idle`](crate::connection::Timeouts::idle).
     IdleTimeout,
+    /// [`ConnectionHandle::terminate`](super::ConnectionHandle::terminate) was called.
+    Terminated,
     /// The relay ended the connection by itself: it shuts down.
     Aborted,
 }

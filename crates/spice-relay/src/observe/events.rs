@@ -5,7 +5,7 @@ use std::{
 
 use spice_events::{Anomaly, Auth, ChannelEvent, Config, FlowId, Input, Output, Side, Tracker};
 
-use super::{Ending, Observe, Opened, Traffic};
+use super::{ConnectionHandle, Ending, Observe, Opened};
 
 /// Makes QEMU's SPICE events of a relay's connections, and hands them to an [`EventSink`].
 ///
@@ -31,8 +31,8 @@ pub trait EventSink: Send + Sync + 'static {
     /// Takes an anomaly. Called without the lock. Does nothing by default.
     fn anomaly(&self, _anomaly: &Anomaly) {}
 
-    /// See [`Observe::traffic`]. Comes just after the event that reports the connection. Does nothing by default.
-    fn traffic(&self, _flow: FlowId, _traffic: Arc<Traffic>) {}
+    /// See [`Observe::connection`]. Comes just after the event that reports the connection. Does nothing by default.
+    fn connection(&self, _flow: FlowId, _connection: Arc<ConnectionHandle>) {}
 
     /// See [`Observe::secured`]. Does nothing by default.
     fn secured(&self, _flow: FlowId, _version: &str, _cipher: &str) {}
@@ -121,8 +121,8 @@ impl<S: EventSink> Observe for EventObserver<S> {
         self.handle(flow, Input::Opened { endpoints, tls, readable: true });
     }
 
-    fn traffic(&self, flow: FlowId, traffic: Arc<Traffic>) {
-        self.sink.traffic(flow, traffic);
+    fn connection(&self, flow: FlowId, connection: Arc<ConnectionHandle>) {
+        self.sink.connection(flow, connection);
     }
 
     fn secured(&self, flow: FlowId, version: &str, cipher: &str) {

@@ -4,8 +4,8 @@ mod connection;
 mod end_watch;
 mod ending;
 mod events;
+mod handle;
 mod shared;
-mod traffic;
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub(crate) use connection::ObservedConnection;
 pub(crate) use end_watch::EndWatch;
 pub use ending::Ending;
 pub use events::{EventObserver, EventSink, SharedTracker};
-pub use traffic::Traffic;
+pub use handle::ConnectionHandle;
 
 /// Learns about every connection of a relay.
 ///
@@ -35,8 +35,8 @@ pub trait Observe: Send + Sync + 'static {
     /// A client was accepted: the moment of QEMU's `SPICE_CONNECTED`. No other connection of the process has the same id.
     fn opened(&self, flow: FlowId, opened: Opened);
 
-    /// Where the connection's byte counts can be read from now on. Comes just after [`opened`](Self::opened).
-    fn traffic(&self, _flow: FlowId, _traffic: Arc<Traffic>) {}
+    /// Hands over the connection's byte counts, and a way to end it. Comes just after [`opened`](Self::opened).
+    fn connection(&self, _flow: FlowId, _connection: Arc<ConnectionHandle>) {}
 
     /// The TLS handshake with the client succeeded: `1.2` or `1.3`, and the name of the cipher suite in IANA's registry.
     fn secured(&self, _flow: FlowId, _version: &str, _cipher: &str) {}

@@ -20,6 +20,8 @@ use spice_relay::{
     spice_events::Auth,
 };
 
+use crate::control::SocketMode;
+
 /// The settings of the whole process, and its VMs.
 #[derive(Clone, Debug, Default, clap::Args, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -82,6 +84,18 @@ pub(crate) struct Config {
     /// Add session records to the end of this file
     #[arg(long, value_name = "FILE")]
     pub sessions_to: Option<PathBuf>,
+    /// Answer "spicewatch who", "status", "show" and "end" on this socket [default: /run/spicewatch/control.sock, if that folder is there]
+    ///
+    /// An empty value turns it off.
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
+    /// The group that may use the control socket: a name or a number [default: only the relay's user]
+    #[arg(long, value_name = "GROUP")]
+    pub control_group: Option<String>,
+    /// The permissions of the control socket, in octal [default: 660 with --control-group, 600 without]
+    #[arg(long, value_name = "MODE")]
+    #[serde(deserialize_with = "parse::one")]
+    pub control_mode: Option<SocketMode>,
     /// Threads that forward bytes [default: one per core]
     #[arg(long, value_name = "N")]
     pub workers: Option<NonZero<usize>>,

@@ -1,8 +1,15 @@
 //! The life of the process: start, reload, graceful shutdown.
 
-use std::{io, num::NonZero, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    num::NonZero,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use rustix::{
+    fs::{Access, access},
     process::{Resource, Rlimit, getrlimit, setrlimit},
     rand::{GetRandomFlags, getrandom},
     system::uname,
@@ -16,6 +23,8 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::timeout,
 };
+
+use crate::control::{self, ControlSocket};
 
 use super::{
     FLUSH_PATIENCE, Failure, check,
@@ -55,7 +64,8 @@ pub(super) fn serve(config: &Config, log: &Log) -> Result<(), Failure> {
     let files = Files::of(&plans);
     let wants_stdout = config.sessions || plans.iter().any(Plan::wants_stdout);
     let stdout = wants_stdout.then(Stdout::start).transpose().map_err(refused)?;
-    let sessions = session_hub(config, stdout.as_ref())?;
+    let control_socket = control_socket(config)?;
+    let sessions = session_hub(config, stdout.as_ref(), control_socket.is_some())?;
     let limit = ConnectionLimit::new(most, config.per_source());
     let status = Status { limit: Arc::clone(&limit), log: log.clone(), data: data.handle().clone() };
     let bound = {
@@ -72,6 +82,10 @@ pub(super) fn serve(config: &Config, log: &Log) -> Result<(), Failure> {
             let asked = asked.await.ok().flatten();
             let vm = vm.start(config, &status, stdout.as_ref(), sessions.as_ref(), asked);
             vms.push(vm.map_err(|error| Failure::System(error.to_string()))?);
+        }
+        if let Some((socket, sessions)) = control_socket.as_ref().zip(sessions.clone()) {
+            tracing::info!(path = %socket.path().display(), "serving the control socket");
+            control::server::start(socket, Arc::new(sessions)).map_err(refused)?;
         }
         if let Some(sessions) = sessions.clone() {
             tokio::spawn(async move {
@@ -99,9 +113,32 @@ pub(super) fn serve(config: &Config, log: &Log) -> Result<(), Failure> {
     outcome
 }
 
+/// Binds the control socket. The default one is left out where it can't be bound.
+fn control_socket(config: &Config) -> Result<Option<ControlSocket>, Failure> {
+    let bind = |path: &Path| ControlSocket::bind(path, config.control_mode, config.control_group.as_deref());
+    match &config.control {
+        Some(path) if path.as_os_str().is_empty() => Ok(None),
+        Some(path) => match bind(path) {
+            Ok(socket) => Ok(Some(socket)),
+            Err(error) => Err(Failure::Listen(format!("can't serve the control socket {}: {error}", path.display()))),
+        },
+        None => {
+            let path = Path::new(control::DEFAULT_PATH);
+            let folder = path.parent().unwrap_or(path);
+            if access(folder, Access::WRITE_OK | Access::EXEC_OK).is_err() {
+                return Ok(None);
+            }
+            let socket = bind(path).inspect_err(
+                |error| tracing::warn!(path = control::DEFAULT_PATH, %error, "no control socket; --control sets another path"),
+            );
+            Ok(socket.ok())
+        }
+    }
+}
+
 /// What follows sessions, if that is configured.
-fn session_hub(config: &Config, stdout: Option<&Stdout>) -> Result<Option<SessionHub>, Failure> {
-    if !config.sessions && config.sessions_to.is_none() {
+fn session_hub(config: &Config, stdout: Option<&Stdout>, has_control: bool) -> Result<Option<SessionHub>, Failure> {
+    if !config.sessions && config.sessions_to.is_none() && !has_control {
         return Ok(None);
     }
     let open = |path: &PathBuf| {

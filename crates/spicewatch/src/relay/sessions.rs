@@ -1,16 +1,21 @@
 //! The sessions of all VMs, and where their records go.
 
+mod table;
+
 use std::{
     collections::HashMap,
     fs::{File, OpenOptions},
     io::{self, Write as _},
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
 use spice_relay::{
-    observe::{Ending, Traffic},
+    observe::{ConnectionHandle, Ending},
     spice_events::{Anomaly, ChannelEvent, FlowId, Side, Timestamp},
 };
 use spice_sessions::{self as records, Config, Input, Reason, Sessions, Source, VmId};
@@ -34,6 +39,9 @@ pub(super) struct SessionHub(Arc<Hub>);
 #[derive(Debug)]
 struct Hub {
     state: Mutex<State>,
+    since: jiff::Timestamp,
+    /// Records that an output could not take.
+    lost: AtomicU64,
     stdout: Option<Arc<StdoutSource>>,
     file: Option<LineWriter>,
 }
@@ -41,15 +49,15 @@ struct Hub {
 #[derive(Debug)]
 struct State {
     sessions: Sessions,
-    /// The byte counts of open connections.
-    traffic: HashMap<FlowId, Arc<Traffic>>,
+    /// Open connections: their byte counts, and a way to end them.
+    connections: HashMap<FlowId, Arc<ConnectionHandle>>,
 }
 
 impl SessionHub {
     /// Records go to stdout, to a file, both or neither. `host` is the name of this machine, and `seed` is random.
     pub(super) fn new(host: &str, seed: [u8; 16], stdout: Option<Stdout>, file: Option<LineWriter>) -> Self {
         let sessions = Sessions::new(Config::new(Source::Relay, seed).host(host));
-        let state = Mutex::new(State { sessions, traffic: HashMap::new() });
+        let state = Mutex::new(State { sessions, connections: HashMap::new() });
         Self(Arc::new_cyclic(|hub: &Weak<Hub>| {
             let hub = hub.clone();
             let resume = move |source: &StdoutSource| {
@@ -57,7 +65,8 @@ impl SessionHub {
                     resume(&hub, source);
                 }
             };
-            Hub { state, stdout: stdout.map(|stdout| stdout.source(resume)), file }
+            let (since, lost) = (jiff::Timestamp::now(), AtomicU64::new(0));
+            Hub { state, since, lost, stdout: stdout.map(|stdout| stdout.source(resume)), file }
         }))
     }
 
@@ -78,8 +87,8 @@ impl SessionHub {
         self.write(&mut state);
     }
 
-    pub(super) fn traffic(&self, flow: FlowId, traffic: Arc<Traffic>) {
-        self.state().traffic.insert(flow, traffic);
+    pub(super) fn connection(&self, flow: FlowId, connection: Arc<ConnectionHandle>) {
+        self.state().connections.insert(flow, connection);
     }
 
     pub(super) fn secured(&self, vm: VmId, flow: FlowId, version: &str, cipher: &str) {
@@ -89,8 +98,8 @@ impl SessionHub {
     pub(super) fn ending(&self, vm: VmId, flow: FlowId, ending: Ending) {
         let mut state = self.state();
         let now = now();
-        if let Some(traffic) = state.traffic.remove(&flow) {
-            let traffic = counts(&traffic);
+        if let Some(connection) = state.connections.remove(&flow) {
+            let traffic = counts(&connection);
             state.sessions.handle(now, vm, Input::Traffic { flow, traffic });
         }
         state.sessions.handle(now, vm, Input::Ending { flow, ending: reason(ending) });
@@ -122,6 +131,7 @@ impl SessionHub {
             if let Some(file) = &self.0.file {
                 let line = line.iter().copied().chain(*b"\n").collect();
                 if file.send(line) == Err(Refused::Full) {
+                    self.0.lost.fetch_add(1, Ordering::Relaxed);
                     tracing::error!(target: PEER_LOG_TARGET, queued = QUEUE, "the disk is too far behind; a session record was lost");
                 }
             }
@@ -172,11 +182,11 @@ fn now() -> Timestamp {
     SystemTime::now().into()
 }
 
-fn counts(traffic: &Traffic) -> records::Traffic {
+fn counts(connection: &ConnectionHandle) -> records::Traffic {
     records::Traffic {
-        to_server: traffic.from_client(),
-        to_client: traffic.from_server(),
-        last_from_client: traffic.last_from_client().map(Timestamp::from),
+        to_server: connection.from_client(),
+        to_client: connection.from_server(),
+        last_from_client: connection.last_from_client().map(Timestamp::from),
         missed: 0,
     }
 }
@@ -190,6 +200,7 @@ fn reason(ending: Ending) -> records::Ending {
         Ending::TlsFailed => records::Ending { by: Some(Side::Client).into(), reason: Reason::TlsFailed },
         Ending::UpstreamUnreachable => records::Ending::relay(Reason::UpstreamUnreachable),
         Ending::LinkTimeout => records::Ending::relay(Reason::LinkTimeout),
+        Ending::Terminated => records::Ending::relay(Reason::Terminated),
         Ending::IdleTimeout => records::Ending::relay(Reason::IdleTimeout),
         // Connections end by themselves, by a limit, or because the relay shuts down.
         Ending::Aborted => records::Ending::relay(Reason::Drained),

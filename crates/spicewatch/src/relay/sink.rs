@@ -4,7 +4,7 @@ use std::{cell::Cell, sync::Arc};
 
 use qmp_server::Server;
 use spice_relay::{
-    observe::{Ending, EventSink, Traffic},
+    observe::{ConnectionHandle, Ending, EventSink},
     spice_events::{Anomaly, AnomalyKind, ChannelEvent, FlowId},
 };
 use spice_sessions::VmId;
@@ -75,9 +75,9 @@ impl EventSink for VmSink {
         }
     }
 
-    fn traffic(&self, flow: FlowId, traffic: Arc<Traffic>) {
+    fn connection(&self, flow: FlowId, connection: Arc<ConnectionHandle>) {
         if let Some((sessions, _)) = &self.sessions {
-            sessions.traffic(flow, traffic);
+            sessions.connection(flow, connection);
         }
     }
 

@@ -1,21 +1,25 @@
-use spice_events::Side;
 use std::{
     sync::atomic::{AtomicI64, AtomicU64, Ordering},
     time::{Duration, SystemTime},
 };
 
-/// How much a connection has carried so far. The connection's task keeps it up to date; anyone may look at any time.
+use spice_events::Side;
+use tokio::sync::Notify;
+
+/// An open connection: how much it has carried so far, and a way to end it. The connection's task keeps the counts up to date; any
+/// thread may read them at any time.
 ///
 /// Bytes of TLS count as they are inside it. A number can be behind by the bytes that wait in the sockets.
 #[derive(Debug, Default)]
-pub struct Traffic {
+pub struct ConnectionHandle {
     from_client: AtomicU64,
     from_server: AtomicU64,
     /// Microseconds since 1970; 0 before the client's first byte.
     client_at: AtomicI64,
+    terminated: Notify,
 }
 
-impl Traffic {
+impl ConnectionHandle {
     /// Bytes from the client.
     pub fn from_client(&self) -> u64 {
         self.from_client.load(Ordering::Relaxed)
@@ -30,6 +34,17 @@ impl Traffic {
     pub fn last_from_client(&self) -> Option<SystemTime> {
         let micros = u64::try_from(self.client_at.load(Ordering::Relaxed)).ok().filter(|micros| *micros > 0)?;
         SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(micros))
+    }
+
+    /// Ends the connection for [`Ending::Terminated`](super::Ending::Terminated). One that is still being set up ends when it
+    /// reaches the server.
+    pub fn terminate(&self) {
+        self.terminated.notify_one();
+    }
+
+    /// Waits for [`terminate`](Self::terminate).
+    pub(crate) async fn terminated(&self) {
+        self.terminated.notified().await;
     }
 
     /// Takes one run of bytes, before it is part of the counts so far.

@@ -1,0 +1,43 @@
+//! Commands that answer questions: who is connected now, and who was.
+
+mod session;
+mod status;
+mod table;
+mod text;
+mod time;
+mod who;
+
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+pub(crate) use session::{EndArgs, ShowArgs, end, show};
+pub(crate) use status::{Args as StatusArgs, run as status};
+pub(crate) use who::{Args as WhoArgs, run as who};
+
+use crate::{control, print_error};
+
+// Where to ask. A doc comment would replace the command's own help.
+#[derive(clap::Args)]
+struct Relay {
+    /// The control socket of the relay
+    #[arg(long, value_name = "PATH", default_value = control::DEFAULT_PATH)]
+    control: PathBuf,
+}
+
+/// Prints the whole answer. A reader that went away is no failure.
+fn print(command: &str, answer: &str) -> ExitCode {
+    match io::stdout().write_all(answer.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => failed(command, &error.to_string()),
+    }
+}
+
+/// Reports why there is no answer.
+fn failed(command: &str, message: &str) -> ExitCode {
+    print_error(format_args!("spicewatch {command}: {}", text::shown(message)));
+    ExitCode::from(2)
+}

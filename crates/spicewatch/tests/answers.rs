@@ -1,0 +1,206 @@
+//! `spicewatch who`, `status`, `show` and `end`, which ask a running relay on its control socket.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+mod relay_lab;
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    os::unix::net::UnixStream,
+    path::Path,
+    process::{Command, Output},
+};
+
+use relay_lab::{
+    Relay,
+    by_hand::{Server, connect},
+    eventually,
+};
+use serde_json::Value;
+use spice_testkit::{
+    captures::PASSWORD,
+    lab::{self, CHANNELS, Client, Peer, Scratch, Vm},
+};
+
+/// Runs the program, in UTC.
+fn spicewatch(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_spicewatch")).env("TZ", "UTC").args(arguments).output().unwrap()
+}
+
+/// What it prints; it must succeed.
+#[track_caller]
+fn answer(arguments: &[&str]) -> String {
+    let output = spicewatch(arguments);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What it prints when it fails, on one line.
+#[track_caller]
+fn failure(arguments: &[&str]) -> String {
+    let output = spicewatch(arguments);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{output:?}");
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(line.lines().count(), 1, "{line}");
+    line
+}
+
+/// The lines, with `#` for each word that depends on the run: numbers, times and ids.
+fn masked(text: &str) -> Vec<String> {
+    let mask = |word: &str| {
+        let is_id = word.len() == 8 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_number = word.starts_with(|first: char| first.is_ascii_digit()) && !word.contains(".0.");
+        if is_id || is_number { "#".to_owned() } else { word.to_owned() }
+    };
+    text.lines().map(|line| line.split_whitespace().map(mask).collect::<Vec<_>>().join(" ")).collect()
+}
+
+/// The block of the README that begins with this command's output.
+fn of_readme(title: &str) -> String {
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
+    let blocks = readme.split("```text\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let block = blocks.into_iter().find(|block| block.starts_with(title));
+    block.unwrap_or_else(|| panic!("README.md has no block that starts with {title}")).to_owned()
+}
+
+#[test]
+fn who_show_and_end_tell_of_real_clients() {
+    if !lab::have(&[Peer::Qemu, Peer::SpiceGtk]) {
+        return;
+    }
+    let (port, folder) = (lab::free_port().unwrap(), Scratch::new().unwrap());
+    let control = folder.join("control.sock").to_str().unwrap().to_owned();
+    let vm = Vm::boot(&format!("port={port},addr=127.0.0.1,password={PASSWORD}")).unwrap();
+    let upstream = format!("127.0.0.1:{port}");
+    let relay = Relay::start(&[
+        "--listen",
+        "127.0.0.1:0",
+        "--upstream",
+        &upstream,
+        "--name",
+        "desk",
+        "--sessions",
+        "--control",
+        &control,
+    ]);
+    let ask = |command: &str, more: &[&str]| answer(&[&[command, "--control", &control], more].concat());
+    assert_eq!(ask("who", &[]), "no one is connected\n");
+    assert_eq!(spicewatch(&["who", "--control", &control, "--vm", "desk", "--quiet"]).status.code(), Some(1));
+
+    let through = relay.address().port().to_string();
+    let client = Client::start(&["--port", &through, "--password", PASSWORD]).unwrap();
+    vm.events().wait_for("SPICE_INITIALIZED", CHANNELS).unwrap();
+    let session = || serde_json::from_str::<Value>(&ask("who", &["--json", "--vm", "desk"])).unwrap();
+    eventually("all channels", || session()["spice"]["channels"].as_array().unwrap().len() == CHANNELS);
+    assert_eq!(spicewatch(&["who", "--control", &control, "--vm", "desk", "--quiet"]).status.code(), Some(0));
+
+    let record = session();
+    let id = record["session"]["id"].as_str().unwrap().to_owned();
+    assert_eq!(record["event"]["action"], "session-updated");
+    assert!(record["client"]["bytes"].as_u64() > Some(2000), "live counts, not those of the link stage: {record:#}");
+    let table = ask("who", &[]);
+    assert_eq!(masked(&table), masked(&of_readme("VM    CLIENT     SINCE")), "{table}");
+    assert!(table.trim_end().ends_with(&id[id.len() - 8..]));
+    let csv = ask("who", &["--csv"]);
+    let [titles, line] = csv.split_terminator("\r\n").collect::<Vec<_>>()[..] else { panic!("{csv}") };
+    assert_eq!(titles, "vm,client,port,since,idle_seconds,channels,tls,rx,tx,session");
+    let cells: Vec<_> = line.split(',').collect();
+    let count = CHANNELS.to_string();
+    assert_eq!((cells[0], cells[1], cells[5], cells[6], cells[9]), ("desk", "127.0.0.1", &*count, "no", &*id));
+
+    let shown = ask("show", &[&id]);
+    assert!(shown.starts_with(&format!("session        {id}\nvm             desk\n")), "{shown}");
+    assert_eq!(shown.lines().filter(|line| line.contains("  open   no  ")).count(), CHANNELS, "{shown}");
+    let status: Value = serde_json::from_str(&ask("status", &["--json"])).unwrap();
+    assert_eq!(status["vms"], serde_json::json!([{"name": "desk", "sessions": 1}]));
+    assert_eq!((&status["connections"], &status["started"]), (&CHANNELS.into(), &1.into()));
+    assert!(ask("status", &[]).ends_with("     1 desk\n"));
+
+    assert_eq!(ask("end", &[&id[id.len() - 8..]]), format!("ended {CHANNELS} connections of 127.0.0.1 on desk\n"));
+    relay.events.wait_for("\"action\":\"session-ended\"", 1);
+    let ended: Value = serde_json::from_str(relay.events.all().last().unwrap()).unwrap();
+    assert_eq!(
+        (&ended["event"]["reason"], &ended["spice"]["ended_by"], &ended["session"]["id"]),
+        (&"terminated".into(), &"relay".into(), &id.into())
+    );
+    assert_eq!(ask("who", &[]), "no one is connected\n");
+    drop(client);
+    relay.signal("-TERM");
+    assert!(relay.wait().success());
+    assert!(!Path::new(&control).exists(), "the socket's file is removed");
+}
+
+#[test]
+fn questions_without_an_answer_fail_with_one_line() {
+    let (server, folder) = (Server::new(), Scratch::new().unwrap());
+    let control = folder.join("control.sock").to_str().unwrap().to_owned();
+    let line = failure(&["who", "--control", &control]);
+    assert!(line.starts_with(&format!("spicewatch who: {control}: No such file")), "{line}");
+
+    // The name would clear a terminal and be a formula in a spreadsheet.
+    let relay = server.relay(&["--control", &control, "--name", "=\x1b[2Jdesk"]);
+    for (arguments, expected) in [
+        (&["who", "--vm", "dsk\x1b[2J"][..], "spicewatch who: there is no VM named `dsk\\u{1b}[2J`\n"),
+        (&["who", "--quiet", "--vm", "dsk"], "spicewatch who: there is no VM named `dsk`\n"),
+        (&["show", "0190"], "spicewatch show: no live session's id ends in `0190`\n"),
+        (&["show", ""], "spicewatch show: no live session's id ends in ``\n"),
+        (&["end", "0190"], "spicewatch end: no live session's id ends in `0190`\n"),
+    ] {
+        assert_eq!(failure(&[&arguments[..1], &["--control", &control], &arguments[1..]].concat()), expected);
+    }
+    let status = answer(&["status", "--control", &control]);
+    assert!(status.ends_with("     0 =\\u{1b}[2Jdesk\n"), "{status}");
+    assert!(answer(&["status", "--control", &control, "--json"]).contains("\"name\":\"=\\u001b[2Jdesk\""));
+
+    // A connection in its link stage may become a session: the answer says so.
+    let client = connect(&relay);
+    let inside = server.accept();
+    (&client).write_all(b"REDQ").unwrap();
+    let linking = "no one is connected; 1 open connections belong to no session yet\n";
+    eventually("the connection", || answer(&["who", "--control", &control]) == linking);
+    drop((client, inside));
+
+    let another = Relay::command()
+        .args(["--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:1", "--control", &control])
+        .output()
+        .unwrap();
+    let line = String::from_utf8(another.stderr).unwrap();
+    assert_eq!(another.status.code(), Some(3), "{line}");
+    assert!(line.ends_with(&format!("can't serve the control socket {control}: another process listens there\n")));
+}
+
+#[test]
+fn wrong_requests_are_refused_and_the_connection_stays() {
+    let (server, folder) = (Server::new(), Scratch::new().unwrap());
+    let control = folder.join("control.sock").to_str().unwrap().to_owned();
+    let _relay = server.relay(&["--control", &control]);
+    let stream = UnixStream::connect(&control).unwrap();
+    let mut replies = BufReader::new(&stream).lines();
+    for (request, expected) in [
+        ("{\"version\": 1, \"command\": \"who\"}", r#"{"return":{"sessions":0,"linking":0}}"#),
+        ("{\"version\": 2, \"command\": \"who\"}", r#"{"error":{"code":"bad-version","#),
+        ("{\"command\": \"who\"}", r#"{"error":{"code":"bad-version","#),
+        ("{\"version\": 1, \"command\": \"reboot\"}", r#"{"error":{"code":"bad-request","#),
+        ("{\"version\": 1, \"command\": \"show\"}", r#"{"error":{"code":"bad-request","#),
+        ("\u{0}", r#"{"error":{"code":"bad-request","#),
+        ("{\"version\": 1, \"command\": \"who\", \"vm\": \"dsk\"}", r#"{"error":{"code":"unknown-vm","#),
+        ("{\"version\": 1, \"command\": \"end\", \"session\": \"1\"}", r#"{"error":{"code":"no-session","#),
+    ] {
+        writeln!(&stream, "{request}").unwrap();
+        let reply = replies.next().unwrap().unwrap();
+        assert!(reply.starts_with(expected), "{request}: {reply}");
+    }
+    // One that is too long ends the connection.
+    (&stream).write_all(&[b'x'; 4097]).unwrap();
+    assert!(replies.next().unwrap().unwrap().starts_with(r#"{"error":{"code":"too-long","#));
+
+    // Clients over the limit are told so, and have room once others leave.
+    let mut clients: Vec<_> = (0..40).map(|_| UnixStream::connect(&control).unwrap()).collect();
+    let mut last = String::new();
+    clients[39].read_to_string(&mut last).unwrap();
+    assert!(last.starts_with(r#"{"error":{"code":"too-many-clients","#), "{last}");
+    clients.clear();
+    eventually("room", || spicewatch(&["who", "--control", &control]).status.success());
+}
