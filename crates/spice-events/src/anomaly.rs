@@ -49,6 +49,11 @@ pub enum AnomalyKind {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// The link stages of all connections together hold more bytes than [`Config::max_held`](crate::Config::max_held). This connection's bytes are not read on.
+    HeldTotal {
+        /// The limit, in bytes.
+        limit: usize,
+    },
     /// The server refused the link.
     Refused {
         /// The reason.
@@ -115,6 +120,7 @@ impl AnomalyKind {
             Self::Lost { .. } => "lost",
             Self::Cut { .. } => "cut",
             Self::Backlog { .. } => "backlog",
+            Self::HeldTotal { .. } => "held-total",
             Self::Refused { .. } => "refused",
             Self::Leaked => "leaked",
             Self::Inferred => "inferred",
@@ -143,6 +149,9 @@ impl fmt::Display for AnomalyKind {
             Self::Cut { len } => write!(f, "{len} bytes of the link message were lost; what QEMU reports of it was there"),
             Self::Backlog { limit } => {
                 write!(f, "more than {limit} bytes came before the other direction could be read")
+            }
+            Self::HeldTotal { limit } => {
+                write!(f, "the link stages of all connections hold {limit} bytes, so this one is not read on")
             }
             Self::Refused { code, form } => {
                 write!(f, "the server refused the link in {form}: {}, {code}", code.0)

@@ -123,6 +123,11 @@ impl LinkFollower {
         self.pump_peer(from, sink);
     }
 
+    /// Number of bytes that are held: those of one direction that wait for the other, or for the rest of their message.
+    pub fn held(&self) -> usize {
+        self.client.unread().len() + self.server.unread().len()
+    }
+
     /// Whether nothing that either side sends can show more.
     pub fn is_over(&self) -> bool {
         self.observer.is_done(Side::Server)

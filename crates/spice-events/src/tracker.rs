@@ -39,6 +39,8 @@ pub struct Tracker {
     /// How often [`channels`](Self::channels) may have changed.
     generation: u64,
     outputs: VecDeque<Output>,
+    /// Bytes that all link stages hold.
+    held: usize,
     /// Empty between calls. It is a field so that its memory is reused.
     notes: Vec<Note>,
 }
@@ -99,6 +101,16 @@ enum Note {
     SessionId(u32),
     /// An anomaly, at an offset of a direction.
     Anomaly(Side, u64, AnomalyKind),
+}
+
+impl Flow {
+    /// Number of bytes that its link stage holds.
+    fn held(&self) -> usize {
+        match &self.state {
+            State::Linking(link) => link.follower.held(),
+            State::Live { .. } | State::Nameless { .. } | State::Mute { .. } => 0,
+        }
+    }
 }
 
 impl Link {
@@ -176,13 +188,20 @@ impl Tracker {
     /// Forgets a connection without an event. A reader with a limited number of connections uses it for one of which nothing more will
     /// be seen; QEMU may still have it open.
     pub fn forget(&mut self, flow: FlowId) {
-        let Some(Flow { connection, state }) = self.flows.remove(&flow) else { return };
+        let Some(flow) = self.flows.remove(&flow) else { return };
         self.generation += 1;
+        self.held -= flow.held();
+        let Flow { connection, state } = flow;
         match state {
             State::Live { channel, order } => self.sessions.leave(&connection, channel, order),
             State::Nameless { turn, .. } => self.sessions.forget(&connection, turn),
             State::Linking(_) | State::Mute { .. } => {}
         }
+    }
+
+    /// Number of bytes that are held in the link stages of all connections: at most [`Config::max_held`].
+    pub fn held(&self) -> usize {
+        self.held
     }
 
     /// How many connections are open.
@@ -231,7 +250,18 @@ impl Tracker {
     fn link(&mut self, at: Timestamp, flow: FlowId, read: impl FnOnce(&mut LinkFollower, &mut Vec<Note>)) {
         let Some(Flow { state: State::Linking(link), .. }) = self.flows.get_mut(&flow) else { return };
         let mut notes = std::mem::take(&mut self.notes);
+        let before = link.follower.held();
         read(&mut link.follower, &mut notes);
+        let after = link.follower.held();
+        self.held = self.held - before + after;
+        if after > before && self.held > self.config.max_held {
+            let limit = self.config.max_held;
+            self.notes = notes;
+            self.notes.clear();
+            self.report(at, flow, None, AnomalyKind::HeldTotal { limit });
+            self.abandon(flow);
+            return;
+        }
         if notes.is_empty() && !link.follower.is_over() {
             self.notes = notes;
             return;
@@ -275,14 +305,29 @@ impl Tracker {
             self.report(at, flow, place, kind);
         }
         self.settle(at, flow);
+        // What a link stage holds at its end is not needed.
+        self.held -= after - self.flows.get(&flow).map_or(0, Flow::held);
+    }
+
+    /// Stops reading a connection, whatever its link stage has shown.
+    #[cold]
+    fn abandon(&mut self, flow: FlowId) {
+        let Some(flow) = self.flows.get_mut(&flow) else { return };
+        self.held -= flow.held();
+        if let State::Linking(link) = &flow.state {
+            flow.state = State::Mute { leaked: link.leaked };
+        }
     }
 
     /// Ends the reading of a link stage. A link that has succeeded keeps what it has shown.
     fn mute(&mut self, flow: FlowId) {
-        let Some(Flow { state, .. }) = self.flows.get_mut(&flow) else { return };
+        let Some(flow) = self.flows.get_mut(&flow) else { return };
+        let held = flow.held();
+        let Flow { state, .. } = flow;
         if let State::Linking(link) = state
             && link.linked.or(link.hidden_result).is_none()
         {
+            self.held -= held;
             *state = State::Mute { leaked: link.leaked };
         }
     }
@@ -338,7 +383,9 @@ impl Tracker {
     }
 
     fn close(&mut self, at: Timestamp, flow: FlowId, by: Option<Side>) {
-        let Some(Flow { connection, state }) = self.flows.get(&flow) else { return };
+        let Some(open) = self.flows.get(&flow) else { return };
+        self.held -= open.held();
+        let Flow { connection, state } = open;
         let connection = Arc::clone(connection);
         match state {
             State::Linking(link) => {

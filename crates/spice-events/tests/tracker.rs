@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use spice_events::{Address, Auth, Config, Endpoints, FlowId, Input, Output, Side, Timestamp, Tracker};
+use spice_events::{Address, Auth, Config, Endpoints, EventKind, FlowId, Input, Output, Side, Timestamp, Tracker};
 use spice_link::{
     AuthMechanism, CapsBuf, ChannelType, CommonCap, DataHeader, LinkErrorCode, LinkMess, LinkReply, MainInit,
 };
@@ -537,4 +537,44 @@ fn changed_auth_applies_to_later_channels() {
     lab.tracker.set_auth(Some(Auth::None));
     link(&mut lab, 2, 7, ChannelType::CURSOR, 0, LinkErrorCode::OK);
     assert_eq!(lab.said(), ["1 CONNECTED", "1 INITIALIZED 7 3/0 spice", "2 CONNECTED", "2 INITIALIZED 7 4/0 none"]);
+}
+
+/// Many clients that begin a message and do not go on.
+#[test]
+fn bytes_that_all_link_stages_hold_are_limited() {
+    let message = mess(0, ChannelType::MAIN, 0, GTK);
+    let (start, rest) = message.split_at(30);
+    let held = start.len();
+    let mut tracker = Tracker::new(Config::new().max_held(10 * held));
+    let at = Timestamp { seconds: 0, microseconds: 0 };
+    let ends = |port: u16| Endpoints {
+        server: Address::from(([127, 0, 0, 1].into(), 5900)),
+        client: Address::from(([127, 0, 0, 1].into(), port)),
+    };
+    for port in 0..20 {
+        let flow = FlowId(port.into());
+        tracker.handle(at, flow, Input::Opened { endpoints: ends(port), tls: false, readable: true });
+        tracker.handle(at, flow, Input::Bytes { from: Side::Client, data: start });
+        assert!(tracker.held() <= 10 * held, "{}", tracker.held());
+        assert_eq!(tracker.wants(flow), port < 10, "{port}");
+    }
+    assert_eq!(tracker.held(), 10 * held);
+    // A connection that ends, that is forgotten, that can't be read, or that goes on, gives its bytes back.
+    tracker.handle(at, FlowId(0), Input::Closed { by: None });
+    tracker.forget(FlowId(1));
+    tracker.handle(at, FlowId(2), Input::Opaque);
+    assert_eq!(tracker.held(), 7 * held);
+    tracker.handle(at, FlowId(3), Input::Bytes { from: Side::Client, data: rest });
+    assert_eq!(tracker.held(), 6 * held);
+    for port in 0..20 {
+        tracker.handle(at, FlowId(port), Input::Closed { by: None });
+    }
+    assert_eq!(tracker.held(), 0);
+    let said: Vec<_> = std::iter::from_fn(|| tracker.poll()).collect();
+    let count = |wanted: fn(&Output) -> bool| said.iter().filter(|output| wanted(output)).count();
+    assert_eq!(count(|output| matches!(output, Output::Event(event) if event.kind == EventKind::Connected)), 20);
+    // One was forgotten.
+    assert_eq!(count(|output| matches!(output, Output::Event(event) if event.kind == EventKind::Disconnected)), 19);
+    let limited = |output: &Output| matches!(output, Output::Anomaly(anomaly) if anomaly.kind.name() == "held-total");
+    assert_eq!(count(limited), 10);
 }
