@@ -140,7 +140,11 @@ fn ethertype(mut kind: u16, mut rest: &[u8]) -> Option<&[u8]> {
     loop {
         match kind {
             ETHERTYPE_IPV4 | ETHERTYPE_IPV6 => return Some(rest),
-            ETHERTYPE_PPPOE => return matches!(be16(rest, 6)?, 0x0021 | 0x0057).then(|| rest.get(8..))?,
+            // version and type, code (0: session data), session, length; then PPP's protocol
+            ETHERTYPE_PPPOE => {
+                let is_ip = rest.get(1) == Some(&0) && matches!(be16(rest, 6)?, 0x0021 | 0x0057);
+                return is_ip.then(|| rest.get(8..))?;
+            }
             tag if ETHERTYPE_VLAN.contains(&tag) => {
                 kind = be16(rest, 2)?;
                 rest = rest.get(4..)?;

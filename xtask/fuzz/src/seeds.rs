@@ -20,7 +20,7 @@ use spice_testkit::{
     captures::{self, Capture},
     generate::{Arbitrary, Choices, Segments, Unstructured},
     oracles::{capture, endpoints, observer, tracker},
-    packets::Packets,
+    packets::{ENCAPSULATIONS, Packets},
 };
 
 /// Maximum length of one direction of a seed, in bytes: the longest message, a ticket, and a little of what follows.
@@ -90,6 +90,12 @@ pub(super) fn write() -> Result<()> {
     }
     for (name, file) in files()? {
         put("capture_file", name, file);
+    }
+    for (name, packets) in encapsulated()? {
+        put("decapsulate", name, packets);
+    }
+    for (name, conversation) in prefaces() {
+        put("prefaces", name, conversation);
     }
     for (name, session) in tls_sessions::all()? {
         put("tls_records", name, session);
@@ -171,6 +177,105 @@ fn files() -> Result<Vec<(String, Vec<u8>)>> {
         found.push((format!("made-{round}"), first_records(&segments.pcap())));
     }
     Ok(found)
+}
+
+/// Packets of a seed for `decapsulate`: a handshake, and the first bytes of both sides.
+const ENCAPSULATED: usize = 6;
+
+/// The first packets of a session inside each encapsulation, and in fragments.
+fn encapsulated() -> Result<Vec<(String, Vec<u8>)>> {
+    let mut packets = Packets::parse(&captures::load("mixed")?.bytes()?)?;
+    packets.trim(34);
+    let seed = |pcap: &[u8]| {
+        let records = records(pcap);
+        let mut seed = records[0][20..22].iter().rev().copied().collect::<Vec<_>>();
+        for record in &records[1..records.len().min(1 + ENCAPSULATED)] {
+            let bytes = &record[16..];
+            seed.extend(u16::try_from(bytes.len()).unwrap_or_default().to_be_bytes());
+            seed.extend(bytes);
+        }
+        seed
+    };
+    let mut found: Vec<_> = ENCAPSULATIONS
+        .iter()
+        .map(|encapsulation| (encapsulation.name.to_owned(), seed(&packets.encapsulate(encapsulation))))
+        .collect();
+    found.push(("fragments".to_owned(), seed(&packets.fragment(16))));
+    Ok(found)
+}
+
+/// A link message without capabilities, and the start of a server's reply.
+const MESS: &[u8] = b"REDQ\x02\0\0\0\x02\0\0\0\x12\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\x12\0\0\0";
+const REPLY: &[u8] = b"REDQ\x02\0\0\0\x02\0\0\0\xba\0\0\0\0\0\0\0";
+
+/// A conversation in front of SPICE for each kind of preface: the pieces of client (`C`) and server (`S`).
+fn prefaces() -> Vec<(String, Vec<u8>)> {
+    type Piece = (char, &'static [u8]);
+    let kinds: &[(&str, &[Piece])] = &[
+        ("none", &[]),
+        ("connect", &[('C', b"CONNECT 10.0.0.2:5900 HTTP/1.1\r\nHost: a\r\n\r\n"), ('S', b"HTTP/1.1 200 OK\r\n\r\n")]),
+        (
+            "connect-407",
+            &[
+                ('C', b"CONNECT vm:5900 HTTP/1.1\r\n\r\n"),
+                ('S', b"HTTP/1.1 407 Who\r\nContent-Length: 5\r\n\r\nwho?\n"),
+                ('C', b"CONNECT vm:5900 HTTP/1.1\r\nProxy-Authorization: Basic eA==\r\n\r\n"),
+                ('S', b"HTTP/1.1 200 OK\r\n\r\n"),
+            ],
+        ),
+        ("connect-refused", &[('C', b"CONNECT vm:5900 HTTP/1.0\r\n\r\n"), ('S', b"HTTP/1.1 403 No\r\n\r\n")]),
+        (
+            "proxmox",
+            &[
+                ('C', b"CONNECT pvespiceproxy:6A1B:100:node1::5e:61000 HTTP/1.0\r\n\r\n"),
+                ('S', b"HTTP/1.0 200 OK\r\n\r\n"),
+            ],
+        ),
+        ("socks-4", &[('C', b"\x04\x01\x17\x0c\x0a\0\0\x02user\0"), ('S', b"\0\x5a\0\0\0\0\0\0")]),
+        ("socks-4a", &[('C', b"\x04\x01\x17\x0c\0\0\0\x01\0vm\0"), ('S', b"\0\x5a\0\0\0\0\0\0")]),
+        (
+            "socks-5",
+            &[
+                ('C', b"\x05\x01\0"),
+                ('S', b"\x05\0"),
+                ('C', b"\x05\x01\0\x03\x02vm\x17\x0c"),
+                ('S', b"\x05\0\0\x01\x0a\0\0\x02\x17\x0c"),
+            ],
+        ),
+        (
+            "socks-5-password",
+            &[
+                ('C', b"\x05\x02\0\x02"),
+                ('S', b"\x05\x02"),
+                ('C', b"\x01\x01u\x01p"),
+                ('S', b"\x01\0"),
+                ('C', b"\x05\x01\0\x01\x0a\0\0\x02\x17\x0c"),
+                ('S', b"\x05\0\0\x01\0\0\0\0\0\0"),
+            ],
+        ),
+        ("proxy-1", &[('C', b"PROXY TCP4 192.0.2.1 10.0.0.2 4321 5900\r\n")]),
+        ("proxy-1-unknown", &[('C', b"PROXY UNKNOWN\r\n")]),
+        ("proxy-2", &[('C', b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0f\xc0\0\x02\x01\x0a\0\0\x02\x10\xe1\x17\x0c\x04\0\0")]),
+        ("proxy-2-local", &[('C', b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0")]),
+        (
+            "proxy-1-connect",
+            &[
+                ('C', b"PROXY TCP4 192.0.2.1 10.0.0.2 4321 3128\r\n"),
+                ('C', b"CONNECT vm:5900 HTTP/1.1\r\n\r\n"),
+                ('S', b"HTTP/1.1 200 OK\r\n\r\n"),
+            ],
+        ),
+    ];
+    let seed = |pieces: &[Piece]| {
+        let mut seed = Vec::new();
+        for (side, bytes) in pieces.iter().chain(&[('C', MESS), ('S', REPLY)]) {
+            let side = if *side == 'S' { 0x8000 } else { 0 };
+            seed.extend((side | u16::try_from(bytes.len()).unwrap_or_default()).to_be_bytes());
+            seed.extend(*bytes);
+        }
+        seed
+    };
+    kinds.iter().map(|(name, pieces)| ((*name).to_owned(), seed(pieces))).collect()
 }
 
 /// The header of a pcap file and its records, each with the header of the record.

@@ -8,9 +8,13 @@
 
 #[cfg(feature = "capture")]
 pub mod capture;
+#[cfg(feature = "capture")]
+pub mod decapsulate;
 pub mod endpoints;
 pub mod link;
 pub mod observer;
+#[cfg(feature = "capture")]
+pub mod prefaces;
 #[cfg(feature = "qmp")]
 pub mod qmp;
 #[cfg(feature = "qmp")]
@@ -60,6 +64,10 @@ pub const ALL: &[Oracle] = &[
     Oracle { name: "tcp_reassembly", takes: Takes::Choices, run: capture::tcp_reassembly },
     #[cfg(feature = "capture")]
     Oracle { name: "capture_file", takes: Takes::Wire, run: capture::capture_file },
+    #[cfg(feature = "capture")]
+    Oracle { name: "decapsulate", takes: Takes::Wire, run: decapsulate::decapsulate },
+    #[cfg(feature = "capture")]
+    Oracle { name: "prefaces", takes: Takes::Wire, run: prefaces::prefaces },
     #[cfg(feature = "capture")]
     Oracle { name: "tls_records", takes: Takes::Wire, run: tls::tls_records },
     #[cfg(feature = "qmp")]

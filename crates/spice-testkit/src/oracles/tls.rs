@@ -25,7 +25,8 @@ pub fn tls_records(data: &[u8]) {
     decrypt(&keys.growing(), &pieces, MAX_RECORD);
 }
 
-fn pieces(mut data: &[u8]) -> Vec<(Side, &[u8])> {
+/// Splits bytes into pieces of two directions, as [`tls_records`] takes them.
+pub(super) fn pieces(mut data: &[u8]) -> Vec<(Side, &[u8])> {
     let mut pieces = Vec::new();
     while let Some((&[high, low], rest)) = data.split_first_chunk() {
         let side = if high & 0x80 == 0 { Side::Client } else { Side::Server };
