@@ -173,13 +173,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
         target: "decapsulate",
     },
     Mutant {
-        what: "a packet that was cut in a UDP header is read all the same",
-        file: "crates/spice-capture/src/decapsulate/bytes.rs",
-        from: "self.data.get(at).copied().ok_or_else(|| self.short(at + 1))",
-        to: "Ok(self.data.get(at).copied().unwrap_or(0))",
-        target: "decapsulate",
-    },
-    Mutant {
         what: "a SOCKS 4 request has to come in one piece",
         file: "crates/spice-capture/src/preface/socks.rs",
         from: "if bytes.len() <= MAX_NAME { Parsed::More } else { Parsed::Not }",
