@@ -223,6 +223,11 @@ mod tests {
                 "backlog",
                 "more than 9 bytes came before the other direction could be read",
             ),
+            (
+                AnomalyKind::HeldTotal { limit: 9 },
+                "held-total",
+                "the link stages of all connections hold 9 bytes, so this one is not read on",
+            ),
             (AnomalyKind::Leaked, "leaked", leaked),
             (
                 AnomalyKind::Inferred,
