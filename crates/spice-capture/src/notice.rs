@@ -159,6 +159,7 @@ impl fmt::Display for Notice {
             Self::Vanished { endpoints: Endpoints { client, server }, reason, .. } => {
                 let reason = match reason {
                     VanishedReason::OtherConnections => "it ended with the other channels of its session",
+                    VanishedReason::TakenOver => "another session began at its server, and no packet came since",
                     VanishedReason::Unanswered => "the server gave up sending again to a client that does not answer",
                 };
                 write!(f, "{client} -> {server}: no packet ends this connection; {reason}")

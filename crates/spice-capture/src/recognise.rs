@@ -17,7 +17,7 @@ use spice_events::spice_link::{
 /// Bytes of the client that are kept until it is clear what it speaks: spice-server reads a WebSocket request of up to 4095 bytes; the rest is for frames.
 pub const MAX_CLIENT: usize = 8192;
 /// Bytes of the server that are kept meanwhile: the answer to a WebSocket request, or the greeting of a protocol where the server speaks first.
-pub const MAX_SERVER: usize = 4096;
+pub const MAX_SERVER: usize = 16 << 10;
 /// Bytes that are kept of all connections that were not recognised yet, with the time of each segment. What comes on top is not recognised.
 pub const MAX_BYTES_TOTAL: usize = 64 << 20;
 

@@ -126,7 +126,7 @@ impl Spice {
                 spice_events::Output::Event(event) => {
                     self.events += 1;
                     if let EventKind::Initialized(channel) = event.kind {
-                        self.siblings.initialized(event.flow, channel);
+                        self.siblings.initialized(event.flow, channel, event.at);
                     }
                     Output::Event(event)
                 }

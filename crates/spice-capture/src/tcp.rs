@@ -135,6 +135,8 @@ pub struct Gone {
     pub at: Timestamp,
     /// It has only ended if one end has repeated itself and the other has not answered.
     pub only_unanswered: bool,
+    /// It has only ended if it has no packet after that time.
+    pub only_silent: bool,
 }
 
 /// What shows that a peer vanished.
@@ -143,6 +145,8 @@ pub struct Gone {
 pub enum VanishedReason {
     /// The other connections of its session ended: [`Handler::gone`].
     OtherConnections,
+    /// Another session began at its server, and it has no packet since.
+    TakenOver,
     /// The server sent the same bytes again and again without an answer, and then stopped: its kernel gave up (`ETIMEDOUT`).
     Unanswered,
 }

@@ -4,7 +4,8 @@
 
 use std::{
     fs,
-    path::PathBuf,
+    ops::Range,
+    path::{Path, PathBuf},
     process::{Command, Output},
 };
 
@@ -137,41 +138,83 @@ fn a_client_that_vanished_is_disconnected() {
     check(&[], &["07-client-roams.pcap"], "07-client-roams.qmp", &[ended]);
 }
 
-/// The main channel of a client that sleeps, as if its session's other channel were one of another server.
-#[test]
-fn a_client_that_vanished_is_disconnected_when_its_server_gives_up() {
-    const SECONDS: std::ops::Range<usize> = 0..4;
-    // Behind the packet's header: Ethernet and IPv4 without options.
-    const PORTS: std::ops::Range<usize> = 16 + 34..16 + 38;
-    const SERVER: [u8; 2] = 31696_u16.to_be_bytes();
-    const OTHER_CHANNEL: [u8; 2] = 58030_u16.to_be_bytes();
-    let bytes = fs::read(field("06-client-asleep.pcap")).unwrap();
+/// Where a packet of these captures has its time, and its IPv4 addresses and ports behind Ethernet; the header of its record is part of it.
+const SECONDS: Range<usize> = 0..4;
+const ADDRESSES: Range<usize> = 16 + 26..16 + 34;
+const PORTS: Range<usize> = 16 + 34..16 + 38;
+
+/// A capture whose packets are changed or left out. It goes on for a while with its last packet.
+fn edited(name: &str, goes_on: u32, mut edit: impl FnMut(&mut [u8]) -> bool) -> (tempfile::TempDir, PathBuf) {
+    let bytes = fs::read(field(name)).unwrap();
     let (mut made, mut rest, mut last) = (bytes[..24].to_vec(), &bytes[24..], Vec::new());
     while let Some(len) = rest.get(8..12) {
         let (packet, after) = rest.split_at(16 + u32::from_le_bytes(len.try_into().unwrap()) as usize);
         rest = after;
         last = packet.to_vec();
-        if last[PORTS].chunks(2).any(|port| port == OTHER_CHANNEL) {
-            last[PORTS].chunks_mut(2).filter(|port| *port == SERVER).for_each(|port| port[1] ^= 1);
+        if edit(&mut last) {
+            made.extend(&last);
         }
-        made.extend(&last);
     }
-    // The capture goes on for a while.
-    for _ in 0..3 {
-        let seconds = u32::from_le_bytes(last[SECONDS].try_into().unwrap()) + 2;
+    for _ in 0..4 {
+        let seconds = u32::from_le_bytes(last[SECONDS].try_into().unwrap()) + goes_on / 4;
         last[SECONDS].copy_from_slice(&seconds.to_le_bytes());
         made.extend(&last);
     }
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("main.pcap");
+    let path = folder.path().join("edited.pcap");
     fs::write(&path, made).unwrap();
-    let output = run(&[path.to_str().unwrap()], &[]);
-    let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-    let end = stdout.lines().find(|line| line.contains("DISCONNECTED") && line.contains("\"57918\"")).unwrap();
+    (folder, path)
+}
+
+/// The main channel of a client that sleeps, as if its session's other channel were one of another server.
+#[test]
+fn a_client_that_vanished_is_disconnected_when_its_server_gives_up() {
+    const SERVER: [u8; 2] = 31696_u16.to_be_bytes();
+    const OTHER_CHANNEL: [u8; 2] = 58030_u16.to_be_bytes();
+    let (_folder, path) = edited("06-client-asleep.pcap", 8, |packet| {
+        if packet[PORTS].chunks(2).any(|port| port == OTHER_CHANNEL) {
+            packet[PORTS].chunks_mut(2).filter(|port| *port == SERVER).for_each(|port| port[1] ^= 1);
+        }
+        true
+    });
+    let (lines, stderr) = lines(&path);
+    let end = lines.iter().find(|line| line.contains("DISCONNECTED") && line.contains("\"57918\"")).unwrap();
     // When the next retransmission was due. QEMU said it at 1795820207.009750, by its own clock.
     assert!(end.starts_with(r#"{"timestamp": {"seconds": 1795820207, "microseconds": 5121}"#), "{end}");
     let told = "10.9.0.2:57918 -> 10.9.0.1:31696: no packet ends this connection; the server gave up sending again to a client that does not answer";
     assert!(stderr.contains(told), "{stderr}");
+}
+
+/// A client that roams to another network, where the capture does not see its old one any more.
+#[test]
+fn a_client_that_vanished_is_disconnected_when_another_session_takes_over() {
+    const OLD: [u8; 4] = [10, 9, 0, 2];
+    const NEW: [u8; 4] = [10, 9, 0, 3];
+    for (goes_on, took_over) in [(80, true), (40, false)] {
+        let mut roamed = false;
+        let (_folder, path) = edited("07-client-roams.pcap", goes_on, |packet| {
+            let has = |address| packet[ADDRESSES].chunks(4).any(|end| end == address);
+            roamed |= has(NEW);
+            !(roamed && has(OLD))
+        });
+        let (lines, stderr) = lines(&path);
+        let ends =
+            |port: &str| lines.iter().filter(|line| line.contains("DISCONNECTED") && line.contains(port)).count();
+        assert_eq!(ends("\"59670\""), 1, "{lines:?}");
+        for port in ["\"42190\"", "\"42290\""] {
+            assert_eq!(ends(port), usize::from(took_over), "{port}: {lines:?} {stderr}");
+        }
+        let told = "10.9.0.2:42190 -> 10.9.0.1:26288: no packet ends this connection; another session began at its server, and no packet came since";
+        assert_eq!(stderr.contains(told), took_over, "{stderr}");
+        assert_eq!(stderr.contains("2 connections are open at the end: 10.9.0.2:4"), !took_over, "{stderr}");
+    }
+}
+
+/// The lines that are printed for a file, and everything else.
+fn lines(path: &Path) -> (Vec<String>, String) {
+    let output = run(&[path.to_str().unwrap()], &[]);
+    let lines = String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
+    (lines, String::from_utf8(output.stderr).unwrap())
 }
 
 #[test]

@@ -47,6 +47,20 @@ fn connect_leads_to_what_follows_its_answer() {
         Some("vm.example:5900"),
         None,
     );
+    let chunked = b"HTTP/1.1 407 Who\r\nTransfer-Encoding: chunked\r\n\r\n4;x=y\r\nwho?\r\n1\r\n!\r\n0\r\n\r\n";
+    // As long as squid's error page.
+    let page = [b"HTTP/1.1 407 Who\r\nContent-Length: 4100\r\n\r\n", &[b'x'; 4100][..]].concat();
+    let go_on = b"HTTP/1.1 100 Continue\r\n\r\n";
+    for again in [&chunked[..], &page, go_on] {
+        let talk: &[(Side, &[u8])] = if again == go_on {
+            &[(C, connect), (S, again), (S, ok), (C, SPICE)]
+        } else {
+            &[(C, connect), (S, again), (C, connect), (S, ok), (C, SPICE)]
+        };
+        check(talk, Decision::Spice, Some("vm.example:5900"), None);
+    }
+    let wrong = b"HTTP/1.1 407 Who\r\nTransfer-Encoding: chunked\r\n\r\nno size\r\n";
+    check(&[(C, connect), (S, wrong)], Decision::Other, Some("vm.example:5900"), None);
     check(&[(C, b"CONNECT x\r\n\r\n")], Decision::Other, None, None);
     check(&[(C, b"CONFIG")], Decision::Other, None, None);
     check(&[(C, connect), (S, ok), (C, b"\x16\x03\x01\x02\0\x01")], Decision::Tls, Some("vm.example:5900"), None);

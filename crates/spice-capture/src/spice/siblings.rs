@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | the main channel ended, another channel of the session is still open [`PATIENCE`] later | the other channel ended with it |
 //! | the server ended another channel first, and the main channel has unanswered retransmissions | the main channel timed out, and took the other one along |
+//! | another session's main channel is up at the same server, and the old one had no packet since, for [`TAKE_OVER`] | the new session took the server over |
 
 use crate::{
     packet::Endpoint,
@@ -21,6 +22,11 @@ use std::{
 
 /// How long after a channel's end the others have time to end by a packet of their own.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a session's main channel has no packet after another session began, until that was a take-over. A server that serves both sends a ping every
+/// 15 seconds.
+const TAKE_OVER: Duration = Duration::from_secs(60);
+/// Main channels of one server that are compared. More of them show that it serves several sessions at once.
+const MAX_MAINS: usize = 16;
 /// Ends that wait for their siblings. Beyond, the oldest are decided early.
 const MAX_SUSPECTS: usize = 4096;
 
@@ -47,12 +53,23 @@ struct Suspect {
     main_ended: bool,
 }
 
+/// A main channel that came up while others of its server were.
+#[derive(Clone, Copy, Debug)]
+struct TakeOver {
+    at: Timestamp,
+    server: Endpoint,
+    by: FlowId,
+}
+
 /// Open connections and their sessions.
 #[derive(Debug, Default)]
 pub(super) struct Siblings {
     members: HashMap<FlowId, Member, RandomState>,
     sessions: HashMap<Session, Vec<FlowId>, RandomState>,
     suspects: VecDeque<Suspect>,
+    /// Main channels by their servers, in the order in which they came up.
+    mains: HashMap<Endpoint, Vec<FlowId>, RandomState>,
+    take_overs: VecDeque<TakeOver>,
     /// Connections that have ended without a packet.
     gone: Vec<Gone>,
 }
@@ -63,15 +80,23 @@ impl Siblings {
     }
 
     /// A channel is up.
-    pub(super) fn initialized(&mut self, flow: FlowId, channel: Channel) {
+    pub(super) fn initialized(&mut self, flow: FlowId, channel: Channel, at: Timestamp) {
         let Some(member) = self.members.get_mut(&flow) else { return };
+        member.is_main = channel.channel_type == ChannelType::MAIN;
+        if member.is_main {
+            let server = member.endpoints.server;
+            let mains = self.mains.entry(server).or_default();
+            if (1..MAX_MAINS).contains(&mains.len()) {
+                self.take_overs.push_back(TakeOver { at, server, by: flow });
+            }
+            mains.push(flow);
+        }
         // An id that never became known says nothing.
         if channel.connection_id == 0 {
             return;
         }
         let session = Session { server: member.endpoints.server, id: channel.connection_id };
         member.session = Some(session);
-        member.is_main = channel.channel_type == ChannelType::MAIN;
         self.sessions.entry(session).or_default().push(flow);
     }
 
@@ -96,15 +121,19 @@ impl Siblings {
     /// The next connection that has ended without a packet, as far as the time tells.
     #[inline]
     pub(super) fn gone(&mut self, now: Timestamp) -> Option<Gone> {
-        if self.suspects.is_empty() && self.gone.is_empty() { None } else { self.next(now) }
+        if self.suspects.is_empty() && self.take_overs.is_empty() && self.gone.is_empty() {
+            None
+        } else {
+            self.next(now)
+        }
     }
 
     #[inline(never)]
     fn next(&mut self, now: Timestamp) -> Option<Gone> {
         while self.gone.is_empty() {
-            let suspect = *self.suspects.front()?;
-            if self.suspects.len() <= MAX_SUSPECTS && !is_later(now, suspect.at) {
-                return None;
+            let Some(suspect) = self.suspects.front().copied() else { return self.taken_over(now) };
+            if self.suspects.len() <= MAX_SUSPECTS && !is_later(now, suspect.at, PATIENCE) {
+                return self.taken_over(now);
             }
             self.suspects.pop_front();
             let flows = self.sessions.get(&suspect.session).into_iter().flatten();
@@ -114,13 +143,40 @@ impl Siblings {
                 endpoints: member.endpoints,
                 at: suspect.at,
                 only_unanswered: !suspect.main_ended,
+                only_silent: false,
+            }));
+        }
+        self.gone.pop()
+    }
+
+    /// The next main channel that another one may have replaced.
+    fn taken_over(&mut self, now: Timestamp) -> Option<Gone> {
+        while self.gone.is_empty() {
+            let TakeOver { at, server, by } = *self.take_overs.front()?;
+            if self.take_overs.len() <= MAX_SUSPECTS && !is_later(now, at, TAKE_OVER) {
+                return None;
+            }
+            self.take_overs.pop_front();
+            let older = self.mains.get(&server).into_iter().flatten().take_while(|main| **main != by);
+            let members = older.filter_map(|main| self.members.get(main));
+            self.gone.extend(members.map(|member| Gone {
+                endpoints: member.endpoints,
+                at,
+                only_unanswered: false,
+                only_silent: true,
             }));
         }
         self.gone.pop()
     }
 
     fn remove(&mut self, flow: FlowId) -> Option<(Session, bool)> {
-        let Member { session, is_main, .. } = self.members.remove(&flow)?;
+        let Member { session, is_main, endpoints } = self.members.remove(&flow)?;
+        if is_main && let Some(mains) = self.mains.get_mut(&endpoints.server) {
+            mains.retain(|other| *other != flow);
+            if mains.is_empty() {
+                self.mains.remove(&endpoints.server);
+            }
+        }
         let session = session?;
         if let Some(flows) = self.sessions.get_mut(&session) {
             flows.retain(|other| *other != flow);
@@ -132,9 +188,9 @@ impl Siblings {
     }
 }
 
-/// Whether [`PATIENCE`] is over.
-fn is_later(now: Timestamp, since: Timestamp) -> bool {
+/// Whether so much time has passed.
+fn is_later(now: Timestamp, since: Timestamp, patience: Duration) -> bool {
     let microseconds = |at: Timestamp| at.seconds.saturating_mul(1_000_000).saturating_add(at.microseconds);
     u128::try_from(microseconds(now).saturating_sub(microseconds(since)))
-        .is_ok_and(|passed| passed >= PATIENCE.as_micros())
+        .is_ok_and(|passed| passed >= patience.as_micros())
 }

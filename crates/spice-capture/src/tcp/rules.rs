@@ -316,11 +316,12 @@ impl<S: Default> Flow<S> {
 
     /// Ends a connection that no packet of its own ends. Returns whether it was open and, if that matters, unanswered.
     pub(super) fn vanish<H: Handler<State = S>>(&mut self, gone: &Gone, ctx: &mut Context<'_, H>) -> bool {
-        if self.stage != Stage::Open || (gone.only_unanswered && !self.directions.iter().any(Direction::is_unanswered))
-        {
+        let answered = gone.only_unanswered && !self.directions.iter().any(Direction::is_unanswered);
+        if self.stage != Stage::Open || answered || (gone.only_silent && self.last > gone.at) {
             return false;
         }
-        ctx.handler.vanished(&self.state, gone, VanishedReason::OtherConnections);
+        let reason = if gone.only_silent { VanishedReason::TakenOver } else { VanishedReason::OtherConnections };
+        ctx.handler.vanished(&self.state, gone, reason);
         self.close(gone.at, None, ctx);
         true
     }
@@ -342,7 +343,7 @@ impl<S: Default> Flow<S> {
         let Some(retransmissions) = &mut self.retransmissions else { return };
         if let Some(at) = retransmissions.given_up(server.end, ctx.shared.clock.now()) {
             let endpoints = Endpoints { server: self.end(1 - self.client), client: self.end(self.client) };
-            let gone = Gone { endpoints, at, only_unanswered: true };
+            let gone = Gone { endpoints, at, only_unanswered: true, only_silent: false };
             ctx.handler.vanished(&self.state, &gone, VanishedReason::Unanswered);
             self.close(at, None, ctx);
         } else {
