@@ -1,4 +1,4 @@
-//! Hunts for first messages that a server answers differently from spice-server.
+//! Hunts for messages and conversations that a server answers differently from spice-server.
 //!
 //! What a server does with a client's first message is decided by the message alone, except for the channels that it has and their TLS
 //! policy. So no second server is needed: [`judge`](crate::judge) knows spice-server's answer. A [`Hunt`] sends messages that are nearly
@@ -20,38 +20,46 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! A server that is running is asked by [`OverTcp`]; a fuzzer calls [`difference`].
+//! A server that is running is asked by [`OverTcp`] or [`OverUnix`]; a fuzzer calls [`difference`]. What follows the first message is the work of
+//! [`Hunt::run_conversations`].
 
 mod answer;
 mod compare;
+#[cfg(feature = "run")]
+mod conversation;
+#[cfg(feature = "run")]
+mod conversations;
 mod finding;
-mod over_tcp;
+mod messages;
+mod over_socket;
+mod probe;
 
 use std::{
     collections::BTreeMap,
-    fmt, io,
-    panic::{self, AssertUnwindSafe},
-    thread,
+    fmt, io, thread,
     time::{Duration, Instant},
 };
 
-use arbitrary::{Arbitrary as _, Unstructured};
 use spice_link::ChannelType;
 
-use crate::{
-    Mess,
-    choices::{Choices, plainest},
-};
+use crate::choices::Choices;
 pub use answer::{Answered, ServerUnderTest};
 pub use compare::{Difference, difference, refusal};
-pub use finding::{Finding, FindingKind, replay};
-pub use over_tcp::OverTcp;
+#[cfg(feature = "run")]
+pub use conversation::{Conversation, Credentials, Link, LinkCarrier, LinkChannel, LinkId, NotALink};
+#[cfg(feature = "run")]
+pub use finding::replay_conversation;
+pub use finding::{Finding, FindingKind, Sent, replay};
+use messages::Messages;
+pub use over_socket::{OverTcp, OverUnix};
+use probe::{Health, Probe, Taken};
 
-/// A search for messages that a server answers wrongly: what to send, and what to do about findings.
+/// A search for messages or conversations that a server answers wrongly: what to send, and what to do about findings.
 pub struct Hunt {
     cases: u64,
     seed: u64,
     time_limit: Option<Duration>,
+    most_findings: usize,
     channels: Option<Vec<(ChannelType, u8)>>,
     allowed: Vec<String>,
     restart: Option<Box<dyn FnMut() -> io::Result<()>>>,
@@ -72,13 +80,8 @@ pub struct HuntReport {
     pub is_cut_short: bool,
 }
 
-/// Bytes of choices for one message.
-const CHOICES: usize = 200;
-/// The most messages that are sent to shorten a finding: one that costs an answer, one that prints a panic, one that costs a restart or a
-/// time limit.
-const SHORTEN: usize = 1000;
-const SHORTEN_PANIC: usize = 200;
-const SHORTEN_SLOW: usize = 40;
+/// How long one finding is shortened at most.
+const SHORTEN_TIME: Duration = Duration::from_secs(20);
 /// How long a server may take to accept connections after a restart.
 const RESTART_LIMIT: Duration = Duration::from_secs(10);
 
@@ -95,6 +98,7 @@ impl Hunt {
             cases: 2000,
             seed: 1,
             time_limit: None,
+            most_findings: usize::MAX,
             channels: None,
             allowed: Vec::new(),
             restart: None,
@@ -118,6 +122,12 @@ impl Hunt {
     #[must_use]
     pub fn time_limit(self, time_limit: Duration) -> Self {
         Self { time_limit: Some(time_limit), ..self }
+    }
+
+    /// Ends the hunt as soon as it has this many kinds of findings.
+    #[must_use]
+    pub fn most_findings(self, most: usize) -> Self {
+        Self { most_findings: most, ..self }
     }
 
     /// The server's channels beside main. If they are not set, the server may have any.
@@ -145,13 +155,31 @@ impl Hunt {
         Self { progress: Some(Box::new(progress)), ..self }
     }
 
-    /// Hunts.
+    /// Hunts with first messages.
     ///
     /// # Errors
     /// If the server accepts no connection before the first message. A server that is gone later is a finding.
-    pub fn run(self, server: impl ServerUnderTest) -> io::Result<HuntReport> {
+    pub fn run(mut self, server: impl ServerUnderTest) -> io::Result<HuntReport> {
+        let channels = self.channels.take();
+        self.search(Messages { server, channels })
+    }
+
+    /// Hunts with conversations: each has up to four links with tickets or SASL PLAIN, sessions and their channels, WebSocket. The
+    /// server's password and channels are those of the [`Subject`](crate::Subject), which a
+    /// [`survey`](crate::Subject::survey) has filled in.
+    ///
+    /// A link that waits for an end that does not come takes the target's time limit. One of a second is long enough on one machine.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    #[cfg(feature = "run")]
+    pub fn run_conversations(self, subject: crate::Subject) -> io::Result<HuntReport> {
+        self.search(conversations::Conversations { subject })
+    }
+
+    fn search(self, probe: impl Probe) -> io::Result<HuntReport> {
         let deadline = self.time_limit.map(|limit| Instant::now() + limit);
-        let mut search = Search { hunt: self, server, deadline, report: HuntReport::default(), keys: BTreeMap::new() };
+        let mut search = Search { hunt: self, probe, deadline, report: HuntReport::default(), keys: BTreeMap::new() };
         search.run()?;
         Ok(search.report)
     }
@@ -172,49 +200,34 @@ impl fmt::Debug for Hunt {
 }
 
 /// A hunt that is going on.
-struct Search<S> {
+struct Search<P> {
     hunt: Hunt,
-    server: S,
+    probe: P,
     deadline: Option<Instant>,
     report: HuntReport,
     /// The findings by key, as places in the report.
     keys: BTreeMap<String, usize>,
 }
 
-/// How a server takes one message.
-enum Taken {
-    Right,
-    Wrong(Box<Finding>),
-    /// There was no connection: the server was gone before the message.
-    NoConnection(io::Error),
-}
-
-/// How a server takes a plain message after another one.
-enum Health {
-    Fine,
-    Gone(String),
-    Hung,
-}
-
-impl<S: ServerUnderTest> Search<S> {
+impl<P: Probe> Search<P> {
     fn run(&mut self) -> io::Result<()> {
         let mut sequence = Choices::new(self.hunt.seed);
         let (mut choices, mut before): (Vec<u8>, Vec<u8>) = (Vec::new(), Vec::new());
         for case in 0..self.hunt.cases {
-            if self.is_over() {
+            if self.is_over() || self.report.findings.len() >= self.hunt.most_findings {
                 return Ok(());
             }
-            sequence.fill(&mut choices, CHOICES);
+            sequence.fill(&mut choices, P::CHOICES);
             if let Some(progress) = &mut self.hunt.progress {
                 progress(case);
             }
             self.report.asked = case + 1;
-            let finding = match self.take(&choices) {
+            let finding = match self.probe.take(&choices) {
                 Taken::Right => None,
                 Taken::Wrong(finding) => Some(*finding),
                 Taken::NoConnection(error) if case == 0 => return Err(error),
                 // The server has answered the message before this one, and died of it.
-                Taken::NoConnection(error) => Some(blame(&before, &error.to_string())),
+                Taken::NoConnection(error) => Some(self.probe.lost(FindingKind::Gone, &before, &error.to_string())),
             };
             if let Some(finding) = finding
                 && !self.keep(finding)
@@ -258,7 +271,7 @@ impl<S: ServerUnderTest> Search<S> {
         }
         let start = Instant::now();
         while start.elapsed() < RESTART_LIMIT {
-            if matches!(self.health(), Health::Fine) {
+            if matches!(self.probe.health(), Health::Fine) {
                 return true;
             }
             thread::sleep(Duration::from_millis(10));
@@ -267,14 +280,10 @@ impl<S: ServerUnderTest> Search<S> {
     }
 
     fn shorten(&mut self, first: &Finding, key: &str) -> Finding {
-        let most = match first.kind {
-            FindingKind::Differs => SHORTEN,
-            FindingKind::Panicked => SHORTEN_PANIC,
-            FindingKind::Gone | FindingKind::Hung => SHORTEN_SLOW,
-        };
+        let (most, end) = (P::most_to_shorten(first.kind), Instant::now() + SHORTEN_TIME);
         let mut best = first.clone();
-        let result = plainest(&first.choices, most, |choices| {
-            if self.is_over() {
+        let result = P::shorten(&first.choices, most, |choices| {
+            if self.is_over() || Instant::now() >= end {
                 return Err(());
             }
             let taken = self.take_slowly(choices, first.kind);
@@ -296,79 +305,13 @@ impl<S: ServerUnderTest> Search<S> {
 
     /// Sends the message of these choices, and also looks after a right answer whether the server has survived it.
     fn take_slowly(&mut self, choices: &[u8], kind: FindingKind) -> Taken {
-        match self.take(choices) {
-            Taken::Right if kind == FindingKind::Gone => match self.health() {
-                Health::Gone(error) => Taken::Wrong(Box::new(blame(choices, &error))),
+        match self.probe.take(choices) {
+            Taken::Right if kind == FindingKind::Gone => match self.probe.health() {
+                Health::Gone(error) => Taken::Wrong(Box::new(self.probe.lost(kind, choices, &error))),
                 _ => Taken::Right,
             },
             taken => taken,
         }
-    }
-
-    /// Sends the message of these choices.
-    fn take(&mut self, choices: &[u8]) -> Taken {
-        let Ok(mess) = Mess::arbitrary(&mut Unstructured::new(choices)) else { return Taken::Right };
-        let bytes = mess.bytes();
-        let answered = match panic::catch_unwind(AssertUnwindSafe(|| self.server.ask(&bytes))) {
-            Ok(Ok(answered)) => answered,
-            Ok(Err(error)) => return Taken::NoConnection(error),
-            Err(_) => return Taken::Wrong(Box::new(lost(FindingKind::Panicked, choices, mess, "a panic"))),
-        };
-        let Some(found) = difference(&bytes, &answered, self.hunt.channels.as_deref()) else { return Taken::Right };
-        // A server that sends nothing, or does not end, may be dead: a plain message tells.
-        if answered.bytes.is_empty() || !answered.is_ended {
-            match self.health() {
-                Health::Fine => {}
-                Health::Gone(error) => return Taken::Wrong(Box::new(lost(FindingKind::Gone, choices, mess, &error))),
-                Health::Hung => {
-                    let seen = "no answer to it, and none to a plain message";
-                    return Taken::Wrong(Box::new(lost(FindingKind::Hung, choices, mess, seen)));
-                }
-            }
-        }
-        Taken::Wrong(Box::new(Finding {
-            kind: FindingKind::Differs,
-            check: found.check,
-            section: found.section,
-            mess,
-            expected: found.expected,
-            seen: found.seen,
-            choices: choices.to_vec(),
-            count: 1,
-            outline: found.outline,
-        }))
-    }
-
-    fn health(&mut self) -> Health {
-        let bytes = Mess::default().bytes();
-        match panic::catch_unwind(AssertUnwindSafe(|| self.server.ask(&bytes))) {
-            Ok(Ok(answered)) if answered.bytes.is_empty() && !answered.is_ended => Health::Hung,
-            Ok(Err(error)) => Health::Gone(error.to_string()),
-            Ok(Ok(_)) | Err(_) => Health::Fine,
-        }
-    }
-}
-
-/// The finding that the message of these choices has ended the server.
-fn blame(choices: &[u8], error: &str) -> Finding {
-    let mess = Mess::arbitrary(&mut Unstructured::new(choices)).unwrap_or_default();
-    lost(FindingKind::Gone, choices, mess, error)
-}
-
-fn lost(kind: FindingKind, choices: &[u8], mess: Mess, seen: &str) -> Finding {
-    // Any answer differs from this one: so the check and its section are known.
-    let found = difference(&mess.bytes(), &Answered { bytes: vec![0], is_ended: false }, None);
-    let (check, section) = found.map_or(("accepted", 2), |found| (found.check, found.section));
-    Finding {
-        kind,
-        check,
-        section,
-        mess,
-        expected: "an answer, and a server that goes on".to_owned(),
-        seen: seen.to_owned(),
-        choices: choices.to_vec(),
-        count: 1,
-        outline: "server".to_owned(),
     }
 }
 

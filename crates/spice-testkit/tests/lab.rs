@@ -73,6 +73,28 @@ fn a_hunt_finds_nothing_in_a_real_server() {
     assert_eq!(report.findings, []);
 }
 
+/// The rules of conversations are those of the real server.
+#[cfg(feature = "generate")]
+#[test]
+fn conversations_find_nothing_in_a_real_server() {
+    use spice_testkit::spice_conformance::{Subject, Target, spice_link::ChannelType};
+
+    if !lab::have(&[Peer::Qemu, Peer::Openssl]) {
+        return;
+    }
+    let (port, tls_port, pki) = (lab::free_port().unwrap(), lab::free_port().unwrap(), Pki::new().unwrap());
+    let dir = pki.dir().display();
+    let _vm = Vm::boot(&format!(
+        "port={port},tls-port={tls_port},x509-dir={dir},addr=127.0.0.1,password-secret=password,tls-channel=record"
+    ))
+    .unwrap();
+    let target = Target::new(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    let subject = Subject::new(target).with_password(PASSWORD).with_secured(ChannelType::RECORD).survey().unwrap();
+    assert!(subject.other.is_some(), "{subject:?}");
+    let report = spice_testkit::hunt::Hunt::new().cases(300).seed(2026).run_conversations(subject).unwrap();
+    assert_eq!(report.findings, []);
+}
+
 #[test]
 fn a_real_sasl_server_answers_as_the_battery_says() {
     if !lab::have(&[Peer::Qemu, Peer::Openssl, Peer::Sasl]) {

@@ -23,6 +23,11 @@ pub(crate) struct Password {
 }
 
 impl Password {
+    /// Whether there is a flag.
+    pub(crate) fn is_given(&self) -> bool {
+        self.password.is_some() || self.password_file.is_some()
+    }
+
     /// The password; `None` if there is no flag.
     pub(crate) fn read(&self) -> Result<Option<String>, String> {
         let Some(path) = &self.password_file else { return Ok(self.password.clone()) };

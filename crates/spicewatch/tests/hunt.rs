@@ -34,6 +34,18 @@ fn exit_code_tells_whether_there_is_a_finding() {
 }
 
 #[test]
+fn conversation_is_printed_link_by_link() {
+    let flawed = TestServer::start("sekrit", Some(Flaw::Ticket)).unwrap();
+    let address = flawed.address().to_string();
+    let output = run(&[&address, "--conversations", "--password", "sekrit", "--cases", "100", "--json"]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{report:#}");
+    let finding = &report["findings"][0];
+    assert_eq!((&finding["check"], &finding["fields"]), (&"ticket".into(), &serde_json::json!(["credentials"])));
+    assert!(finding["conversation"].as_str().unwrap().starts_with("link credentials="), "{report:#}");
+}
+
+#[test]
 fn server_that_is_not_there_or_not_here_is_an_error() {
     let port = lab::free_port().unwrap();
     for (server, part) in [(&*format!("127.0.0.1:{port}"), "refused"), ("192.0.2.1:5900", "this machine's loopback")] {

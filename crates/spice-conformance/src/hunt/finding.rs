@@ -1,5 +1,7 @@
 use std::{fmt, fmt::Write, io};
 
+#[cfg(feature = "run")]
+use super::{Conversation, conversations};
 use super::{answer::ServerUnderTest, compare::difference};
 use crate::{Mess, hunt::Difference};
 
@@ -28,25 +30,38 @@ impl fmt::Display for FindingKind {
     }
 }
 
-/// A message at which a server does something wrong.
+/// What was sent to a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Sent {
+    /// A first message, and no more.
+    Message(Mess),
+    /// A whole conversation.
+    #[cfg(feature = "run")]
+    Conversation(Conversation),
+}
+
+/// A message or a conversation at which a server does something wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {
     /// What it did wrong.
     pub kind: FindingKind,
-    /// The check of spice-server that the message is about: see [`Difference::check`].
+    /// The check of spice-server that it is about: of a message, see [`Difference::check`]; of a conversation `existence`, `tls-policy`,
+    /// `websocket`, `key`, `selection`, `mechanism`, `ticket`, `sasl`, `connection-id`, `duplicate`, `main-init`, `session-id`,
+    /// `take-over`, `main-leaves` or `reply`.
     pub check: &'static str,
     /// The check's section in docs/PROTOCOL.md.
     pub section: u8,
-    /// The plainest such message that was found.
-    pub mess: Mess,
+    /// The plainest that was found.
+    pub sent: Sent,
     /// What was expected, in words.
     pub expected: String,
     /// What was seen, in words.
     pub seen: String,
-    /// The choices that make the message: a seed for a fuzzer.
+    /// The choices that make it: a seed for a fuzzer.
     pub choices: Vec<u8>,
-    /// How many messages of this kind were found.
+    /// How many of this kind were found.
     pub count: u64,
     pub(super) outline: String,
 }
@@ -58,51 +73,99 @@ impl Finding {
         format!("{}/{}/{}", self.kind, self.check, self.outline)
     }
 
-    /// The names of the message's fields that are not those of a plain main channel's message.
+    /// The names of the fields that are not plain: those of a message, or those of a conversation's links.
     pub fn fields(&self) -> Vec<&'static str> {
-        let (mess, plain) = (&self.mess, Mess::default());
-        let changed = [
-            ("magic", mess.magic != plain.magic),
-            ("major_version", mess.major != plain.major),
-            ("minor_version", mess.minor != plain.minor),
-            ("size", mess.size != plain.size),
-            ("connection_id", mess.connection_id != plain.connection_id),
-            ("channel_type", mess.channel_type != plain.channel_type),
-            ("channel_id", mess.channel_id != plain.channel_id),
-            ("num_common_caps", mess.counts.is_some_and(|counts| counts[0] as usize != mess.common.len())),
-            ("num_channel_caps", mess.counts.is_some_and(|counts| counts[1] as usize != mess.channel.len())),
-            ("caps_offset", mess.caps_offset != plain.caps_offset),
-            ("common_caps", mess.common != plain.common),
-            ("channel_caps", mess.channel != plain.channel),
-            ("gap", mess.gap != plain.gap),
-            ("tail", mess.tail != plain.tail),
-        ];
-        changed.into_iter().filter(|(_, is_changed)| *is_changed).map(|(name, _)| name).collect()
+        match &self.sent {
+            Sent::Message(mess) => fields(mess),
+            #[cfg(feature = "run")]
+            Sent::Conversation(conversation) => conversation.fields(),
+        }
     }
 
-    /// A regression file: the message's bytes, which [`replay`] sends again without a generator.
+    /// A regression file: the message's bytes or the conversation's links, which [`replay`] and [`replay_conversation`] send again
+    /// without a generator.
     pub fn to_regression(&self) -> String {
-        let mut text = format!("# {}: expected {}, saw {}\nsend ", self.key(), self.expected, self.seen);
-        for byte in self.mess.bytes() {
-            let _ = write!(text, "{byte:02x}");
+        let mut text = format!("# {}: expected {}, saw {}\n", self.key(), self.expected, self.seen);
+        match &self.sent {
+            Sent::Message(mess) => {
+                text.push_str("send ");
+                for byte in mess.bytes() {
+                    let _ = write!(text, "{byte:02x}");
+                }
+            }
+            #[cfg(feature = "run")]
+            Sent::Conversation(conversation) => {
+                let _ = write!(text, "{conversation}");
+            }
         }
         text.push('\n');
         text
     }
+
+    /// The finding that the server did not survive what was sent.
+    pub(super) fn lost(
+        kind: FindingKind,
+        check: &'static str,
+        section: u8,
+        sent: Sent,
+        choices: &[u8],
+        seen: &str,
+    ) -> Self {
+        Self {
+            kind,
+            check,
+            section,
+            sent,
+            expected: "an answer, and a server that goes on".to_owned(),
+            seen: seen.to_owned(),
+            choices: choices.to_vec(),
+            count: 1,
+            outline: "server".to_owned(),
+        }
+    }
+}
+
+fn fields(mess: &Mess) -> Vec<&'static str> {
+    let plain = Mess::default();
+    let changed = [
+        ("magic", mess.magic != plain.magic),
+        ("major_version", mess.major != plain.major),
+        ("minor_version", mess.minor != plain.minor),
+        ("size", mess.size != plain.size),
+        ("connection_id", mess.connection_id != plain.connection_id),
+        ("channel_type", mess.channel_type != plain.channel_type),
+        ("channel_id", mess.channel_id != plain.channel_id),
+        ("num_common_caps", mess.counts.is_some_and(|counts| counts[0] as usize != mess.common.len())),
+        ("num_channel_caps", mess.counts.is_some_and(|counts| counts[1] as usize != mess.channel.len())),
+        ("caps_offset", mess.caps_offset != plain.caps_offset),
+        ("common_caps", mess.common != plain.common),
+        ("channel_caps", mess.channel != plain.channel),
+        ("gap", mess.gap != plain.gap),
+        ("tail", mess.tail != plain.tail),
+    ];
+    changed.into_iter().filter(|(_, is_changed)| *is_changed).map(|(name, _)| name).collect()
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} ({} times): expected {}, saw {}", self.key(), self.count, self.expected, self.seen)?;
         writeln!(f, "  docs/PROTOCOL.md, section {}; fields: {}", self.section, self.fields().join(", "))?;
-        writeln!(f, "  {:?}", self.mess)?;
-        write!(f, "  on the wire:")?;
-        let bytes = self.mess.bytes();
-        for byte in bytes.iter().take(64) {
-            write!(f, " {byte:02x}")?;
-        }
-        if let more @ 1.. = bytes.len().saturating_sub(64) {
-            write!(f, " and {more} more")?;
+        match &self.sent {
+            Sent::Message(mess) => {
+                writeln!(f, "  {mess:?}")?;
+                write!(f, "  on the wire:")?;
+                let bytes = mess.bytes();
+                for byte in bytes.iter().take(64) {
+                    write!(f, " {byte:02x}")?;
+                }
+                if let more @ 1.. = bytes.len().saturating_sub(64) {
+                    write!(f, " and {more} more")?;
+                }
+            }
+            #[cfg(feature = "run")]
+            Sent::Conversation(conversation) => {
+                write!(f, "  {}", conversation.to_string().replace('\n', "\n  "))?;
+            }
         }
         write!(f, "\n  choices {:?}", self.choices)
     }
@@ -125,6 +188,17 @@ pub fn replay(text: &str, server: &mut impl ServerUnderTest) -> io::Result<Optio
         }
     }
     Ok(None)
+}
+
+/// Plays the conversation of a regression file again. Returns the first departure from spice-server, in words.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidData`] for a line that is neither empty, nor a comment, nor a link; and if there is no connection.
+#[cfg(feature = "run")]
+pub fn replay_conversation(text: &str, subject: &crate::Subject) -> io::Result<Option<String>> {
+    let links = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::parse);
+    let links = links.collect::<Result<_, _>>().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    conversations::departure(&Conversation { links }, subject)
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
