@@ -117,7 +117,9 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 fn hunt(args: &Args) -> io::Result<bool> {
     let patience = Duration::from_secs(args.patience.clamp(1, 60));
     if !args.conversations && args.password.is_given() {
-        return Err(io::Error::other("a first message has no password: --password and --password-file need --conversations"));
+        return Err(io::Error::other(
+            "a first message has no password: --password and --password-file need --conversations",
+        ));
     }
     let address = ServerAddress::resolve(&args.server, false, patience)?;
     let what = if args.conversations { "conversations" } else { "messages" };
