@@ -19,9 +19,12 @@ const BENCHES: &str = "spicewatch-benches";
 /// The test programs that boot a QEMU of the lab. A test of this file checks that none is missing.
 const QEMU_TESTS: &[&str] = &[
     "captures",
+    "clients",
     "conformance",
+    "introspection",
     "lab",
     "link_examples",
+    "qemu_table",
     "qmp_follow",
     "relay",
     "relay_clients",

@@ -1,9 +1,14 @@
-//! Clients that people have: the `qemu.qmp` library and its `qmp-shell` negotiate, run commands and receive events.
+//! Clients that people have: the `qemu.qmp` library and its `qmp-shell`, and the package `qmp`. They negotiate, run commands and
+//! receive events.
 //!
 //! They come from the Python package index into a virtual environment under the target folder, once. Without Python or
 //! network the tests say that they were skipped; with `CI` set that is a failure.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "table/qemu.rs"]
+mod qemu;
+mod table;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -11,15 +16,19 @@ use std::process::{Command as Process, Output, Stdio};
 use std::sync::{Arc, OnceLock};
 
 use qmp_server::schema::{Struct, Type};
-use qmp_server::{Command, Listener, Object, Server, Service, Value, Version};
+use qmp_server::{Command, Dialer, Listener, Object, Server, Service, Value, Version};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-const PACKAGE: &str = "qemu.qmp==0.0.6";
+const PACKAGES: [&str; 2] = ["qemu.qmp==0.0.6", "qmp==1.1.0"];
+
+/// Commands whose events must come before their replies.
+const COMMANDS: &str = "3000";
 
 /// A server that runs on a thread of its own while a client process is waited for.
 struct Lab {
-    _runtime: Runtime,
+    runtime: Runtime,
+    server: Server,
     folder: TempDir,
 }
 
@@ -39,19 +48,28 @@ impl Lab {
         let later = Command::later("later", |_, responder| {
             std::thread::spawn(move || responder.answer(Ok(Object::new().with("late", true).into())));
         });
+        let publishing = |name: &'static str, event: &'static str| {
+            let server = Arc::clone(&server);
+            Command::new(name, move |_| {
+                server.get().unwrap().publish(event.as_bytes());
+                Ok(())
+            })
+        };
         let service = Service::builder(Version::new(7, 2, 22, "a test"))
             .command(emit)
+            .command(publishing("stop", "{\"event\": \"STOP\"}"))
+            .command(publishing("cont", "{\"event\": \"RESUME\"}"))
             .command(later)
             .command(Command::new("echo", |arguments| Ok(arguments.clone())).takes_anything())
             .event("SPICE_CONNECTED", Struct::new())
             .build();
         let (runtime, folder) = (Runtime::new().unwrap(), tempfile::tempdir().unwrap());
+        let server = server.get_or_init(|| Server::new(service)).clone();
         {
             let _context = runtime.enter();
-            let server = server.get_or_init(|| Server::new(service));
             server.listen(Listener::unix(folder.path().join("qmp")).unwrap());
         }
-        Self { _runtime: runtime, folder }
+        Self { runtime, server, folder }
     }
 
     fn socket(&self) -> PathBuf {
@@ -69,11 +87,12 @@ fn event(i: i64) -> String {
 fn programs() -> Option<PathBuf> {
     static PROGRAMS: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let programs = PROGRAMS.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(PACKAGE.replace("==", "-"));
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(PACKAGES.join("-").replace("==", "-"));
         let programs = folder.join("bin");
         if !programs.join("qmp-shell").exists() {
             run("python3", &[OsStr::new("-m"), OsStr::new("venv"), folder.as_os_str()])?;
-            run(programs.join("pip"), &["install", "--quiet", "--disable-pip-version-check", PACKAGE].map(OsStr::new))?;
+            let install = ["install", "--quiet", "--disable-pip-version-check", PACKAGES[0], PACKAGES[1]];
+            run(programs.join("pip"), &install.map(OsStr::new))?;
         }
         Ok(programs)
     });
@@ -108,7 +127,7 @@ fn qemu_qmp() {
     let expected = r#"
 greeting {"capabilities": ["oob"]}
 version {"package": "a test", "qemu": {"major": 7, "micro": 22, "minor": 2}}
-commands ["echo", "emit", "later", "qmp_capabilities", "query-commands", "query-qmp-schema", "query-version"]
+commands ["cont", "echo", "emit", "later", "qmp_capabilities", "query-commands", "query-qmp-schema", "query-version", "stop"]
 schema true
 later {"late": true}
 error CommandNotFound | The command nope has not been found
@@ -150,4 +169,40 @@ fn qmp_shell() {
     ] {
         assert!(text.contains(expected), "expected {expected} in\n{text}\n{errors}");
     }
+}
+
+/// What the package `qmp` prints, with a server at this socket.
+fn qmp_package(programs: &Path, socket: &Path, how: &str) -> String {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/qmp_package.py");
+    let arguments = [script.as_os_str(), socket.as_os_str(), OsStr::new(COMMANDS), OsStr::new(how)];
+    String::from_utf8(run(programs.join("python3"), &arguments).unwrap().stdout).unwrap()
+}
+
+const QMP_PACKAGE: &str = "greeting ['oob']\nevent with its reply 3000 of 3000\nerror CommandNotFound\n";
+
+#[test]
+fn qmp_package_gets_each_event_with_the_reply_of_its_command() {
+    let Some(programs) = programs() else { return };
+    let lab = Lab::new();
+    assert_eq!(qmp_package(&programs, &lab.socket(), "connect"), QMP_PACKAGE);
+    for program in qemu::programs() {
+        let folder = tempfile::tempdir().unwrap();
+        match qemu::Qemu::start(&program, folder.path()).unwrap() {
+            Some(qemu) => assert_eq!(qmp_package(&programs, qemu.socket(), "connect"), QMP_PACKAGE, "QEMU"),
+            None if std::env::var_os("CI").is_some() => panic!("{} is not installed", program.display()),
+            None => eprintln!("skipped: {} is not installed", program.display()),
+        }
+    }
+}
+
+#[test]
+fn qmp_package_that_listens_is_connected_to() {
+    let Some(programs) = programs() else { return };
+    let lab = Lab::new();
+    let path = lab.folder.path().join("listening");
+    {
+        let _context = lab.runtime.enter();
+        lab.server.dial(Dialer::unix(&path).reconnect(std::time::Duration::from_millis(10)));
+    }
+    assert_eq!(qmp_package(&programs, &path, "accept"), QMP_PACKAGE);
 }

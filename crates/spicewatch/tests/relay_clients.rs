@@ -1,4 +1,4 @@
-//! QEMU's own QMP library and shell as clients of the relay's socket, while a real session passes.
+//! QEMU's own QMP library and shell, the package `qmp`, socat and nc as clients of the relay's socket, while a real session passes.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
@@ -13,7 +13,7 @@ use std::{
 use relay_lab::{Lines, Relay};
 use spice_testkit::lab::{self, CHANNELS, Client, Peer, Scratch, Vm};
 
-const PACKAGE: &str = "qemu.qmp==0.0.6";
+const PACKAGES: [&str; 2] = ["qemu.qmp==0.0.6", "qmp==1.1.0"];
 
 /// Prints the library's events, one per line, until the given number of connections has ended. Then prints query-spice's reply.
 const LISTENER: &str = r#"
@@ -37,17 +37,32 @@ async def main():
 asyncio.run(main())
 "#;
 
-/// The programs of a virtual environment with the library. It is created once for a target folder.
+/// The package `qmp`: liveness, the events of a session until the given number of connections has ended, and the channels then.
+const PACKAGE_LISTENER: &str = r#"
+import sys, qmp
+client = qmp.QEMUMonitorProtocol(sys.argv[1])
+print("greeting", sorted(client.connect()["QMP"]), flush=True)
+print("status", client.command("query-status")["status"], client.command("query-name")["name"], flush=True)
+over = 0
+while over < int(sys.argv[2]):
+    event = client.pull_event(wait=60.0)["event"]
+    over += event == "SPICE_DISCONNECTED"
+    print(event, flush=True)
+print("channels", client.command("query-spice")["channels"], flush=True)
+client.close()
+"#;
+
+/// The programs of a virtual environment with both packages. It is created once for a target folder.
 fn programs() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(PACKAGE.replace("==", "-"));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(PACKAGES.join("-").replace("==", "-"));
     let programs = folder.join("bin");
     if !programs.join("qmp-shell").exists() {
         let run = |command: &mut Command| command.stdin(Stdio::null()).status().is_ok_and(|status| status.success());
         let made = run(Command::new("python3").args(["-m", "venv"]).arg(&folder))
-            && run(Command::new(programs.join("pip")).args(["install", "--quiet", PACKAGE]));
+            && run(Command::new(programs.join("pip")).args(["install", "--quiet"]).args(PACKAGES));
         if !made {
-            assert!(std::env::var_os("CI").is_none(), "can't install {PACKAGE}");
-            eprintln!("skipped: can't install {PACKAGE}");
+            assert!(std::env::var_os("CI").is_none(), "can't install {PACKAGES:?}");
+            eprintln!("skipped: can't install {PACKAGES:?}");
             return None;
         }
     }
@@ -64,7 +79,18 @@ fn qemu_library_and_shell_receive_the_events_of_a_session() {
     let vm = Vm::boot(&format!("port={port},addr=127.0.0.1,disable-ticketing=on")).unwrap();
     let socket = scratch.join("vm.qmp");
     let (upstream, qmp) = (format!("127.0.0.1:{port}"), format!("unix:{}", socket.display()));
-    let relay = Relay::start(&["--listen", "127.0.0.1:0", "--upstream", &upstream, "--qmp", &qmp, "--auth", "none"]);
+    let relay = Relay::start(&[
+        "--listen",
+        "127.0.0.1:0",
+        "--upstream",
+        &upstream,
+        "--qmp",
+        &qmp,
+        "--auth",
+        "none",
+        "--name",
+        "desktop-17",
+    ]);
 
     let mut listener = Command::new(programs.join("python3"));
     listener.args(["-c", LISTENER]).arg(&socket).arg(CHANNELS.to_string());
@@ -72,6 +98,11 @@ fn qemu_library_and_shell_receive_the_events_of_a_session() {
     let mut heard = BufReader::new(listener.stdout.take().unwrap());
     heard.read_line(&mut String::new()).unwrap();
     let heard = Lines::follow(heard);
+    let mut package = Command::new(programs.join("python3"));
+    package.args(["-c", PACKAGE_LISTENER]).arg(&socket).arg(CHANNELS.to_string());
+    let mut package = package.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    let pulled = Lines::follow(package.stdout.take().unwrap());
+    pulled.wait_for("status running desktop-17", 1);
     let mut shell = Command::new(programs.join("qmp-shell"));
     let mut shell = shell
         .arg(&socket)
@@ -93,6 +124,8 @@ fn qemu_library_and_shell_receive_the_events_of_a_session() {
     vm.events().wait_for_quiet().unwrap();
     heard.wait_for("\"channels\": []", 1);
     assert!(listener.wait().unwrap().success());
+    pulled.wait_for("channels []", 1);
+    assert!(package.wait().unwrap().success());
     // The shell reads while it runs a command. An empty line shows the events that have arrived.
     writeln!(&typed, "query-version").unwrap();
     shown.wait_for("spicewatch", 1);
@@ -104,5 +137,46 @@ fn qemu_library_and_shell_receive_the_events_of_a_session() {
         [("SPICE_CONNECTED", CHANNELS), ("SPICE_INITIALIZED", CHANNELS), ("SPICE_DISCONNECTED", CHANNELS)]
     {
         assert_eq!((name, heard.count(name)), (name, count));
+        assert_eq!((name, pulled.count(name)), (name, count));
+    }
+}
+
+/// What a program prints that copies stdin to a socket, ends the sending with stdin, and reads to the end.
+fn piped(command: &mut Command, input: &str) -> String {
+    let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    process.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    String::from_utf8(process.wait_with_output().unwrap().stdout).unwrap()
+}
+
+/// `echo … | socat` and `| nc -N`: the replies of all commands come although the client has half-closed, also those that QEMU is
+/// asked for. QEMU itself sends the same.
+#[test]
+fn socat_and_nc_get_the_replies_of_all_commands() {
+    if !lab::have(&[Peer::Qemu, Peer::Socat, Peer::Netcat]) {
+        return;
+    }
+    let (port, scratch) = (lab::free_port().unwrap(), Scratch::new().unwrap());
+    let asked = scratch.join("asked.qmp");
+    let vm = Vm::boot_with(&format!("port={port},addr=127.0.0.1,disable-ticketing=on"), |command| {
+        command.arg("-qmp").arg(format!("unix:{},server=on,wait=off", asked.display()));
+    })
+    .unwrap();
+    let socket = scratch.join("vm.qmp");
+    let (upstream, qmp) = (format!("127.0.0.1:{port}"), format!("unix:{}", socket.display()));
+    let asked = asked.display().to_string();
+    let _relay =
+        Relay::start(&["--listen", "127.0.0.1:0", "--upstream", &upstream, "--qmp", &qmp, "--qemu-qmp", &asked]);
+    let input = "{\"execute\":\"qmp_capabilities\"}{\"execute\":\"query-status\",\"id\":1}\
+                 {\"execute\":\"query-name\",\"id\":2}{\"execute\":\"query-version\",\"id\":3}\n";
+    for round in 0..20 {
+        let socat = |path: &Path| {
+            let mut socat = Command::new("socat");
+            piped(socat.args(["-t", "10", "-"]).arg(format!("UNIX-CONNECT:{}", path.display())), input)
+        };
+        let nc = |path: &Path| piped(Command::new("nc").args(["-N", "-U"]).arg(path), input);
+        let theirs = socat(&vm.qmp_socket());
+        assert_eq!(theirs.lines().count(), 5, "round {round}: {theirs}");
+        assert_eq!(socat(&socket), theirs, "round {round}: socat");
+        assert_eq!(nc(&socket), theirs, "round {round}: nc");
     }
 }

@@ -13,11 +13,17 @@ use super::table::{Answers, Case, END, END_REPLY};
 /// How long QEMU may take to start, and to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The programs to compare with: the installed QEMU, and those that the environment variables `QEMU_10_0` and `QEMU_11_1` name.
+/// Where `cargo xtask setup` puts `qemu-VERSION`.
+const FOLDER: &str = "/var/cache/spicewatch";
+
+/// The programs to compare with. The environment variable `LAB_QEMU` chooses one that `cargo xtask setup` installs, by its
+/// version. Without it, it is the QEMU of this machine, and the program that the variable `QEMU_10_0` names.
 #[allow(dead_code, reason = "the recorder has one program")]
 pub(crate) fn programs() -> Vec<OsString> {
-    let others = ["QEMU_10_0", "QEMU_11_1"].into_iter().filter_map(env::var_os);
-    std::iter::once("qemu-system-x86_64".into()).chain(others).collect()
+    match env::var("LAB_QEMU") {
+        Ok(version) if !version.is_empty() => vec![Path::new(FOLDER).join(format!("qemu-{version}")).into()],
+        _ => std::iter::once("qemu-system-x86_64".into()).chain(env::var_os("QEMU_10_0")).collect(),
+    }
 }
 
 /// A QEMU process, which ends when this value is dropped.
@@ -78,6 +84,12 @@ impl Qemu {
 }
 
 impl Qemu {
+    /// The path of its QMP socket.
+    #[allow(dead_code, reason = "not every test connects")]
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
     /// Its reply to `query-qmp-schema`.
     #[allow(dead_code, reason = "not every test asks")]
     pub(crate) fn schema(&self) -> io::Result<String> {

@@ -26,6 +26,8 @@ pub enum Peer {
     Haproxy,
     /// socat.
     Socat,
+    /// `nc`, OpenBSD's netcat.
+    Netcat,
 }
 
 impl Peer {
@@ -39,6 +41,7 @@ impl Peer {
         Self::Sasl,
         Self::Haproxy,
         Self::Socat,
+        Self::Netcat,
     ];
 
     /// The Debian packages that bring it.
@@ -52,6 +55,7 @@ impl Peer {
             Self::Sasl => &["sasl2-bin", "libsasl2-modules"],
             Self::Haproxy => &["haproxy"],
             Self::Socat => &["socat"],
+            Self::Netcat => &["netcat-openbsd"],
         }
     }
 
@@ -68,6 +72,7 @@ impl Peer {
             Self::Sasl => quiet("saslpasswd2", &[]).status().is_ok(),
             Self::Haproxy => runs("haproxy", &["-v"]),
             Self::Socat => runs("socat", &["-V"]),
+            Self::Netcat => runs("nc", &["-h"]),
         }
     }
 }
