@@ -4,9 +4,9 @@ use tokio::{runtime::Handle, task::JoinHandle};
 
 use crate::{
     Error,
-    connection::{self, ConnectionLimit, Route, Timeouts, Upstream},
+    connection::{self, ConnectionLimit, Route, Timeouts, Turns, Upstream},
     net::{Listener, NetAddress, Network, Socket, tls::ServerTls},
-    observe::Observe,
+    observe::{EndWatch, Observe},
 };
 
 /// The limit on concurrent connections that a relay has by default.
@@ -21,6 +21,21 @@ pub struct Relay {
     accepting: Vec<JoinHandle<()>>,
     listeners: Vec<Listener>,
     limit: Arc<ConnectionLimit>,
+    order: Order,
+}
+
+/// What puts a VM's connections in order, which relays of one VM share.
+#[derive(Clone, Debug)]
+struct Order {
+    ends: Arc<EndWatch>,
+    turns: Arc<Turns>,
+}
+
+/// Where a relay is to listen.
+#[derive(Debug)]
+enum Listen {
+    At(NetAddress),
+    Bound(Listener),
 }
 
 /// The configuration of a [`Relay`].
@@ -29,7 +44,8 @@ pub struct Relay {
 pub struct RelayBuilder {
     upstream: Upstream,
     name: Option<String>,
-    listen: Vec<(NetAddress, Option<ServerTls>)>,
+    listen: Vec<(Listen, Option<ServerTls>)>,
+    order: Option<Order>,
     proxy_from: Vec<Network>,
     timeouts: Timeouts,
     limit: Option<Arc<ConnectionLimit>>,
@@ -50,6 +66,7 @@ impl Relay {
             upstream: upstream.into(),
             name: None,
             listen: Vec::new(),
+            order: None,
             proxy_from: Vec::new(),
             timeouts: Timeouts::new(),
             limit: None,
@@ -69,13 +86,19 @@ impl Relay {
 
     /// Stops accepting: closes its listeners and removes their files. Open connections go on.
     pub async fn stop_accepting(&mut self) {
+        self.release().await;
+    }
+
+    /// Stops accepting, and returns its listeners. Clients wait in their backlogs until another relay accepts them. Open connections
+    /// go on.
+    pub async fn release(&mut self) -> Vec<Listener> {
         for task in &self.accepting {
             task.abort();
         }
         for task in self.accepting.drain(..) {
             let _ = task.await;
         }
-        self.listeners.clear();
+        std::mem::take(&mut self.listeners)
     }
 
     /// Shuts down gracefully: stops accepting, and waits until all connections of its [`ConnectionLimit`] have ended, but no longer
@@ -97,13 +120,26 @@ impl Drop for Relay {
 impl RelayBuilder {
     /// Accepts plain connections at this address.
     pub fn listen(mut self, address: NetAddress) -> Self {
-        self.listen.push((address, None));
+        self.listen.push((Listen::At(address), None));
         self
     }
 
     /// Accepts TLS connections at this address.
     pub fn listen_tls(mut self, address: NetAddress, tls: ServerTls) -> Self {
-        self.listen.push((address, Some(tls)));
+        self.listen.push((Listen::At(address), Some(tls)));
+        self
+    }
+
+    /// Accepts connections of a socket that is bound already, with TLS if `tls` is given.
+    pub fn listener(mut self, listener: Listener, tls: Option<ServerTls>) -> Self {
+        self.listen.push((Listen::Bound(listener), tls));
+        self
+    }
+
+    /// Takes the place of an earlier relay of the same VM, whose connections go on: ends of those are reported before a new session
+    /// that replaces them. Both need the same observer.
+    pub fn after(mut self, earlier: &Relay) -> Self {
+        self.order = Some(earlier.order.clone());
         self
     }
 
@@ -143,8 +179,12 @@ impl RelayBuilder {
     /// Blocks while a name server is asked for a host name.
     pub fn bind(mut self) -> Result<BoundRelay, Error> {
         let mut listeners = Vec::new();
-        for (address, tls) in std::mem::take(&mut self.listen) {
-            listeners.extend(Listener::bind(&address)?.into_iter().map(|listener| (listener, tls.clone())));
+        for (listen, tls) in std::mem::take(&mut self.listen) {
+            let bound = match listen {
+                Listen::At(address) => Listener::bind(&address)?,
+                Listen::Bound(listener) => vec![listener],
+            };
+            listeners.extend(bound.into_iter().map(|listener| (listener, tls.clone())));
         }
         Ok(BoundRelay { config: self, listeners })
     }
@@ -175,16 +215,22 @@ impl BoundRelay {
     ///
     /// The system has no descriptor for one more task that accepts.
     pub fn start_on(self, runtime: &Handle, observer: Arc<dyn Observe>) -> Result<Relay, Error> {
-        let Self { config: RelayBuilder { upstream, name, proxy_from, timeouts, limit, accept_tasks, .. }, listeners } =
-            self;
+        let Self {
+            config: RelayBuilder { upstream, name, order, proxy_from, timeouts, limit, accept_tasks, .. },
+            listeners,
+        } = self;
         let mut route = Route::new(upstream, observer).timeouts(timeouts);
         route.proxy_from = proxy_from;
         if let Some(name) = name {
             route = route.name(&name);
         }
+        if let Some(Order { ends, turns }) = order {
+            (route.ends, route.turns) = (ends, turns);
+        }
+        let order = Order { ends: Arc::clone(&route.ends), turns: Arc::clone(&route.turns) };
         let route = Arc::new(route);
         let limit = limit.unwrap_or_else(|| ConnectionLimit::new(MAX_CONNECTIONS, None));
-        let mut relay = Relay { accepting: Vec::new(), listeners: Vec::new(), limit };
+        let mut relay = Relay { accepting: Vec::new(), listeners: Vec::new(), limit, order };
         for (listener, tls) in listeners {
             let address = listener.address();
             tracing::info!(vm = &*route.name, %address, tls = tls.is_some(), upstream = %route.upstream.address(), "accepting");

@@ -14,11 +14,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use relay_lab::{PATIENCE, Qmp, Relay, compare::report, eventually};
+use relay_lab::{Qmp, Relay, by_hand::link, compare::report, eventually};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use spice_testkit::{
     lab::{self, CHANNELS, Client, Peer, Scratch, Vm},
-    spice_conformance::{Mess, spice_link::ChannelType},
+    spice_conformance::Mess,
 };
 
 /// How many channels are linked and idle.
@@ -37,35 +37,6 @@ type Round = ((usize, usize), usize, Duration, Duration);
 fn grown(rounds: &[Round]) -> usize {
     let [.., before, last] = rounds else { return usize::MAX };
     last.1.saturating_sub(before.1)
-}
-
-/// A link reply that accepts, with mechanism selection, tickets and mini headers offered.
-fn reply() -> Vec<u8> {
-    let mut reply = b"REDQ\x02\0\0\0\x02\0\0\0".to_vec();
-    reply.extend(186u32.to_le_bytes());
-    reply.extend([0; 4]);
-    reply.extend([0x30; 162]);
-    reply.extend([1u32, 1, 178, 0xb, 0].map(u32::to_le_bytes).concat());
-    reply
-}
-
-/// Links an inputs channel through the relay, with both ends handmade. They stay open.
-fn link(relay: SocketAddr, server: &TcpListener, port_of_id: u32) -> (TcpStream, TcpStream) {
-    let mut client = TcpStream::connect(relay).unwrap();
-    let mess = Mess::channel(port_of_id, ChannelType::INPUTS, 0).bytes();
-    client.write_all(&mess).unwrap();
-    let mut inside = server.accept().unwrap().0;
-    inside.set_read_timeout(Some(PATIENCE)).unwrap();
-    client.set_read_timeout(Some(PATIENCE)).unwrap();
-    inside.read_exact(&mut vec![0; mess.len()]).unwrap();
-    let reply = reply();
-    inside.write_all(&reply).unwrap();
-    client.read_exact(&mut vec![0; reply.len()]).unwrap();
-    client.write_all(&[&[1, 0, 0, 0][..], &[7; 128]].concat()).unwrap();
-    inside.read_exact(&mut [0; 132]).unwrap();
-    inside.write_all(&[0; 4]).unwrap();
-    client.read_exact(&mut [0; 4]).unwrap();
-    (client, inside)
 }
 
 /// A number of the relay's own status.

@@ -109,7 +109,7 @@ fn service_manager_is_notified() {
     let (first, clock) = reloading.split_once('\n').unwrap();
     assert_eq!(first, "RELOADING=1");
     assert!(clock.strip_prefix("MONOTONIC_USEC=").unwrap().parse::<u64>().unwrap() > 0);
-    assert_eq!(hear(), "READY=1");
+    assert_eq!(hear(), "READY=1\nSTATUS=1 VMs; no changes");
     relay.log.wait_for("SIGHUP: no certificates are configured", 1);
     relay.signal("-TERM");
     assert_eq!(hear(), "STOPPING=1");

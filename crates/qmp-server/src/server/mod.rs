@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, watch};
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 pub use self::bind_error::BindError;
@@ -156,27 +157,31 @@ impl Server {
 
     /// Serves a listener from now on, in a task on the current tokio runtime. After [`shutdown`](Self::shutdown) it is closed at once.
     ///
-    /// # Panics
-    /// Outside of a tokio runtime.
-    pub fn listen(&self, listener: Listener) {
-        let (server, alive) = (self.clone(), self.inner.alive.subscribe());
-        tokio::spawn(async move {
-            listener.run(&server).await;
-            drop(alive);
-        });
-    }
-
-    /// Connects to a client that waits for its server, in a task on the current tokio runtime, and connects again whenever the
-    /// connection has ended. It ends with [`shutdown`](Self::shutdown).
+    /// Aborting the handle closes the listener. Its clients stay.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
-    pub fn dial(&self, dialer: Dialer) {
+    pub fn listen(&self, listener: Listener) -> AbortHandle {
         let (server, alive) = (self.clone(), self.inner.alive.subscribe());
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
+            listener.run(&server).await;
+            drop(alive);
+        });
+        task.abort_handle()
+    }
+
+    /// Connects to a client that waits for its server, in a task on the current tokio runtime, and connects again whenever the
+    /// connection has ended. It ends with [`shutdown`](Self::shutdown), or when the handle is aborted.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn dial(&self, dialer: Dialer) -> AbortHandle {
+        let (server, alive) = (self.clone(), self.inner.alive.subscribe());
+        let task = tokio::spawn(async move {
             dialer.run(&server).await;
             drop(alive);
         });
+        task.abort_handle()
     }
 
     /// Offers something else to clients that connect from now on, a version that has become known for example.

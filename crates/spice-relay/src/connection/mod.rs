@@ -43,7 +43,7 @@ use duplex::{Duplex, End};
 pub use splice::MAX_PIPES;
 pub use stream::Stream;
 pub use timeouts::Timeouts;
-use turns::Turns;
+pub(crate) use turns::Turns;
 pub use upstream::Upstream;
 
 /// What all connections of one relay share.
@@ -52,7 +52,7 @@ pub struct Route<A = Connector> {
     pub(crate) upstream: Upstream<A>,
     pub(crate) observer: Arc<dyn Observe>,
     pub(crate) ends: Arc<EndWatch>,
-    pub(crate) turns: Turns,
+    pub(crate) turns: Arc<Turns>,
     pub(crate) proxy_from: Vec<Network>,
     pub(crate) timeouts: Timeouts,
 }
@@ -63,7 +63,7 @@ impl<A: Connect> Route<A> {
         let upstream = upstream.into();
         let name = upstream.address().to_string().into();
         let ends = Arc::new(EndWatch::new());
-        let (turns, proxy_from, timeouts) = (Turns::default(), Vec::new(), Timeouts::new());
+        let (turns, proxy_from, timeouts) = (Arc::default(), Vec::new(), Timeouts::new());
         Self { name, upstream, observer, ends, turns, proxy_from, timeouts }
     }
 

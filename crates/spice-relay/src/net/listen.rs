@@ -31,6 +31,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(100);
 pub struct Listener {
     socket: Kind,
     address: NetAddress,
+    configured: NetAddress,
     failures: Arc<AcceptFailures>,
 }
 
@@ -57,15 +58,32 @@ impl Listener {
                 listener.set_nonblocking(true).map_err(failed)?;
                 let file = std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
                 let socket = Kind::Unix(listener, file);
-                Ok(vec![Self { socket, address: address.clone(), failures: Arc::default() }])
+                Ok(vec![Self {
+                    socket,
+                    address: address.clone(),
+                    configured: address.clone(),
+                    failures: Arc::default(),
+                }])
             }
-            NetAddress::Tcp(..) => bind_each(address, bind_tcp).map_err(failed),
+            NetAddress::Tcp(..) => {
+                let bind = |resolved| {
+                    let mut listener = bind_tcp(resolved)?;
+                    listener.configured = address.clone();
+                    Ok(listener)
+                };
+                bind_each(address, bind).map_err(failed)
+            }
         }
     }
 
     /// The bound address, with the port that the system picked.
     pub fn address(&self) -> &NetAddress {
         &self.address
+    }
+
+    /// The address that was given to [`bind`](Self::bind).
+    pub fn configured(&self) -> &NetAddress {
+        &self.configured
     }
 
     /// Another handle of the same socket, for one more task that accepts.
@@ -146,7 +164,7 @@ fn bind_tcp(address: SocketAddr) -> io::Result<Listener> {
     socket.listen(BACKLOG)?;
     let listener = TcpListener::from(socket);
     let address = NetAddress::from(listener.local_addr()?);
-    Ok(Listener { socket: Kind::Tcp(listener), address, failures: Arc::default() })
+    Ok(Listener { socket: Kind::Tcp(listener), configured: address.clone(), address, failures: Arc::default() })
 }
 
 /// A connection that was just accepted.

@@ -101,8 +101,9 @@ impl SharedTracker {
     }
 
     /// Sets the server's `auth` setting, for channels whose link stage succeeds from now on.
-    pub fn set_auth(&self, auth: Auth) {
-        self.lock().set_auth(Some(auth));
+    /// `None` is what the wire shows.
+    pub fn set_auth(&self, auth: impl Into<Option<Auth>>) {
+        self.lock().set_auth(auth.into());
     }
 
     /// Looks at the tracker, for example for its [channels](Tracker::channels). Events wait until `look` returns.

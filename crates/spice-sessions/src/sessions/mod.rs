@@ -123,6 +123,13 @@ impl Sessions {
         VmId(u32::try_from(index).unwrap_or(u32::MAX))
     }
 
+    /// Gives a virtual machine another name. Its live sessions have it from now on.
+    pub fn rename(&mut self, vm: VmId, name: &str) {
+        if let Some(vm) = self.vms.get_mut(vm.0 as usize) {
+            vm.name = Some(name.into());
+        }
+    }
+
     /// Takes what happened at a VM, and when. Inputs for connections that are not open are ignored.
     pub fn handle(&mut self, at: Timestamp, vm: VmId, input: Input<'_>) {
         self.handle_timeout(at);

@@ -17,7 +17,7 @@ const MAX_WORKERS: usize = 1024;
 
 /// Checks the settings of the process, and the VMs against each other.
 pub(super) fn whole(config: &Config) -> Result<(), String> {
-    if config.vm.is_empty() {
+    if config.vm.is_empty() && config.vm_dir.is_none() {
         return Err("expected at least one [[vm]] in the configuration, found none".into());
     }
     if let Some(workers) = config.workers.filter(|workers| workers.get() > MAX_WORKERS) {

@@ -6,13 +6,19 @@
 mod parse;
 pub(super) mod qmp_options;
 
-use std::{fs, num::NonZero, path::Path, path::PathBuf, time::Duration};
+use std::{
+    fs, io,
+    num::NonZero,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{
     ValueEnum,
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
 use qmp_options::{FileMode, GroupId, QemuVersion};
+use serde::de::DeserializeOwned;
 use serde_derive::Deserialize;
 use spice_relay::{
     connection::{SourceLimit, Timeouts},
@@ -23,7 +29,7 @@ use spice_relay::{
 use crate::control::SocketMode;
 
 /// The settings of the whole process, and its VMs.
-#[derive(Clone, Debug, Default, clap::Args, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, clap::Args, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 #[command(next_help_heading = "Limits and logging")]
 pub(crate) struct Config {
@@ -105,12 +111,55 @@ pub(crate) struct Config {
     /// The format of the log [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
+    /// Read one more VM from each file NAME.toml in this folder, with the keys of a [[vm]]; its name is NAME unless it has one
+    #[arg(long, value_name = "DIR")]
+    pub vm_dir: Option<PathBuf>,
     #[arg(skip)]
     pub vm: Vec<VmConfig>,
 }
 
+/// Where the configuration comes from. It is read at start and at each reload.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    File(PathBuf),
+    Flags(Box<Config>),
+}
+
+impl Source {
+    /// Reads the configuration, with the VMs of its folder.
+    pub(crate) fn read(&self) -> Result<Config, String> {
+        let mut config = match self {
+            Self::File(path) => Config::from_file(path)?,
+            Self::Flags(config) => Config::clone(config),
+        };
+        if let Some(folder) = &config.vm_dir {
+            config.vm.extend(read_folder(folder)?);
+        }
+        Ok(config)
+    }
+}
+
+/// Reads each file of the folder, in the order of their names.
+fn read_folder(folder: &Path) -> Result<Vec<VmConfig>, String> {
+    let failed = |error: io::Error| format!("{}: {error}", folder.display());
+    let entries = fs::read_dir(folder).map_err(failed)?;
+    let mut files = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>().map_err(failed)?;
+    // Editors and packagers leave other files behind.
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    files.sort();
+    files.iter().map(|path| read_vm(path)).collect()
+}
+
+fn read_vm(path: &Path) -> Result<VmConfig, String> {
+    let mut vm: VmConfig = read_toml(path)?;
+    if vm.name.is_none() {
+        vm.name = path.file_stem().map(|name| name.to_string_lossy().into_owned());
+    }
+    Ok(vm)
+}
+
 /// The settings of one VM.
-#[derive(Clone, Debug, Default, clap::Args, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, clap::Args, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 #[command(next_help_heading = "The VM")]
 pub(crate) struct VmConfig {
@@ -212,18 +261,8 @@ pub(crate) enum LogFormat {
 
 impl Config {
     /// Reads the file. An error names the line.
-    pub(crate) fn from_file(path: &Path) -> Result<Self, String> {
-        let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        toml::from_str(&text).map_err(|error| {
-            let start = error.span().map_or(0, |span| span.start.min(text.len()));
-            let line = text.bytes().take(start).filter(|byte| *byte == b'\n').count() + 1;
-            let message = match error.message() {
-                // `vm` is the only key that must be an array.
-                "invalid type: map, expected a sequence" => "expected [[vm]], once for each VM, found [vm]".to_owned(),
-                message => message.replace('\n', " "),
-            };
-            format!("{}:{line}: {message}", path.display())
-        })
+    fn from_file(path: &Path) -> Result<Self, String> {
+        read_toml(path)
     }
 
     pub(crate) fn timeouts(&self) -> Timeouts {
@@ -244,6 +283,33 @@ impl Config {
     pub(crate) fn drain(&self) -> Duration {
         Duration::from_secs(self.drain_seconds.unwrap_or(10).min(LONGEST))
     }
+}
+
+impl VmConfig {
+    /// Whether it names files that are read again.
+    pub(crate) fn has_files(&self) -> bool {
+        self.cert.is_some() || self.x509_dir.is_some() || self.ca.is_some()
+    }
+
+    /// The name that logs and records show.
+    pub(crate) fn shown_name(&self) -> String {
+        let upstream = || self.upstream.as_ref().map(ToString::to_string);
+        self.name.clone().or_else(upstream).unwrap_or_default()
+    }
+}
+
+fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, String> {
+    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    toml::from_str(&text).map_err(|error| {
+        let start = error.span().map_or(0, |span| span.start.min(text.len()));
+        let line = text.bytes().take(start).filter(|byte| *byte == b'\n').count() + 1;
+        let message = match error.message() {
+            // `vm` is the only key that must be an array.
+            "invalid type: map, expected a sequence" => "expected [[vm]], once for each VM, found [vm]".to_owned(),
+            message => message.replace('\n', " "),
+        };
+        format!("{}:{line}: {message}", path.display())
+    })
 }
 
 /// The longest time, in seconds: 136 years. A timer that is further ahead can't be set.
@@ -343,6 +409,20 @@ mod tests {
         ] {
             assert!(manual.contains(&format!("| `{key}` | {default} |")), "{key}: {default}");
         }
+    }
+
+    #[test]
+    fn each_file_of_the_folder_is_a_vm() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        file("b.toml", "listen = \":2\"\nupstream = \"h:2\"\n");
+        file("a.toml", "name = \"first\"\nlisten = \":1\"\nupstream = \"h:1\"\n");
+        file("a.toml~", "not toml");
+        let source = Source::Flags(Box::new(Config { vm_dir: Some(folder.path().into()), ..Config::default() }));
+        let names: Vec<_> = source.read().unwrap().vm.iter().map(VmConfig::shown_name).collect();
+        assert_eq!(names, ["first", "b"]);
+        file("c.toml", "listen = \":3\"\nupsteam = \"h:3\"\n");
+        assert!(source.read().unwrap_err().contains("c.toml:2: unknown field `upsteam`"));
     }
 
     #[test]

@@ -10,79 +10,71 @@ use std::{
 
 use rustix::{
     fs::{Access, access},
-    process::{Resource, Rlimit, getrlimit, setrlimit},
     rand::{GetRandomFlags, getrandom},
     system::uname,
 };
-use spice_relay::{
-    connection::{ConnectionLimit, MAX_PIPES},
-    net::tls::{ServerIdentity, UpstreamTls},
-};
+use spice_relay::connection::ConnectionLimit;
 use tokio::{
     runtime::{Builder, Runtime},
     signal::unix::{Signal, SignalKind, signal},
-    time::timeout,
+    sync::mpsc,
+    task::JoinHandle,
+    time::{sleep, timeout},
 };
 
 use crate::control::{self, ControlSocket};
 
 use super::{
     FLUSH_PATIENCE, Failure, check,
-    config::{Config, VmConfig},
+    config::{Config, Source, VmConfig},
+    limits::max_connections,
     logging::Log,
+    reload::{self, Changes, Prepared, ReloadHandle, Request},
+    service::Service,
     service_manager,
     sessions::{self, SessionHub},
-    sink::EventOutput,
     status::Status,
     stdout::Stdout,
-    vm::{Plan, RunningVm},
+    vm::{Common, RunningVm},
 };
 
-/// The default limit on concurrent connections of the whole process, if there are enough descriptors.
-const MAX_CONNECTIONS: usize = 10_000;
+/// How often a removed VM is looked at whose connections are to end.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Serves all VMs until a signal ends the process.
-pub(super) fn serve(config: &Config, log: &Log) -> Result<(), Failure> {
-    check::whole(config).map_err(Failure::Configuration)?;
-    let plan = |(index, vm): (usize, &VmConfig)| {
-        let prefixed = |error: String| Failure::Configuration(check::error_prefix(config, index) + &error);
-        Plan::check(vm.clone()).map_err(prefixed)
-    };
-    let plans = config.vm.iter().enumerate().map(plan).collect::<Result<Vec<_>, _>>()?;
+pub(super) fn serve(source: &Source, config: Config, log: &Log) -> Result<(), Failure> {
+    check::whole(&config).map_err(Failure::Configuration)?;
     let workers = config.workers.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZero::get);
-    let most = max_connections(config, workers);
-
     let refused = |error: io::Error| Failure::System(error.to_string());
     let control =
         Builder::new_multi_thread().worker_threads(1).thread_name("control").enable_all().build().map_err(refused)?;
+    let bound = {
+        let _inside = control.enter();
+        reload::prepare(config, &[])?
+    };
+    let process = bound.config;
+    let most = max_connections(&process, workers);
     let data = Builder::new_multi_thread()
         .worker_threads(workers)
         .thread_name("relay")
         .enable_all()
         .build()
         .map_err(refused)?;
-    let files = Files::of(&plans);
-    let wants_stdout = config.sessions || plans.iter().any(Plan::wants_stdout);
-    let stdout = wants_stdout.then(Stdout::start).transpose().map_err(refused)?;
-    let control_socket = control_socket(config)?;
-    let sessions = session_hub(config, stdout.as_ref(), control_socket.is_some())?;
-    let limit = ConnectionLimit::new(most, config.per_source());
+    let stdout = Stdout::start().map_err(refused)?;
+    let control_socket = control_socket(&process)?;
+    let sessions = session_hub(&process, &stdout, control_socket.is_some())?;
+    let limit = ConnectionLimit::new(most, process.per_source());
     let status = Status { limit: Arc::clone(&limit), log: log.clone(), data: data.handle().clone() };
-    let bound = {
-        let _inside = control.enter();
-        let bind = |plan: Plan| plan.bind(config, &status, workers);
-        plans.into_iter().map(bind).collect::<Result<Vec<_>, _>>().map_err(Failure::Listen)?
-    };
+    let mut service =
+        Service::new(Common { process, status, stdout: stdout.clone(), sessions: sessions.clone(), workers });
 
-    let mut vms = Vec::new();
     let outcome = control.block_on(async {
         let mut signals = Signals::new().map_err(refused)?;
-        let asking: Vec<_> = bound.iter().map(|vm| tokio::spawn(vm.ask())).collect();
-        for (vm, asked) in bound.into_iter().zip(asking) {
-            let asked = asked.await.ok().flatten();
-            let vm = vm.start(config, &status, stdout.as_ref(), sessions.as_ref(), asked);
-            vms.push(vm.map_err(|error| Failure::System(error.to_string()))?);
+        let asking: Vec<_> = bound.vms.iter().map(|(vm, _)| tokio::spawn(vm.ask())).collect();
+        for ((vm, _), asked) in bound.vms.into_iter().zip(asking) {
+            service.add(vm, asked.await.ok().flatten()).map_err(Failure::System)?;
         }
+        let (_reload, requests) = ReloadHandle::new();
         if let Some((socket, sessions)) = control_socket.as_ref().zip(sessions.clone()) {
             tracing::info!(path = %socket.path().display(), "serving the control socket");
             control::server::start(socket, Arc::new(sessions)).map_err(refused)?;
@@ -97,18 +89,19 @@ pub(super) fn serve(config: &Config, log: &Log) -> Result<(), Failure> {
             });
         }
         let version = env!("CARGO_PKG_VERSION");
-        tracing::info!(vms = vms.len(), max_connections = most, version, "ready");
+        tracing::info!(vms = service.len(), max_connections = most, version, "ready");
         service_manager::notify("READY=1");
-        serve_until_signal(&mut signals, &files).await;
+        serve_until_signal(&mut signals, &mut service, source, requests).await;
         service_manager::notify("STOPPING=1");
-        drain(&mut signals, &limit, &mut vms, config.drain()).await
+        drain(&mut signals, &limit, &mut service).await
     });
     // Ends every connection; each tells its observer.
     data.shutdown_timeout(FLUSH_PATIENCE);
     if let Some(sessions) = &sessions {
         sessions.finish(FLUSH_PATIENCE);
     }
-    flush(&control, vms, stdout.as_ref());
+    let (_, vms) = service.into_vms();
+    flush(&control, vms, &stdout);
     control.shutdown_background();
     outcome
 }
@@ -137,7 +130,7 @@ fn control_socket(config: &Config) -> Result<Option<ControlSocket>, Failure> {
 }
 
 /// What follows sessions, if that is configured.
-fn session_hub(config: &Config, stdout: Option<&Stdout>, has_control: bool) -> Result<Option<SessionHub>, Failure> {
+fn session_hub(config: &Config, stdout: &Stdout, has_control: bool) -> Result<Option<SessionHub>, Failure> {
     if !config.sessions && config.sessions_to.is_none() && !has_control {
         return Ok(None);
     }
@@ -148,68 +141,96 @@ fn session_hub(config: &Config, stdout: Option<&Stdout>, has_control: bool) -> R
     let mut seed = [0; 16];
     getrandom(&mut seed, GetRandomFlags::empty()).map_err(|error| Failure::System(error.to_string()))?;
     let host = uname().nodename().to_string_lossy().into_owned();
-    Ok(Some(SessionHub::new(&host, seed, stdout.filter(|_| config.sessions).cloned(), file)))
+    Ok(Some(SessionHub::new(&host, seed, config.sessions.then(|| stdout.clone()), file)))
 }
 
-/// The files that SIGHUP reads again.
-struct Files {
-    identities: Vec<Arc<ServerIdentity>>,
-    upstreams: Vec<Arc<UpstreamTls>>,
-}
-
-impl Files {
-    fn of(plans: &[Plan]) -> Self {
-        Self {
-            identities: plans.iter().filter_map(|plan| plan.identity.clone()).collect(),
-            upstreams: plans.iter().filter_map(|plan| plan.upstream_tls.clone()).collect(),
-        }
-    }
-
-    fn reload(&self) {
-        if self.identities.is_empty() && self.upstreams.is_empty() {
-            tracing::info!("SIGHUP: no certificates are configured; everything else is read at start only");
-        }
-        for identity in &self.identities {
-            match identity.reload() {
-                Ok(()) => {
-                    tracing::info!(file = %identity.certificate().display(), "read the certificate and its key again");
-                }
-                Err(error) => tracing::error!(%error, "can't use the new certificate; the old one stays in use"),
-            }
-        }
-        for upstream in &self.upstreams {
-            match upstream.reload() {
-                Ok(()) => tracing::info!(file = %upstream.ca().display(), "read the upstream's CA again"),
-                Err(error) => tracing::error!(%error, "can't use the new CA of the upstream; the old one stays in use"),
-            }
-        }
-    }
-}
-
-/// Reads certificates again at each SIGHUP. Returns at the first signal that ends the process.
-async fn serve_until_signal(signals: &mut Signals, files: &Files) {
+/// Reads the configuration again at each SIGHUP and for each request. Returns at the first signal that ends the process.
+async fn serve_until_signal(
+    signals: &mut Signals,
+    service: &mut Service,
+    source: &Source,
+    mut requests: mpsc::Receiver<Request>,
+) {
+    // Files may be on a slow disk, so they are read in a thread of their own.
+    let mut preparing: Option<JoinHandle<Result<Prepared, Failure>>> = None;
+    let (mut waiting, mut is_wanted): (Vec<Request>, bool) = (Vec::new(), false);
     loop {
-        let kind = signals.next().await;
-        if kind != SignalKind::hangup() {
-            tracing::info!(signal = kind.as_raw_value(), "shutting down");
-            return;
+        if is_wanted && preparing.is_none() {
+            service_manager::reloading();
+            is_wanted = false;
+            let (source, running) = (source.clone(), service.running());
+            preparing = Some(tokio::task::spawn_blocking(move || {
+                reload::prepare(source.read().map_err(Failure::Configuration)?, &running)
+            }));
         }
-        service_manager::reloading();
-        files.reload();
-        service_manager::notify("READY=1");
+        let prepared = async {
+            match &mut preparing {
+                Some(preparing) => preparing.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            kind = signals.next() => {
+                if kind != SignalKind::hangup() {
+                    tracing::info!(signal = kind.as_raw_value(), "shutting down");
+                    return;
+                }
+                is_wanted = true;
+            }
+            // Requests that come during a reload wait for the next one.
+            Some(request) = requests.recv(), if waiting.is_empty() => {
+                waiting.push(request);
+                is_wanted = true;
+            }
+            prepared = prepared => {
+                preparing = None;
+                let outcome = match prepared {
+                    Ok(prepared) => prepared.map_err(|failure| failure.to_string()),
+                    Err(error) => Err(error.to_string()),
+                };
+                let outcome = finish_reload(service, source, outcome).await;
+                for request in waiting.drain(..) {
+                    // Fails if the client is gone.
+                    let _ = request.send(outcome.clone());
+                }
+            }
+            () = sleep(LOOK_EVERY), if service.is_draining() => service.finish_drained(),
+        }
     }
+}
+
+/// Applies what was prepared, and reports it to the log and the service manager.
+async fn finish_reload(
+    service: &mut Service,
+    source: &Source,
+    prepared: Result<Prepared, String>,
+) -> Result<Changes, String> {
+    let outcome = match prepared {
+        Ok(prepared) => Ok(service.apply(prepared).await),
+        Err(error) => Err(error),
+    };
+    let status = match &outcome {
+        Ok(changes) => {
+            if matches!(source, Source::Flags(_)) && !service.running().iter().any(VmConfig::has_files) {
+                tracing::info!("SIGHUP: no certificates are configured; flags are read at start only");
+            } else {
+                tracing::info!(vms = service.len(), %changes, "read the configuration again");
+            }
+            format!("{} VMs; {changes}", service.len())
+        }
+        Err(error) => {
+            tracing::error!(%error, "can't use the new configuration; nothing has changed");
+            format!("can't use the new configuration, nothing has changed: {error}")
+        }
+    };
+    service_manager::notify(&format!("READY=1\nSTATUS={status}"));
+    outcome
 }
 
 /// Stops accepting, and waits for open connections.
-async fn drain(
-    signals: &mut Signals,
-    limit: &ConnectionLimit,
-    vms: &mut [RunningVm],
-    patience: Duration,
-) -> Result<(), Failure> {
-    for vm in vms {
-        vm.relay.stop_accepting().await;
-    }
+async fn drain(signals: &mut Signals, limit: &ConnectionLimit, service: &mut Service) -> Result<(), Failure> {
+    let patience = service.common.process.drain();
+    service.stop_accepting().await;
     if limit.open() > 0 {
         tracing::info!(connections = limit.open(), seconds = patience.as_secs(), "waiting for open connections to end");
     }
@@ -238,60 +259,14 @@ async fn drain(
 }
 
 /// Waits until the last events are written.
-fn flush(control: &Runtime, vms: Vec<RunningVm>, stdout: Option<&Stdout>) {
+fn flush(control: &Runtime, vms: Vec<RunningVm>, stdout: &Stdout) {
     control.block_on(async {
-        let closing: Vec<_> = vms
-            .into_iter()
-            .map(|vm| {
-                tokio::spawn(async move {
-                    if let EventOutput::Qmp(server) = &vm.observer.sink().output {
-                        let gone = server.shutdown(FLUSH_PATIENCE).await;
-                        if gone.cut_off > 0 {
-                            tracing::warn!(clients = gone.cut_off, "QMP clients did not read the last events in time");
-                        }
-                    }
-                })
-            })
-            .collect();
-        for closing in closing {
-            let _ = closing.await;
+        let finishing: Vec<_> = vms.into_iter().map(|vm| tokio::spawn(vm.finish(FLUSH_PATIENCE))).collect();
+        for finishing in finishing {
+            let _ = finishing.await;
         }
     });
-    if let Some(stdout) = stdout {
-        stdout.finish(FLUSH_PATIENCE);
-    }
-}
-
-/// Raises the limit on descriptors to what the system allows. Returns how many connections there may be.
-fn max_connections(config: &Config, workers: usize) -> usize {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::debug!(%error, "can't raise the limit on descriptors");
-    }
-    // Each thread has a descriptor for each listener. A pipe has two. The rest is for QMP clients.
-    let listeners = config
-        .vm
-        .iter()
-        .map(|vm| (vm.listen.len() + vm.tls_listen.len()) * (workers + 1) + vm.qmp.len() + vm.qmp_connect.len());
-    let own = listeners.sum::<usize>() + 2 * MAX_PIPES + 256;
-    let most = limit.maximum.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
-    // Each connection has two sockets.
-    let room = (most.saturating_sub(own) / 2).max(1);
-    match config.max_connections {
-        None => MAX_CONNECTIONS.min(room),
-        Some(most) => {
-            let most = most.get();
-            if most > room {
-                tracing::warn!(
-                    most,
-                    room,
-                    "the limit on open files leaves room for fewer connections; further ones wait in the backlog"
-                );
-            }
-            most
-        }
-    }
+    stdout.finish(FLUSH_PATIENCE);
 }
 
 struct Signals {

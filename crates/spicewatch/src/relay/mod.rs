@@ -17,10 +17,13 @@ mod config;
 mod details;
 mod hints;
 mod lifecycle;
+mod limits;
 mod line_writer;
 mod log_rate_limit;
 mod logging;
 mod qmp;
+mod reload;
+mod service;
 mod service_manager;
 mod sessions;
 mod sink;
@@ -28,12 +31,13 @@ mod status;
 mod stdout;
 mod vm;
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{fmt, path::PathBuf, process::ExitCode, time::Duration};
 
+use spice_relay::net::NetAddress;
 use tokio::signal::unix::SignalKind;
 
 use crate::print_error;
-use config::{Config, LogFormat, VmConfig};
+use config::{Config, LogFormat, Source, VmConfig};
 
 /// How long QMP clients, the reader of stdout and the reader of the log may take for the last lines.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
@@ -52,7 +56,7 @@ const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
 ///
 ///   spicewatch relay --config /etc/spicewatch.toml
 ///
-/// SIGHUP reads certificates and keys again. SIGTERM and SIGINT shut down gracefully: stop accepting, wait up to
+/// SIGHUP reads the configuration, certificates and keys again, and ends no connection. SIGTERM and SIGINT shut down gracefully: stop accepting, wait up to
 /// --drain-seconds for open connections, then flush events.
 #[derive(clap::Args)]
 #[command(after_help = AFTER_HELP)]
@@ -60,8 +64,11 @@ pub(crate) struct Args {
     /// Read the whole configuration from this file instead of flags
     ///
     /// A TOML file. The flags of "Limits and logging" are keys at its top. Each VM is a [[vm]] with the flags of "The VM".
-    #[arg(long, value_name = "FILE", exclusive = true)]
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Check the configuration and its files, print its VMs, and exit
+    #[arg(long)]
+    check: bool,
     #[command(flatten)]
     process: Config,
     #[command(flatten)]
@@ -88,6 +95,15 @@ enum Failure {
     Interrupted(SignalKind),
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configuration(message) | Self::Listen(message) | Self::System(message) => f.write_str(message),
+            Self::Interrupted(signal) => write!(f, "interrupted by signal {}", signal.as_raw_value()),
+        }
+    }
+}
+
 /// Runs until a signal ends it.
 pub(crate) fn run(args: Args) -> ExitCode {
     let (message, code) = match relay(args) {
@@ -104,14 +120,52 @@ pub(crate) fn run(args: Args) -> ExitCode {
 }
 
 fn relay(args: Args) -> Result<(), Failure> {
-    let config = match args.config {
-        Some(file) => Config::from_file(&file).map_err(Failure::Configuration)?,
-        None => Config { vm: vec![args.vm], ..args.process },
-    };
+    let is_check = args.check;
+    let source = source(args)?;
+    let config = source.read().map_err(Failure::Configuration)?;
+    if is_check {
+        return check_only(&config);
+    }
     let filter = config.log.as_deref().unwrap_or("info");
     let log = logging::start(filter, config.log_format.unwrap_or(LogFormat::Text)).map_err(Failure::Configuration)?;
-    let outcome = lifecycle::serve(&config, &log);
+    let outcome = lifecycle::serve(&source, config, &log);
     // The log is written before the last line on stderr says what went wrong.
     log.finish(FLUSH_PATIENCE);
     outcome
+}
+
+fn source(args: Args) -> Result<Source, Failure> {
+    let has_flags = args.process != Config::default() || args.vm != VmConfig::default();
+    match args.config {
+        Some(_) if has_flags => Err(Failure::Configuration(
+            "the argument '--config <FILE>' cannot be used with one or more of the other specified arguments".into(),
+        )),
+        Some(file) => Ok(Source::File(file)),
+        None => {
+            // A folder of VMs needs no VM of the flags.
+            let vm =
+                if args.process.vm_dir.is_some() && args.vm == VmConfig::default() { vec![] } else { vec![args.vm] };
+            Ok(Source::Flags(Box::new(Config { vm, ..args.process })))
+        }
+    }
+}
+
+/// Checks all that can be checked while another process may listen on the addresses.
+fn check_only(config: &Config) -> Result<(), Failure> {
+    check::whole(config).map_err(Failure::Configuration)?;
+    for (index, vm) in config.vm.iter().enumerate() {
+        vm::Plan::check(vm.clone(), |_| true).map_err(|error| {
+            let (vm::PlanError::Identity(error) | vm::PlanError::UpstreamCa(error) | vm::PlanError::Other(error)) =
+                error;
+            Failure::Configuration(check::error_prefix(config, index) + &error)
+        })?;
+    }
+    println!("the configuration is valid; {} VMs:", config.vm.len());
+    for vm in &config.vm {
+        let shown = |addresses: &[NetAddress]| addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        let (name, plain, tls) = (vm.shown_name(), shown(&vm.listen), shown(&vm.tls_listen));
+        let upstream = vm.upstream.as_ref().map(ToString::to_string).unwrap_or_default();
+        println!("{name}: listen {plain}, tls-listen {tls}, upstream {upstream}");
+    }
+    Ok(())
 }

@@ -75,6 +75,11 @@ impl SessionHub {
         self.state().sessions.vm(name)
     }
 
+    /// Gives a VM another name.
+    pub(super) fn rename(&self, vm: VmId, name: &str) {
+        self.state().sessions.rename(vm, name);
+    }
+
     pub(super) fn event(&self, vm: VmId, event: &ChannelEvent) {
         let mut state = self.state();
         state.sessions.handle(event.at, vm, Input::Event(event));

@@ -1,6 +1,9 @@
 //! Where a VM's events and anomalies go.
 
-use std::{cell::Cell, sync::Arc};
+use std::{
+    cell::Cell,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use qmp_server::Server;
 use spice_relay::{
@@ -20,12 +23,12 @@ thread_local! {
 /// Sends one VM's events to its QMP clients or to stdout, and its anomalies to the log.
 #[derive(Debug)]
 pub(super) struct VmSink {
-    pub(super) vm: Arc<str>,
-    pub(super) output: EventOutput,
+    vm: RwLock<Arc<str>>,
+    output: RwLock<EventOutput>,
     /// Where sessions are followed, and the VM's id there.
-    pub(super) sessions: Option<(SessionHub, VmId)>,
+    sessions: Option<(SessionHub, VmId)>,
     /// Notified when the upstream can be reached again.
-    pub(super) recovered: Arc<Notify>,
+    recovered: Arc<Notify>,
 }
 
 /// Where a VM's events go.
@@ -37,6 +40,34 @@ pub(super) enum EventOutput {
     Nowhere,
 }
 
+impl VmSink {
+    pub(super) fn new(
+        vm: &str,
+        output: EventOutput,
+        sessions: Option<(SessionHub, VmId)>,
+        recovered: Arc<Notify>,
+    ) -> Self {
+        Self { vm: RwLock::new(vm.into()), output: RwLock::new(output), sessions, recovered }
+    }
+
+    /// The VM has another name from now on.
+    pub(super) fn rename(&self, vm: &str) {
+        *self.vm.write().unwrap_or_else(PoisonError::into_inner) = vm.into();
+        if let Some((sessions, id)) = &self.sessions {
+            sessions.rename(*id, vm);
+        }
+    }
+
+    pub(super) fn output(&self) -> EventOutput {
+        self.output.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Events go here from now on.
+    pub(super) fn set_output(&self, output: EventOutput) {
+        *self.output.write().unwrap_or_else(PoisonError::into_inner) = output;
+    }
+}
+
 impl EventSink for VmSink {
     fn event(&self, event: &ChannelEvent) {
         let line = || {
@@ -44,7 +75,7 @@ impl EventSink for VmSink {
             event.write_to(&mut line);
             line
         };
-        match &self.output {
+        match &*self.output.read().unwrap_or_else(PoisonError::into_inner) {
             EventOutput::Qmp(server) => server.publish(&line()),
             EventOutput::Stdout(stdout) => stdout.send(line()),
             EventOutput::Nowhere => {}
@@ -62,7 +93,8 @@ impl EventSink for VmSink {
         if matches!(kind, AnomalyKind::Unlinked { .. }) && EXPLAINED.take() == Some(*flow) {
             return;
         }
-        let (vm, name, hint) = (&*self.vm, kind.name(), hint(anomaly));
+        let vm = Arc::clone(&self.vm.read().unwrap_or_else(PoisonError::into_inner));
+        let (vm, name, hint) = (&*vm, kind.name(), hint(anomaly));
         let client = &anomaly.connection.endpoints.client;
         match kind {
             AnomalyKind::Inferred

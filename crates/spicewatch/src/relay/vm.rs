@@ -2,23 +2,25 @@
 
 use std::{
     fmt, io,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
-use qmp_server::{BindError, Dialer, Server, UnixOptions};
+use qmp_server::{BindError, Dialer, Server, Service, UnixOptions};
 use spice_relay::{
-    BoundRelay, Error, Relay,
+    BoundRelay, Error, Relay, RelayBuilder,
     connection::Upstream,
     net::{
-        NetAddress, bind_each, check_socket_path,
+        Listener, NetAddress, bind_each, check_socket_path,
         tls::{ServerCheck, ServerIdentity, ServerTls, UpstreamTls},
     },
     observe::{EventObserver, SharedTracker},
-    spice_events::{Auth, Config as TrackerConfig},
+    spice_events::{Auth, Config as TrackerConfig, Tracker},
 };
-use tokio::{runtime::Handle, sync::Notify};
+use tokio::{runtime::Handle, sync::Notify, task::AbortHandle};
 
 use super::{
+    FLUSH_PATIENCE,
     ask_qemu::Qemu,
     check,
     config::{Config, VmConfig},
@@ -30,32 +32,108 @@ use super::{
     stdout::{Stdout, StdoutSource},
 };
 
+/// What all VMs share.
+#[derive(Debug)]
+pub(super) struct Common {
+    /// The settings of the process.
+    pub(super) process: Config,
+    pub(super) status: Status,
+    pub(super) stdout: Stdout,
+    pub(super) sessions: Option<SessionHub>,
+    /// How many threads forward bytes.
+    pub(super) workers: usize,
+}
+
 /// A VM whose configuration is valid: its files are read and its names resolved. Nothing is bound yet.
 pub(super) struct Plan {
     config: VmConfig,
     upstream: NetAddress,
-    pub(super) identity: Option<Arc<ServerIdentity>>,
+    identity: Option<Arc<ServerIdentity>>,
     server_tls: Option<ServerTls>,
-    pub(super) upstream_tls: Option<Arc<UpstreamTls>>,
+    upstream_tls: Option<Arc<UpstreamTls>>,
 }
 
 impl Plan {
-    pub(super) fn check(config: VmConfig) -> Result<Self, String> {
-        let upstream = check::vm(&config)?;
-        check_listeners(&config).map_err(|error| error.to_string())?;
-        let identity = identity(&config)?;
-        let server_tls = identity.as_ref().map(ServerTls::new).transpose().map_err(|error| error.to_string())?;
-        let upstream_tls = config.upstream_tls.then(|| upstream_tls(&config, &upstream)).transpose()?;
+    /// Checks the configuration, and reads its files. `is_held` tells whether this process already listens on an address.
+    pub(super) fn check(config: VmConfig, is_held: impl Fn(&NetAddress) -> bool) -> Result<Self, PlanError> {
+        let upstream = check::vm(&config).map_err(PlanError::Other)?;
+        check_listeners(&config, is_held).map_err(|error| PlanError::Other(error.to_string()))?;
+        let identity = identity(&config).map_err(PlanError::Identity)?;
+        let server_tls = identity.as_ref().map(ServerTls::new).transpose();
+        let server_tls = server_tls.map_err(|error| PlanError::Identity(error.to_string()))?;
+        let upstream_tls = config.upstream_tls.then(|| upstream_tls(&config, &upstream)).transpose();
+        let upstream_tls = upstream_tls.map_err(PlanError::UpstreamCa)?;
         Ok(Self { config, upstream, identity, server_tls, upstream_tls })
     }
 
-    /// Whether its events go to stdout.
-    pub(super) fn wants_stdout(&self) -> bool {
-        self.config.qmp.is_empty() && self.config.qmp_connect.is_empty()
+    /// Binds its addresses that are not held. Must run inside a tokio runtime, to which the QMP listeners belong.
+    pub(super) fn bind(self, continued: Option<&VmConfig>, running: &[VmConfig]) -> Result<BoundVm, String> {
+        let mut listeners = Vec::new();
+        for place in places(&self.config) {
+            let is_held = if place.0.is_any_port() {
+                // Such an address has a socket for each time that it is written.
+                let count = |places: &[Place]| places.iter().filter(|other| **other == place).count();
+                let bound: Vec<_> = listeners.iter().map(|(place, _): &(Place, _)| place.clone()).collect();
+                continued.is_some_and(|old| count(&bound) < count(&places(old)))
+            } else {
+                running.iter().flat_map(places).any(|(address, _)| address == place.0)
+            };
+            let bound =
+                if is_held { Vec::new() } else { Listener::bind(&place.0).map_err(|error| error.to_string())? };
+            listeners.push((place, bound));
+        }
+        let mut qmp = Vec::new();
+        let is_held = |address: &&NetAddress| continued.is_some_and(|old| old.qmp.contains(address));
+        for address in self.config.qmp.iter().filter(|address| !is_held(address)) {
+            qmp.extend(self.bind_qmp(address)?.into_iter().map(|listener| (address.clone(), listener)));
+        }
+        let details = Arc::new(Mutex::new(self.details()));
+        let qemu = self.config.qemu_qmp.clone().map(|address| Arc::new(Qemu::new(address)));
+        Ok(BoundVm { plan: self, listeners, qmp, details, qemu })
     }
 
-    /// Binds all its addresses. Must run inside a tokio runtime, to which the QMP listeners belong.
-    pub(super) fn bind(self, process: &Config, status: &Status, workers: usize) -> Result<BoundVm, String> {
+    fn bind_qmp(&self, address: &NetAddress) -> Result<Vec<qmp_server::Listener>, String> {
+        let failed = |error: &dyn fmt::Display| format!("can't serve QMP on {address}: {error}");
+        match address {
+            NetAddress::Unix(path) => {
+                let mut options = UnixOptions::default();
+                options.mode = self.config.qmp_mode.map_or(options.mode, |mode| mode.0);
+                options.group = self.config.qmp_group.map(|group| group.0);
+                let bound = qmp_server::Listener::unix_with(path, options);
+                bound.map(|listener| vec![listener]).map_err(|error| failed(&error))
+            }
+            _ => bind_each(address, |address| qmp_server::Listener::tcp(address).map_err(system))
+                .map_err(|error| failed(&error)),
+        }
+    }
+
+    /// Whether its events go to QMP clients.
+    fn wants_qmp(&self) -> bool {
+        !self.config.qmp.is_empty() || !self.config.qmp_connect.is_empty()
+    }
+
+    /// What is known of the SPICE server before its listeners are.
+    fn details(&self) -> ServerDetails {
+        ServerDetails {
+            name: self.config.name.clone(),
+            host: None,
+            port: None,
+            tls_port: None,
+            auth: self.config.auth,
+            version: self.config.qemu_version.unwrap_or_default().announced(),
+            compiled_version: None,
+            mouse_mode: None,
+        }
+    }
+
+    /// The relay, with its listeners: those that were bound for it, and else those of `released`. Returns how many each place has.
+    fn relay(
+        &self,
+        common: &Common,
+        bound: Vec<(Place, Vec<Listener>)>,
+        owner: Option<usize>,
+        released: &mut [Released],
+    ) -> (RelayBuilder, Vec<(Place, usize)>) {
         let mut upstream = Upstream::from(self.upstream.clone());
         if let Some(tls) = &self.upstream_tls {
             upstream = upstream.tls(Arc::clone(tls));
@@ -64,63 +142,29 @@ impl Plan {
             upstream = upstream.send_proxy(version);
         }
         let mut relay = Relay::builder(upstream)
-            .name(self.name())
-            .timeouts(process.timeouts())
-            .connection_limit(Arc::clone(&status.limit))
+            .name(self.config.shown_name())
+            .timeouts(common.process.timeouts())
+            .connection_limit(Arc::clone(&common.status.limit))
             // One for each thread, so that a burst of connections is spread.
-            .accept_tasks(workers);
-        for address in &self.config.listen {
-            relay = relay.listen(address.clone());
-        }
-        for (address, tls) in self.config.tls_listen.iter().zip(std::iter::repeat(self.server_tls.as_ref())) {
-            if let Some(tls) = tls {
-                relay = relay.listen_tls(address.clone(), tls.clone());
+            .accept_tasks(common.workers);
+        let mut counts = Vec::new();
+        for (place, mut listeners) in bound {
+            if listeners.is_empty() {
+                listeners = take(released, &place, owner);
+            }
+            counts.push((place.clone(), listeners.len()));
+            for listener in listeners {
+                relay = relay.listener(listener, self.server_tls.clone().filter(|_| place.1));
             }
         }
         for network in &self.config.proxy_from {
             relay = relay.proxy_from(network.clone());
         }
-        let relay = relay.bind().map_err(|error| error.to_string())?;
-        let qmp = self.bind_qmp()?;
-        let details = Arc::new(Mutex::new(self.details(&relay)));
-        let qemu = self.config.qemu_qmp.clone().map(|address| Arc::new(Qemu::new(address)));
-        Ok(BoundVm { plan: self, relay, qmp, details, qemu })
+        (relay, counts)
     }
 
-    fn bind_qmp(&self) -> Result<Vec<qmp_server::Listener>, String> {
-        let mut bound = Vec::new();
-        for address in &self.config.qmp {
-            let failed = |error: &dyn fmt::Display| format!("can't serve QMP on {address}: {error}");
-            match address {
-                NetAddress::Unix(path) => {
-                    let mut options = UnixOptions::default();
-                    options.mode = self.config.qmp_mode.map_or(options.mode, |mode| mode.0);
-                    options.group = self.config.qmp_group.map(|group| group.0);
-                    bound.push(qmp_server::Listener::unix_with(path, options).map_err(|error| failed(&error))?);
-                }
-                _ => bound.extend(
-                    bind_each(address, |address| qmp_server::Listener::tcp(address).map_err(system))
-                        .map_err(|error| failed(&error))?,
-                ),
-            }
-        }
-        Ok(bound)
-    }
-
-    fn name(&self) -> String {
-        self.config.name.clone().unwrap_or_else(|| self.upstream.to_string())
-    }
-
-    /// Clients that the relay connects to.
-    fn dialers(&self) -> impl Iterator<Item = Dialer> {
-        self.config.qmp_connect.iter().map(|address| match address {
-            NetAddress::Unix(path) => Dialer::unix(path),
-            address => Dialer::tcp(address.to_string()),
-        })
-    }
-
-    /// What `query-spice` says about the listeners: the configured host, and the bound ports.
-    fn details(&self, relay: &BoundRelay) -> ServerDetails {
+    /// Updates what `query-spice` says about the listeners: the configured host, and the bound ports.
+    fn describe(&self, relay: &BoundRelay, details: &Mutex<ServerDetails>) {
         let port = |of_tls: bool| {
             relay.addresses().find_map(|(address, tls)| match address {
                 NetAddress::Tcp(_, port) if tls == of_tls => Some(*port),
@@ -132,22 +176,58 @@ impl Plan {
             Some(NetAddress::Unix(path)) => path.to_string_lossy().into_owned(),
             _ => "*".to_owned(),
         };
-        let auth = self.config.auth;
-        ServerDetails {
-            name: self.config.name.clone(),
-            host: Some(host),
-            port: port(false),
-            tls_port: port(true),
-            auth,
-            version: self.config.qemu_version.unwrap_or_default().announced(),
-            compiled_version: None,
-            mouse_mode: None,
+        let mut details = details.lock().unwrap_or_else(PoisonError::into_inner);
+        (details.host, details.port, details.tls_port) = (Some(host), port(false), port(true));
+        details.name.clone_from(&self.config.name);
+        // Else it is what QEMU said.
+        if self.config.qemu_qmp.is_none() {
+            let known = self.details();
+            (details.auth, details.version) = (known.auth, known.version);
+            (details.compiled_version, details.mouse_mode) = (None, None);
         }
     }
 }
 
-fn check_listeners(config: &VmConfig) -> Result<(), Error> {
-    for address in config.listen.iter().chain(&config.tls_listen).chain(&config.qmp) {
+/// A configured address, and whether clients speak TLS there.
+type Place = (NetAddress, bool);
+
+fn places(config: &VmConfig) -> Vec<Place> {
+    let plain = config.listen.iter().map(|address| (address.clone(), false));
+    plain.chain(config.tls_listen.iter().map(|address| (address.clone(), true))).collect()
+}
+
+/// Sockets that a VM has released at a reload.
+pub(super) struct Released {
+    /// The VM's index among those that were running.
+    owner: usize,
+    place: Place,
+    listeners: Vec<Listener>,
+}
+
+/// Takes the sockets of one place. An address may have moved from another VM, except one whose port the system picked.
+fn take(released: &mut [Released], place: &Place, owner: Option<usize>) -> Vec<Listener> {
+    let fits = |found: &&mut Released| {
+        if place.0.is_any_port() {
+            found.place == *place && Some(found.owner) == owner && !found.listeners.is_empty()
+        } else {
+            found.place.0 == place.0
+        }
+    };
+    released.iter_mut().find(fits).map(|found| std::mem::take(&mut found.listeners)).unwrap_or_default()
+}
+
+/// Why a VM's configuration can't be used.
+pub(super) enum PlanError {
+    /// The relay's certificate or its key.
+    Identity(String),
+    /// The upstream's CA.
+    UpstreamCa(String),
+    Other(String),
+}
+
+fn check_listeners(config: &VmConfig, is_held: impl Fn(&NetAddress) -> bool) -> Result<(), Error> {
+    let all = config.listen.iter().chain(&config.tls_listen).chain(&config.qmp);
+    for address in all.filter(|address| !is_held(address)) {
         match address {
             NetAddress::Unix(path) => check_socket_path(path)?,
             _ => {
@@ -208,11 +288,12 @@ fn upstream_tls(config: &VmConfig, upstream: &NetAddress) -> Result<Arc<Upstream
     UpstreamTls::load(ca, &check).map_err(|error| error.to_string())
 }
 
-/// A VM that listens on all its addresses.
+/// A VM whose new addresses are bound.
 pub(super) struct BoundVm {
     plan: Plan,
-    relay: BoundRelay,
-    qmp: Vec<qmp_server::Listener>,
+    /// The new sockets of each place. Empty if this process listens there already.
+    listeners: Vec<(Place, Vec<Listener>)>,
+    qmp: Vec<(NetAddress, qmp_server::Listener)>,
     details: Arc<Mutex<ServerDetails>>,
     qemu: Option<Arc<Qemu>>,
 }
@@ -220,11 +301,29 @@ pub(super) struct BoundVm {
 /// A VM that is served.
 #[derive(Debug)]
 pub(super) struct RunningVm {
+    pub(super) config: VmConfig,
     pub(super) observer: Arc<EventObserver<VmSink>>,
-    pub(super) relay: Relay,
+    relay: Relay,
+    /// How many of the relay's listeners each place has, in their order.
+    places: Vec<(Place, usize)>,
+    details: Arc<Mutex<ServerDetails>>,
+    identity: Option<Arc<ServerIdentity>>,
+    upstream_tls: Option<Arc<UpstreamTls>>,
+    /// The tasks of its QMP listeners.
+    qmp: Vec<(NetAddress, AbortHandle)>,
+    /// The tasks that connect to QMP clients.
+    dialers: Vec<(NetAddress, AbortHandle)>,
+    qemu: Option<Arc<Qemu>>,
+    /// The task that asks QEMU.
+    asking: Option<AbortHandle>,
+    recovered: Arc<Notify>,
 }
 
 impl BoundVm {
+    pub(super) fn config(&self) -> &VmConfig {
+        &self.plan.config
+    }
+
     /// Asks QEMU, if that is configured. Separate from [`start`](Self::start), so that all VMs are asked at the same time.
     pub(super) fn ask(&self) -> impl Future<Output = Option<Auth>> + Send + 'static {
         let (qemu, details) = (self.qemu.clone(), Arc::clone(&self.details));
@@ -235,61 +334,231 @@ impl BoundVm {
     /// `asked` is QEMU's answer.
     pub(super) fn start(
         self,
-        process: &Config,
-        status: &Status,
-        stdout: Option<&Stdout>,
-        sessions: Option<&SessionHub>,
+        common: &Common,
+        released: &mut [Released],
         asked: Option<Auth>,
     ) -> Result<RunningVm, Error> {
-        let Self { plan, relay, qmp, details, qemu } = self;
+        let Self { plan, listeners, qmp, details, qemu } = self;
         let mut config = TrackerConfig::new();
         config.auth = asked.or(plan.config.auth);
         let tracker = SharedTracker::new(config);
-        let service = {
-            let (tracker, details, status, qemu) =
-                (tracker.clone(), Arc::clone(&details), status.clone(), qemu.clone());
-            move || qmp::service(&tracker, &details, status.clone(), qemu.as_ref())
-        };
-        let output = if let Some(stdout) = stdout.filter(|_| plan.wants_stdout()) {
-            if process.sessions {
-                EventOutput::Nowhere
-            } else {
-                EventOutput::Stdout(events_to(stdout, &plan.name(), &tracker))
-            }
-        } else {
-            let mut server = Server::builder(service());
-            if let Some(bytes) = process.max_qmp_behind {
-                server = server.max_behind(bytes.get());
-            }
-            let server = server.build();
-            for listener in qmp {
-                server.listen(listener);
-            }
-            for dialer in plan.dialers() {
-                server.dial(dialer);
-            }
-            EventOutput::Qmp(server)
-        };
+        let (relay, places) = plan.relay(common, listeners, None, released);
+        let relay = relay.bind()?;
+        plan.describe(&relay, &details);
         let recovered = Arc::new(Notify::new());
-        if let Some(qemu) = qemu {
-            let answered = {
-                let (tracker, output) = (tracker.clone(), output.clone());
-                move |auth| {
-                    tracker.set_auth(auth);
-                    // The greeting of later clients has QEMU's version.
-                    if let EventOutput::Qmp(server) = &output {
-                        server.set_service(service());
-                    }
-                }
-            };
-            Handle::current().spawn(qemu.keep_asking(details, answered, Arc::clone(&recovered), asked.is_some()));
-        }
-        let name = plan.name();
-        let sessions = sessions.map(|sessions| (sessions.clone(), sessions.vm(&name)));
-        let sink = VmSink { vm: name.into(), output, sessions, recovered };
+        let name = plan.config.shown_name();
+        let sessions = common.sessions.as_ref().map(|sessions| (sessions.clone(), sessions.vm(&name)));
+        let service = service(common, &tracker, &details, qemu.as_ref());
+        let output = if plan.wants_qmp() {
+            EventOutput::Qmp(qmp_server(common, service()))
+        } else {
+            without_qmp(common, &name, &tracker)
+        };
+        let qmp = serve_qmp(&output, qmp);
+        let dialers = dial(&output, &plan.config.qmp_connect);
+        let sink = VmSink::new(&name, output, sessions, Arc::clone(&recovered));
         let observer = Arc::new(EventObserver::with_tracker(tracker, sink));
-        let relay = relay.start_on(&status.data, Arc::clone(&observer) as _)?;
-        Ok(RunningVm { observer, relay })
+        let asking = qemu.as_ref().map(|qemu| {
+            let (details, recovered) = (Arc::clone(&details), Arc::clone(&recovered));
+            keep_asking(qemu, details, recovered, &observer, service, asked.is_some())
+        });
+        let relay = relay.start_on(&common.status.data, Arc::clone(&observer) as _)?;
+        let Plan { config, identity, upstream_tls, .. } = plan;
+        Ok(RunningVm {
+            config,
+            observer,
+            relay,
+            places,
+            details,
+            identity,
+            upstream_tls,
+            qmp,
+            dialers,
+            qemu,
+            asking,
+            recovered,
+        })
+    }
+}
+
+impl RunningVm {
+    /// Stops accepting, and adds its sockets to those that other VMs may take.
+    pub(super) async fn release(&mut self, owner: usize, released: &mut Vec<Released>) {
+        let mut all = self.relay.release().await.into_iter();
+        for (place, count) in self.places.drain(..) {
+            released.push(Released { owner, place, listeners: all.by_ref().take(count).collect() });
+        }
+    }
+
+    /// Stops accepting, and closes its sockets.
+    pub(super) async fn stop_accepting(&mut self) {
+        self.relay.stop_accepting().await;
+    }
+
+    /// Whether it listens on this address, for SPICE or QMP.
+    pub(super) fn holds(config: &VmConfig, address: &NetAddress) -> bool {
+        config.listen.contains(address) || config.tls_listen.contains(address) || config.qmp.contains(address)
+    }
+
+    /// Takes new certificates, if nothing else has changed.
+    pub(super) fn refresh(&self, new: &BoundVm) {
+        if let (Some(identity), Some(new)) = (&self.identity, &new.plan.identity) {
+            identity.replace(new);
+            tracing::info!(file = %new.certificate().display(), "read the certificate and its key again");
+        }
+        if let (Some(upstream), Some(new)) = (&self.upstream_tls, &new.plan.upstream_tls) {
+            upstream.replace(new);
+            tracing::info!(file = %new.ca().display(), "read the upstream's CA again");
+        }
+    }
+
+    /// Serves the VM with a new configuration from now on. Open connections go on, and their events go where those of new ones go.
+    ///
+    /// Its own listeners are among `released`.
+    pub(super) fn change(
+        &mut self,
+        new: BoundVm,
+        common: &Common,
+        owner: usize,
+        released: &mut [Released],
+    ) -> Result<(), Error> {
+        let BoundVm { plan, listeners, qmp, qemu, details: _ } = new;
+        let (relay, places) = plan.relay(common, listeners, Some(owner), released);
+        self.places = places;
+        let relay = relay.after(&self.relay).bind()?;
+        plan.describe(&relay, &self.details);
+        self.relay = relay.start_on(&common.status.data, Arc::clone(&self.observer) as _)?;
+        let is_asked_elsewhere = plan.config.qemu_qmp != self.config.qemu_qmp;
+        if is_asked_elsewhere {
+            self.qemu = qemu;
+        }
+        let (name, sink, tracker) = (plan.config.shown_name(), self.observer.sink(), self.observer.tracker());
+        sink.rename(&name);
+        retain(&mut self.qmp, &plan.config.qmp);
+        retain(&mut self.dialers, &plan.config.qmp_connect);
+        let service = service(common, tracker, &self.details, self.qemu.as_ref());
+        match (sink.output(), plan.wants_qmp()) {
+            (EventOutput::Qmp(server), true) => server.set_service(service()),
+            (_, true) => sink.set_output(EventOutput::Qmp(qmp_server(common, service()))),
+            (EventOutput::Qmp(server), false) => {
+                sink.set_output(without_qmp(common, &name, tracker));
+                Handle::current().spawn(async move { server.shutdown(FLUSH_PATIENCE).await });
+            }
+            (_, false) => {}
+        }
+        self.qmp.extend(serve_qmp(&sink.output(), qmp));
+        let is_new = |address: &&NetAddress| self.dialers.iter().all(|(known, _)| known != *address);
+        let new: Vec<_> = plan.config.qmp_connect.iter().filter(is_new).cloned().collect();
+        self.dialers.extend(dial(&sink.output(), &new));
+        if is_asked_elsewhere {
+            if let Some(asking) = self.asking.take() {
+                asking.abort();
+            }
+            self.asking = self.qemu.as_ref().map(|qemu| {
+                let (details, recovered) = (Arc::clone(&self.details), Arc::clone(&self.recovered));
+                keep_asking(qemu, details, recovered, &self.observer, service, false)
+            });
+        }
+        if plan.config.qemu_qmp.is_none() {
+            tracker.set_auth(plan.config.auth);
+        }
+        let Plan { config, identity, upstream_tls, .. } = plan;
+        (self.config, self.identity, self.upstream_tls) = (config, identity, upstream_tls);
+        Ok(())
+    }
+
+    /// Whether no connection is open.
+    pub(super) fn is_idle(&self) -> bool {
+        self.observer.tracker().look(Tracker::is_empty)
+    }
+
+    /// Ends everything but its connections: waits until its QMP clients have the last events, but no longer than `patience`.
+    pub(super) async fn finish(self, patience: Duration) {
+        if let Some(asking) = &self.asking {
+            asking.abort();
+        }
+        if let EventOutput::Qmp(server) = self.observer.sink().output() {
+            let gone = server.shutdown(patience).await;
+            if gone.cut_off > 0 {
+                tracing::warn!(clients = gone.cut_off, "QMP clients did not read the last events in time");
+            }
+        }
+    }
+}
+
+/// Makes a VM's QMP service, of what is known when it is called.
+fn service(
+    common: &Common,
+    tracker: &SharedTracker,
+    details: &Arc<Mutex<ServerDetails>>,
+    qemu: Option<&Arc<Qemu>>,
+) -> impl Fn() -> Service + Send + 'static {
+    let (tracker, details, status, qemu) = (tracker.clone(), Arc::clone(details), common.status.clone(), qemu.cloned());
+    move || qmp::service(&tracker, &details, status.clone(), qemu.as_ref())
+}
+
+fn qmp_server(common: &Common, service: Service) -> Server {
+    let mut server = Server::builder(service);
+    if let Some(bytes) = common.process.max_qmp_behind {
+        server = server.max_behind(bytes.get());
+    }
+    server.build()
+}
+
+/// Asks QEMU in a task of its own.
+fn keep_asking(
+    qemu: &Arc<Qemu>,
+    details: Arc<Mutex<ServerDetails>>,
+    recovered: Arc<Notify>,
+    observer: &Arc<EventObserver<VmSink>>,
+    service: impl Fn() -> Service + Send + 'static,
+    known: bool,
+) -> AbortHandle {
+    let observer = Arc::clone(observer);
+    let answered = move |auth| {
+        observer.tracker().set_auth(auth);
+        // The greeting of later clients has QEMU's version.
+        if let EventOutput::Qmp(server) = observer.sink().output() {
+            server.set_service(service());
+        }
+    };
+    Handle::current().spawn(Arc::clone(qemu).keep_asking(details, answered, recovered, known)).abort_handle()
+}
+
+/// Ends the tasks of addresses that are not configured any more.
+fn retain(tasks: &mut Vec<(NetAddress, AbortHandle)>, configured: &[NetAddress]) {
+    for (_, task) in tasks.extract_if(.., |(address, _)| !configured.contains(address)) {
+        task.abort();
+    }
+}
+
+/// Connects to QMP clients.
+fn dial(output: &EventOutput, clients: &[NetAddress]) -> Vec<(NetAddress, AbortHandle)> {
+    let EventOutput::Qmp(server) = output else { return Vec::new() };
+    let dial = |address: &NetAddress| {
+        let dialer = match address {
+            NetAddress::Unix(path) => Dialer::unix(path),
+            address => Dialer::tcp(address.to_string()),
+        };
+        (address.clone(), server.dial(dialer))
+    };
+    clients.iter().map(dial).collect()
+}
+
+fn serve_qmp(
+    output: &EventOutput,
+    listeners: Vec<(NetAddress, qmp_server::Listener)>,
+) -> Vec<(NetAddress, AbortHandle)> {
+    let EventOutput::Qmp(server) = output else { return Vec::new() };
+    listeners.into_iter().map(|(address, listener)| (address, server.listen(listener))).collect()
+}
+
+/// Where events go without a QMP socket.
+fn without_qmp(common: &Common, name: &str, tracker: &SharedTracker) -> EventOutput {
+    if common.process.sessions {
+        EventOutput::Nowhere
+    } else {
+        EventOutput::Stdout(events_to(&common.stdout, name, tracker))
     }
 }
 

@@ -37,9 +37,17 @@ impl ServerIdentity {
 
     /// Reads both files again. After an error the earlier certificate stays in use.
     pub fn reload(&self) -> Result<(), Error> {
-        let new = Arc::new(load(&self.certificate, &self.key)?);
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = new;
+        self.set(Arc::new(load(&self.certificate, &self.key)?));
         Ok(())
+    }
+
+    /// Takes the certificate and the key that another identity has loaded.
+    pub fn replace(&self, newer: &Self) {
+        self.set(Arc::clone(&newer.current.read().unwrap_or_else(PoisonError::into_inner)));
+    }
+
+    fn set(&self, new: Arc<CertifiedKey>) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = new;
     }
 
     /// The certificate's file.

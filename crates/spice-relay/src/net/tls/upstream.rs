@@ -64,9 +64,17 @@ impl UpstreamTls {
 
     /// Reads the file again. After an error the earlier certificates stay in use.
     pub fn reload(&self) -> Result<(), Error> {
-        let new = load(&self.ca, self.subject.clone())?;
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = new;
+        self.set(load(&self.ca, self.subject.clone())?);
         Ok(())
+    }
+
+    /// Takes the certificates that another one has loaded. Both must check the server in the same way.
+    pub fn replace(&self, newer: &Self) {
+        self.set(newer.current.read().unwrap_or_else(PoisonError::into_inner).clone());
+    }
+
+    fn set(&self, new: TlsConnector) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = new;
     }
 
     /// The CA's file.
