@@ -123,6 +123,19 @@ fn flaws_behind_the_first_message_are_found_by_conversations() {
     }
 }
 
+#[test]
+fn example_finds_the_bound_that_its_server_forgets() {
+    let run = ["run", "--quiet", "--package", "spice-testkit", "--all-features", "--example", "hunt"];
+    let output = std::process::Command::new(env!("CARGO")).args(run).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.starts_with("differs/size/nothing-without-end ("), "{text}");
+    assert!(
+        text.contains("section 8; fields: size\n") && text.ends_with("2000 messages, 1 kinds of findings\n"),
+        "{text}"
+    );
+}
+
 /// What a person reads of a finding.
 #[test]
 fn finding_shows_its_bytes_its_section_and_its_choices() {
