@@ -203,6 +203,24 @@ pub enum EndedBy {
     Unknown,
 }
 
+impl EndedBy {
+    /// The name in a record.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+            Self::Relay => "relay",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl fmt::Display for EndedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 impl From<Option<Side>> for EndedBy {
     fn from(side: Option<Side>) -> Self {
         match side {
@@ -229,6 +247,25 @@ pub enum Stage {
     Channel,
 }
 
+impl Stage {
+    /// The name in a record.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tls => "tls",
+            Self::Link => "link",
+            Self::Auth => "auth",
+            Self::Sasl => "sasl",
+            Self::Channel => "channel",
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// `event.outcome`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -250,6 +287,19 @@ mod tests {
         for (index, reason) in Reason::ALL.into_iter().enumerate() {
             assert_eq!(reason as usize, index, "{reason}");
             assert_eq!(reason.is_refusal(), reason.stage().is_some(), "{reason}");
+        }
+    }
+
+    #[test]
+    fn names_are_those_of_records() {
+        for by in [EndedBy::Client, EndedBy::Server, EndedBy::Relay, EndedBy::Unknown] {
+            assert_eq!(format!("\"{by}\""), serde_json::to_string(&by).unwrap());
+        }
+        for stage in [Stage::Tls, Stage::Link, Stage::Auth, Stage::Sasl, Stage::Channel] {
+            assert_eq!(format!("\"{stage}\""), serde_json::to_string(&stage).unwrap());
+        }
+        for reason in Reason::ALL {
+            assert_eq!(format!("\"{reason}\""), serde_json::to_string(&reason).unwrap());
         }
     }
 }

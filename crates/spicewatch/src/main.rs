@@ -3,6 +3,8 @@
 mod answers;
 mod conformance;
 mod control;
+#[cfg(feature = "history")]
+mod history;
 mod hunt;
 mod password;
 mod probe;
@@ -29,6 +31,8 @@ enum Command {
     Tap(tap::Args),
     Relay(Box<relay::Args>),
     Who(answers::WhoArgs),
+    #[cfg(feature = "history")]
+    Last(answers::LastArgs),
     Status(answers::StatusArgs),
     Show(answers::ShowArgs),
     End(answers::EndArgs),
@@ -47,6 +51,8 @@ fn main() -> ExitCode {
         Command::Tap(args) => tap::run(args),
         Command::Relay(args) => relay::run(*args),
         Command::Who(args) => answers::who(args),
+        #[cfg(feature = "history")]
+        Command::Last(args) => answers::last(&args),
         Command::Status(args) => answers::status(&args),
         Command::Show(args) => answers::show(args),
         Command::End(args) => answers::end(args),

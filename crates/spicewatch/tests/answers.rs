@@ -204,3 +204,172 @@ fn wrong_requests_are_refused_and_the_connection_stays() {
     clients.clear();
     eventually("room", || spicewatch(&["who", "--control", &control]).status.success());
 }
+
+#[test]
+fn last_tells_of_sessions_crashes_and_refusals() {
+    if !lab::have(&[Peer::Qemu, Peer::SpiceGtk]) {
+        return;
+    }
+    let (port, folder) = (lab::free_port().unwrap(), Scratch::new().unwrap());
+    let history = format!("sqlite:{}", folder.join("history.db").display());
+    let vm = Vm::boot(&format!("port={port},addr=127.0.0.1,password={PASSWORD}")).unwrap();
+    let upstream = format!("127.0.0.1:{port}");
+    let start = || {
+        let listen = ["--listen", "127.0.0.1:0", "--upstream", &upstream, "--name", "desk"];
+        Relay::start(&[&listen[..], &["--sessions", "--history", &history]].concat())
+    };
+    let client = |relay: &Relay, password: &str| {
+        Client::start(&["--port", &relay.address().port().to_string(), "--password", password]).unwrap()
+    };
+    let last = |more: &[&str]| answer(&[&["last", "--history", &history], more].concat());
+    let lines = |more: &[&str]| last(more).lines().count() - 1;
+
+    // A session, a refused link, and a relay that is killed while a session is live.
+    let mut relay = start();
+    let first = client(&relay, PASSWORD);
+    vm.events().wait_for("SPICE_INITIALIZED", CHANNELS).unwrap();
+    first.leave().unwrap();
+    relay.events.wait_for("\"action\":\"session-ended\"", 1);
+    let wrong = client(&relay, "wrong");
+    relay.events.wait_for("\"action\":\"link-refused\"", 1);
+    drop(wrong);
+    let killed = client(&relay, PASSWORD);
+    vm.events().wait_for("SPICE_INITIALIZED", 2 * CHANNELS).unwrap();
+    eventually("two sessions", || lines(&[]) == 2);
+    assert_eq!(last(&[]).lines().nth(1).unwrap().matches("still connected").count(), 1);
+    relay.kill();
+    drop((killed, relay));
+
+    let relay = start();
+    let live = client(&relay, PASSWORD);
+    vm.events().wait_for("SPICE_INITIALIZED", 3 * CHANNELS).unwrap();
+    eventually("three sessions", || lines(&[]) == 3);
+    let table = last(&[]);
+    assert_eq!(masked(&table), masked(&of_readme("VM    CLIENT     START")), "{table}");
+    let failed = last(&["--failed"]);
+    assert_eq!(masked(&failed)[1..], ["desk 127.0.0.1 # # permission_denied auth"], "{failed}");
+
+    for (conditions, count) in [
+        (&["-n", "1"][..], 1),
+        (&["-n", "0"], 3),
+        (&["--vm", "desk"], 3),
+        (&["--vm", "lab"], 0),
+        (&["--client", "127.0.0.1"], 3),
+        (&["--client", "127.0.0.2"], 0),
+        (&["-s", "-1h"], 3),
+        (&["-t", "1 hour ago"], 0),
+        (&["-p", "now"], 1),
+        (&["-p", "yesterday 12:00"], 0),
+    ] {
+        let output = spicewatch(&[&["last", "--history", &history], conditions].concat());
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(printed.lines().count() - 1, count, "{conditions:?}: {printed}");
+        let more =
+            if conditions == ["-n", "1"] { "spicewatch last: there are more than 1; -n prints more\n" } else { "" };
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), more);
+    }
+    let records: Vec<Value> = last(&["--json"]).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let reasons: Vec<_> = records.iter().map(|record| record["event"]["reason"].as_str()).collect();
+    assert_eq!(reasons, [None, Some("relay_died"), Some("client_left")]);
+    assert_eq!(records[2]["spice"]["channels"].as_array().unwrap().len(), CHANNELS);
+    assert!(last(&["--csv"]).contains(",live,,,channel,no,"), "{}", last(&["--csv"]));
+
+    drop(live);
+    relay.events.wait_for("\"action\":\"session-ended\"", 1);
+    relay.signal("-TERM");
+    assert!(relay.wait().success());
+    assert_eq!(last(&[]).matches("still connected").count(), 0);
+    let wrong = failure(&["last", "--history", &history, "-s", "soon"]);
+    assert!(wrong.starts_with("spicewatch last: expected a time like 2026-11-24, "), "{wrong}");
+    let none = failure(&["last", "--history", "sqlite:/nowhere/history.db"]);
+    assert!(none.starts_with("spicewatch last: sqlite:/nowhere/history.db: unable to open database file"), "{none}");
+}
+
+/// Kills the relay at several moments. What the history has shown stays, and the database is whole.
+#[test]
+fn killed_relay_loses_nothing_that_the_history_has_shown() {
+    if !lab::have(&[Peer::Qemu, Peer::SpiceGtk]) {
+        return;
+    }
+    let folder = Scratch::new().unwrap();
+    let path = folder.join("history.db");
+    let history = format!("sqlite:{}", path.display());
+    let shown = || -> Vec<(String, bool)> {
+        let all = answer(&["last", "-n", "0", "--json", "--history", &history]);
+        let records = all.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let end = |record: &Value| record["event"]["action"] == "session-ended";
+        records.map(|record| (record["session"]["id"].as_str().unwrap().to_owned(), end(&record))).collect()
+    };
+    for moment in ["started", "channels", "left", "ended"] {
+        let port = lab::free_port().unwrap();
+        let vm = Vm::boot(&format!("port={port},addr=127.0.0.1,disable-ticketing=on")).unwrap();
+        let upstream = format!("127.0.0.1:{port}");
+        let mut relay = Relay::start(&[
+            "--listen",
+            "127.0.0.1:0",
+            "--upstream",
+            &upstream,
+            "--auth",
+            "none",
+            "--sessions",
+            "--history",
+            &history,
+        ]);
+        let through = relay.address().port().to_string();
+        let client = Client::start(&["--port", &through]).unwrap();
+        relay.events.wait_for("\"action\":\"session-started\"", 1);
+        if moment != "started" {
+            vm.events().wait_for("SPICE_INITIALIZED", CHANNELS).unwrap();
+        }
+        if matches!(moment, "left" | "ended") {
+            client.leave().unwrap();
+        }
+        if moment == "ended" {
+            relay.events.wait_for("\"action\":\"session-ended\"", 1);
+        }
+        let before = shown();
+        relay.kill();
+        drop(relay);
+        let database = rusqlite::Connection::open(&path).unwrap();
+        let whole: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+        assert_eq!(whole, "ok", "{moment}");
+        drop(database);
+        let after = shown();
+        for (id, has_ended) in before {
+            let kept = after.iter().find(|(other, _)| *other == id);
+            assert!(kept.is_some_and(|(_, ended)| *ended >= has_ended), "{moment}: {id}");
+        }
+    }
+    // The next start closes what was open.
+    let relay = Relay::start(&["--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:1", "--history", &history]);
+    eventually("no open session", || shown().iter().all(|(_, ended)| *ended));
+    assert!(shown().len() >= 3);
+    drop(relay);
+}
+
+#[test]
+fn history_that_cannot_be_written_is_one_line_and_the_relay_goes_on() {
+    let (server, folder) = (Server::new(), Scratch::new().unwrap());
+    let path = folder.join("history.db");
+    fs::write(&path, "no database, but long enough to be looked at. ".repeat(100)).unwrap();
+    let relay = server.relay(&["--sessions", "--history", &format!("sqlite:{}", path.display())]);
+    relay.log.wait_for("can't write the history", 1);
+    let client = connect(&relay);
+    (&client).write_all(b"SSH-2.0-OpenSSH_9.2\r\n").unwrap();
+    let inside = server.accept();
+    inside.peek(&mut [0]).unwrap();
+    drop(inside);
+    relay.events.wait_for("\"action\":\"link-refused\"", 1);
+    let log = relay.log.clone();
+    relay.signal("-TERM");
+    assert!(relay.wait().success());
+    log.wait_for_end();
+    assert_eq!(log.count("can't write the history"), 1);
+    assert_eq!(log.count("file is not a database"), 1);
+    assert_eq!(log.count("the last session records are not in the history"), 1);
+
+    let wrong =
+        Relay::command().args(["--listen", "127.0.0.1:0", "--upstream", "h:1", "--history", "mysql:x"]).output();
+    let line = String::from_utf8(wrong.unwrap().stderr).unwrap();
+    assert!(line.contains("expected sqlite:PATH, found `mysql:x`"), "{line}");
+}

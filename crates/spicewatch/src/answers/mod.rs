@@ -1,5 +1,9 @@
 //! Commands that answer questions: who is connected now, and who was.
 
+#[cfg(feature = "history")]
+mod last;
+#[cfg(feature = "history")]
+mod parse_time;
 mod session;
 mod status;
 mod table;
@@ -13,6 +17,8 @@ use std::{
     process::ExitCode,
 };
 
+#[cfg(feature = "history")]
+pub(crate) use last::{Args as LastArgs, run as last};
 pub(crate) use session::{EndArgs, ShowArgs, end, show};
 pub(crate) use status::{Args as StatusArgs, run as status};
 pub(crate) use who::{Args as WhoArgs, run as who};

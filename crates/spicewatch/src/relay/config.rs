@@ -27,6 +27,8 @@ use spice_relay::{
 };
 
 use crate::control::SocketMode;
+#[cfg(feature = "history")]
+use crate::history::Location;
 
 /// The settings of the whole process, and its VMs.
 #[derive(Clone, Debug, Default, PartialEq, clap::Args, Deserialize)]
@@ -90,6 +92,17 @@ pub(crate) struct Config {
     /// Add session records to the end of this file
     #[arg(long, value_name = "FILE")]
     pub sessions_to: Option<PathBuf>,
+    /// Keep session records in this SQLite database, which "spicewatch last" reads
+    #[cfg(feature = "history")]
+    #[arg(long, value_name = "sqlite:PATH")]
+    #[serde(deserialize_with = "parse::one")]
+    pub history: Option<Location>,
+    /// Days after which ended sessions are removed from the history [default: 400]
+    ///
+    /// 0 keeps them.
+    #[cfg(feature = "history")]
+    #[arg(long, value_name = "N")]
+    pub history_days: Option<u64>,
     /// Answer "spicewatch who", "status", "show" and "end" on this socket [default: /run/spicewatch/control.sock, if that folder is there]
     ///
     /// An empty value turns it off.
@@ -280,6 +293,13 @@ impl Config {
         Some(self.source_ipv6_prefix.map_or(limit, |bits| limit.ipv6_prefix(bits)))
     }
 
+    /// How long entries of the history are kept after their end.
+    #[cfg(feature = "history")]
+    pub(crate) fn keep_history(&self) -> Option<Duration> {
+        let days = Some(self.history_days.unwrap_or(HISTORY_DAYS)).filter(|days| *days > 0)?;
+        Some(Duration::from_secs(days.saturating_mul(24 * 3600)))
+    }
+
     pub(crate) fn drain(&self) -> Duration {
         Duration::from_secs(self.drain_seconds.unwrap_or(10).min(LONGEST))
     }
@@ -311,6 +331,10 @@ fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, String> {
         format!("{}:{line}: {message}", path.display())
     })
 }
+
+/// The default of `history-days`: a year, and the time until someone asks about it.
+#[cfg(feature = "history")]
+const HISTORY_DAYS: u64 = 400;
 
 /// The longest time, in seconds: 136 years. A timer that is further ahead can't be set.
 const LONGEST: u64 = u32::MAX as u64;

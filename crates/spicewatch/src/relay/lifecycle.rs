@@ -23,6 +23,8 @@ use tokio::{
 };
 
 use crate::control::{self, ControlSocket};
+#[cfg(feature = "history")]
+use crate::history::History;
 
 use super::{
     FLUSH_PATIENCE, Failure, check,
@@ -32,7 +34,7 @@ use super::{
     reload::{self, Changes, Prepared, ReloadHandle, Request},
     service::Service,
     service_manager,
-    sessions::{self, SessionHub},
+    sessions::{self, Outputs, SessionHub},
     status::Status,
     stdout::Stdout,
     vm::{Common, RunningVm},
@@ -131,17 +133,32 @@ fn control_socket(config: &Config) -> Result<Option<ControlSocket>, Failure> {
 
 /// What follows sessions, if that is configured.
 fn session_hub(config: &Config, stdout: &Stdout, has_control: bool) -> Result<Option<SessionHub>, Failure> {
-    if !config.sessions && config.sessions_to.is_none() && !has_control {
+    #[cfg(feature = "history")]
+    let has_history = config.history.is_some();
+    #[cfg(not(feature = "history"))]
+    let has_history = false;
+    if !config.sessions && config.sessions_to.is_none() && !has_control && !has_history {
         return Ok(None);
     }
     let open = |path: &PathBuf| {
         sessions::open(path).map_err(|error| Failure::Configuration(format!("{}: {error}", path.display())))
     };
-    let file = config.sessions_to.as_ref().map(open).transpose()?;
+    let outputs = Outputs {
+        stdout: config.sessions.then(|| stdout.clone()),
+        file: config.sessions_to.as_ref().map(open).transpose()?,
+        #[cfg(feature = "history")]
+        history: match &config.history {
+            Some(location) => Some(
+                History::start(location, "relay", config.keep_history())
+                    .map_err(|error| Failure::System(error.to_string()))?,
+            ),
+            None => None,
+        },
+    };
     let mut seed = [0; 16];
     getrandom(&mut seed, GetRandomFlags::empty()).map_err(|error| Failure::System(error.to_string()))?;
     let host = uname().nodename().to_string_lossy().into_owned();
-    Ok(Some(SessionHub::new(&host, seed, config.sessions.then(|| stdout.clone()), file)))
+    Ok(Some(SessionHub::new(&host, seed, outputs)))
 }
 
 /// Reads the configuration again at each SIGHUP and for each request. Returns at the first signal that ends the process.

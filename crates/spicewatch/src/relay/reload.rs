@@ -136,6 +136,10 @@ pub(super) fn after_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("log-format", old.log_format != new.log_format),
         ("sessions", old.sessions != new.sessions),
         ("sessions-to", old.sessions_to != new.sessions_to),
+        #[cfg(feature = "history")]
+        ("history", old.history != new.history),
+        #[cfg(feature = "history")]
+        ("history-days", old.history_days != new.history_days),
         ("control", old.control != new.control),
         ("control-group", old.control_group != new.control_group),
         ("control-mode", old.control_mode != new.control_mode),
@@ -148,6 +152,10 @@ pub(super) fn keep_until_restart(old: &Config, new: &mut Config) {
     let old = old.clone();
     (new.workers, new.log, new.log_format) = (old.workers, old.log, old.log_format);
     (new.sessions, new.sessions_to) = (old.sessions, old.sessions_to);
+    #[cfg(feature = "history")]
+    {
+        (new.history, new.history_days) = (old.history, old.history_days);
+    }
     (new.control, new.control_group, new.control_mode) = (old.control, old.control_group, old.control_mode);
 }
 

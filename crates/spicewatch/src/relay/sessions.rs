@@ -20,6 +20,9 @@ use spice_relay::{
 };
 use spice_sessions::{self as records, Config, Input, Reason, Sessions, Source, VmId};
 
+#[cfg(feature = "history")]
+use crate::history::History;
+
 use super::{
     line_writer::{LineWriter, Refused, write_all},
     log_rate_limit::PEER_LOG_TARGET,
@@ -44,6 +47,17 @@ struct Hub {
     lost: AtomicU64,
     stdout: Option<Arc<StdoutSource>>,
     file: Option<LineWriter>,
+    #[cfg(feature = "history")]
+    history: Option<History>,
+}
+
+/// Where records go: each output, none or all of them.
+#[derive(Debug, Default)]
+pub(super) struct Outputs {
+    pub(super) stdout: Option<Stdout>,
+    pub(super) file: Option<LineWriter>,
+    #[cfg(feature = "history")]
+    pub(super) history: Option<History>,
 }
 
 #[derive(Debug)]
@@ -54,8 +68,8 @@ struct State {
 }
 
 impl SessionHub {
-    /// Records go to stdout, to a file, both or neither. `host` is the name of this machine, and `seed` is random.
-    pub(super) fn new(host: &str, seed: [u8; 16], stdout: Option<Stdout>, file: Option<LineWriter>) -> Self {
+    /// `host` is the name of this machine, and `seed` is random.
+    pub(super) fn new(host: &str, seed: [u8; 16], outputs: Outputs) -> Self {
         let sessions = Sessions::new(Config::new(Source::Relay, seed).host(host));
         let state = Mutex::new(State { sessions, connections: HashMap::new() });
         Self(Arc::new_cyclic(|hub: &Weak<Hub>| {
@@ -66,7 +80,15 @@ impl SessionHub {
                 }
             };
             let (since, lost) = (jiff::Timestamp::now(), AtomicU64::new(0));
-            Hub { state, since, lost, stdout: stdout.map(|stdout| stdout.source(resume)), file }
+            Hub {
+                state,
+                since,
+                lost,
+                stdout: outputs.stdout.map(|stdout| stdout.source(resume)),
+                file: outputs.file,
+                #[cfg(feature = "history")]
+                history: outputs.history,
+            }
         }))
     }
 
@@ -127,11 +149,21 @@ impl SessionHub {
         if let Some(file) = &self.0.file {
             file.finish(patience);
         }
+        #[cfg(feature = "history")]
+        if let Some(history) = &self.0.history {
+            history.finish(patience);
+        }
     }
 
     /// Queues the records. Nothing here waits.
     fn write(&self, state: &mut State) {
         while let Some(record) = state.sessions.poll() {
+            #[cfg(feature = "history")]
+            if let Some(history) = &self.0.history
+                && !history.send(&record)
+            {
+                tracing::error!(target: PEER_LOG_TARGET, "the history is too far behind; a session record was lost");
+            }
             let Ok(line) = serde_json::to_vec(&record) else { continue };
             if let Some(file) = &self.0.file {
                 let line = line.iter().copied().chain(*b"\n").collect();

@@ -10,6 +10,9 @@ use crate::control::{Status, VmStatus, server};
 
 impl server::Table for SessionHub {
     fn status(&self) -> Status {
+        let lost = self.0.lost.load(Ordering::Relaxed);
+        #[cfg(feature = "history")]
+        let lost = lost + self.0.history.as_ref().map_or(0, crate::history::History::lost);
         let state = self.state();
         let sessions = &state.sessions;
         let counters = sessions.counters();
@@ -26,7 +29,7 @@ impl server::Table for SessionHub {
             ended: counters.ended,
             refused: counters.refused,
             health_checks: counters.health_checks,
-            lost_records: self.0.lost.load(Ordering::Relaxed),
+            lost_records: lost,
         }
     }
 
