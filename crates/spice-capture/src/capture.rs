@@ -44,6 +44,9 @@ struct Packets {
     unknown_links: Vec<(u32, LinkType)>,
 }
 
+/// Bytes of a link message up to the channel's type and id: header 16, connection-id 4, type 1, id 1. What QEMU reports of a connection is in them.
+pub const MIN_PAYLOAD: usize = 22;
+
 /// Link types that get a notice; a section may describe thousands of interfaces.
 const MAX_UNKNOWN_LINKS: usize = 16;
 /// Kinds of unread packets that are counted one by one; a capture may have a packet with each ethertype.
@@ -207,11 +210,19 @@ impl Packets {
                     self.expire(packet.at);
                 }
                 self.counters.packets += 1;
+                if segment.missing > 0 && segment.payload.len() < MIN_PAYLOAD {
+                    self.count_short(segment);
+                }
                 self.tcp.segment(segment, &mut self.spice);
                 Enough::Yes
             }
             Err(skipped) => self.unusual(*skipped, packet),
         }
+    }
+
+    #[cold]
+    fn count_short(&mut self, segment: &Segment<'_>) {
+        self.counters.short += u64::from(self.tcp.wants_payload(segment, &self.spice));
     }
 
     /// A packet that is not one TCP segment behind one link header and one IP header.
@@ -229,16 +240,21 @@ impl Packets {
         }
         self.counters.packets += 1;
         self.at = packet.at;
+        let mut found = false;
         let verdict = match skipped {
             Skipped::Truncated => Verdict::Truncated,
             Skipped::Malformed => Verdict::Malformed,
             _ => {
                 let Self { tcp, spice, decapsulator, .. } = self;
-                decapsulator.segments(packet, &mut |segment| tcp.segment(segment, spice))
+                decapsulator.segments(packet, &mut |segment| {
+                    found = true;
+                    tcp.segment(segment, spice);
+                })
             }
         };
         match verdict {
-            Verdict::Read | Verdict::Waits => {}
+            Verdict::Read => self.counters.without_tcp += u64::from(!found),
+            Verdict::Waits => {}
             Verdict::Truncated => {
                 self.counters.truncated += 1;
                 if self.counters.truncated == 1 {
@@ -277,6 +293,9 @@ impl Packets {
         decapsulator.finish(self.at, &mut |segment| tcp.segment(segment, spice));
         tcp.finish(spice);
         spice.finish();
+        if self.counters.short > 0 {
+            spice.notice(Notice::Snaplen { packets: self.counters.short });
+        }
         self.counters.dropped = self.dropped.values().sum();
         if self.counters.dropped > 0 {
             spice.notice(Notice::Dropped { packets: self.counters.dropped });

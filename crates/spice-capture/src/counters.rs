@@ -21,6 +21,10 @@ pub struct Counters {
     pub without_secrets: u64,
     /// Connections of other protocols.
     pub other: u64,
+    /// Packets that carry no TCP in anything that is read.
+    pub without_tcp: u64,
+    /// Packets of connections that are in their link stage, or not recognised, that were cut before [`MIN_PAYLOAD`](crate::MIN_PAYLOAD) bytes of their payload.
+    pub short: u64,
     /// IP fragments whose packet never became complete.
     pub fragments: u64,
     /// Packets that the capture program lost, as pcapng's interface statistics count them.

@@ -21,7 +21,7 @@ pub mod tcp;
 #[cfg(feature = "tls")]
 pub mod tls;
 
-pub use capture::Capture;
+pub use capture::{Capture, MIN_PAYLOAD};
 pub use config::Config;
 pub use counters::Counters;
 pub use dual_stack::{DualStack, dual_stack_ports};

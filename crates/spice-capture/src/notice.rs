@@ -62,6 +62,11 @@ pub enum Notice {
         /// The host and port that the proxy was asked for. Without a ticket that may be part of it.
         target: Option<Box<str>>,
     },
+    /// Packets of link stages were cut too short (snaplen), as [`Counters::short`](crate::Counters::short) counts them. At the end of the capture.
+    Snaplen {
+        /// How many.
+        packets: u64,
+    },
     /// The capture program lost packets, as pcapng's interface statistics count them. At the end of the capture.
     Dropped {
         /// How many.
@@ -186,6 +191,11 @@ impl fmt::Display for Notice {
                 }
                 original.map_or(Ok(()), |original| write!(f, " for {original}"))
             }
+            Self::Snaplen { packets } => write!(
+                f,
+                "{packets} packets have less than {} bytes of a link stage (snaplen): capture at least 128 bytes of each packet, more inside a tunnel",
+                crate::MIN_PAYLOAD
+            ),
             Self::Dropped { packets } => write!(
                 f,
                 "the capture program lost {packets} packets: events may be missing; capture with a filter for ports, a larger buffer or a smaller snaplen"

@@ -386,10 +386,14 @@ fn packets_cut_behind_type_and_id_give_initialized() {
 fn a_lost_reply_or_result_is_inferred_from_what_follows() {
     // (bytes of the server that are lost, what follows, the expected outputs)
     let pong = [3, 0, 12, 0, 0, 0];
+    let tail = |main_init: &[u8]| [&reply(QEMU)[reply(QEMU).len() - 8..], &[0; 4], main_init].concat();
     for (lost, server, client, expected) in [
         (reply(QEMU).len(), [&[0; 4], &main_init(77, None)[..]].concat(), &b""[..], "INITIALIZED 77 1/0 spice"),
         (reply(QEMU).len() + 4, main_init(77, None), b"", "inferred|INITIALIZED 77 1/0 spice"),
         (reply(QEMU).len(), vec![7, 0, 0, 0], b"", "refused"),
+        // The reply's first packet was lost, and its capabilities came in another one.
+        (reply(QEMU).len() - 8, tail(&main_init(77, None)), b"", "inferred|INITIALIZED 77 1/0 spice"),
+        (reply(QEMU).len() - 8, tail(&main_init(77, Some((1, 0)))), b"", "inferred|INITIALIZED 77 1/0 spice"),
         (reply(QEMU).len() + 60, vec![3, 0, 12, 0, 0, 0], &pong, "inferred|id-unknown|INITIALIZED 0 1/0 spice"),
         (reply(QEMU).len(), vec![], b"", ""),
     ] {

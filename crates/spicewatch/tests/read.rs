@@ -119,6 +119,47 @@ fn a_connection_that_is_open_at_the_end_gets_no_end() {
 }
 
 #[test]
+fn a_capture_without_spice_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("arp.pcap");
+    let mut bytes = fs::read(capture("ticket")).unwrap()[..24].to_vec();
+    let arp = [&[0xff; 12][..], &[8, 6], &[0; 28]].concat();
+    let len = u32::try_from(arp.len()).unwrap().to_le_bytes();
+    bytes.extend([&[0; 8][..], &len, &len, &arp].concat());
+    fs::write(&path, bytes).unwrap();
+    let stderr = String::from_utf8(run(&[text(&path)]).stderr).unwrap();
+    assert!(stderr.contains("not read: 1 packets without TCP\n"), "{stderr}");
+    assert!(
+        stderr.contains("no SPICE connection was found; if one should be there, name its server's port\n"),
+        "{stderr}"
+    );
+}
+
+/// The snaplen cuts the link message before the channel's type and id.
+#[test]
+fn a_snaplen_that_is_too_small_is_reported_with_one_that_suffices() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cut.pcap");
+    let bytes = fs::read(capture("ticket")).unwrap();
+    let number = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+    for (snaplen, reported) in [(80, true), (96, false)] {
+        let (mut cut, mut at) = (bytes[..24].to_vec(), 24);
+        while at < bytes.len() {
+            let len = number(at + 8);
+            let kept = len.min(snaplen);
+            cut.extend(&bytes[at..at + 8]);
+            cut.extend(u32::try_from(kept).unwrap().to_le_bytes());
+            cut.extend(&bytes[at + 12..at + 16 + kept]);
+            at += 16 + len;
+        }
+        fs::write(&path, cut).unwrap();
+        let stderr = String::from_utf8(run(&["--anomalies", "100", text(&path)]).stderr).unwrap();
+        let told = "have less than 22 bytes of a link stage (snaplen): capture at least 128 bytes of each packet";
+        assert_eq!(stderr.contains(told), reported, "{snaplen}: {stderr}");
+    }
+}
+
+#[test]
 fn what_was_not_read_is_counted_by_kind() {
     let folder = tempfile::tempdir().unwrap();
     let mut bytes = fs::read(capture("ticket")).unwrap();

@@ -66,6 +66,7 @@ impl LinkObserver {
             server::MAIN_INIT_START if self.shared.mess.is_some_and(|mess| mess.fresh_session) => {
                 Err(self.linked(Evidence::Continued))
             }
+            _ if self.shared.mess.is_some_and(|mess| mess.fresh_session) => Ok(server::State::Search),
             _ => Ok(server::State::Opaque),
         }
     }

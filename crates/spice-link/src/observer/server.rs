@@ -16,6 +16,8 @@ pub(super) enum State {
     ReplyRest(u32),
     /// Bytes were lost, a result perhaps among them: what stands right behind them may tell.
     Resync,
+    /// Bytes were lost, and what stands behind them may be the rest of a reply: `MAIN_INIT` is looked for.
+    Search,
     /// Bytes were lost, and nothing that follows can be read: the client may show that it was accepted.
     Opaque,
     /// The reply accepted the request. What follows depends on the client's mechanism.
@@ -95,6 +97,19 @@ impl LinkObserver {
                         Ok(state) => state,
                         Err(event) => return at.end(Outcome::Event(event)),
                     },
+                },
+                State::Search => match find_main_init(at.rest) {
+                    Some((before, header)) => {
+                        at.advance(before);
+                        let event = self.linked(Evidence::Continued);
+                        self.server = State::MainInit(header);
+                        return at.end(Outcome::Event(event));
+                    }
+                    None if at.rest.len() < SEARCHED => {
+                        let need = at.rest.len() + 1;
+                        return at.end(Outcome::Need(need));
+                    }
+                    None => State::Opaque,
                 },
                 State::Opaque => {
                     at.advance(at.rest.len());
@@ -185,6 +200,17 @@ impl LinkObserver {
                     return at.end(Outcome::Event(event));
                 }
                 State::MainInit(header) => return self.read_main_init(at, header),
+                State::MainInitOfAnyKind if self.shared.server_lost => match find_main_init(at.rest) {
+                    Some((before, header)) => {
+                        at.advance(before);
+                        State::MainInit(header)
+                    }
+                    None if at.rest.len() < SEARCHED => {
+                        let need = at.rest.len() + 1;
+                        return at.end(Outcome::Need(need));
+                    }
+                    None => State::MainInit(HeaderKind::Full),
+                },
                 State::MainInitOfAnyKind => match at.peek() {
                     None => return at.end(Outcome::Need(4)),
                     Some(bytes) => State::MainInit(header_kind(bytes)),
@@ -257,6 +283,22 @@ fn guess(bytes: [u8; 4]) -> State {
     } else {
         State::SaslListLength
     }
+}
+
+/// Bytes that are searched for `MAIN_INIT` behind lost ones: what may be left of a reply, which has two words of capabilities in any real server, a result, and
+/// the message.
+const SEARCHED: usize = 64;
+
+/// Where `MAIN_INIT` begins in bytes that follow lost ones, and its header. Its type and size are in any header, and a full one has the serial number 1 before
+/// them.
+fn find_main_init(bytes: &[u8]) -> Option<(usize, HeaderKind)> {
+    const SERIAL: [u8; 8] = 1_u64.to_le_bytes();
+    let at = bytes
+        .windows(6)
+        .take(SEARCHED)
+        .position(|start| start.starts_with(&MAIN_INIT_START.to_le_bytes()) && start.ends_with(&[0, 0]))?;
+    let full = at.checked_sub(SERIAL.len()).filter(|before| bytes.get(*before..at) == Some(&SERIAL[..]));
+    Some(full.map_or((at, HeaderKind::Mini), |before| (before, HeaderKind::Full)))
 }
 
 /// Which header a first message has that is `MAIN_INIT`.

@@ -149,9 +149,19 @@ impl Report {
             (counters.unread, "packets in other tunnels or in encryption"),
             (counters.other, "connections of other protocols"),
         ];
+        let mut unread = unread.to_vec();
+        if counters.connections == 0 {
+            // Other traffic is of interest only where there is nothing else.
+            unread.push((counters.without_tcp, "packets without TCP"));
+        }
         let unread: Vec<_> = unread.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
         if !unread.is_empty() {
             print_error(format_args!("spicewatch: not read: {}", unread.join(", ")));
+        }
+        if counters.connections == 0 && counters.packets > 0 {
+            print_error(format_args!(
+                "spicewatch: no SPICE connection was found; if one should be there, name its server's port"
+            ));
         }
         let Counters { packets, connections, events, anomalies, .. } = counters;
         print_error(format_args!(

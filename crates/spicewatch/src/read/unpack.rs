@@ -11,8 +11,11 @@
 //!
 //! What a decoder keeps is bounded by its format and by [`MAX_WINDOW`]; how much comes out, by [`MAX_RATIO`].
 
-use flate2::read::{DeflateDecoder, MultiGzDecoder};
-use std::io::{self, Read};
+use flate2::{bufread::DeflateDecoder, read::MultiGzDecoder};
+use std::{
+    error::Error,
+    io::{self, BufReader, Read},
+};
 
 /// Bytes at a file's start that tell its format.
 pub(super) const MAGIC: usize = 6;
@@ -154,8 +157,7 @@ impl Zstd {
             return Ok(false);
         }
         let source = Peeked { first: Some(first[0]), source };
-        let frame =
-            ZstdFrame::new_with_max_window_size(source, MAX_WINDOW).map_err(|error| invalid(&error.to_string()))?;
+        let frame = ZstdFrame::new_with_max_window_size(source, MAX_WINDOW).map_err(|error| early_end(&error))?;
         self.frame = Some(Box::new(frame));
         Ok(true)
     }
@@ -165,7 +167,7 @@ impl Read for Zstd {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             if let Some(frame) = &mut self.frame {
-                let n = frame.read(buffer)?;
+                let n = frame.read(buffer).map_err(|error| early_end(&error))?;
                 if n > 0 || buffer.is_empty() {
                     return Ok(n);
                 }
@@ -183,56 +185,141 @@ impl Read for Zstd {
 /// The only member of a zip file.
 struct Zip {
     member: Member,
+    /// Its size is behind its data.
+    has_descriptor: bool,
 }
 
 enum Member {
-    Deflated(DeflateDecoder<Counted>),
-    Stored(io::Take<Counted>),
+    Deflated(DeflateDecoder<BufReader<Counted>>),
+    Stored(io::Take<BufReader<Counted>>),
+    /// How many bytes the file has up to its end.
+    Ended(u64),
+}
+
+/// The header in front of a member.
+///
+/// | offset | bytes | field |
+/// | ---: | ---: | --- |
+/// | 0 | 4 | signature |
+/// | 6 | 2 | flags: bit 0 encrypted, bit 3 sizes follow the data |
+/// | 8 | 2 | method: 0 stored, 8 deflated |
+/// | 18 | 4 | compressed size |
+/// | 26 | 2 | length of the name |
+/// | 28 | 2 | length of the extra field |
+struct LocalHeader {
+    flags: u16,
+    method: u16,
+    size: u64,
+    name: Vec<u8>,
+    extra: u64,
+}
+
+impl LocalHeader {
+    const SIGNATURE: &[u8] = b"PK\x03\x04";
+
+    /// `None` if there is another structure, or nothing.
+    fn read(mut file: impl Read) -> io::Result<Option<Self>> {
+        let mut header = [0; 30];
+        match file.read_exact(&mut header) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            result => result?,
+        }
+        if !header.starts_with(Self::SIGNATURE) {
+            return Ok(None);
+        }
+        let number = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);
+        let mut name = vec![0; number(26).into()];
+        file.read_exact(&mut name)?;
+        let size = u64::from(number(18)) | u64::from(number(20)) << 16;
+        Ok(Some(Self { flags: number(6), method: number(8), size, name, extra: number(28).into() }))
+    }
+
+    /// Folders, and what macOS adds.
+    fn is_no_file(&self) -> bool {
+        self.name.ends_with(b"/") || self.name.starts_with(b"__MACOSX/")
+    }
 }
 
 impl Zip {
-    /// Reads the local header.
-    ///
-    /// | offset | bytes | field |
-    /// | ---: | ---: | --- |
-    /// | 0 | 4 | signature |
-    /// | 6 | 2 | flags: bit 0 encrypted, bit 3 sizes follow the data |
-    /// | 8 | 2 | method: 0 stored, 8 deflated |
-    /// | 18 | 4 | compressed size |
-    /// | 26 | 2 | length of the name |
-    /// | 28 | 2 | length of the extra field |
-    fn open(mut file: Counted) -> io::Result<Self> {
-        let mut header = [0; 30];
-        file.read_exact(&mut header)?;
-        let number = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);
-        let (flags, method) = (number(6), number(8));
-        let skip = u64::from(number(26)) + u64::from(number(28));
-        io::copy(&mut file.by_ref().take(skip), &mut io::sink())?;
-        let size = u64::from(number(18)) | u64::from(number(20)) << 16;
-        let member = match method {
-            _ if flags & 1 != 0 => return Err(invalid("the zip member is encrypted; unpack it first")),
-            8 => Member::Deflated(DeflateDecoder::new(file)),
-            0 if flags & 8 == 0 => Member::Stored(file.take(size)),
-            method => return Err(invalid(&format!("the zip member has compression method {method}; unpack it first"))),
-        };
-        Ok(Self { member })
+    fn open(file: Counted) -> io::Result<Self> {
+        let mut file = BufReader::new(file);
+        loop {
+            let Some(header) = LocalHeader::read(&mut file)? else { return Err(invalid("the zip file has no member")) };
+            let LocalHeader { flags, method, size, extra, .. } = header;
+            io::copy(&mut file.by_ref().take(extra), &mut io::sink())?;
+            let has_descriptor = flags & 8 != 0;
+            if header.is_no_file() && !has_descriptor {
+                io::copy(&mut file.by_ref().take(size), &mut io::sink())?;
+                continue;
+            }
+            let member = match method {
+                _ if flags & 1 != 0 => return Err(invalid("the zip member is encrypted; unpack it first")),
+                8 => Member::Deflated(DeflateDecoder::new(file)),
+                0 if !has_descriptor => Member::Stored(file.take(size)),
+                method => {
+                    return Err(invalid(&format!("the zip member has compression method {method}; unpack it first")));
+                }
+            };
+            return Ok(Self { member, has_descriptor });
+        }
     }
 
     fn packed(&self) -> u64 {
         match &self.member {
-            Member::Deflated(decoder) => decoder.get_ref().read,
-            Member::Stored(decoder) => decoder.get_ref().read,
+            Member::Deflated(decoder) => decoder.get_ref().get_ref().read,
+            Member::Stored(member) => member.get_ref().get_ref().read,
+            Member::Ended(read) => *read,
+        }
+    }
+
+    /// Looks for another member behind the one that has ended.
+    fn end(&mut self) -> io::Result<()> {
+        // signature 4, which may be left out, CRC 4, two sizes of 4 or 8
+        const DESCRIPTORS: [usize; 4] = [12, 16, 20, 24];
+        let packed = self.packed();
+        let mut file = match std::mem::replace(&mut self.member, Member::Ended(packed)) {
+            Member::Deflated(decoder) => decoder.into_inner(),
+            Member::Stored(member) => member.into_inner(),
+            Member::Ended(_) => return Ok(()),
+        };
+        let mut rest = Vec::new();
+        file.by_ref().take(MAX_REST).read_to_end(&mut rest)?;
+        let places = if self.has_descriptor { &DESCRIPTORS[..] } else { &[0] };
+        let next = places.iter().filter_map(|&at| rest.get(at..)).find(|rest| rest.starts_with(LocalHeader::SIGNATURE));
+        match next.map(LocalHeader::read).transpose()?.flatten() {
+            Some(next) if !next.is_no_file() => Err(invalid(&format!(
+                "the zip file has another member, {}, which was not read; unpack it first",
+                String::from_utf8_lossy(&next.name)
+            ))),
+            _ => Ok(()),
         }
     }
 }
 
+/// A data descriptor, and a header with the longest name.
+const MAX_REST: u64 = 24 + 30 + 0xffff;
+
 impl Read for Zip {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match &mut self.member {
-            Member::Deflated(decoder) => decoder.read(buffer),
-            Member::Stored(decoder) => decoder.read(buffer),
+        let n = match &mut self.member {
+            Member::Deflated(decoder) => decoder.read(buffer)?,
+            Member::Stored(member) => member.read(buffer)?,
+            Member::Ended(_) => return Ok(0),
+        };
+        if n == 0 && !buffer.is_empty() {
+            self.end()?;
         }
+        Ok(n)
     }
+}
+
+/// ruzstd wraps the end of the file in errors of its own.
+fn early_end(error: &dyn Error) -> io::Error {
+    let text = format!("{error:?}");
+    if text.contains("UnexpectedEof") {
+        return io::Error::new(io::ErrorKind::UnexpectedEof, "the zstd frame is not complete");
+    }
+    invalid(&error.to_string())
 }
 
 fn invalid(why: &str) -> io::Error {
@@ -263,5 +350,55 @@ mod tests {
         };
         assert_eq!(error.to_string(), "expands to more than 4096 times its size: it is no capture");
         assert!(read <= FREE + (1 << 16), "{read}");
+    }
+
+    /// A zip file of stored members, or of deflated ones with their sizes behind them.
+    fn zip(members: &[(&str, &[u8])], deflates: bool) -> Vec<u8> {
+        let mut zip = Vec::new();
+        for (name, content) in members {
+            let (flags, method): (u16, u16) = if deflates { (8, 8) } else { (0, 0) };
+            let size = if deflates { 0 } else { u32::try_from(content.len()).unwrap() };
+            zip.extend(LocalHeader::SIGNATURE);
+            zip.extend([[20, 0], flags.to_le_bytes(), method.to_le_bytes(), [0; 2], [0; 2]].concat());
+            zip.extend([[0; 4], size.to_le_bytes(), size.to_le_bytes()].concat());
+            zip.extend([u16::try_from(name.len()).unwrap().to_le_bytes(), [2, 0]].concat());
+            zip.extend([name.as_bytes(), b"xx"].concat());
+            if deflates {
+                let mut encoder = flate2::read::DeflateEncoder::new(*content, flate2::Compression::fast());
+                encoder.read_to_end(&mut zip).unwrap();
+                zip.extend(b"PK\x07\x08............");
+            } else {
+                zip.extend(*content);
+            }
+        }
+        zip.extend(b"PK\x01\x02 and so on");
+        zip
+    }
+
+    #[test]
+    fn a_zip_file_with_another_member_is_refused_after_its_first() {
+        let capture = ("session.pcap", &b"content"[..]);
+        for (members, error) in [
+            (&[capture][..], None),
+            (&[("folder/", b""), capture], None),
+            (&[capture, ("__MACOSX/._session.pcap", b"junk")], None),
+            (
+                &[capture, ("b.pcap", b"more")],
+                Some("the zip file has another member, b.pcap, which was not read; unpack it first"),
+            ),
+        ] {
+            for deflates in [false, true] {
+                // The size of a folder is not behind it.
+                if deflates && members[0] != capture {
+                    continue;
+                }
+                let zip = zip(members, deflates);
+                let mut content = unpack(&zip[..MAGIC], Box::new(io::Cursor::new(zip.clone()))).unwrap();
+                let mut read = Vec::new();
+                let result = content.read_to_end(&mut read);
+                assert_eq!(read, b"content", "{members:?}, {deflates}");
+                assert_eq!(result.err().map(|error| error.to_string()).as_deref(), error, "{members:?}, {deflates}");
+            }
+        }
     }
 }
