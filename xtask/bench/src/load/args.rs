@@ -53,6 +53,8 @@ pub(super) enum Work {
     Idle,
     /// A ping-pong beside a stream
     Beside,
+    /// A ping-pong at one VM, beside a flood of connections at another VM of the same relay
+    Flood,
 }
 
 /// Message sizes of the streams, in bytes.

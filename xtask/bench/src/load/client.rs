@@ -18,6 +18,7 @@ use rustls::{
     crypto::ring,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
+use socket2::SockRef;
 use spice_testkit::{
     lab::Pki,
     spice_conformance::{Mess, spice_link::ChannelType},
@@ -33,6 +34,19 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(super) struct Dial {
     pub(super) address: SocketAddr,
     pub(super) tls: Option<Arc<ClientConfig>>,
+    /// The address of another VM, for a flood. A relay has one.
+    pub(super) other: Option<SocketAddr>,
+}
+
+/// A flood of connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flood {
+    /// Each is reset at once.
+    Reset,
+    /// Each is closed at once.
+    Close,
+    /// Each sends a TLS ClientHello, and is closed.
+    Hello,
 }
 
 pub(super) trait Stream: Read + Write + Send {}
@@ -158,4 +172,55 @@ pub(super) fn pings_beside_stream(dial: &Dial, count: usize, size: usize) -> Res
         taker.join().map_err(|_| anyhow!("a client panicked"))??;
         pings
     })
+}
+
+/// How many threads flood.
+const FLOODERS: usize = 2;
+
+/// Measures round trips at one VM while another one is flooded with connections.
+pub(super) fn pings_beside_flood(dial: &Dial, flood: Flood, time: Duration) -> Result<Vec<Duration>> {
+    let other = dial.other.context("there is no other VM")?;
+    let hello = client_hello()?;
+    let mut stream = link(dial, Play::Echo)?;
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..FLOODERS {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    // Fails if the relay has no room in its backlog, which is a part of the flood.
+                    let Ok(mut one) = TcpStream::connect(other) else { continue };
+                    match flood {
+                        Flood::Reset => drop(SockRef::from(&one).set_linger(Some(Duration::ZERO))),
+                        Flood::Close => {}
+                        Flood::Hello => drop(one.write_all(&hello)),
+                    }
+                }
+            });
+        }
+        let (mut pings, mut message, start) = (Vec::new(), [9; 64], Instant::now());
+        let mut measure = || {
+            while start.elapsed() < time {
+                let sent = Instant::now();
+                stream.write_all(&message)?;
+                stream.flush()?;
+                stream.read_exact(&mut message)?;
+                pings.push(sent.elapsed());
+            }
+            Ok(())
+        };
+        let measured = measure();
+        over.store(true, Ordering::Relaxed);
+        measured.map(|()| pings)
+    })
+}
+
+/// The first message of a TLS client.
+fn client_hello() -> Result<Vec<u8>> {
+    let config = ClientConfig::builder_with_provider(ring::default_provider().into())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    let mut hello = Vec::new();
+    ClientConnection::new(Arc::new(config), ServerName::try_from("127.0.0.1")?)?.write_tls(&mut hello)?;
+    Ok(hello)
 }

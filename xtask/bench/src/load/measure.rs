@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::{
     args::{Args, Work},
-    client,
+    client::{self, Flood},
     peers::Peer,
     server::Play,
 };
@@ -27,11 +27,15 @@ const ENOUGH: usize = 100;
 /// Number of channels that are set up concurrently.
 const AT_ONCE: usize = 4;
 
+/// How long a VM is flooded.
+const FLOOD_TIME: Duration = Duration::from_secs(2);
+
 const SET_UP: &str = "set up a channel through a relay";
 const STREAM: &str = "a stream through a relay, by bytes a message";
 const TOGETHER: &str = "streams of 64 KiB messages through a relay";
 const PING: &str = "a ping-pong of 64 bytes, beside idle channels";
 const BUSY: &str = "a ping-pong of 64 bytes, beside a stream of such messages";
+const FLOOD: &str = "a ping-pong of 64 bytes, beside a flood of connections at another VM";
 const IDLE: &str = "idle channels of a relay";
 
 /// All measured values: for each figure (its value still unset), one value a turn.
@@ -71,7 +75,7 @@ impl Samples {
     }
 }
 
-const ROWS: [&str; 6] = [SET_UP, STREAM, TOGETHER, PING, BUSY, IDLE];
+const ROWS: [&str; 7] = [SET_UP, STREAM, TOGETHER, PING, BUSY, FLOOD, IDLE];
 
 fn sorted(mut values: Vec<f64>) -> Vec<f64> {
     values.sort_by(f64::total_cmp);
@@ -104,6 +108,18 @@ pub(super) fn peer(peer: &Peer, args: &Args, channels: usize, is_first: bool, sa
         let pings = client::pings_beside_stream(&peer.dial, args.pings / 5, SMALL)?;
         quantiles(BUSY, peer, None, &pings, samples);
         at_rest(peer)?;
+    }
+    if args.wants(Work::Flood) && peer.dial.other.is_some() {
+        for (flood, what) in [
+            (Flood::Reset, "maximum, connect and reset"),
+            (Flood::Close, "maximum, connect and close"),
+            (Flood::Hello, "maximum, TLS ClientHello"),
+        ] {
+            let pings = client::pings_beside_flood(&peer.dial, flood, FLOOD_TIME)?;
+            let longest = pings.into_iter().max().unwrap_or_default();
+            samples.add(FLOOD, who, what, "ns", None, longest.as_secs_f64() * 1e9);
+            at_rest(peer)?;
+        }
     }
     let sizes = args.sizes.iter().filter(|_| args.wants(Work::Stream)).map(|size| (STREAM, *size, 1, *size));
     let together = STREAMS.iter().filter(|_| args.wants(Work::Together)).map(|count| (TOGETHER, LARGE, *count, *count));

@@ -63,8 +63,9 @@ impl Peer {
     }
 }
 
-/// Makes the command line of a peer from its port, the server's address, a folder for its files, certificates, and our program.
-type Recipe = fn(u16, &str, &Scratch, &Pki, &Path) -> Result<Command>;
+/// Makes the command line of a peer from the ports of its two VMs, the server's address, a folder for its files, certificates, and our
+/// program.
+type Recipe = fn([u16; 2], &str, &Scratch, &Pki, &Path) -> Result<Command>;
 
 const PEERS: &[(&str, &str, bool, Recipe)] = &[
     ("spicewatch", "spicewatch", false, PLAIN),
@@ -75,7 +76,7 @@ const PEERS: &[(&str, &str, bool, Recipe)] = &[
     ("nginx", "nginx", false, nginx),
     ("socat", "socat", true, |port, server, _, _, _| {
         let mut command = Command::new("socat");
-        let listen = format!("TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork,nodelay,backlog=1024");
+        let listen = format!("TCP-LISTEN:{},bind=127.0.0.1,reuseaddr,fork,nodelay,backlog=1024", port[0]);
         command.args(["-b", "65536", &listen, &format!("TCP:{server},nodelay")]);
         Ok(command)
     }),
@@ -99,7 +100,7 @@ pub(super) fn start(server: &str, pki: &Pki, args: &Args) -> Result<(Vec<Peer>, 
     let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
     let (mut peers, mut missing) = (Vec::new(), vec![KERBSIDE.to_owned()]);
     if wanted("direct") {
-        let dial = Dial { address: server.parse()?, tls: None };
+        let dial = Dial { address: server.parse()?, tls: None, other: None };
         peers.push(Peer { name: "direct".to_owned(), dial, is_a_process_each: false, running: None });
     }
     let ours = shell::target().join("release/spicewatch");
@@ -134,14 +135,16 @@ fn running(
     pki: &Pki,
     program: &Path,
 ) -> Result<Peer> {
-    let (port, files) = (lab::free_port()?, Scratch::new()?);
-    let mut command = recipe(port, server, &files, pki, program)?;
+    let (ports, files) = ([lab::free_port()?, lab::free_port()?], Scratch::new()?);
+    let mut command = recipe(ports, server, &files, pki, program)?;
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let child = command.spawn().with_context(|| format!("can't run {name}"))?;
     let tls = is_tls(&name).then(|| client::tls(pki)).transpose()?;
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let [address, other] = ports.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    // socat has one listener.
+    let other = (!is_a_process_each).then_some(other);
     let running = Some(Running { child, _files: files });
-    let peer = Peer { name, dial: Dial { address, tls }, is_a_process_each, running };
+    let peer = Peer { name, dial: Dial { address, tls, other }, is_a_process_each, running };
     let start = Instant::now();
     while TcpStream::connect(address).is_err() {
         if start.elapsed() > Duration::from_secs(10) {
@@ -152,30 +155,46 @@ fn running(
     Ok(peer)
 }
 
-const PLAIN: Recipe =
-    |port, server, files, _, program| Ok(spicewatch(program, "--listen", port, server, &files.join("vm.qmp")));
+const PLAIN: Recipe = |ports, server, files, _, program| spicewatch(program, "listen", ports, server, files, "");
 
-const WITH_TLS: Recipe = |port, server, files, pki, program| {
-    let mut command = spicewatch(program, "--tls-listen", port, server, &files.join("vm.qmp"));
-    command.arg("--x509-dir").arg(pki.dir());
-    Ok(command)
+const WITH_TLS: Recipe = |ports, server, files, pki, program| {
+    let dir = format!("x509-dir = \"{}\"\n", pki.dir().display());
+    spicewatch(program, "tls-listen", ports, server, files, &dir)
 };
 
-/// Our relay, which also makes events and serves them on a QMP socket.
-fn spicewatch(program: &Path, listen: &str, port: u16, server: &str, qmp: &Path) -> Command {
+/// Our relay, which also makes events and serves them on QMP sockets.
+fn spicewatch(
+    program: &Path,
+    listen: &str,
+    ports: [u16; 2],
+    server: &str,
+    files: &Scratch,
+    more: &str,
+) -> Result<Command> {
+    let vm = |(number, port): (usize, u16)| {
+        let qmp = files.join(&format!("{number}.qmp"));
+        format!(
+            "[[vm]]\nname = \"{number}\"\n{listen} = \"127.0.0.1:{port}\"\nupstream = \"{server}\"\nqmp = \"unix:{}\"\n{more}",
+            qmp.display()
+        )
+    };
+    let vms: Vec<String> = ports.into_iter().enumerate().map(vm).collect();
+    let file = files.join("relay.toml");
+    fs::write(&file, format!("log = \"error\"\n{}", vms.concat()))?;
     let mut command = Command::new(program);
-    command.args(["relay", listen, &format!("127.0.0.1:{port}"), "--upstream", server, "--log", "error"]);
-    command.arg("--qmp").arg(format!("unix:{}", qmp.display()));
-    command
+    command.args(["relay", "--config"]).arg(file);
+    Ok(command)
 }
 
-fn haproxy(port: u16, server: &str, files: &Scratch, bind: &str, options: &str) -> Result<Command> {
+fn haproxy(ports: [u16; 2], server: &str, files: &Scratch, bind: &str, options: &str) -> Result<Command> {
     let file = files.join("haproxy.cfg");
     let most = process::raise_descriptor_limit()? + process::RESERVE / 2;
     let text = format!(
         "global\n  maxconn {most}\n  maxpipes 100\n\
          defaults\n  mode tcp\n  timeout connect 10s\n  timeout client 1h\n  timeout server 1h\n{options}\
-         listen relay\n  bind 127.0.0.1:{port}{bind}\n  server vm {server}\n"
+         listen relay\n  bind 127.0.0.1:{}{bind}\n  server vm {server}\n\
+         listen other\n  bind 127.0.0.1:{}{bind}\n  server vm {server}\n",
+        ports[0], ports[1]
     );
     fs::write(&file, text)?;
     let mut command = Command::new("haproxy");
@@ -184,7 +203,7 @@ fn haproxy(port: u16, server: &str, files: &Scratch, bind: &str, options: &str) 
 }
 
 /// One worker for each core, like the threads of the others. Debian packages the stream module separately.
-fn nginx(port: u16, server: &str, files: &Scratch, _: &Pki, _: &Path) -> Result<Command> {
+fn nginx(ports: [u16; 2], server: &str, files: &Scratch, _: &Pki, _: &Path) -> Result<Command> {
     const MODULE: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
     let (file, pid) = (files.join("nginx.conf"), files.join("pid"));
     let most = process::raise_descriptor_limit()? + process::RESERVE / 2;
@@ -192,10 +211,13 @@ fn nginx(port: u16, server: &str, files: &Scratch, _: &Pki, _: &Path) -> Result<
     let text = format!(
         "{module}daemon off;\npid {};\nerror_log /dev/null;\nworker_processes auto;\nworker_rlimit_nofile {};\n\
          events {{ worker_connections {}; }}\n\
-         stream {{ server {{ listen 127.0.0.1:{port} backlog=4096; proxy_pass {server}; tcp_nodelay on; }} }}\n",
+         stream {{ server {{ listen 127.0.0.1:{} backlog=4096; proxy_pass {server}; tcp_nodelay on; }}\n\
+         server {{ listen 127.0.0.1:{} backlog=4096; proxy_pass {server}; tcp_nodelay on; }} }}\n",
         pid.display(),
         2 * most,
-        2 * most
+        2 * most,
+        ports[0],
+        ports[1]
     );
     fs::write(&file, text)?;
     let mut command = Command::new("nginx");
