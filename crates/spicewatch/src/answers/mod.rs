@@ -21,6 +21,7 @@ use std::{
 pub(crate) use last::{Args as LastArgs, run as last};
 pub(crate) use session::{EndArgs, ShowArgs, end, show};
 pub(crate) use status::{Args as StatusArgs, run as status};
+pub(crate) use text::escaped;
 pub(crate) use who::{Args as WhoArgs, run as who};
 
 use crate::{control, print_error};

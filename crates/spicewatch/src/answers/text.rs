@@ -18,19 +18,23 @@ pub(super) fn shown(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// JSON without characters that a terminal acts on. serde_json escapes those below U+0020, and nothing else.
+/// A line of JSON without characters that a terminal acts on.
 pub(super) fn json_line(value: &impl serde::Serialize) -> String {
-    let json = serde_json::to_string(value).unwrap_or_default();
+    escaped(&serde_json::to_string(value).unwrap_or_default()) + "\n"
+}
+
+/// JSON without characters that a terminal acts on, line ends between its values excepted. serde_json escapes those below U+0020, and
+/// nothing else.
+pub(crate) fn escaped(json: &str) -> String {
     let mut out = String::with_capacity(json.len() + 1);
     for char in json.chars() {
-        if acts(char) {
+        if acts(char) && char != '\n' {
             // All of them are in the first plane: one escape each.
             let _ = write!(out, "\\u{:04x}", u32::from(char));
         } else {
             out.push(char);
         }
     }
-    out.push('\n');
     out
 }
 

@@ -2,7 +2,7 @@
 
 mod report;
 
-use crate::{print_error, server_args::ServerArgs};
+use crate::{answers::escaped, print_error, server_args::ServerArgs};
 use clap::ValueEnum;
 use report::{Channel, Report};
 use spice_conformance::{Carrier, ClientStream, Target};
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             let format = if args.server.json { Format::Json } else { args.format };
             let text = match format {
                 Format::Text => report.text(),
-                Format::Json => report.json() + "\n",
+                Format::Json => escaped(&report.json()) + "\n",
             };
             // A reader that has gone, such as `head`, is no error.
             let _ = io::stdout().write_all(text.as_bytes());
@@ -155,6 +155,36 @@ fn names(words: &[u32], name: impl Fn(u32) -> Option<&'static str>) -> Vec<Strin
     bits.map(|bit| name(bit).map_or_else(|| format!("bit {bit}"), str::to_owned)).collect()
 }
 
+/// How long an answer may take. A server that sends it byte by byte can't make it longer.
+#[derive(Clone, Copy)]
+struct Patience {
+    limit: Duration,
+    since: Instant,
+}
+
+impl Patience {
+    fn new(target: &Target) -> Self {
+        Self { limit: target.time_limit, since: Instant::now() }
+    }
+
+    /// Another answer is waited for.
+    fn again(&mut self) {
+        self.since = Instant::now();
+    }
+
+    /// Reads a part of the answer. The stream's own limit is for each read.
+    fn read(self, stream: &mut ClientStream, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.since.elapsed() >= self.limit {
+            let limit = self.limit.as_secs();
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("the answer took longer than {limit} seconds"),
+            ));
+        }
+        stream.read(buffer)
+    }
+}
+
 /// Sends the opening for a channel, reads the answer, and leaves.
 fn first_answer(target: &Target, kind: ChannelType, id: u8) -> io::Result<Shown> {
     let mut stream = target.connect()?;
@@ -164,6 +194,7 @@ fn first_answer(target: &Target, kind: ChannelType, id: u8) -> io::Result<Shown>
     let sent = Instant::now();
     stream.write_all(&out[..len])?;
     stream.flush()?;
+    let patience = Patience::new(target);
     let (mut unread, mut buffer) = (Vec::new(), [0; 1024]);
     loop {
         match LinkReply::parse(&unread) {
@@ -175,7 +206,7 @@ fn first_answer(target: &Target, kind: ChannelType, id: u8) -> io::Result<Shown>
             Ok(Parsed::Need(_)) => {}
             Err(error) => return Err(io::Error::other(format!("this is not a SPICE server: {error}"))),
         }
-        match stream.read(&mut buffer) {
+        match patience.read(&mut stream, &mut buffer) {
             Ok(0) => return Ok(Shown::Absent),
             Ok(len) => unread.extend(&buffer[..len]),
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof) => {
@@ -237,14 +268,18 @@ fn session(target: &Target, password: &str) -> io::Result<report::Session> {
     let len = start(&mut link, ChannelType::MAIN, 0, &mut out)?;
     stream.write_all(&out[..len])?;
     let mut session = report::Session::default();
+    let mut patience = Patience::new(target);
     let header = loop {
         stream.flush()?;
         let turn = link.read(&mut user, &unread, &mut out);
+        if turn.consumed > 0 {
+            patience.again();
+        }
         unread.drain(..turn.consumed);
         stream.write_all(&out[..turn.written])?;
         stream.flush()?;
         match turn.outcome {
-            ConnectStatus::Need(_) => match stream.read(&mut buffer)? {
+            ConnectStatus::Need(_) => match patience.read(&mut stream, &mut buffer)? {
                 0 => {
                     return Ok(report::Session {
                         refused: Some("the server closed the connection without a reply".to_owned()),
@@ -268,7 +303,7 @@ fn session(target: &Target, password: &str) -> io::Result<report::Session> {
             }
         }
     };
-    attach(&mut stream, header, &mut unread, &mut session)?;
+    attach(&mut stream, header, patience, &mut unread, &mut session)?;
     Ok(session)
 }
 
@@ -281,6 +316,7 @@ const UUID: u16 = 114;
 fn attach(
     stream: &mut ClientStream,
     header: HeaderKind,
+    mut patience: Patience,
     unread: &mut Vec<u8>,
     session: &mut report::Session,
 ) -> io::Result<()> {
@@ -290,6 +326,7 @@ fn attach(
     let mut buffer = vec![0; 65_536];
     // The server sends its name, its UUID, and pings, one of them with 256 kB; the list follows within a few messages.
     for _ in 0..64 {
+        patience.again();
         let (message, body) = loop {
             if let Parsed::Complete(message, start) = DataHeader::parse(header, unread) {
                 let end = start + message.size as usize;
@@ -303,7 +340,7 @@ fn attach(
                     break (message, unread.drain(..end).skip(start).collect::<Vec<u8>>());
                 }
             }
-            match stream.read(&mut buffer)? {
+            match patience.read(stream, &mut buffer)? {
                 0 => return Ok(()),
                 len => unread.extend(&buffer[..len]),
             }
