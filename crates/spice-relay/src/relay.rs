@@ -5,7 +5,7 @@ use tokio::{runtime::Handle, task::JoinHandle};
 use crate::{
     Error,
     connection::{self, ConnectionLimit, Route, Timeouts, Turns, Upstream},
-    net::{Listener, NetAddress, Network, Socket, tls::ServerTls},
+    net::{Listener, NetAddress, Network, Socket, TcpOptions, tls::ServerTls},
     observe::{EndWatch, Observe},
 };
 
@@ -48,6 +48,7 @@ pub struct RelayBuilder {
     order: Option<Order>,
     proxy_from: Vec<Network>,
     timeouts: Timeouts,
+    tcp: TcpOptions,
     limit: Option<Arc<ConnectionLimit>>,
     accept_tasks: usize,
 }
@@ -69,6 +70,7 @@ impl Relay {
             order: None,
             proxy_from: Vec::new(),
             timeouts: Timeouts::new(),
+            tcp: TcpOptions::new(),
             limit: None,
             accept_tasks: 1,
         }
@@ -161,6 +163,12 @@ impl RelayBuilder {
         self
     }
 
+    /// Sets how dead peers of TCP connections are found, of clients and of the upstream.
+    pub fn tcp_options(mut self, options: TcpOptions) -> Self {
+        self.tcp = options;
+        self
+    }
+
     /// Sets the limit on concurrent connections. Several relays can share one. Default: 10,000 of its own.
     pub fn connection_limit(mut self, limit: Arc<ConnectionLimit>) -> Self {
         self.limit = Some(limit);
@@ -216,10 +224,10 @@ impl BoundRelay {
     /// The system has no descriptor for one more task that accepts.
     pub fn start_on(self, runtime: &Handle, observer: Arc<dyn Observe>) -> Result<Relay, Error> {
         let Self {
-            config: RelayBuilder { upstream, name, order, proxy_from, timeouts, limit, accept_tasks, .. },
+            config: RelayBuilder { upstream, name, order, proxy_from, timeouts, tcp, limit, accept_tasks, .. },
             listeners,
         } = self;
-        let mut route = Route::new(upstream, observer).timeouts(timeouts);
+        let mut route = Route::new(upstream, observer).timeouts(timeouts).tcp_options(tcp);
         route.proxy_from = proxy_from;
         if let Some(name) = name {
             route = route.name(&name);

@@ -195,3 +195,14 @@ async fn server_that_does_not_answer_a_reset_in_the_link_stage_is_waited_for_wit
     assert_eq!(recorder.closed().len(), 1);
     drop(server);
 }
+
+/// A client that has the relay as its HTTP proxy gets an answer that it understands, and not SPICE.
+#[tokio::test(start_paused = true)]
+async fn http_connect_is_answered() {
+    let Session { mut client, server: _server, recorder, task, .. } = Session::start(NO_TIMEOUTS, 100);
+    client.send(b"CONNECT vm:5900 HTTP/1.1\r\nHost: vm:5900\r\n\r\n").await;
+    let answer = String::from_utf8(client.rest().await).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 405 ") && answer.ends_with("\r\n\r\n"), "{answer}");
+    task.await.unwrap();
+    assert_eq!(recorder.closed(), [Some(Side::Client)]);
+}

@@ -8,10 +8,10 @@ use std::{sync::Arc, time::Duration};
 
 use fake::{Attempt, Call, FakeUpstream, NO_TIMEOUTS, Recorder, Session, connect};
 use spice_relay::{
-    connection::{ConnectionLimit, Route, Timeouts},
+    connection::{ConnectionLimit, Route, Timeouts, Upstream},
     net::{
         Network,
-        tls::{ServerIdentity, ServerTls},
+        tls::{ServerCheck, ServerIdentity, ServerTls, UpstreamTls},
     },
     observe::EventObserver,
     spice_events::{ChannelEvent, Config, Side},
@@ -187,4 +187,44 @@ async fn socket_that_spice_server_leaks_has_the_deadline_of_the_link_stage() {
     client.send(b"more").await;
     check(timeout(10 * LIMIT, end(task, start)).await.expect("it has a deadline"), LIMIT);
     assert_eq!(limit.open(), 0);
+}
+
+/// The relay ends TLS in front of a server that wants TLS: spice-gtk connects again at once, and would do so 300 times a second.
+#[tokio::test(start_paused = true)]
+async fn client_that_is_refused_in_a_loop_has_to_wait() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls/");
+    let identity = ServerIdentity::load(format!("{folder}cert.pem"), format!("{folder}key.pem")).unwrap();
+    let check = ServerCheck::Name("relay.example".to_owned());
+    let trust = UpstreamTls::load(format!("{folder}cert.pem"), &check).unwrap();
+    let servers: Vec<_> = (0..3).map(|_| fake::fake()).collect();
+    let (upstreams, mut servers): (Vec<_>, Vec<_>) = servers.into_iter().unzip();
+    let observer = EventObserver::new(Config::new(), |_: &ChannelEvent| {});
+    let upstream = FakeUpstream::new(upstreams.into_iter().map(Attempt::Succeeds));
+    let inner = Arc::new(Route::new(upstream, Arc::new(observer) as _).timeouts(NO_TIMEOUTS));
+    let limit = ConnectionLimit::new(10, None);
+    // "need secured" is 5.
+    let refusal = [&b"REDQ\x02\0\0\0\x02\0\0\0"[..], &178u32.to_le_bytes(), &5u32.to_le_bytes(), &[0; 174]].concat();
+    let mess = [&b"REDQ\x02\0\0\0\x02\0\0\0\x12\0\0\0"[..], &[0, 0, 0, 0, 1, 0], &[0; 8], &[18, 0, 0, 0]].concat();
+    for (attempt, server) in servers.iter_mut().enumerate() {
+        if attempt == 2 {
+            // After some time without a refusal it is not a loop.
+            sleep(Duration::from_secs(11)).await;
+        }
+        // A TLS client is another relay, whose upstream is the first one.
+        let (between, mut relay_client) = fake::fake();
+        let (mut inner_client, _inner) = connect(&inner, &limit, Some(ServerTls::new(&identity).unwrap()));
+        tokio::spawn(async move {
+            let _ = tokio::io::copy_bidirectional(&mut relay_client.stream, &mut inner_client.stream).await;
+        });
+        let upstream = Upstream::new(FakeUpstream::new([Attempt::Succeeds(between)])).tls(Arc::clone(&trust));
+        let outer = Arc::new(Route::new(upstream, Arc::new(()) as _).timeouts(NO_TIMEOUTS));
+        let (mut client, _outer) = connect(&outer, &limit, None);
+        let start = Instant::now();
+        client.send(&mess).await;
+        server.receive(mess.len()).await;
+        let waited = start.elapsed();
+        assert_eq!(waited >= Duration::from_secs(1), attempt == 1, "attempt {attempt}: {waited:?}");
+        server.send(&refusal).await;
+        client.receive(refusal.len()).await;
+    }
 }

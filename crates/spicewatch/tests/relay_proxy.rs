@@ -40,6 +40,25 @@ fn proxy_header_is_read_and_sent() {
     assert_eq!(&seen, b"PROXY UNKNOWN\r\n");
 }
 
+/// HAProxy's health check with version 1 has a header that names HAProxy, and no byte after it. A client on the proxy's machine has one.
+#[test]
+fn health_check_with_the_proxys_own_address_is_no_client() {
+    let server = Server::new();
+    let relay = server.relay(&["--proxy-from", "127.0.0.0/8"]);
+    for _ in 0..3 {
+        let mut check = connect(&relay);
+        check.write_all(b"PROXY TCP4 127.0.0.1 127.0.0.1 4321 5900\r\n").unwrap();
+        check.shutdown(std::net::Shutdown::Write).unwrap();
+        assert_eq!(read_all(&check), b"");
+    }
+    relay.log.wait_for("closed without a byte after the proxy's own header", 3);
+    let mut client = connect(&relay);
+    client.write_all(b"PROXY TCP4 127.0.0.1 127.0.0.1 4321 5900\r\nREDQ").unwrap();
+    server.accept().read_exact(&mut [0; 4]).unwrap();
+    relay.events.wait_for("SPICE_CONNECTED", 1);
+    assert_eq!(relay.events.count("SPICE_CONNECTED"), 1);
+}
+
 /// A load balancer on the same machine connects over a unix socket. The client's address goes to the upstream and into the events.
 #[test]
 fn proxy_header_passes_through_a_unix_socket() {

@@ -313,3 +313,30 @@ fn check_prints_what_the_configuration_has_and_listens_nowhere() {
     assert!(said.contains("expected an upstream"), "{said}");
     lab.session(a.parse().unwrap(), 7).finish();
 }
+
+/// A certificate file that blocks, as on a file system that does not answer, blocks nothing but the reload.
+#[test]
+fn file_that_blocks_holds_up_no_session_and_no_shutdown() {
+    let a = free();
+    let tls = concat!(env!("CARGO_MANIFEST_DIR"), "/../spice-relay/tests/tls/");
+    let lab = Lab::new(|lab| {
+        fs::copy(format!("{tls}key.pem"), lab.file("key.pem")).unwrap();
+        fs::copy(format!("{tls}cert.pem"), lab.file("cert.pem")).unwrap();
+        let file = |name: &str| lab.file(name).display().to_string();
+        let keys =
+            format!("tls-listen = \"127.0.0.1:0\"\ncert = \"{}\"\nkey = \"{}\"\n", file("cert.pem"), file("key.pem"));
+        lab.vm("a", &a, &keys)
+    });
+    let session = lab.session(a.parse().unwrap(), 7);
+    fs::remove_file(lab.file("cert.pem")).unwrap();
+    assert!(Command::new("mkfifo").arg(lab.file("cert.pem")).status().unwrap().success());
+    lab.relay.signal("-HUP");
+    // The reload opens the file for reading when this returns.
+    let fifo = fs::OpenOptions::new().write(true).open(lab.file("cert.pem")).unwrap();
+    lab.session(a.parse().unwrap(), 8).finish();
+    session.finish();
+    let Lab { relay, .. } = lab;
+    relay.signal("-TERM");
+    assert_eq!(relay.wait().code(), Some(0));
+    drop(fifo);
+}

@@ -177,6 +177,7 @@ fn wrong_flag_prints_one_line() {
         (&base, &["--log", "warning"], "expected off, error, warn, info, debug, trace or directives, found `warning`"),
         (&base, &["--log", ""], "expected off, error, warn, info, debug, trace or directives, found ``"),
         (&base, &["--max-per-source", "0"], "number would be zero"),
+        (&base, &["--max-qmp-behind", "1000"], "expected max-qmp-behind to be at least 65536, found 1000"),
         (&base, &["--workers", "100000"], "expected at most 1024 workers, found 100000"),
         (&base[..2], &["--upstream", ":5930"], "expected a host in the upstream, found `*:5930`"),
         (&base[..2], &["--upstream", "127.0.0.1:0"], "expected a port from 1 to 65535 in the upstream"),

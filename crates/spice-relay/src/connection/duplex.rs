@@ -9,7 +9,10 @@ use std::{
 };
 
 use spice_events::Side;
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::{
+    io::AsyncWrite as _,
+    time::{Instant, Sleep, sleep, sleep_until},
+};
 
 use super::{
     half_duplex::{Fault, HalfDuplex, State},
@@ -30,6 +33,8 @@ pub(super) enum End {
     Broken(Side, io::Error),
     /// The holder of the connection's handle ended it.
     Terminated,
+    /// The client took the relay for an HTTP proxy.
+    HttpProxy,
     /// A limit of [`Timeouts`] was reached while the relay waited for this.
     TimedOut(&'static str, Duration),
 }
@@ -51,6 +56,12 @@ pub(super) struct Duplex<C, U> {
     timer: Option<Timer>,
     look: Option<Pin<Box<Sleep>>>,
 }
+
+/// The first bytes of a client that has an HTTP proxy configured (`proxy` in a .vv file, `SPICE_PROXY`), and the answer to it
+/// (RFC 9110, section 15.5.6). A SPICE server would answer something that is not HTTP, and the client would wait.
+const CONNECT: &[u8] = b"CONNECT ";
+const NOT_A_PROXY: &[u8] =
+    b"HTTP/1.1 405 Method Not Allowed\r\nAllow: GET\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 /// How often a side is looked at that can't be read because the other side takes no bytes.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -132,9 +143,16 @@ impl<C: Transport, U: Transport> Duplex<C, U> {
     /// Ready when the direction to the server is over, with an [`End`] if the connection is over.
     fn poll_to_server(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
         let Self { to_server, to_client, client, upstream, observing, observed, .. } = self;
-        let observe = |bytes: &[u8]| observed.bytes(Side::Client, bytes);
+        let (is_first, mut is_connect) = (to_server.moved == 0, false);
+        let observe = |bytes: &[u8]| {
+            is_connect |= is_first && bytes.starts_with(CONNECT);
+            observed.bytes(Side::Client, bytes)
+        };
         let polled = to_server.poll(client, upstream, to_client.moved, observing, observe, cx);
         self.report_moved();
+        if is_connect {
+            return Poll::Ready(Some(self.answer_connect(cx)));
+        }
         if self.to_server.state != State::Open {
             self.observed.ended(Side::Client);
         }
@@ -148,6 +166,18 @@ impl<C: Transport, U: Transport> Duplex<C, U> {
                 Poll::Ready(None)
             }
         }
+    }
+
+    /// Tells an HTTP client that this is no proxy, as far as its socket takes it at once.
+    fn answer_connect(&mut self, cx: &mut Context<'_>) -> End {
+        if self.to_client.moved == 0 {
+            let _ = Pin::new(&mut self.client).poll_write(cx, NOT_A_PROXY);
+            let _ = Pin::new(&mut self.client).poll_flush(cx);
+            let _ = Pin::new(&mut self.client).poll_shutdown(cx);
+        }
+        self.observed.ended(Side::Client);
+        self.server_ended();
+        End::HttpProxy
     }
 
     /// Ready when the direction to the client is over, with an [`End`] if the connection is over.

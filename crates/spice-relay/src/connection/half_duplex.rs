@@ -3,6 +3,8 @@
 //! Bytes are read into a buffer of the thread and written from there at once. The connection keeps only the bytes that the
 //! other side did not take, so that an idle connection holds no buffer. If both sides are plain sockets and the observer
 //! wants no more bytes, large reads are replaced by splice(2): the kernel moves the bytes through a pipe of the thread.
+//!
+//! Bytes of the link stage may have a password: SASL's PLAIN sends it as it is. They are wiped from both buffers after use.
 
 use std::{
     cell::RefCell,
@@ -12,6 +14,8 @@ use std::{
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+
+use zeroize::Zeroize as _;
 
 use super::{
     coalesce::{Coalesce, SHORT},
@@ -53,9 +57,7 @@ pub(super) struct HalfDuplex {
     pub(super) state: State,
     /// How many bytes were read.
     pub(super) moved: u64,
-    /// Bytes that the writer did not take at once, and how many of them were written since.
-    kept: Vec<u8>,
-    sent: usize,
+    kept: Kept,
     pipe: Option<Pipe>,
     bulk: bool,
     coalesce: Coalesce,
@@ -65,13 +67,30 @@ pub(super) struct HalfDuplex {
     discard: bool,
 }
 
+/// Bytes that the writer did not take at once.
+#[derive(Debug, Default)]
+struct Kept {
+    bytes: Vec<u8>,
+    /// How many of them were written since.
+    sent: usize,
+    /// They are of the link stage.
+    is_secret: bool,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if self.is_secret {
+            self.bytes.zeroize();
+        }
+    }
+}
+
 impl HalfDuplex {
     pub(super) fn new() -> Self {
         Self {
             state: State::Open,
             moved: 0,
-            kept: Vec::new(),
-            sent: 0,
+            kept: Kept::default(),
             pipe: None,
             bulk: false,
             coalesce: Coalesce::default(),
@@ -83,12 +102,12 @@ impl HalfDuplex {
     /// The writer is gone. Bytes are still read and observed.
     pub(super) fn discard(&mut self) {
         self.discard = true;
-        (self.kept, self.sent, self.pipe, self.unflushed) = (Vec::new(), 0, None, false);
+        (self.kept, self.pipe, self.unflushed) = (Kept::default(), None, false);
     }
 
     /// Whether the writer has not taken all bytes that were read, so that no more are read.
     pub(super) fn is_blocked(&self) -> bool {
-        self.pipe.is_some() || !self.kept.is_empty()
+        self.pipe.is_some() || !self.kept.bytes.is_empty()
     }
 
     /// Forwards all bytes that can be read, and shows them to `observe` afterwards. Ready when the direction is over.
@@ -155,11 +174,12 @@ impl HalfDuplex {
             }
             self.pipe = None;
         }
-        while self.sent < self.kept.len() {
-            self.sent += ready!(Pin::new(&mut *to).poll_write(cx, &self.kept[self.sent..]))?;
+        let Kept { bytes, sent, .. } = &mut self.kept;
+        while *sent < bytes.len() {
+            *sent += ready!(Pin::new(&mut *to).poll_write(cx, &bytes[*sent..]))?;
         }
-        if !self.kept.is_empty() {
-            (self.kept, self.sent) = (Vec::new(), 0);
+        if !bytes.is_empty() {
+            self.kept = Kept::default();
         }
         Poll::Ready(Ok(()))
     }
@@ -217,14 +237,47 @@ impl HalfDuplex {
                     Poll::Pending => Ok(0),
                 }
             };
-            if *observing {
+            let is_secret = *observing;
+            if is_secret {
                 *observing = observe(bytes);
             }
-            let written = written?;
-            if written < bytes.len() {
-                self.kept = bytes[written..].to_vec();
+            let len = bytes.len();
+            if let Ok(written) = written
+                && written < len
+            {
+                self.kept = Kept { bytes: bytes[written..].to_vec(), sent: 0, is_secret };
             }
-            Poll::Ready(Ok(bytes.len()))
+            if is_secret {
+                buffer[..len].zeroize();
+            }
+            Poll::Ready(written.map(|_| len))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    #[tokio::test]
+    async fn bytes_of_the_link_stage_do_not_stay_in_the_buffer() {
+        let ((from, mut client), (to, mut server)) = (duplex(100), duplex(100));
+        let (mut from, mut to) = (Stream::plain(from), Stream::plain(to));
+        let mut half = HalfDuplex::new();
+        for (text, observing, stays) in [(b"secret", true, false), (b"public", false, true)] {
+            client.write_all(text).await.unwrap();
+            let mut is_observing = observing;
+            let polled = poll_fn(|cx| {
+                Poll::Ready(half.poll(&mut from, &mut to, 0, &mut is_observing, |_| true, cx).is_pending())
+            });
+            assert!(polled.await);
+            let mut seen = [0; 6];
+            server.read_exact(&mut seen).await.unwrap();
+            assert_eq!(&seen, text);
+            let is_there = BUFFER.with_borrow(|buffer| buffer.windows(6).any(|window| window == text));
+            assert_eq!(is_there, stays, "{}", text.escape_ascii());
+        }
     }
 }

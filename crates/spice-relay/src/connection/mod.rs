@@ -33,7 +33,7 @@ use tokio::time::Instant;
 
 use crate::{
     PEER_LOG_TARGET,
-    net::{Accepted, Network, Socket, Transport, tls::ServerTls},
+    net::{Accepted, Network, Socket, TcpOptions, Transport, tls::ServerTls},
     observe::{EndWatch, Ending, Observe},
 };
 pub use connect::Connect;
@@ -55,6 +55,7 @@ pub struct Route<A = Connector> {
     pub(crate) turns: Arc<Turns>,
     pub(crate) proxy_from: Vec<Network>,
     pub(crate) timeouts: Timeouts,
+    pub(crate) tcp: TcpOptions,
 }
 
 impl<A: Connect> Route<A> {
@@ -63,8 +64,9 @@ impl<A: Connect> Route<A> {
         let upstream = upstream.into();
         let name = upstream.address().to_string().into();
         let ends = Arc::new(EndWatch::new());
-        let (turns, proxy_from, timeouts) = (Arc::default(), Vec::new(), Timeouts::new());
-        Self { name, upstream, observer, ends, turns, proxy_from, timeouts }
+        let (turns, proxy_from) = (Arc::default(), Vec::new());
+        let (timeouts, tcp) = (Timeouts::new(), TcpOptions::new());
+        Self { name, upstream, observer, ends, turns, proxy_from, timeouts, tcp }
     }
 
     /// Sets the name that log lines show as `vm`. Default: the upstream's address.
@@ -78,6 +80,13 @@ impl<A: Connect> Route<A> {
     #[must_use]
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.timeouts = timeouts;
+        self
+    }
+
+    /// Sets how dead peers of both sides are found. Other transports than [`Socket`] have no such options.
+    #[must_use]
+    pub fn tcp_options(mut self, options: TcpOptions) -> Self {
+        self.tcp = options;
         self
     }
 
@@ -165,6 +174,7 @@ pub async fn serve<T: Transport, A: Connect>(
     let flow = duplex.observed().id();
     match end {
         End::Closed => tracing::debug!(vm = &*vm, flow, from_client, from_server, "closed"),
+        End::HttpProxy => tracing::debug!(vm = &*vm, flow, "closed: the client took the relay for an HTTP proxy"),
         End::Terminated => tracing::info!(vm = &*vm, flow, from_client, from_server, "terminated"),
         End::Broken(side, error) => {
             tracing::debug!(vm = &*vm, flow, from_client, from_server, %side, %error, "broken");

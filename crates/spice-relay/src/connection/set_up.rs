@@ -3,7 +3,7 @@
 use std::{future::poll_fn, io};
 
 use spice_events::{Address, Endpoints, Side};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
     Incoming, Permit, Route,
@@ -29,12 +29,15 @@ pub(super) async fn set_up<T: Transport, A: Connect>(
     permit: &mut Permit,
     deadline: Option<Instant>,
 ) -> Option<(Stream<T>, Stream<A::Transport>, ObservedConnection)> {
+    if let Some(socket) = incoming.transport.socket() {
+        route.tcp.apply(socket);
+    }
     if route.expects_proxy(incoming.source()) {
         read_proxy_header(&route.name, &mut incoming, permit, deadline).await?;
     }
     let Incoming { transport, endpoints, tcp } = incoming;
     let vm = &*route.name;
-    let shown = endpoints.client.to_string();
+    let (shown, from, has_tls) = (endpoints.client.to_string(), endpoints.client.clone(), tls.is_some());
     let observed = ObservedConnection::open(&route.observer, &route.ends, Opened { endpoints, tls: tls.is_some() });
     let flow = observed.id();
     let client = match tls {
@@ -56,8 +59,17 @@ pub(super) async fn set_up<T: Transport, A: Connect>(
             }
         },
     };
+    let pause = route.observer.pause(&from, has_tls);
+    if !pause.is_zero() {
+        sleep(pause).await;
+    }
     let limit = route.timeouts.connect;
-    let connected = |transport: &A::Transport| log_connected(vm, flow, &shown, transport.socket());
+    let connected = |transport: &A::Transport| {
+        if let Some(socket) = transport.socket() {
+            route.tcp.apply(socket);
+        }
+        log_connected(vm, flow, &shown, transport.socket());
+    };
     match within(limit, route.upstream.connect(tcp, limit, connected)).await {
         Ok(upstream) => {
             if route.upstream.recovered() {
@@ -83,9 +95,15 @@ async fn read_proxy_header<T: Transport>(
     permit: &mut Permit,
     deadline: Option<Instant>,
 ) -> Option<()> {
-    let source = &incoming.endpoints.client;
+    let source = incoming.endpoints.client.clone();
     match before(deadline, proxy_protocol::read(&mut incoming.transport)).await {
         Ok(Some(original)) => {
+            // HAProxy's own checks with version 1 name HAProxy as the client.
+            let is_proxy = incoming.source().is_some_and(|ip| ip.to_canonical() == original.client.ip().to_canonical());
+            if is_proxy && !has_byte(&mut incoming.transport, deadline).await {
+                tracing::debug!(vm, %source, "closed without a byte after the proxy's own header");
+                return None;
+            }
             if !permit.count_source(original.client.ip()) {
                 return None;
             }
@@ -97,8 +115,7 @@ async fn read_proxy_header<T: Transport>(
         }
         // A proxy's health check looks the same as a client without an address, until the client sends its first byte.
         Ok(None) => {
-            let has_byte = before(deadline, poll_fn(|cx| incoming.transport.poll_peek(cx))).await;
-            if has_byte.unwrap_or(false) {
+            if has_byte(&mut incoming.transport, deadline).await {
                 return Some(());
             }
             tracing::debug!(vm, %source, "closed without a byte after the PROXY header");
@@ -114,6 +131,11 @@ async fn read_proxy_header<T: Transport>(
             None
         }
     }
+}
+
+/// Whether the client sends a byte before it closes. A health check does not.
+async fn has_byte<T: Transport>(transport: &mut T, deadline: Option<Instant>) -> bool {
+    before(deadline, poll_fn(|cx| transport.poll_peek(cx))).await.unwrap_or(false)
 }
 
 /// The version as people write it.

@@ -1,5 +1,5 @@
 use std::{
-    fmt, io,
+    fmt, fs, io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs},
     os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
@@ -65,7 +65,7 @@ impl FromStr for NetAddress {
         }
         let tcp = text.strip_prefix("tcp:").unwrap_or(text);
         let (host, port) = tcp.rsplit_once(':').ok_or_else(|| Error::parse(Self::FORM, text))?;
-        let port = port.parse().map_err(|_| Error::parse("a port from 0 to 65535", port))?;
+        let port = decimal(port).ok_or_else(|| Error::parse("a port from 0 to 65535", port))?;
         let host = match host.strip_prefix('[').map(|rest| rest.strip_suffix(']')) {
             Some(Some(v6)) => v6,
             Some(None) => return Err(Error::parse("`]` after the IPv6 address", text)),
@@ -76,6 +76,11 @@ impl FromStr for NetAddress {
         };
         Ok(Self::Tcp(host.to_owned(), port))
     }
+}
+
+/// A number in digits. Rust's own parser accepts a sign, too.
+pub(super) fn decimal<T: FromStr>(text: &str) -> Option<T> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 fn unix(path: &str) -> Result<NetAddress, Error> {
@@ -115,15 +120,41 @@ pub fn check_socket_path(path: &Path) -> Result<(), Error> {
         _ => Path::new("."),
     };
     let in_folder = |source| Error::Folder { path: path.into(), folder: folder.into(), source };
-    if !std::fs::metadata(folder).map_err(in_folder)?.is_dir() {
+    if !fs::metadata(folder).map_err(in_folder)?.is_dir() {
         return Err(in_folder(io::ErrorKind::NotADirectory.into()));
     }
     access(folder, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| in_folder(error.into()))?;
-    let Ok(found) = std::fs::symlink_metadata(path) else { return Ok(()) };
+    let Ok(found) = fs::symlink_metadata(path) else { return Ok(()) };
     if !found.file_type().is_socket() {
         return Err(Error::NotASocket(path.into()));
     }
-    match try_connect(path).map_err(|error| (error.kind(), error)) {
+    refuse_if_alive(path, path)
+}
+
+/// Removes a socket on which no process listens.
+///
+/// It is moved aside first, and looked at again there: of two processes that start at once, neither removes the other's socket.
+pub(super) fn remove_stale_socket(path: &Path) -> Result<(), Error> {
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(format!(".{}.stale", std::process::id()));
+    let aside = PathBuf::from(aside);
+    let failed = |source| Error::File { path: path.into(), source };
+    match fs::rename(path, &aside) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        moved => moved.map_err(failed)?,
+    }
+    if let Err(error) = refuse_if_alive(&aside, path) {
+        // A process began to listen in between. Its socket goes back, unless another one has come meanwhile.
+        let _ = fs::hard_link(&aside, path);
+        let _ = fs::remove_file(&aside);
+        return Err(error);
+    }
+    fs::remove_file(&aside).map_err(failed)
+}
+
+/// Fails if a process listens on the socket `file`, which an error calls `path`.
+fn refuse_if_alive(file: &Path, path: &Path) -> Result<(), Error> {
+    match try_connect(file).map_err(|error| (error.kind(), error)) {
         Err((io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound, _)) => Ok(()),
         // A full backlog means that someone is listening.
         Ok(()) | Err((io::ErrorKind::WouldBlock, _)) => Err(Error::SocketInUse(path.into())),
@@ -154,10 +185,38 @@ mod tests {
             assert_eq!(text.parse::<NetAddress>().unwrap().to_string(), shown);
         }
         let long = format!("unix:{}", "x".repeat(108));
-        for text in
-            ["5900", "localhost", "::1:5900", "[::1:5900", "a:65536", "a:-1", "a:", "spice://a:5900", "unix:", &long]
-        {
+        for text in [
+            "5900",
+            "localhost",
+            "::1:5900",
+            "[::1:5900",
+            "a:65536",
+            "a:-1",
+            "a:+1",
+            "a:",
+            "spice://a:5900",
+            "unix:",
+            &long,
+        ] {
             assert!(text.parse::<NetAddress>().is_err(), "{text}");
         }
+    }
+
+    /// Another process has replaced a stale socket after it was looked at.
+    #[test]
+    fn socket_of_another_process_is_not_removed() {
+        let folder = std::env::temp_dir().join(format!("spice-relay-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("socket");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        remove_stale_socket(&path).unwrap();
+        assert!(!path.exists());
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        assert!(matches!(remove_stale_socket(&path), Err(Error::SocketInUse(_))));
+        listener.set_nonblocking(true).unwrap();
+        try_connect(&path).unwrap();
+        assert!(listener.accept().is_ok(), "clients still reach it");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -16,7 +16,7 @@ use spice_events::{Address, Endpoints, Family};
 
 use super::{
     accept_failures::AcceptFailures,
-    address::{NetAddress, check_socket_path},
+    address::{NetAddress, check_socket_path, remove_stale_socket},
     socket::{Socket, tune},
 };
 use crate::Error;
@@ -52,8 +52,7 @@ impl Listener {
         match address {
             NetAddress::Unix(path) => {
                 check_socket_path(path)?;
-                // A stale socket: `check_socket_path` made sure that no process listens on it.
-                let _ = std::fs::remove_file(path);
+                remove_stale_socket(path)?;
                 let listener = UnixListener::bind(path).map_err(failed)?;
                 listener.set_nonblocking(true).map_err(failed)?;
                 let file = std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));

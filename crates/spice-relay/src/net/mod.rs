@@ -11,4 +11,4 @@ pub mod tls;
 pub use address::{NetAddress, check_socket_path};
 pub use listen::{Accepted, Listener, bind_each};
 pub use network::Network;
-pub use socket::{PeerEnd, Socket, Transport};
+pub use socket::{PeerEnd, Socket, TcpOptions, Transport};

@@ -1,5 +1,6 @@
 use std::{net::IpAddr, str::FromStr};
 
+use super::address::decimal;
 use crate::Error;
 
 /// A set of source addresses: `ADDRESS`, `ADDRESS/BITS`, or `unix` for every client of a unix socket.
@@ -13,6 +14,11 @@ pub enum Network {
 }
 
 impl Network {
+    /// Whether every source of an address family belongs to the network.
+    pub fn is_all(&self) -> bool {
+        matches!(self, Self::Ip(_, 0))
+    }
+
     /// Whether a source belongs to the network. `None` is a client of a unix socket. An IPv4 client of a dual-stack socket, shown
     /// as `::ffff:a.b.c.d`, counts as its IPv4 address.
     pub fn contains(&self, source: Option<IpAddr>) -> bool {
@@ -42,7 +48,7 @@ impl FromStr for Network {
         let (ip, bits) = text.split_once('/').map_or((text, None), |(ip, bits)| (ip, Some(bits)));
         let ip: IpAddr = ip.parse().map_err(|_| wrong())?;
         let most = if ip.is_ipv4() { 32 } else { 128 };
-        let bits: u8 = bits.map_or(Ok(most), |bits| bits.parse().map_err(|_| wrong()))?;
+        let bits: u8 = bits.map_or(Ok(most), |bits| decimal(bits).ok_or_else(wrong))?;
         if bits > most {
             return Err(wrong());
         }
@@ -66,7 +72,9 @@ mod tests {
         assert!(has("2001:db8::/32", "2001:db8:1::") && has("unix", "") && !has("::/0", ""));
         assert!(has("::ffff:11.0.0.1", "11.0.0.1") && has("::ffff:11.0.0.1", "::ffff:11.0.0.1"));
         assert!(has("::ffff:10.0.0.0/104", "10.1.2.3") && !has("::ffff:10.0.0.0/104", "11.0.0.1"));
-        for text in ["", "10.0.0.0/33", "::/129", "host", "10.0.0.0/x"] {
+        let all = |network: &str| network.parse::<Network>().unwrap().is_all();
+        assert!(all("0.0.0.0/0") && all("::/0") && all("::ffff:0.0.0.0/96") && !all("0.0.0.0/1") && !all("unix"));
+        for text in ["", "10.0.0.0/33", "10.0.0.0/+8", "10.0.0.0/", "::/129", "host", "10.0.0.0/x"] {
             assert!(text.parse::<Network>().is_err(), "{text}");
         }
     }

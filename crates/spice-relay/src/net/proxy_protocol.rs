@@ -11,6 +11,7 @@ use std::{
 use spice_events::Endpoints;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use super::address::decimal;
 use crate::Error;
 
 /// A version of the protocol.
@@ -91,8 +92,8 @@ fn parse_v1(line: &str) -> Option<Option<Endpoints<SocketAddr>>> {
     }
     let source: IpAddr = words.next()?.parse().ok()?;
     let destination: IpAddr = words.next()?.parse().ok()?;
-    let port = words.next()?.parse().ok()?;
-    let destination_port = words.next()?.parse().ok()?;
+    let port = decimal(words.next()?)?;
+    let destination_port = decimal(words.next()?)?;
     let fits = match family {
         "TCP4" => source.is_ipv4() && destination.is_ipv4(),
         "TCP6" => source.is_ipv6() && destination.is_ipv6(),
@@ -223,6 +224,9 @@ mod tests {
             &b"REDQ\x02\0\0\0\x02\0\0\0\x12\0\0\0"[..],
             b"PROXY TCP4 1.2.3.4 ::1 1 2\r\n",
             b"PROXY TCP4 1.2.3.4 1.2.3.4 1 65536\r\n",
+            b"PROXY TCP4 1.2.3.4 1.2.3.4 +1 2\r\n",
+            b"PROXY TCP4 1.2.3.4 1.2.3.4 1 +2\r\n",
+            b"PROXY TCP4 1.2.3.4 1.2.3.4  2\r\n",
             b"PROXY TCP5 1.2.3.4 1.2.3.4 1 2\r\n",
             b"PROXY TCP4 1.2.3.4 1.2.3.4 1 2 3\r\n",
             b"\r\n\r\n\0\r\nQUIT\n\x31\x11\0\0",

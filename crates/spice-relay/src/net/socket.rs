@@ -9,7 +9,7 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    net::{RecvFlags, recv},
+    net::{RecvFlags, recv, sockopt::set_tcp_user_timeout},
 };
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
@@ -98,6 +98,61 @@ impl Socket {
             Self::Tcp(stream) => stream.try_io(interest, call),
             Self::Unix(stream) => stream.try_io(interest, call),
         }
+    }
+}
+
+/// How dead peers of TCP connections are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TcpOptions {
+    /// The idle time before the first keepalive probe (tcp(7), `TCP_KEEPIDLE`). `None` sends no probes. Default: 600 seconds, as in
+    /// spice-server. The system decides how many probes follow, and how often.
+    pub keepalive: Option<Duration>,
+    /// How long sent bytes may be unacknowledged before the connection ends (tcp(7), `TCP_USER_TIMEOUT`). Default: `None`, which is the
+    /// system's time, some 15 minutes. With keepalive, it is also the time for the probes.
+    pub user_timeout: Option<Duration>,
+}
+
+impl TcpOptions {
+    /// spice-server's options.
+    pub const fn new() -> Self {
+        Self { keepalive: Some(KEEPALIVE), user_timeout: None }
+    }
+
+    /// Sets [`keepalive`](Self::keepalive).
+    #[must_use]
+    pub const fn keepalive(mut self, idle: Option<Duration>) -> Self {
+        self.keepalive = idle;
+        self
+    }
+
+    /// Sets [`user_timeout`](Self::user_timeout).
+    #[must_use]
+    pub const fn user_timeout(mut self, limit: Option<Duration>) -> Self {
+        self.user_timeout = limit;
+        self
+    }
+
+    /// Sets the options that differ from those that every socket of the relay has.
+    pub(crate) fn apply(&self, socket: &Socket) {
+        let (Socket::Tcp(stream), false) = (socket, *self == Self::new()) else { return };
+        let socket = SockRef::from(stream);
+        let kept = match self.keepalive {
+            Some(idle) => socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle)),
+            None => socket.set_keepalive(false),
+        };
+        let limit = self.user_timeout.map_or(0, |limit| u32::try_from(limit.as_millis()).unwrap_or(u32::MAX));
+        let timed = set_tcp_user_timeout(stream, limit);
+        if let Err(error) = kept.and(timed.map_err(Into::into)) {
+            // The peer is gone already, or the system refuses the value.
+            tracing::debug!(%error, "can't set the TCP options of a connection");
+        }
+    }
+}
+
+impl Default for TcpOptions {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -191,5 +246,26 @@ impl AsyncWrite for Socket {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::sockopt::{socket_keepalive, tcp_keepidle, tcp_user_timeout};
+
+    #[tokio::test]
+    async fn tcp_options_are_set() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = Socket::Tcp(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
+        socket.tune();
+        let seen =
+            || (socket_keepalive(&socket).unwrap(), tcp_keepidle(&socket).unwrap(), tcp_user_timeout(&socket).unwrap());
+        assert_eq!(seen(), (true, KEEPALIVE, 0));
+        let seconds = Duration::from_secs;
+        TcpOptions::new().keepalive(Some(seconds(30))).user_timeout(Some(seconds(45))).apply(&socket);
+        assert_eq!(seen(), (true, seconds(30), 45_000));
+        TcpOptions::new().keepalive(None).apply(&socket);
+        assert_eq!(seen(), (false, seconds(30), 0));
     }
 }

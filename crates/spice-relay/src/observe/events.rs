@@ -1,11 +1,11 @@
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
-use spice_events::{Anomaly, Auth, ChannelEvent, Config, FlowId, Input, Output, Side, Tracker};
+use spice_events::{Address, Anomaly, Auth, ChannelEvent, Config, FlowId, Input, Output, Side, Tracker};
 
-use super::{ConnectionHandle, Ending, Observe, Opened};
+use super::{ConnectionHandle, Ending, Observe, Opened, retries::Retries};
 
 /// Makes QEMU's SPICE events of a relay's connections, and hands them to an [`EventSink`].
 ///
@@ -14,6 +14,7 @@ use super::{ConnectionHandle, Ending, Observe, Opened};
 #[derive(Debug)]
 pub struct EventObserver<S> {
     tracker: SharedTracker,
+    retries: Retries,
     sink: S,
 }
 
@@ -58,7 +59,7 @@ impl<S: EventSink> EventObserver<S> {
 
     /// An observer that feeds this tracker. No other observer may feed it.
     pub fn with_tracker(tracker: SharedTracker, sink: S) -> Self {
-        Self { tracker, sink }
+        Self { tracker, retries: Retries::default(), sink }
     }
 
     /// The sink.
@@ -88,6 +89,7 @@ impl<S: EventSink> EventObserver<S> {
         let wants = tracker.wants(flow) || tracker.is_leaked(flow);
         drop(tracker);
         for anomaly in &anomalies {
+            self.retries.anomaly(anomaly);
             self.sink.anomaly(anomaly);
         }
         wants
@@ -140,6 +142,10 @@ impl<S: EventSink> Observe for EventObserver<S> {
 
     fn closed(&self, flow: FlowId, by: Option<Side>) {
         self.handle(flow, Input::Closed { by });
+    }
+
+    fn pause(&self, client: &Address, tls: bool) -> Duration {
+        if tls { self.retries.pause(client) } else { Duration::ZERO }
     }
 
     fn upstream_recovered(&self) {

@@ -5,11 +5,12 @@ mod end_watch;
 mod ending;
 mod events;
 mod handle;
+mod retries;
 mod shared;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use spice_events::{Endpoints, FlowId, Side};
+use spice_events::{Address, Endpoints, FlowId, Side};
 
 pub(crate) use connection::ObservedConnection;
 pub(crate) use end_watch::EndWatch;
@@ -51,6 +52,11 @@ pub trait Observe: Send + Sync + 'static {
 
     /// The server's side of the connection has ended: the moment of QEMU's `SPICE_DISCONNECTED`. `by` ended it first, if that is known.
     fn closed(&self, flow: FlowId, by: Option<Side>);
+
+    /// How long a client has to wait before the relay connects to the upstream for it. Asked after the TLS handshake.
+    fn pause(&self, _client: &Address, _tls: bool) -> Duration {
+        Duration::ZERO
+    }
 
     /// The upstream can be reached again, after connecting to it had failed.
     fn upstream_recovered(&self) {}

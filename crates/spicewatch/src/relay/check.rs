@@ -15,6 +15,9 @@ use super::config::{Config, VmConfig};
 /// The most threads that may be configured: more than any machine has cores.
 const MAX_WORKERS: usize = 1024;
 
+/// The fewest bytes that a QMP client may be behind: a take-over of a session with all its channels is some 40 events of 300 bytes.
+const MIN_QMP_BEHIND: usize = 64 << 10;
+
 /// Checks the settings of the process, and the VMs against each other.
 pub(super) fn whole(config: &Config) -> Result<(), String> {
     if config.vm.is_empty() && config.vm_dir.is_none() {
@@ -25,6 +28,9 @@ pub(super) fn whole(config: &Config) -> Result<(), String> {
     }
     if let Some(bits) = config.source_ipv6_prefix.filter(|bits| !(1..=128).contains(bits)) {
         return Err(format!("expected source-ipv6-prefix to be from 1 to 128, found {bits}"));
+    }
+    if let Some(bytes) = config.max_qmp_behind.filter(|bytes| bytes.get() < MIN_QMP_BEHIND) {
+        return Err(format!("expected max-qmp-behind to be at least {MIN_QMP_BEHIND}, found {bytes}"));
     }
     names(config)?;
     rings(config)?;

@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 use serde_derive::Deserialize;
 use spice_relay::{
     connection::{SourceLimit, Timeouts},
-    net::{NetAddress, Network, proxy_protocol::ProxyVersion},
+    net::{NetAddress, Network, TcpOptions, proxy_protocol::ProxyVersion},
     spice_events::Auth,
 };
 
@@ -256,6 +256,16 @@ pub(crate) struct VmConfig {
     #[arg(long, value_name = "SOURCE")]
     #[serde(deserialize_with = "parse::one_or_many")]
     pub proxy_from: Vec<Network>,
+    /// Idle seconds before the first TCP keepalive probe, to clients and to the server [default: 600, as in QEMU]
+    ///
+    /// The system decides how many probes follow, and how often. 0 sends none.
+    #[arg(long, value_name = "N")]
+    pub keepalive_seconds: Option<u64>,
+    /// Seconds that sent bytes may be unacknowledged before a TCP connection ends [default: 0, the system's limit of some 15 minutes]
+    ///
+    /// This is TCP_USER_TIMEOUT. It ends connections of clients whose machine or network is gone.
+    #[arg(long, value_name = "N")]
+    pub tcp_user_timeout_seconds: Option<u64>,
     /// Send a PROXY protocol header to the upstream. spice-server itself does not understand it
     #[arg(long, value_name = "VERSION", value_parser = proxy_version_parser())]
     #[serde(deserialize_with = "parse::one")]
@@ -309,6 +319,16 @@ impl VmConfig {
     /// Whether it names files that are read again.
     pub(crate) fn has_files(&self) -> bool {
         self.cert.is_some() || self.x509_dir.is_some() || self.ca.is_some()
+    }
+
+    /// How dead peers are found.
+    pub(crate) fn tcp_options(&self) -> TcpOptions {
+        // TCP_KEEPIDLE is a signed 16-bit number of seconds (MAX_TCP_KEEPIDLE), and TCP_USER_TIMEOUT a signed 32-bit one of milliseconds.
+        let at_most = |seconds: Option<u64>, most: u64| seconds.map(|seconds| seconds.min(most));
+        let (keepalive, timeout) =
+            (at_most(self.keepalive_seconds, 32_767), at_most(self.tcp_user_timeout_seconds, 2_147_483));
+        let defaults = TcpOptions::new();
+        defaults.keepalive(seconds(keepalive, defaults.keepalive)).user_timeout(seconds(timeout, defaults.user_timeout))
     }
 
     /// The name that logs and records show.

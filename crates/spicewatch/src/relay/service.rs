@@ -106,6 +106,11 @@ impl Service {
         } else {
             vm.change(new, &self.common, owner, released).map_err(|error| error.to_string())
         };
+        if outcome.is_err() {
+            // Its sockets are gone: the next reload binds them again.
+            vm.config.listen.clear();
+            vm.config.tls_listen.clear();
+        }
         self.vms.push(vm);
         outcome?;
         if old_name != name {

@@ -63,6 +63,10 @@ impl Plan {
         let server_tls = server_tls.map_err(|error| PlanError::Identity(error.to_string()))?;
         let upstream_tls = config.upstream_tls.then(|| upstream_tls(&config, &upstream)).transpose();
         let upstream_tls = upstream_tls.map_err(PlanError::UpstreamCa)?;
+        if let Some(network) = config.proxy_from.iter().find(|network| network.is_all()) {
+            let vm = config.shown_name();
+            tracing::warn!(vm, ?network, "proxy-from trusts every client: each can claim to have any address");
+        }
         Ok(Self { config, upstream, identity, server_tls, upstream_tls })
     }
 
@@ -144,6 +148,7 @@ impl Plan {
         let mut relay = Relay::builder(upstream)
             .name(self.config.shown_name())
             .timeouts(common.process.timeouts())
+            .tcp_options(self.config.tcp_options())
             .connection_limit(Arc::clone(&common.status.limit))
             // One for each thread, so that a burst of connections is spread.
             .accept_tasks(common.workers);

@@ -1,5 +1,6 @@
 use std::{
-    io,
+    fs, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
 };
@@ -106,6 +107,10 @@ fn load(cert: &Path, key: &Path) -> Result<CertifiedKey, Error> {
         .map_err(|_| Error::KeyMismatch { key: key.into(), certificate: cert.into() })?;
     if let Err(error) = certificate::valid_at(&leaf, UnixTime::now()) {
         tracing::warn!(file = %cert.display(), %error, from = %leaf.validity().not_before, to = %leaf.validity().not_after, "the certificate is not valid now: most clients will refuse it");
+    }
+    // Others may read it; a group often must.
+    if fs::metadata(key).is_ok_and(|file| file.mode() & 0o004 != 0) {
+        tracing::warn!(file = %key.display(), "every user of this machine can read the private key: chmod o-r");
     }
     if certificate::is_v1(&leaf) {
         tracing::warn!(file = %cert.display(), "the certificate is X.509 version 1; clients are shown it unchanged");
