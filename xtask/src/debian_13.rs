@@ -1,4 +1,4 @@
-//! A Debian 13 in a folder, for its QEMU 11.1 and spice-server 0.15.2, next to the ones of this machine.
+//! A Debian 13 in a folder, for its QEMU 11.1, spice-server 0.15.2 and libvirt, next to the ones of this machine.
 //!
 //! Programs of that folder run without chroot, through its own dynamic loader. So they see the paths of this machine: sockets,
 //! certificates, the SASL configuration. Two scripts beside the folder do that:
@@ -28,6 +28,12 @@ const QEMU: &str = "/var/cache/spicewatch/qemu-11.1";
 const RELEASE: &str = "trixie";
 const PACKAGES: [&str; 3] = ["qemu-system-x86", "qemu-system-modules-spice", "libsasl2-modules"];
 
+/// libvirt's QEMU driver, with `virt-qemu-run`, for a test of qmp-server's peers.
+const LIBVIRT: [&str; 1] = ["libvirt-daemon-driver-qemu"];
+
+/// Forbids packages to start services: they would run on this machine.
+const POLICY: &str = "#!/bin/sh\nexit 101\n";
+
 const RUNNER_SCRIPT: &str = r#"#!/bin/sh
 # Made by `cargo xtask setup`; do not edit. Runs a program with the libraries of a Debian 13.
 root=/var/cache/spicewatch/debian-13
@@ -42,6 +48,11 @@ export QEMU_MODULE_DIR="$root/usr/lib/x86_64-linux-gnu/qemu"
 exec /var/cache/spicewatch/in-debian-13 --argv0 qemu-system-x86_64 "$root/usr/bin/qemu-system-x86_64" \
   -L "$root/usr/share/qemu" -L "$root/usr/share/seabios" "$@"
 "#;
+
+/// Whether QEMU 11.1 and libvirt are here.
+pub(crate) fn is_complete() -> bool {
+    is_here() && Path::new(ROOT).join("usr/bin/virt-qemu-run").exists()
+}
 
 /// Whether QEMU 11.1 runs here.
 pub(crate) fn is_here() -> bool {
@@ -59,7 +70,7 @@ pub(crate) fn make() -> Result<()> {
     write_script(RUNNER, RUNNER_SCRIPT)?;
     write_script(QEMU, QEMU_SCRIPT)?;
     if is_here() {
-        return Ok(());
+        return install_libvirt(ROOT);
     }
     let new = format!("{ROOT}.new");
     for folder in [ROOT, &new] {
@@ -67,7 +78,7 @@ pub(crate) fn make() -> Result<()> {
     }
     install(&new)?;
     fs::rename(&new, ROOT)?;
-    ensure!(is_here(), "{QEMU} does not run after its installation");
+    ensure!(is_complete(), "{QEMU} does not run after its installation");
     Ok(())
 }
 
@@ -105,15 +116,25 @@ fn install(folder: &str) -> Result<()> {
             fs::copy(setting.path(), copy)?;
         }
     }
-    let apt = |arguments: &[&str]| {
-        let mut command = Command::new("chroot");
-        command.args([folder, "apt-get", "-q"]).args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
-        shell::run(command.stdout(Stdio::null()))
-    };
-    apt(&["update"])?;
+    apt(folder, &["update"])?;
     let backports = format!("{RELEASE}-backports");
-    apt(&[&["install", "-y", "--no-install-recommends", "-t", &backports], &PACKAGES[..]].concat())?;
-    apt(&["clean"])
+    apt(folder, &[&["install", "-y", "--no-install-recommends", "-t", &backports], &PACKAGES[..]].concat())?;
+    install_libvirt(folder)
+}
+
+/// Adds libvirt. No package of QEMU changes.
+fn install_libvirt(folder: &str) -> Result<()> {
+    write_script(&format!("{folder}/usr/sbin/policy-rc.d"), POLICY)?;
+    apt(folder, &["update"])?;
+    apt(folder, &[&["install", "-y", "--no-install-recommends", "--no-upgrade"], &LIBVIRT[..]].concat())?;
+    apt(folder, &["clean"])
+}
+
+/// Runs apt in the folder.
+fn apt(folder: &str, arguments: &[&str]) -> Result<()> {
+    let mut command = Command::new("chroot");
+    command.args([folder, "apt-get", "-q"]).args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+    shell::run(command.stdout(Stdio::null()))
 }
 
 /// The mirror from which this machine's apt gets Debian.

@@ -12,12 +12,14 @@ const PACKAGES: &str = include_str!("../debian-packages.txt");
 /// Installs everything.
 pub(crate) fn run() -> Result<()> {
     install_packages()?;
-    if debian_13::is_here() {
-        eprintln!("setup: QEMU 11.1 is installed");
+    if debian_13::is_complete() {
+        eprintln!("setup: QEMU 11.1 and libvirt are installed");
     } else if is_root_on_debian() {
         debian_13::make()?;
     } else {
-        eprintln!("setup: QEMU 11.1 is missing. As root on Debian, `cargo xtask setup` makes a Debian 13 for it.");
+        eprintln!(
+            "setup: QEMU 11.1 or libvirt is missing. As root on Debian, `cargo xtask setup` makes a Debian 13 for them."
+        );
     }
     Ok(())
 }
