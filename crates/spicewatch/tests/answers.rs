@@ -373,3 +373,30 @@ fn history_that_cannot_be_written_is_one_line_and_the_relay_goes_on() {
     let line = String::from_utf8(wrong.unwrap().stderr).unwrap();
     assert!(line.contains("expected sqlite:PATH, found `mysql:x`"), "{line}");
 }
+
+#[test]
+fn reload_tells_what_has_changed_or_what_is_wrong() {
+    let (server, folder) = (Server::new(), Scratch::new().unwrap());
+    let control = folder.join("control.sock").to_str().unwrap().to_owned();
+    let config = folder.join("relay.toml");
+    let write = |names: &[&str], more: &str| {
+        let upstream = server.address();
+        let vm =
+            |name: &&str| format!("[[vm]]\nname = \"{name}\"\nlisten = \"127.0.0.1:0\"\nupstream = \"{upstream}\"\n");
+        let vms: String = names.iter().map(vm).collect();
+        fs::write(&config, format!("control = \"{control}\"\n{more}{vms}")).unwrap();
+    };
+    write(&["a"], "log-format = \"json\"\n");
+    let relay = Relay::start_with(&config);
+    let reload = ["reload", "--control", &control];
+    assert_eq!(answer(&reload), "no changes\n");
+    write(&["a", "b"], "log-format = \"json\"\n");
+    assert_eq!(answer(&reload), "added: b\n");
+    write(&["a"], "log-format = \"json\"\nmax-conections = 1\n");
+    let line = failure(&reload);
+    let expected = format!("spicewatch reload: {}:3: unknown field `max-conections`", config.display());
+    assert!(line.starts_with(&expected), "{line}");
+    write(&["a", "b"], "");
+    assert_eq!(answer(&reload), "after a restart: log-format\n");
+    drop(relay);
+}

@@ -4,6 +4,7 @@
 mod last;
 #[cfg(feature = "history")]
 mod parse_time;
+mod reload;
 mod session;
 mod status;
 mod table;
@@ -19,6 +20,7 @@ use std::{
 
 #[cfg(feature = "history")]
 pub(crate) use last::{Args as LastArgs, run as last};
+pub(crate) use reload::{Args as ReloadArgs, run as reload};
 pub(crate) use session::{EndArgs, ShowArgs, end, show};
 pub(crate) use status::{Args as StatusArgs, run as status};
 pub(crate) use text::escaped;

@@ -52,6 +52,8 @@ pub(crate) enum Command {
         /// Its id, or the id's last digits.
         session: String,
     },
+    /// Reads the configuration again, as SIGHUP does, and waits for the outcome.
+    Reload,
 }
 
 /// A line of the answer.
@@ -81,6 +83,9 @@ pub(crate) struct Answer {
     /// `end`: how many connections are ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ended_connections: Option<usize>,
+    /// `reload`: what has changed, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) changes: Option<String>,
 }
 
 /// The state of the process.

@@ -48,8 +48,11 @@ pub(crate) trait Table: Send + Sync + 'static {
     fn end(&self, session: LiveKey) -> usize;
 }
 
+/// Reads the configuration again, and says what has changed, or why nothing has.
+pub(crate) type Reload = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
+
 /// Serves the socket until the process ends.
-pub(crate) fn start(socket: &ControlSocket, table: Arc<dyn Table>) -> io::Result<()> {
+pub(crate) fn start(socket: &ControlSocket, table: Arc<dyn Table>, reload: Reload) -> io::Result<()> {
     let listener = socket.listener.try_clone()?;
     let clients = Arc::new(AtomicUsize::new(0));
     thread::Builder::new().name("control-accept".into()).spawn(move || {
@@ -64,10 +67,10 @@ pub(crate) fn start(socket: &ControlSocket, table: Arc<dyn Table>) -> io::Result
                 let _ = refuse(&stream);
                 continue;
             }
-            let (table, place) = (Arc::clone(&table), Place(Arc::clone(&clients)));
+            let (table, reload, place) = (Arc::clone(&table), Arc::clone(&reload), Place(Arc::clone(&clients)));
             let client = thread::Builder::new().name("control".into()).spawn(move || {
                 let _place = place;
-                let _ = serve(&stream, &*table);
+                let _ = serve(&stream, &*table, &*reload);
             });
             if let Err(error) = client {
                 tracing::warn!(%error, "can't start a thread for a client of the control socket");
@@ -92,7 +95,7 @@ fn refuse(stream: &UnixStream) -> io::Result<()> {
     write(&mut &*stream, &Reply::Error(Failure::new("too-many-clients", message)))
 }
 
-fn serve(stream: &UnixStream, table: &dyn Table) -> io::Result<()> {
+fn serve(stream: &UnixStream, table: &dyn Table, reload: &dyn Fn() -> Result<String, String>) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut requests = BufReader::new(stream);
@@ -110,7 +113,7 @@ fn serve(stream: &UnixStream, table: &dyn Table) -> io::Result<()> {
             return out.flush();
         }
         match parse(&line) {
-            Ok(command) => answer(&command, table, &mut out)?,
+            Ok(command) => answer(&command, table, reload, &mut out)?,
             Err(failure) => write(&mut out, &Reply::Error(failure))?,
         }
         out.flush()?;
@@ -131,8 +134,17 @@ fn parse(line: &[u8]) -> Result<Command, Failure> {
     Ok(request.command)
 }
 
-fn answer(command: &Command, table: &dyn Table, out: &mut impl Write) -> io::Result<()> {
+fn answer(
+    command: &Command,
+    table: &dyn Table,
+    reload: &dyn Fn() -> Result<String, String>,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let reply = match command {
+        Command::Reload => match reload() {
+            Ok(changes) => Reply::Return(Answer { changes: Some(changes), ..Answer::default() }),
+            Err(error) => Reply::Error(Failure::new("reload-failed", error)),
+        },
         Command::Status => Reply::Return(Answer { status: Some(table.status()), ..Answer::default() }),
         Command::Who { vm: Some(vm) } if !table.has_vm(vm) => {
             Reply::Error(Failure::new("unknown-vm", format!("there is no VM named `{vm}`")))

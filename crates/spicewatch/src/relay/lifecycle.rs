@@ -76,10 +76,12 @@ pub(super) fn serve(source: &Source, config: Config, log: &Log) -> Result<(), Fa
         for ((vm, _), asked) in bound.vms.into_iter().zip(asking) {
             service.add(vm, asked.await.ok().flatten()).map_err(Failure::System)?;
         }
-        let (_reload, requests) = ReloadHandle::new();
+        let (reload, requests) = ReloadHandle::new();
         if let Some((socket, sessions)) = control_socket.as_ref().zip(sessions.clone()) {
             tracing::info!(path = %socket.path().display(), "serving the control socket");
-            control::server::start(socket, Arc::new(sessions)).map_err(refused)?;
+            let reload = reload.clone();
+            let reload = Arc::new(move || reload.reload().map(|changes| changes.to_string()));
+            control::server::start(socket, Arc::new(sessions), reload).map_err(refused)?;
         }
         if let Some(sessions) = sessions.clone() {
             tokio::spawn(async move {

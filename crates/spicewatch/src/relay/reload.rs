@@ -175,7 +175,6 @@ impl ReloadHandle {
     /// Reads the configuration again. An error is one line, and means that nothing has changed.
     ///
     /// For a thread of its own: waits for the outcome, and panics inside a tokio runtime.
-    #[allow(dead_code, reason = "the control socket calls it")]
     pub(super) fn reload(&self) -> Result<Changes, String> {
         let (sender, outcome) = oneshot::channel();
         let gone = "the relay is shutting down";
