@@ -108,7 +108,7 @@ impl ServiceBuilder {
         self
     }
 
-    /// Answers commands that are not registered, as a proxy of another QMP server needs it. Without it, they are answered with
+    /// Answers commands that are not registered. A proxy of another QMP server needs it. Without it, they are answered with
     /// `CommandNotFound`. Before the negotiation it is not asked.
     ///
     /// It runs on whatever thread reads the client's input, and must not block. It answers through the [`Responder`], at once or later.

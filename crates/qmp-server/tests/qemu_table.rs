@@ -14,7 +14,7 @@ use table::{Answers, Case, END, cases};
 const RECORDED: [&str; 3] =
     [include_str!("table/qemu-7.2.txt"), include_str!("table/qemu-10.0.txt"), include_str!("table/qemu-11.1.txt")];
 
-/// The commands of QEMU that the cases need, as this version declares them.
+/// The commands of QEMU that the cases need, declared like in this version.
 fn service(version: Version<'static>) -> Service {
     let is_old = version.qemu.major < 10;
     let ok = |name: &'static str| Command::new(name, |_| Ok(()));

@@ -33,6 +33,7 @@ mod finding;
 mod messages;
 mod over_socket;
 mod probe;
+mod replay;
 
 use std::{
     collections::BTreeMap,
@@ -47,12 +48,13 @@ pub use answer::{Answered, ServerUnderTest};
 pub use compare::{Difference, difference, refusal};
 #[cfg(feature = "run")]
 pub use conversation::{Conversation, Credentials, Link, LinkCarrier, LinkChannel, LinkId, NotALink};
-#[cfg(feature = "run")]
-pub use finding::replay_conversation;
-pub use finding::{Finding, FindingKind, Sent, replay};
+pub use finding::{Finding, FindingKind, Sent};
 use messages::Messages;
 pub use over_socket::{OverTcp, OverUnix};
 use probe::{Health, Probe, Taken};
+pub use replay::replay;
+#[cfg(feature = "run")]
+pub use replay::replay_conversation;
 
 /// A search for messages or conversations that a server answers wrongly: what to send, and what to do about findings.
 pub struct Hunt {

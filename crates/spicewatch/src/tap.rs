@@ -24,7 +24,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Print the events of the SPICE connections on network interfaces, as they happen
+/// Print the events of the SPICE connections on network interfaces while they happen
 ///
 /// Captures packets on this machine's interfaces and prints the same lines as "spicewatch read" would for them, without tcpdump. It ends with SIGINT or
 /// SIGTERM, and then prints a summary.

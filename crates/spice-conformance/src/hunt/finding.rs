@@ -1,9 +1,8 @@
-use std::{fmt, fmt::Write, io};
+use std::{fmt, fmt::Write};
 
 #[cfg(feature = "run")]
-use super::{Conversation, conversations};
-use super::{answer::ServerUnderTest, compare::difference};
-use crate::{Mess, hunt::Difference};
+use super::conversation::Conversation;
+use crate::Mess;
 
 /// What a server did wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,7 +46,7 @@ pub enum Sent {
 pub struct Finding {
     /// What it did wrong.
     pub kind: FindingKind,
-    /// The check of spice-server that it is about: of a message, see [`Difference::check`]; of a conversation `existence`, `tls-policy`,
+    /// The check of spice-server that it is about: of a message, see [`Difference::check`](super::Difference::check); of a conversation `existence`, `tls-policy`,
     /// `websocket`, `key`, `selection`, `mechanism`, `ticket`, `sasl`, `connection-id`, `duplicate`, `main-init`, `session-id`,
     /// `take-over`, `main-leaves` or `reply`.
     pub check: &'static str,
@@ -82,7 +81,8 @@ impl Finding {
         }
     }
 
-    /// A regression file: the message's bytes or the conversation's links, which [`replay`] and [`replay_conversation`] send again
+    /// A regression file: the message's bytes or the conversation's links, which [`replay`](super::replay) and
+    /// [`replay_conversation`](super::replay_conversation) send again
     /// without a generator.
     pub fn to_regression(&self) -> String {
         let mut text = format!("# {}: expected {}, saw {}\n", self.key(), self.expected, self.seen);
@@ -169,41 +169,4 @@ impl fmt::Display for Finding {
         }
         write!(f, "\n  choices {:?}", self.choices)
     }
-}
-
-/// Sends the messages of a regression file again. Returns the first difference.
-///
-/// # Errors
-/// [`io::ErrorKind::InvalidData`] for a line that is neither empty, nor a comment, nor `send` and an even number of hexadecimal digits; and what the
-/// server fails with.
-pub fn replay(text: &str, server: &mut impl ServerUnderTest) -> io::Result<Option<Difference>> {
-    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        let bytes = line.strip_prefix("send ").and_then(from_hex).ok_or_else(|| {
-            let what = format!("expected `send` and hexadecimal digits, found {line:?}");
-            io::Error::new(io::ErrorKind::InvalidData, what)
-        })?;
-        let found = difference(&bytes, &server.ask(&bytes)?, None);
-        if found.is_some() {
-            return Ok(found);
-        }
-    }
-    Ok(None)
-}
-
-/// Plays the conversation of a regression file again. Returns the first departure from spice-server, in words.
-///
-/// # Errors
-/// [`io::ErrorKind::InvalidData`] for a line that is neither empty, nor a comment, nor a link; and if there is no connection.
-#[cfg(feature = "run")]
-pub fn replay_conversation(text: &str, subject: &crate::Subject) -> io::Result<Option<String>> {
-    let links = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::parse);
-    let links = links.collect::<Result<_, _>>().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    conversations::departure(&Conversation { links }, subject)
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) || !text.is_ascii() {
-        return None;
-    }
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
 }

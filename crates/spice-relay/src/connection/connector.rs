@@ -85,7 +85,7 @@ async fn connect_tcp(addresses: &[SocketAddr], deadline: Option<Instant>) -> io:
     Err(failed)
 }
 
-/// Connects to a unix socket. Waits while its backlog is full, as the kernel does for TCP.
+/// Connects to a unix socket. Waits while its backlog is full, like the kernel does for TCP.
 async fn connect_unix(backlog: &Backlog, path: &Path) -> io::Result<UnixStream> {
     backlog.connect(|| UnixStream::connect(path)).await
 }

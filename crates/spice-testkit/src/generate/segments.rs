@@ -58,7 +58,7 @@ impl Segments {
         Ok(Self { segments, streams })
     }
 
-    /// Doubles segments and swaps neighbours, as a network can do. No byte is lost, and the handshake stays first.
+    /// Doubles segments and swaps neighbours, like a network can do. No byte is lost, and the handshake stays first.
     pub fn disturb(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         let (first, last) = (3, self.segments.len().saturating_sub(2));
         for _ in 0..u.int_in_range(0..=12)? {
