@@ -10,7 +10,10 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
 };
 
-use relay_lab::{Relay, by_hand::read_all};
+use relay_lab::{
+    Relay,
+    by_hand::{link, read_all},
+};
 use spice_testkit::lab::Scratch;
 
 /// The certificate of the relay library's tests.
@@ -81,4 +84,24 @@ fn flood_at_one_vm_hides_no_line_of_another_and_is_counted_when_it_is_over() {
     assert_eq!(relay.log.count("found \\\"xxxx\\\""), 100);
     // No further line is needed for that.
     relay.log.wait_for("\"left_out\":30,\"vm\":\"a\",\"kind\":\"unreadable\"", 1);
+}
+
+/// A session's start and end are lines at the level `info`.
+#[test]
+fn session_has_a_line_at_its_start_and_at_its_end() {
+    let (scratch, server) = (Scratch::new().unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let (relay, [a, ..]) = relay(&scratch, &server);
+    let (client, inside) = link(a, &server, 7);
+    let port = client.local_addr().unwrap().port();
+    relay.log.wait_for("\"session started\"", 1);
+    drop(client);
+    read_all(&inside);
+    drop(inside);
+    relay.log.wait_for("\"session ended\"", 1);
+    let line = relay.log.all().into_iter().find(|line| line.contains("session ended")).unwrap();
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(
+        (&line["vm"], &line["client"], &line["channels"], &line["ended_by"]),
+        (&"a".into(), &format!("127.0.0.1:{port}").into(), &1.into(), &"client".into())
+    );
 }

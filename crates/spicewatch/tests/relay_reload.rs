@@ -340,3 +340,19 @@ fn file_that_blocks_holds_up_no_session_and_no_shutdown() {
     assert_eq!(relay.wait().code(), Some(0));
     drop(fifo);
 }
+
+/// A VM whose address this machine lacks is left out, if that is configured, and served after a reload with another address.
+#[test]
+fn optional_vm_without_its_address_leaves_the_others_served() {
+    let [a, b] = [(); 2].map(|()| free());
+    // An address that is reserved for documentation.
+    let absent = |lab: &Lab| lab.vm("b", "192.0.2.99:5900", "optional = true\n");
+    let lab = Lab::new(|lab| lab.vm("a", &a, "") + &absent(lab));
+    lab.relay.log.wait_for("the VM is not served; the next reload tries again", 1);
+    lab.session(a.parse().unwrap(), 7).finish();
+    lab.write(&(lab.vm("a", &a, "") + &lab.vm("b", &b, "optional = true\n")));
+    lab.reload("added: b");
+    lab.session(b.parse().unwrap(), 7).finish();
+    lab.write(&(lab.vm("a", &a, "") + &lab.vm("b", "192.0.2.99:5900", "")));
+    lab.reload("nothing has changed");
+}

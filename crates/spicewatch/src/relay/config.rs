@@ -188,6 +188,11 @@ pub(crate) struct VmConfig {
     #[arg(long, value_name = "ADDR")]
     #[serde(deserialize_with = "parse::one_or_many")]
     pub tls_listen: Vec<NetAddress>,
+    /// Serve the other VMs if an address of this one can't be bound, when this machine lacks it for example
+    ///
+    /// The log has an error. The next reload tries again.
+    #[arg(long)]
+    pub optional: bool,
     /// The certificate that clients are shown, followed by its intermediates (PEM; read again on SIGHUP)
     #[arg(long, value_name = "FILE", requires = "key", conflicts_with = "x509_dir")]
     pub cert: Option<PathBuf>,

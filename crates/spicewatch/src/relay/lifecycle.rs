@@ -28,6 +28,7 @@ use crate::history::History;
 
 use super::{
     FLUSH_PATIENCE, Failure, check,
+    common::Common,
     config::{Config, Source, VmConfig},
     limits::max_connections,
     logging::Log,
@@ -37,7 +38,7 @@ use super::{
     sessions::{self, Outputs, SessionHub},
     status::Status,
     stdout::Stdout,
-    vm::{Common, RunningVm},
+    vm::RunningVm,
 };
 
 /// How often a removed VM is looked at whose connections are to end.
@@ -139,7 +140,9 @@ fn session_hub(config: &Config, stdout: &Stdout, has_control: bool) -> Result<Op
     let has_history = config.history.is_some();
     #[cfg(not(feature = "history"))]
     let has_history = false;
-    if !config.sessions && config.sessions_to.is_none() && !has_control && !has_history {
+    // The log has a line about each session.
+    let is_logged = tracing::enabled!(tracing::Level::INFO);
+    if !config.sessions && config.sessions_to.is_none() && !has_control && !has_history && !is_logged {
         return Ok(None);
     }
     let open = |path: &PathBuf| {

@@ -3,9 +3,11 @@
 //! The library `spice-relay` forwards and observes. Here is the rest: configuration, where events go, the log, and signals.
 //!
 //! ```text
-//!  config ─ check ─▶ vm ─▶ spice_relay::Relay ── events ──▶ sink ─┬─▶ qmp: query-spice, status
-//!                     └─▶ ask_qemu                                 └─▶ stdout
+//!  config ─ check ─▶ plan ─▶ vm ─▶ spice_relay::Relay ── events ──▶ sink ─┬─▶ qmp: query-spice, status
+//!                             └─▶ ask_qemu                                └─▶ stdout
 //! ```
+//!
+//! At start and at each reload, `reload` plans all VMs and binds their new addresses; then `service` changes what is served.
 //!
 //! There are two runtimes. One forwards bytes, with a thread for each core. The other has a single thread for QMP and signals, so that
 //! QMP clients can't slow the forwarding. Shutting down the first ends every connection, and each tells its observer.
@@ -13,6 +15,7 @@
 mod ask_qemu;
 mod basics;
 mod check;
+mod common;
 mod config;
 mod details;
 mod hints;
@@ -21,10 +24,13 @@ mod limits;
 mod line_writer;
 mod log_rate_limit;
 mod logging;
+mod places;
+mod plan;
 mod qmp;
 mod reload;
 mod service;
 mod service_manager;
+mod session_log;
 mod sessions;
 mod sink;
 mod status;
@@ -154,8 +160,8 @@ fn source(args: Args) -> Result<Source, Failure> {
 fn check_only(config: &Config) -> Result<(), Failure> {
     check::whole(config).map_err(Failure::Configuration)?;
     for (index, vm) in config.vm.iter().enumerate() {
-        vm::Plan::check(vm.clone(), |_| true).map_err(|error| {
-            let (vm::PlanError::Identity(error) | vm::PlanError::UpstreamCa(error) | vm::PlanError::Other(error)) =
+        plan::Plan::check(vm.clone(), |_| true).map_err(|error| {
+            let (plan::PlanError::Identity(error) | plan::PlanError::UpstreamCa(error) | plan::PlanError::Other(error)) =
                 error;
             Failure::Configuration(check::error_prefix(config, index) + &error)
         })?;

@@ -8,7 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     Failure, check,
     config::{Config, VmConfig},
-    vm::{BoundVm, Plan, PlanError, RunningVm},
+    plan::{BoundVm, Plan, PlanError},
+    vm::RunningVm,
 };
 
 /// A valid configuration whose files are read and whose new addresses are bound.
@@ -48,11 +49,17 @@ pub(super) fn prepare(config: Config, running: &[VmConfig]) -> Result<Prepared, 
         });
         plans.push(plan.map_err(|error| Failure::Configuration(prefix(index) + &error))?);
     }
-    let bind = |(plan, continued): (Plan, &Option<usize>)| {
-        let bound = plan.bind(continued.map(|index| &running[index]), running).map_err(Failure::Listen)?;
-        Ok((bound, *continued))
-    };
-    let vms = plans.into_iter().zip(&continued).map(bind).collect::<Result<_, _>>()?;
+    let mut vms = Vec::new();
+    for ((plan, continued), vm) in plans.into_iter().zip(&continued).zip(&config.vm) {
+        match plan.bind(continued.map(|index| &running[index]), running) {
+            Ok(bound) => vms.push((bound, *continued)),
+            Err(error) if vm.optional && continued.is_none() => {
+                let name = vm.shown_name();
+                tracing::error!(vm = name, error, "the VM is not served; the next reload tries again");
+            }
+            Err(error) => return Err(Failure::Listen(error)),
+        }
+    }
     Ok(Prepared { config, vms })
 }
 

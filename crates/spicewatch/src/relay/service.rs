@@ -6,10 +6,13 @@ use spice_relay::spice_events::Auth;
 
 use super::{
     FLUSH_PATIENCE,
+    common::Common,
     config::VmConfig,
     limits::max_connections,
+    places::Released,
+    plan::BoundVm,
     reload::{Changes, Prepared, after_restart, keep_until_restart},
-    vm::{BoundVm, Common, Released, RunningVm},
+    vm::RunningVm,
 };
 
 /// The VMs that are served.

@@ -26,6 +26,7 @@ use crate::history::History;
 use super::{
     line_writer::{LineWriter, Refused, write_all},
     log_rate_limit::PEER_LOG_TARGET,
+    session_log,
     stdout::{Stdout, StdoutSource},
 };
 
@@ -158,6 +159,7 @@ impl SessionHub {
     /// Queues the records. Nothing here waits.
     fn write(&self, state: &mut State) {
         while let Some(record) = state.sessions.poll() {
+            session_log::log(&record);
             #[cfg(feature = "history")]
             if let Some(history) = &self.0.history
                 && !history.send(&record)
