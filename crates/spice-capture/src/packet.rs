@@ -11,11 +11,11 @@ use std::{
 /// An address and a port, small and quickly compared: the table of connections holds two for each.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Endpoint {
+    /// The port, and in the lowest bit whether the address is IPv6. It comes first because it tells the two ends of a connection apart at once.
+    port: u32,
     /// The address as a number, of IPv4 its low 32 bits.
     high: u64,
     low: u64,
-    /// The port, and in the lowest bit whether the address is IPv6.
-    port: u32,
 }
 
 impl Endpoint {

@@ -299,7 +299,8 @@ impl<S: Default> Reassembler<S> {
 
     /// Takes the end of the capture: missing bytes count as lost, and the handler is called with what follows from that.
     pub fn finish<H: Handler<State = S>>(&mut self, handler: &mut H) {
-        for index in self.flows.indices() {
+        let indices = self.flows.indices();
+        for &index in &indices {
             let token = self.flows.token(index);
             let mut ctx = Context { shared: &mut self.shared, handler, token };
             self.flows.at(index).finish(&mut ctx);
@@ -309,7 +310,7 @@ impl<S: Default> Reassembler<S> {
         while let Some(gone) = last.and_then(|last| handler.gone(last)) {
             self.vanish(&gone, handler);
         }
-        for index in self.flows.indices() {
+        for index in indices {
             let flow = self.flows.at(index);
             if flow.stage == Stage::Open {
                 let endpoints = Endpoints { server: flow.end(1 - flow.client), client: flow.end(flow.client) };

@@ -183,6 +183,7 @@ impl LinkFollower {
     }
 
     /// Gives a direction up if the bytes that it needs next are missing.
+    #[inline]
     fn check_missing(&mut self, side: Side, sink: &mut Sink<'_>) {
         if self.observer.is_done(side) {
             self.direction(side).clear();
@@ -195,6 +196,8 @@ impl LinkFollower {
     }
 
     /// Continues behind missing bytes if what was read before them allows it.
+    #[cold]
+    #[inline(never)]
     fn pass_missing(&mut self, side: Side, sink: &mut Sink<'_>) {
         let limit = self.limit;
         let direction = match side {

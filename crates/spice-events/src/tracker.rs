@@ -68,6 +68,8 @@ enum State {
 #[derive(Debug)]
 struct Link {
     follower: LinkFollower,
+    /// Bytes that the follower holds, as far as [`Tracker::held`] counts them.
+    held: usize,
     /// The channel that the client asked for.
     request: Option<LinkRequest>,
     offers_sasl: bool,
@@ -107,7 +109,7 @@ impl Flow {
     /// Number of bytes that its link stage holds.
     fn held(&self) -> usize {
         match &self.state {
-            State::Linking(link) => link.follower.held(),
+            State::Linking(link) => link.held,
             State::Live { .. } | State::Nameless { .. } | State::Mute { .. } => 0,
         }
     }
@@ -117,6 +119,7 @@ impl Link {
     fn new(config: &Config) -> Self {
         Self {
             follower: LinkFollower::new(config.max_backlog),
+            held: 0,
             request: None,
             offers_sasl: false,
             step: LinkStep::Accept,
@@ -250,17 +253,15 @@ impl Tracker {
     fn link(&mut self, at: Timestamp, flow: FlowId, read: impl FnOnce(&mut LinkFollower, &mut Vec<Note>)) {
         let Some(Flow { state: State::Linking(link), .. }) = self.flows.get_mut(&flow) else { return };
         let mut notes = std::mem::take(&mut self.notes);
-        let before = link.follower.held();
         read(&mut link.follower, &mut notes);
         let after = link.follower.held();
-        self.held = self.held - before + after;
-        if after > before && self.held > self.config.max_held {
-            let limit = self.config.max_held;
-            self.notes = notes;
-            self.notes.clear();
-            self.report(at, flow, None, AnomalyKind::HeldTotal { limit });
-            self.abandon(flow);
-            return;
+        if after != link.held {
+            let before = std::mem::replace(&mut link.held, after);
+            self.held = self.held - before + after;
+            if after > before && self.held > self.config.max_held {
+                self.notes = notes;
+                return self.abandon(at, flow);
+            }
         }
         if notes.is_empty() && !link.follower.is_over() {
             self.notes = notes;
@@ -305,13 +306,17 @@ impl Tracker {
             self.report(at, flow, place, kind);
         }
         self.settle(at, flow);
-        // What a link stage holds at its end is not needed.
-        self.held -= after - self.flows.get(&flow).map_or(0, Flow::held);
+        if after > 0 {
+            // What a link stage holds at its end is not needed.
+            self.held -= after - self.flows.get(&flow).map_or(0, Flow::held);
+        }
     }
 
-    /// Stops reading a connection, whatever its link stage has shown.
+    /// Stops reading a connection, whatever its link stage has shown: all of them hold too many bytes.
     #[cold]
-    fn abandon(&mut self, flow: FlowId) {
+    fn abandon(&mut self, at: Timestamp, flow: FlowId) {
+        self.notes.clear();
+        self.report(at, flow, None, AnomalyKind::HeldTotal { limit: self.config.max_held });
         let Some(flow) = self.flows.get_mut(&flow) else { return };
         self.held -= flow.held();
         if let State::Linking(link) = &flow.state {

@@ -72,6 +72,8 @@ pub(super) struct Siblings {
     take_overs: VecDeque<TakeOver>,
     /// Connections that have ended without a packet.
     gone: Vec<Gone>,
+    /// There may be something in `suspects`, `take_overs` or `gone`. Most packets find nothing, and look at this alone.
+    waits: bool,
 }
 
 impl Siblings {
@@ -88,6 +90,7 @@ impl Siblings {
             let mains = self.mains.entry(server).or_default();
             if (1..MAX_MAINS).contains(&mains.len()) {
                 self.take_overs.push_back(TakeOver { at, server, by: flow });
+                self.waits = true;
             }
             mains.push(flow);
         }
@@ -105,6 +108,7 @@ impl Siblings {
         let Some((session, is_main)) = self.remove(flow) else { return };
         if self.sessions.contains_key(&session) && (is_main || by == Some(Side::Server)) {
             self.suspects.push_back(Suspect { at, session, main_ended: is_main });
+            self.waits = true;
         }
     }
 
@@ -121,15 +125,12 @@ impl Siblings {
     /// The next connection that has ended without a packet, as far as the time tells.
     #[inline]
     pub(super) fn gone(&mut self, now: Timestamp) -> Option<Gone> {
-        if self.suspects.is_empty() && self.take_overs.is_empty() && self.gone.is_empty() {
-            None
-        } else {
-            self.next(now)
-        }
+        if self.waits { self.next(now) } else { None }
     }
 
     #[inline(never)]
     fn next(&mut self, now: Timestamp) -> Option<Gone> {
+        self.waits = !self.suspects.is_empty() || !self.take_overs.is_empty() || !self.gone.is_empty();
         while self.gone.is_empty() {
             let Some(suspect) = self.suspects.front().copied() else { return self.taken_over(now) };
             if self.suspects.len() <= MAX_SUSPECTS && !is_later(now, suspect.at, PATIENCE) {

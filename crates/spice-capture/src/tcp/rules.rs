@@ -18,18 +18,21 @@ impl<S: Default> Flow<S> {
     /// one; if not, it is for [`segment`](Self::segment), which would do the same with these, but most segments are of this kind.
     #[inline]
     pub(super) fn passes_by(&mut self, d: usize, s: &Segment<'_>) -> bool {
-        let end = s.seq.wrapping_add(length(s.payload, s.missing));
-        let passes = self.stage == Stage::Open
-            && self.interest == Interest::End
-            && self.undecided.is_none()
-            && !s.flags.has_any(Flags::SYN.and(Flags::FIN).and(Flags::RST))
-            // What was sent again may be the last that is seen of it.
-            && (end == s.seq || distance(self.directions[d].end, end) > 0);
-        if passes {
-            self.last = s.at;
-            self.advance(d, s, end);
+        if self.stage != Stage::Open
+            || self.interest != Interest::End
+            || self.undecided.is_some()
+            || s.flags.has_any(Flags::SYN.and(Flags::FIN).and(Flags::RST))
+        {
+            return false;
         }
-        passes
+        let end = s.seq.wrapping_add(length(s.payload, s.missing));
+        // What was sent again may be the last that is seen of it.
+        if end != s.seq && distance(self.directions[d].end, end) <= 0 {
+            return false;
+        }
+        self.last = s.at;
+        self.advance(d, s, end);
+        true
     }
 
     /// A segment of direction `d`.
@@ -479,7 +482,6 @@ impl<S: Default> Flow<S> {
         if within {
             self.extend(d, s, end);
         }
-        self.directions[1 - d].repeats = 0;
         if s.flags.has(Flags::ACK) {
             self.acknowledge(1 - d, s.ack);
         }
@@ -501,9 +503,10 @@ impl<S: Default> Flow<S> {
         }
     }
 
-    /// The receiver of direction `d` has everything before `ack`.
+    /// The receiver of direction `d` has everything before `ack`. It is alive, so that what was sent again so far is answered.
     fn acknowledge(&mut self, d: usize, ack: u32) {
         let direction = &mut self.directions[d];
+        direction.repeats = 0;
         let news = distance(direction.acked, ack) > 0;
         if news && distance(direction.end, ack) <= RESET_AHEAD.cast_signed() {
             direction.acked = ack;

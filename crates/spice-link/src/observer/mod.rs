@@ -362,10 +362,9 @@ impl LinkObserver {
 
     /// The link succeeded. Decides what is still read.
     fn linked(&mut self, evidence: Evidence) -> LinkEvent<'static> {
-        let (Shared { mess, reply, layer, .. }, mini) =
-            (&self.shared, |client: ClientOffer, server: ServerOffer| client.mini_header && server.mini_header);
-        let header = match mess.zip(*reply) {
-            Some((client, server)) if mini(client, server) => HeaderKind::Mini,
+        let Shared { mess, reply, layer, .. } = &self.shared;
+        let header = match (mess, reply) {
+            (Some(client), Some(server)) if client.mini_header && server.mini_header => HeaderKind::Mini,
             _ => HeaderKind::Full,
         };
         let peek = mess.is_some_and(|client| client.fresh_session) && !layer;
