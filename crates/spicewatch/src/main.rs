@@ -3,6 +3,7 @@
 mod answers;
 mod conformance;
 mod control;
+mod follow;
 #[cfg(feature = "history")]
 mod history;
 mod hunt;
@@ -30,6 +31,7 @@ enum Command {
     Read(read::Args),
     Tap(tap::Args),
     Relay(Box<relay::Args>),
+    Follow(Box<follow::Args>),
     Who(answers::WhoArgs),
     #[cfg(feature = "history")]
     Last(answers::LastArgs),
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         Command::Read(args) => read::run(args),
         Command::Tap(args) => tap::run(args),
         Command::Relay(args) => relay::run(*args),
+        Command::Follow(args) => follow::run(&args),
         Command::Who(args) => answers::who(args),
         #[cfg(feature = "history")]
         Command::Last(args) => answers::last(&args),

@@ -178,6 +178,11 @@ fn answer(
             Err(failure) => Reply::Error(failure),
             Ok((key, record)) => {
                 let connections = table.end(key);
+                if connections == 0 {
+                    let message =
+                        "the session's connections can't be ended: only a relay can do that, while they are open";
+                    return write(out, &Reply::Error(Failure::new("not-ended", message)));
+                }
                 let id = record.session.as_ref().map(|session| session.id.to_string()).unwrap_or_default();
                 tracing::info!(session = id, connections, "a client of the control socket ends a session");
                 write(out, &Reply::Session(Box::new(record)))?;

@@ -10,13 +10,21 @@ mod schema;
 mod tests;
 mod writer;
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 pub(crate) use query::{Entry, Filter, Reader};
 pub(crate) use writer::History;
 
 /// Where the history is unless configured, for `spicewatch last`.
 pub(crate) const DEFAULT_LOCATION: &str = "sqlite:/var/lib/spicewatch/history.db";
+
+/// Days after which ended sessions are removed, unless configured: a year, and the time until someone asks about it.
+pub(crate) const DAYS: u64 = 400;
+
+/// How long entries are kept. 0 days is forever.
+pub(crate) fn keep(days: u64) -> Option<Duration> {
+    (days > 0).then(|| Duration::from_secs(days.saturating_mul(24 * 3600)))
+}
 
 /// Why the history can't be used.
 pub(crate) type Error = rusqlite::Error;

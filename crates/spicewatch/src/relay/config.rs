@@ -311,8 +311,7 @@ impl Config {
     /// How long entries of the history are kept after their end.
     #[cfg(feature = "history")]
     pub(crate) fn keep_history(&self) -> Option<Duration> {
-        let days = Some(self.history_days.unwrap_or(HISTORY_DAYS)).filter(|days| *days > 0)?;
-        Some(Duration::from_secs(days.saturating_mul(24 * 3600)))
+        crate::history::keep(self.history_days.unwrap_or(crate::history::DAYS))
     }
 
     pub(crate) fn drain(&self) -> Duration {
@@ -356,10 +355,6 @@ fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, String> {
         format!("{}:{line}: {message}", path.display())
     })
 }
-
-/// The default of `history-days`: a year, and the time until someone asks about it.
-#[cfg(feature = "history")]
-const HISTORY_DAYS: u64 = 400;
 
 /// The longest time, in seconds: 136 years. A timer that is further ahead can't be set.
 const LONGEST: u64 = u32::MAX as u64;

@@ -1,18 +1,7 @@
 //! The life of the process: start, reload, graceful shutdown.
 
-use std::{
-    io,
-    num::NonZero,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, num::NonZero, sync::Arc, time::Duration};
 
-use rustix::{
-    fs::{Access, access},
-    rand::{GetRandomFlags, getrandom},
-    system::uname,
-};
 use spice_relay::connection::ConnectionLimit;
 use tokio::{
     runtime::{Builder, Runtime},
@@ -22,9 +11,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::control::{self, ControlSocket};
-#[cfg(feature = "history")]
-use crate::history::History;
+use crate::control;
 
 use super::{
     FLUSH_PATIENCE, Failure, check,
@@ -32,10 +19,11 @@ use super::{
     config::{Config, Source, VmConfig},
     limits::max_connections,
     logging::Log,
+    outputs::{self, OutputConfig},
     reload::{self, Changes, Prepared, ReloadHandle, Request},
     service::Service,
     service_manager,
-    sessions::{self, Outputs, SessionHub},
+    sessions::{self, SessionHub},
     status::Status,
     stdout::Stdout,
     vm::RunningVm,
@@ -64,7 +52,8 @@ pub(super) fn serve(source: &Source, config: Config, log: &Log) -> Result<(), Fa
         .build()
         .map_err(refused)?;
     let stdout = Stdout::start().map_err(refused)?;
-    let control_socket = control_socket(&process)?;
+    let control_socket =
+        outputs::control_socket(process.control.as_deref(), process.control_mode, process.control_group.as_deref())?;
     let sessions = session_hub(&process, &stdout, control_socket.is_some())?;
     let limit = ConnectionLimit::new(most, process.per_source());
     let status = Status { limit: Arc::clone(&limit), log: log.clone(), data: data.handle().clone() };
@@ -111,59 +100,20 @@ pub(super) fn serve(source: &Source, config: Config, log: &Log) -> Result<(), Fa
     outcome
 }
 
-/// Binds the control socket. The default one is left out where it can't be bound.
-fn control_socket(config: &Config) -> Result<Option<ControlSocket>, Failure> {
-    let bind = |path: &Path| ControlSocket::bind(path, config.control_mode, config.control_group.as_deref());
-    match &config.control {
-        Some(path) if path.as_os_str().is_empty() => Ok(None),
-        Some(path) => match bind(path) {
-            Ok(socket) => Ok(Some(socket)),
-            Err(error) => Err(Failure::Listen(format!("can't serve the control socket {}: {error}", path.display()))),
-        },
-        None => {
-            let path = Path::new(control::DEFAULT_PATH);
-            let folder = path.parent().unwrap_or(path);
-            if access(folder, Access::WRITE_OK | Access::EXEC_OK).is_err() {
-                return Ok(None);
-            }
-            let socket = bind(path).inspect_err(
-                |error| tracing::warn!(path = control::DEFAULT_PATH, %error, "no control socket; --control sets another path"),
-            );
-            Ok(socket.ok())
-        }
-    }
-}
-
 /// What follows sessions, if that is configured.
 fn session_hub(config: &Config, stdout: &Stdout, has_control: bool) -> Result<Option<SessionHub>, Failure> {
-    #[cfg(feature = "history")]
-    let has_history = config.history.is_some();
-    #[cfg(not(feature = "history"))]
-    let has_history = false;
+    let wanted = OutputConfig {
+        stdout: config.sessions.then_some(stdout),
+        sessions_to: config.sessions_to.as_deref(),
+        #[cfg(feature = "history")]
+        history: config.history.as_ref().map(|location| (location, config.keep_history())),
+    };
     // The log has a line about each session.
     let is_logged = tracing::enabled!(tracing::Level::INFO);
-    if !config.sessions && config.sessions_to.is_none() && !has_control && !has_history && !is_logged {
+    if !wanted.has_any() && !has_control && !is_logged {
         return Ok(None);
     }
-    let open = |path: &PathBuf| {
-        sessions::open(path).map_err(|error| Failure::Configuration(format!("{}: {error}", path.display())))
-    };
-    let outputs = Outputs {
-        stdout: config.sessions.then(|| stdout.clone()),
-        file: config.sessions_to.as_ref().map(open).transpose()?,
-        #[cfg(feature = "history")]
-        history: match &config.history {
-            Some(location) => Some(
-                History::start(location, "relay", config.keep_history())
-                    .map_err(|error| Failure::System(error.to_string()))?,
-            ),
-            None => None,
-        },
-    };
-    let mut seed = [0; 16];
-    getrandom(&mut seed, GetRandomFlags::empty()).map_err(|error| Failure::System(error.to_string()))?;
-    let host = uname().nodename().to_string_lossy().into_owned();
-    Ok(Some(SessionHub::new(&host, seed, outputs)))
+    outputs::session_hub(spice_sessions::Source::Relay, &wanted).map(Some)
 }
 
 /// Reads the configuration again at each SIGHUP and for each request. Returns at the first signal that ends the process.

@@ -39,7 +39,7 @@ const QUEUE: usize = 4096;
 
 /// The log.
 #[derive(Clone, Debug)]
-pub(super) struct Log {
+pub(crate) struct Log {
     lines: LineWriter,
     format: LogFormat,
     rate_limit: Arc<LogRateLimit>,
@@ -75,7 +75,7 @@ impl Log {
     }
 
     /// Waits until all queued lines are written, but no longer than `patience`.
-    pub(super) fn finish(&self, patience: Duration) {
+    pub(crate) fn finish(&self, patience: Duration) {
         // At the end of all windows, so that lines left out until now are reported.
         self.report_left_out(Instant::now() + WINDOW);
         self.lines.finish(patience);
@@ -130,7 +130,7 @@ impl Log {
 }
 
 /// Starts the log. The filter is a level or tracing's directives.
-pub(super) fn start(filter: &str, format: LogFormat) -> Result<Log, String> {
+pub(crate) fn start(filter: &str, format: LogFormat) -> Result<Log, String> {
     // For tracing, a word that is not a level is a target. A misspelt level would silence everything.
     let is_word = filter.chars().all(|char| char.is_ascii_alphanumeric() || "_-".contains(char));
     if is_word && (filter.is_empty() || filter.parse::<LevelFilter>().is_err()) {
@@ -241,7 +241,7 @@ impl<'a> MakeWriter<'a> for Log {
 }
 
 /// A line that is to be written.
-pub(super) struct Line<'a>(&'a Log);
+pub(crate) struct Line<'a>(&'a Log);
 
 /// Each call is one line, because tracing formats a line before it writes it.
 impl Write for Line<'_> {

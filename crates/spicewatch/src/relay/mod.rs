@@ -23,7 +23,8 @@ mod lifecycle;
 mod limits;
 mod line_writer;
 mod log_rate_limit;
-mod logging;
+pub(crate) mod logging;
+pub(crate) mod outputs;
 mod places;
 mod plan;
 mod qmp;
@@ -31,10 +32,10 @@ mod reload;
 mod service;
 mod service_manager;
 mod session_log;
-mod sessions;
+pub(crate) mod sessions;
 mod sink;
 mod status;
-mod stdout;
+pub(crate) mod stdout;
 mod vm;
 
 use std::{fmt, path::PathBuf, process::ExitCode, time::Duration};
@@ -43,10 +44,11 @@ use spice_relay::net::NetAddress;
 use tokio::signal::unix::SignalKind;
 
 use crate::print_error;
-use config::{Config, LogFormat, Source, VmConfig};
+pub(crate) use config::LogFormat;
+use config::{Config, Source, VmConfig};
 
 /// How long QMP clients, the reader of stdout and the reader of the log may take for the last lines.
-const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Forward connections between SPICE clients and a SPICE server, and report who is connected.
 ///
@@ -90,7 +92,7 @@ Exit codes:
   130, 143   a second SIGINT or SIGTERM ended open connections";
 
 /// Why the relay ended, other than by a graceful shutdown.
-enum Failure {
+pub(crate) enum Failure {
     /// The configuration, or a file or path that it names, is wrong.
     Configuration(String),
     /// An address could not be bound.
@@ -110,19 +112,25 @@ impl fmt::Display for Failure {
     }
 }
 
+impl Failure {
+    /// Reports it on stderr. Returns the exit code.
+    pub(crate) fn report(&self, command: &str) -> ExitCode {
+        let code = match self {
+            Self::Interrupted(signal) => {
+                return ExitCode::from(128 + u8::try_from(signal.as_raw_value()).unwrap_or(0));
+            }
+            Self::System(_) => 1,
+            Self::Configuration(_) => 2,
+            Self::Listen(_) => 3,
+        };
+        print_error(format_args!("spicewatch {command}: {self}"));
+        ExitCode::from(code)
+    }
+}
+
 /// Runs until a signal ends it.
 pub(crate) fn run(args: Args) -> ExitCode {
-    let (message, code) = match relay(args) {
-        Ok(()) => return ExitCode::SUCCESS,
-        Err(Failure::Interrupted(signal)) => {
-            return ExitCode::from(128 + u8::try_from(signal.as_raw_value()).unwrap_or(0));
-        }
-        Err(Failure::System(message)) => (message, 1),
-        Err(Failure::Configuration(message)) => (message, 2),
-        Err(Failure::Listen(message)) => (message, 3),
-    };
-    print_error(format_args!("spicewatch relay: {message}"));
-    ExitCode::from(code)
+    relay(args).map_or_else(|failure| failure.report("relay"), |()| ExitCode::SUCCESS)
 }
 
 fn relay(args: Args) -> Result<(), Failure> {

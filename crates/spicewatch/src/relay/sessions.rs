@@ -34,15 +34,16 @@ use super::{
 const QUEUE: usize = 10_000;
 
 /// How often ends that wait for what follows are looked at.
-pub(super) const TICK: Duration = Duration::from_millis(500);
+pub(crate) const TICK: Duration = Duration::from_millis(500);
 
 /// Makes session records of the events of all VMs.
 #[derive(Clone, Debug)]
-pub(super) struct SessionHub(Arc<Hub>);
+pub(crate) struct SessionHub(Arc<Hub>);
 
 #[derive(Debug)]
 struct Hub {
     state: Mutex<State>,
+    source: Source,
     since: jiff::Timestamp,
     /// Records that an output could not take.
     lost: AtomicU64,
@@ -70,8 +71,8 @@ struct State {
 
 impl SessionHub {
     /// `host` is the name of this machine, and `seed` is random.
-    pub(super) fn new(host: &str, seed: [u8; 16], outputs: Outputs) -> Self {
-        let sessions = Sessions::new(Config::new(Source::Relay, seed).host(host));
+    pub(super) fn new(source: Source, host: &str, seed: [u8; 16], outputs: Outputs) -> Self {
+        let sessions = Sessions::new(Config::new(source, seed).host(host));
         let state = Mutex::new(State { sessions, connections: HashMap::new() });
         Self(Arc::new_cyclic(|hub: &Weak<Hub>| {
             let hub = hub.clone();
@@ -83,6 +84,7 @@ impl SessionHub {
             let (since, lost) = (jiff::Timestamp::now(), AtomicU64::new(0));
             Hub {
                 state,
+                source,
                 since,
                 lost,
                 stdout: outputs.stdout.map(|stdout| stdout.source(resume)),
@@ -94,7 +96,7 @@ impl SessionHub {
     }
 
     /// Names a VM.
-    pub(super) fn vm(&self, name: &str) -> VmId {
+    pub(crate) fn vm(&self, name: &str) -> VmId {
         self.state().sessions.vm(name)
     }
 
@@ -103,7 +105,7 @@ impl SessionHub {
         self.state().sessions.rename(vm, name);
     }
 
-    pub(super) fn event(&self, vm: VmId, event: &ChannelEvent) {
+    pub(crate) fn event(&self, vm: VmId, event: &ChannelEvent) {
         let mut state = self.state();
         state.sessions.handle(event.at, vm, Input::Event(event));
         self.write(&mut state);
@@ -135,16 +137,21 @@ impl SessionHub {
     }
 
     /// Time has passed.
-    pub(super) fn tick(&self) {
+    pub(crate) fn tick(&self) {
         let mut state = self.state();
         state.sessions.handle_timeout(now());
         self.write(&mut state);
     }
 
     /// All connections have ended: reports what waits, and waits until everything is written, but no longer than `patience`.
-    pub(super) fn finish(&self, patience: Duration) {
+    pub(crate) fn finish(&self, patience: Duration) {
         let mut state = self.state();
-        state.sessions.end_all(now(), records::Ending::relay(Reason::Drained));
+        let ending = match self.0.source {
+            Source::Relay => records::Ending::relay(Reason::Drained),
+            // The sessions go on, unseen.
+            _ => records::Ending::closed(None, false),
+        };
+        state.sessions.end_all(now(), ending);
         self.write(&mut state);
         drop(state);
         if let Some(file) = &self.0.file {
@@ -215,6 +222,16 @@ pub(super) fn open(path: &Path) -> io::Result<LineWriter> {
         // A disk that is full now may have room later.
         Ok(())
     })
+}
+
+/// The name of the command.
+pub(super) const fn source_name(source: Source) -> &'static str {
+    match source {
+        Source::Relay => "relay",
+        Source::Tap => "tap",
+        Source::Read => "read",
+        Source::Follow => "follow",
+    }
 }
 
 fn now() -> Timestamp {

@@ -25,7 +25,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Writes lines to stdout.
 #[derive(Clone, Debug)]
-pub(super) struct Stdout {
+pub(crate) struct Stdout {
     lines: LineWriter,
     sources: Arc<Sources>,
 }
@@ -46,7 +46,7 @@ struct Sources {
 }
 
 impl Stdout {
-    pub(super) fn start() -> io::Result<Self> {
+    pub(crate) fn start() -> io::Result<Self> {
         Self::with(QUEUE, |lines| {
             let mut stdout = io::stdout().lock();
             let (_, error) = write_all(&mut stdout, lines);
@@ -82,7 +82,7 @@ impl Stdout {
     }
 
     /// Waits until all queued lines are written, but no longer than `patience`.
-    pub(super) fn finish(&self, patience: Duration) {
+    pub(crate) fn finish(&self, patience: Duration) {
         self.lines.finish(patience);
     }
 }

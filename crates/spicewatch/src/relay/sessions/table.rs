@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use spice_relay::spice_events::FlowId;
 use spice_sessions::{LiveKey, Record};
 
-use super::{SessionHub, State, counts, now};
+use super::{SessionHub, State, counts, now, source_name};
 use crate::control::{Status, VmStatus, server};
 
 impl server::Table for SessionHub {
@@ -19,7 +19,7 @@ impl server::Table for SessionHub {
         let vms = sessions.vms().map(|(name, sessions)| VmStatus { name: name.to_owned(), sessions }).collect();
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            source: "relay".to_owned(),
+            source: source_name(self.0.source).to_owned(),
             pid: std::process::id(),
             since: format!("{:.0}", self.0.since),
             vms,

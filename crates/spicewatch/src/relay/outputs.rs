@@ -1,0 +1,90 @@
+//! Where session records go, and the control socket: set up alike for `relay` and `follow`.
+
+use std::path::Path;
+#[cfg(feature = "history")]
+use std::time::Duration;
+
+use rustix::{
+    fs::{Access, access},
+    rand::{GetRandomFlags, getrandom},
+    system::uname,
+};
+use spice_sessions::Source;
+
+use super::{
+    Failure,
+    sessions::{self, Outputs, SessionHub},
+    stdout::Stdout,
+};
+use crate::control::{self, ControlSocket, SocketMode};
+#[cfg(feature = "history")]
+use crate::history::{History, Location};
+
+/// The configured outputs of session records.
+pub(crate) struct OutputConfig<'a> {
+    pub(crate) stdout: Option<&'a Stdout>,
+    pub(crate) sessions_to: Option<&'a Path>,
+    /// With how long entries are kept.
+    #[cfg(feature = "history")]
+    pub(crate) history: Option<(&'a Location, Option<Duration>)>,
+}
+
+impl OutputConfig<'_> {
+    /// Whether there is an output.
+    pub(crate) fn has_any(&self) -> bool {
+        #[cfg(feature = "history")]
+        let has_history = self.history.is_some();
+        #[cfg(not(feature = "history"))]
+        let has_history = false;
+        self.stdout.is_some() || self.sessions_to.is_some() || has_history
+    }
+}
+
+/// Follows sessions, and writes their records to these outputs.
+pub(crate) fn session_hub(source: Source, config: &OutputConfig<'_>) -> Result<SessionHub, Failure> {
+    let open = |path: &Path| {
+        sessions::open(path).map_err(|error| Failure::Configuration(format!("{}: {error}", path.display())))
+    };
+    let outputs = Outputs {
+        stdout: config.stdout.cloned(),
+        file: config.sessions_to.map(open).transpose()?,
+        #[cfg(feature = "history")]
+        history: match config.history {
+            Some((location, keep)) => Some(
+                History::start(location, sessions::source_name(source), keep)
+                    .map_err(|error| Failure::System(error.to_string()))?,
+            ),
+            None => None,
+        },
+    };
+    let mut seed = [0; 16];
+    getrandom(&mut seed, GetRandomFlags::empty()).map_err(|error| Failure::System(error.to_string()))?;
+    let host = uname().nodename().to_string_lossy().into_owned();
+    Ok(SessionHub::new(source, &host, seed, outputs))
+}
+
+/// Binds the control socket. The default one is left out where it can't be bound, and an empty path turns it off.
+pub(crate) fn control_socket(
+    path: Option<&Path>,
+    mode: Option<SocketMode>,
+    group: Option<&str>,
+) -> Result<Option<ControlSocket>, Failure> {
+    match path {
+        Some(path) if path.as_os_str().is_empty() => Ok(None),
+        Some(path) => match ControlSocket::bind(path, mode, group) {
+            Ok(socket) => Ok(Some(socket)),
+            Err(error) => Err(Failure::Listen(format!("can't serve the control socket {}: {error}", path.display()))),
+        },
+        None => {
+            let path = Path::new(control::DEFAULT_PATH);
+            let folder = path.parent().unwrap_or(path);
+            if access(folder, Access::WRITE_OK | Access::EXEC_OK).is_err() {
+                return Ok(None);
+            }
+            let socket = ControlSocket::bind(path, mode, group).inspect_err(
+                |error| tracing::warn!(path = control::DEFAULT_PATH, %error, "no control socket; --control sets another path"),
+            );
+            Ok(socket.ok())
+        }
+    }
+}
