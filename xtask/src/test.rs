@@ -32,6 +32,7 @@ const QEMU_TESTS: &[&str] = &[
     "relay_matrix",
     "relay_qemu",
     "relay_qmp",
+    "relay_reload",
     "relay_scale",
     "tap",
 ];

@@ -19,7 +19,7 @@ use std::{
 };
 
 use relay_lab::{PATIENCE, Qmp, Relay, by_hand::link, eventually};
-use spice_testkit::lab::{self, Scratch};
+use spice_testkit::lab::{self, CHANNELS, Client, Peer, Scratch, Vm};
 
 /// A relay with a configuration file, and a server that every VM has as its upstream.
 struct Lab {
@@ -355,4 +355,66 @@ fn optional_vm_without_its_address_leaves_the_others_served() {
     lab.session(b.parse().unwrap(), 7).finish();
     lab.write(&(lab.vm("a", &a, "") + &lab.vm("b", "192.0.2.99:5900", "")));
     lab.reload("nothing has changed");
+}
+
+/// Real sessions at real QEMUs: reloads, right and wrong ones, end none, and each QEMU's events are the relay's.
+#[test]
+fn sessions_of_real_qemus_outlive_reloads() {
+    if !lab::have(&[Peer::Qemu, Peer::SpiceGtk]) {
+        return;
+    }
+    let vms: Vec<_> = (0..3)
+        .map(|_| {
+            let port = lab::free_port().unwrap();
+            (Vm::boot(&format!("port={port},addr=127.0.0.1,disable-ticketing=on")).unwrap(), port)
+        })
+        .collect();
+    let [a, b, c] = [(); 3].map(|()| free());
+    let vm = |lab: &Lab, name: &str, number: usize, address: &str| {
+        let (made, upstream) = (lab.server.local_addr().unwrap(), vms[number].1);
+        lab.vm(name, address, "auth = \"none\"\n").replace(&made.to_string(), &format!("127.0.0.1:{upstream}"))
+    };
+    let lab = Lab::new(|lab| vm(lab, "a", 0, &a) + &vm(lab, "b", 1, &b) + &vm(lab, "c", 2, &c));
+    let qmp = ["a", "b", "c"].map(|name| Qmp::connect(&lab.file(name)));
+    let clients = [&a, &b, &c].map(|address| {
+        let port = address.parse::<SocketAddr>().unwrap().port();
+        Client::start(&["--port", &port.to_string()]).unwrap()
+    });
+    for qmp in &qmp {
+        qmp.lines.wait_for("SPICE_INITIALIZED", CHANNELS);
+    }
+    let renamed = vm(&lab, "c", 2, &c).replace("name = \"c\"", "name = \"other\"");
+    let added = lab.vm("d", &free(), "");
+    lab.write(&(vm(&lab, "a", 0, &a) + &renamed + &added));
+    lab.reload("added: d; removed: b; renamed: c to other");
+    lab.write("[[vm]]\n");
+    lab.reload("nothing has changed");
+    for (qmp, (vm, _)) in qmp.iter().zip(&vms) {
+        let listed = qmp.execute("query-spice").matches("connection-id").count();
+        assert_eq!((listed, qmp.lines.count("SPICE_DISCONNECTED")), (CHANNELS, 0));
+        assert_eq!(vm.events().count("SPICE_DISCONNECTED"), 0);
+    }
+    for client in clients {
+        assert!(client.leave().unwrap().success(), "a session failed");
+    }
+    for (qmp, (vm, _)) in qmp.iter().zip(&vms) {
+        qmp.lines.wait_for("SPICE_DISCONNECTED", CHANNELS);
+        vm.events().wait_for_quiet().unwrap();
+        // The same channels with the same ids, in QEMU's own events and in the relay's.
+        let channels = |events: Vec<String>| {
+            let part = |event: &String, name: &str| {
+                event.split_once(name).map(|(_, rest)| rest.split([',', '}']).next().unwrap_or_default().to_owned())
+            };
+            let names = ["\"connection-id\": ", "\"channel-type\": ", "\"channel-id\": "];
+            let mut ids: Vec<_> = events
+                .iter()
+                .filter(|event| event.contains("SPICE_INITIALIZED"))
+                .map(|event| names.map(|name| part(event, name)))
+                .collect();
+            ids.sort();
+            ids
+        };
+        let (ours, qemus) = (channels(qmp.events()), channels(vm.events().lines()));
+        assert_eq!((ours.len(), &ours), (CHANNELS, &qemus));
+    }
 }
