@@ -5,7 +5,7 @@ use std::{
 
 use spice_link::{ChannelType, LinkErrorCode};
 
-use crate::{Carrier, Mess, Received, subject::Subject, wire::Wire};
+use crate::{Carrier, Level, Mess, Received, subject::Subject, wire::Wire};
 
 /// A named expectation of a server: what is sent, and what spice-server 0.15 answers.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +44,8 @@ pub struct Outcome {
     pub name: &'static str,
     /// Its section in docs/PROTOCOL.md.
     pub section: u8,
+    /// What it holds a server to.
+    pub level: Level,
     /// Its note; often empty.
     pub note: &'static str,
     /// How it was decided.
@@ -96,7 +98,7 @@ pub(crate) enum Requirement {
     PlainCarrier,
     /// The connection is in TLS.
     TlsCarrier,
-    /// The connection is not in WebSocket.
+    /// The server has WebSocket, as far as is known, and the connection is not in it.
     Upgradable,
     /// A channel type is known that is refused without TLS, and there is no TLS.
     Secured,
@@ -132,6 +134,11 @@ impl Case {
         self.section
     }
 
+    /// What it holds a server to.
+    pub fn level(&self) -> Level {
+        Level::of(self.name)
+    }
+
     /// Differences between versions of spice-server, or the reason for what is expected; often empty.
     pub const fn version_note(&self) -> &'static str {
         self.note
@@ -148,7 +155,14 @@ impl Case {
         let verdict = self
             .decide(subject)
             .unwrap_or_else(|error| Verdict::Failed { expected: "a connection".to_owned(), seen: error.to_string() });
-        Outcome { name: self.name, section: self.section, note: self.note, verdict, time: start.elapsed() }
+        Outcome {
+            name: self.name,
+            section: self.section,
+            level: self.level(),
+            note: self.note,
+            verdict,
+            time: start.elapsed(),
+        }
     }
 
     /// Has the case's conversation, without a decision. `None`: the case is not one conversation on one connection.
@@ -231,7 +245,8 @@ impl Requirement {
             Self::Cursor => (subject.cursor.is_some(), "the server has no cursor channel"),
             Self::PlainCarrier => (carrier == Carrier::Plain, "needs a plain port"),
             Self::TlsCarrier => (is_tls, "needs TLS"),
-            Self::Upgradable => (carrier != Carrier::WebSocket, "the connection is in WebSocket already"),
+            Self::Upgradable if carrier == Carrier::WebSocket => (false, "the connection is in WebSocket already"),
+            Self::Upgradable => (subject.has_websocket != Some(false), "the server has no WebSocket"),
             Self::Secured => {
                 (subject.secured.is_some() && !is_tls, "needs a channel that is refused without TLS, and no TLS")
             }

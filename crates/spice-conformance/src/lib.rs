@@ -15,6 +15,8 @@ mod error;
 #[cfg(feature = "arbitrary")]
 pub mod hunt;
 mod judge;
+#[cfg(feature = "run")]
+mod level;
 mod message;
 #[cfg(feature = "run")]
 mod received;
@@ -42,6 +44,7 @@ pub use {
     case::{Case, Outcome, Verdict},
     cases::cases,
     error::Error,
+    level::{Level, UnknownLevel},
     received::Received,
     report::{Counts, Report},
     stream::ClientStream,

@@ -1,10 +1,17 @@
-use std::{collections::HashSet, io};
+use std::{
+    collections::HashSet,
+    io::{self, Write as _},
+};
 
-use spice_link::{ChannelType, CommonCap, HeaderKind, LinkErrorCode};
+use spice_link::{
+    ChannelType, CommonCap, HeaderKind, LinkErrorCode,
+    websocket::{UpgradeRequest, is_switching},
+};
 
 use crate::{
-    Error, Mess, Received,
+    Carrier, ClientStream, Error, Mess, Received,
     target::Target,
+    websocket::read_head,
     wire::{Wire, word},
 };
 
@@ -30,6 +37,8 @@ pub struct Subject {
     pub other: Option<(ChannelType, u8)>,
     /// A cursor channel, which spice-server serves in another thread than most channels.
     pub cursor: Option<(ChannelType, u8)>,
+    /// Whether the server upgrades to WebSocket. `None`: not known.
+    pub has_websocket: Option<bool>,
     /// Why the survey could not open a session, in words: cases that need one will fail.
     pub no_session: Option<String>,
 }
@@ -62,6 +71,7 @@ impl Subject {
             mechanisms: None,
             other: None,
             cursor: None,
+            has_websocket: None,
             no_session: None,
         }
     }
@@ -104,12 +114,16 @@ impl Subject {
         Self { other, cursor, ..self }
     }
 
-    /// Asks the server whether it requires SASL, and which channels it has. It makes up to two connections and opens a session,
-    /// which ends the session of a client that is connected.
+    /// Asks the server whether it has WebSocket, whether it requires SASL, and which channels it has. It makes up to three connections
+    /// and opens a session, which ends the session of a client that is connected.
     ///
     /// # Errors
     /// If there is no connection. A server that does not open a session is no error: see [`no_session`](Self::no_session).
-    pub fn survey(self) -> Result<Self, Error> {
+    pub fn survey(mut self) -> Result<Self, Error> {
+        self.has_websocket = match self.target.carrier {
+            Carrier::WebSocket => Some(true),
+            _ => Some(upgrades(self.target.connect()?).unwrap_or(false)),
+        };
         let mut wire = self.connect()?;
         wire.send(&Mess { common: vec![SELECTION_BIT | SASL_BIT | MINI_HEADER_BIT], ..Mess::default() }.bytes())?;
         wire.read_reply()?;
@@ -179,6 +193,16 @@ impl Subject {
         link(&mut wire, mess, plain)?;
         Ok(wire)
     }
+}
+
+/// Whether the server answers an upgrade request with 101.
+fn upgrades(mut stream: ClientStream) -> io::Result<bool> {
+    let request = UpgradeRequest { host: "localhost", key: *b"the sample nonce" };
+    let mut out = [0; 256];
+    let len = request.encode(&mut out).unwrap_or(0);
+    stream.write_all(&out[..len])?;
+    stream.flush()?;
+    Ok(is_switching(&read_head(&mut stream)?))
 }
 
 fn link(wire: &mut Wire, mess: &Mess, plain: &[u8]) -> io::Result<()> {

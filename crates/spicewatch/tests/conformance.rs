@@ -223,3 +223,69 @@ fn expected(flaw: Flaw) -> Vec<&'static str> {
     };
     names.split_whitespace().collect()
 }
+
+/// A SPICE server that was written from scratch.
+const ANDRIS: &str = "andris==0.1.0";
+
+/// Its program, in a virtual environment that is created once for a target folder.
+fn andris() -> Option<std::path::PathBuf> {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(ANDRIS.replace("==", "-"));
+    let program = folder.join("bin/andris");
+    if !program.exists() {
+        let run = |command: &mut Command| command.status().is_ok_and(|status| status.success());
+        let made = run(Command::new("python3").args(["-m", "venv"]).arg(&folder))
+            && run(Command::new(folder.join("bin/pip")).args(["install", "--quiet", ANDRIS]));
+        if !made {
+            assert!(std::env::var_os("CI").is_none_or(|value| value.is_empty()), "can't install {ANDRIS}");
+            eprintln!("skipped: can't install {ANDRIS}");
+            return None;
+        }
+    }
+    Some(program)
+}
+
+/// andris serves no client without the capabilities AUTH_SELECTION and MINI_HEADER: it answers 4, version mismatch. Both are optional
+/// in the protocol (docs/PROTOCOL.md, sections 1, 3 and 12), so these are real deviations. It passes all other cases.
+#[test]
+fn andris_deviates_from_the_protocol_only_for_clients_without_newer_capabilities() -> io::Result<()> {
+    use std::{fs, os::unix::fs::PermissionsExt as _, process::Stdio};
+
+    let Some(program) = andris() else { return Ok(()) };
+    let (port, scratch) = (lab::free_port()?, lab::Scratch::new()?);
+    let ticket = scratch.join("ticket");
+    fs::write(&ticket, PASSWORD)?;
+    fs::set_permissions(&ticket, fs::Permissions::from_mode(0o600))?;
+    let address = format!("127.0.0.1:{port}");
+    let mut command = Command::new(program);
+    command.args(["--platform", "synthetic", "--no-audio", "--listen", &address, "--ticket-file"]).arg(&ticket);
+    let _server = lab::Process::spawn(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()))?;
+    let start = std::time::Instant::now();
+    while std::net::TcpStream::connect(&address).is_err() {
+        assert!(start.elapsed() < lab::PATIENCE, "andris does not listen");
+        thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let (passed, skipped, failed) = conformance(&[&address, "--password", PASSWORD, "--level", "protocol"])?;
+    let deviations = [
+        "caps-none",
+        "caps-channel-words-alone",
+        "no-selection-needs-no-mechanism",
+        "selection-and-long-headers",
+        "no-selection-and-long-headers",
+        "no-capabilities-at-all",
+        "main-init-behind-a-long-header",
+    ];
+    assert_eq!(failed, deviations);
+    // SASL, TLS and WebSocket, which it does not have here.
+    assert_eq!((passed, skipped), (14, 11));
+
+    let output = run(&["probe", &address, "--password", PASSWORD])?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    for channel in ["display", "inputs", "cursor"] {
+        assert!(text.contains(&format!("  channel    {channel} 0: in a session only\n")), "{text}");
+    }
+    assert!(
+        text.contains("  websocket  no\n") && text.contains("  listed     display 0, cursor 0, inputs 0\n"),
+        "{text}"
+    );
+    Ok(())
+}

@@ -3,8 +3,11 @@
 mod print;
 
 use crate::{print_error, server_args::ServerArgs};
-use clap::ValueEnum;
-use spice_conformance::{Case, Report, Subject, cases, spice_link::ChannelType};
+use clap::{
+    ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use spice_conformance::{Case, Level, Report, Subject, cases, spice_link::ChannelType};
 use std::{
     io::{self, Write},
     process::ExitCode,
@@ -36,6 +39,10 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 
+    /// Play only the cases of a level: protocol has what any server should pass, spice-server everything that spice-server does
+    #[arg(long, value_name = "LEVEL", value_parser = level_parser(), default_value = "spice-server")]
+    level: Level,
+
     /// Play only the cases whose name contains TEXT; can be repeated
     #[arg(long = "case", value_name = "TEXT")]
     only: Vec<String>,
@@ -46,7 +53,7 @@ pub(crate) struct Args {
 }
 
 const AFTER: &str = "\
-JSON: {server, passed, failed, skipped, cases: [{name, section, outcome, milliseconds}]}. outcome is passed, failed (with expected and
+JSON: {server, passed, failed, skipped, cases: [{name, section, level, outcome, milliseconds}]}. outcome is passed, failed (with expected and
 seen) or skipped (with reason). note, if a case has one, tells how versions of spice-server differ.
 
 Exit code: 0 if no case failed, 1 if one did, 2 if the server could not be reached.
@@ -55,7 +62,8 @@ Examples:
   spicewatch conformance 127.0.0.1:5930 --password-file vm1.password
   spicewatch conformance 127.0.0.1:5931 --password-file vm1.password --tls --format junit >conformance.xml
   spicewatch conformance 127.0.0.1:5931 --tls --user alice --password-file alice.password --case sasl
-  spicewatch conformance 127.0.0.1:5930 --case ticket --case caps";
+  spicewatch conformance 127.0.0.1:5930 --case ticket --case caps
+  spicewatch conformance 127.0.0.1:5930 --level protocol";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
@@ -64,6 +72,11 @@ enum Format {
     Json,
     /// JUnit's XML
     Junit,
+}
+
+fn level_parser() -> impl TypedValueParser<Value = Level> {
+    let names = [Level::Protocol, Level::SpiceServer].map(Level::name);
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<Level>())
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
@@ -80,7 +93,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 /// Whether no case failed.
 fn check(args: &Args) -> Result<bool, String> {
     let is_wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|text| name.contains(&**text));
-    let table: Vec<_> = cases().filter(|case| is_wanted(case.name())).collect();
+    let table: Vec<_> = cases().filter(|case| case.level() <= args.level && is_wanted(case.name())).collect();
     if args.list {
         for case in table {
             write(&print::row(case));

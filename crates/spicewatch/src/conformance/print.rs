@@ -17,6 +17,7 @@ struct JsonReport<'a> {
 struct JsonCase<'a> {
     name: &'a str,
     section: u8,
+    level: &'a str,
     outcome: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     expected: &'a str,
@@ -65,14 +66,24 @@ pub(super) fn json(server: &str, report: &Report) -> String {
 
 impl<'a> From<&'a Outcome> for JsonCase<'a> {
     fn from(outcome: &'a Outcome) -> Self {
-        let Outcome { name, section, note, verdict, time, .. } = outcome;
+        let Outcome { name, section, level, note, verdict, time, .. } = outcome;
         let (outcome, expected, seen, reason) = match verdict {
             Verdict::Passed => ("passed", "", "", ""),
             Verdict::Failed { expected, seen } => ("failed", &**expected, &**seen, ""),
             Verdict::Skipped(reason) => ("skipped", "", "", *reason),
             _ => ("unknown", "", "", ""),
         };
-        Self { name, section: *section, outcome, expected, seen, reason, note, milliseconds: time.as_millis() }
+        Self {
+            name,
+            section: *section,
+            level: level.name(),
+            outcome,
+            expected,
+            seen,
+            reason,
+            note,
+            milliseconds: time.as_millis(),
+        }
     }
 }
 

@@ -120,8 +120,19 @@ fn ask(target: &Target, password: Option<&str>) -> io::Result<Report> {
                         id,
                         capabilities,
                         refused: None,
+                        needs_session: false,
                         milliseconds,
                     });
+                }
+                // spice-server judges the connection id last. Another server may do so first: then the channel is there.
+                Shown::Refused(LinkErrorCode::BAD_CONNECTION_ID) => {
+                    report.channels.push(Channel {
+                        name: kind.to_string(),
+                        id,
+                        needs_session: true,
+                        ..Channel::default()
+                    });
+                    break;
                 }
                 Shown::Refused(code) => {
                     let refused = Some(code.to_string());

@@ -29,6 +29,8 @@ pub(super) struct Channel {
     pub(super) capabilities: Vec<String>,
     /// Why the server refuses it on this connection.
     pub(super) refused: Option<String>,
+    /// The server answers for it only inside a session, so a link without one shows no capabilities.
+    pub(super) needs_session: bool,
     pub(super) milliseconds: f64,
 }
 
@@ -89,8 +91,12 @@ impl Report {
         if let Some([least, middle]) = self.latency {
             let _ = writeln!(out, "  latency    {least:.1} ms minimum, {middle:.1} ms median to the link reply");
         }
-        for Channel { name, id, capabilities, refused, .. } in &self.channels {
-            let what = refused.as_ref().map_or_else(|| list(capabilities), |why| format!("refused: {why}"));
+        for Channel { name, id, capabilities, refused, needs_session, .. } in &self.channels {
+            let what = match refused {
+                Some(why) => format!("refused: {why}"),
+                None if *needs_session => "in a session only".to_owned(),
+                None => list(capabilities),
+            };
             let _ = writeln!(out, "  channel    {name} {id}: {what}");
         }
         if let Some(session) = &self.session {
