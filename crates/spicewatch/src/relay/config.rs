@@ -124,7 +124,7 @@ pub(crate) struct Config {
     /// The format of the log [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
-    /// Read one more VM from each file NAME.toml in this folder, with the keys of a [[vm]]; its name is NAME unless it has one
+    /// Read one more VM from each file NAME.toml in this folder, with the keys of a VM; its name is NAME unless it has one
     #[arg(long, value_name = "DIR")]
     pub vm_dir: Option<PathBuf>,
     #[arg(skip)]
