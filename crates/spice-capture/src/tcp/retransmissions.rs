@@ -21,7 +21,7 @@ const LATENESS: Duration = super::PATIENCE;
 /// The attempts to send one segment again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Retransmissions {
-    /// The sender's next sequence number at that time. If it moves, the sender is not at its wits' end.
+    /// The sender's next sequence number at that time. If it moves, the sender has sent something new since.
     end: u32,
     /// When the last attempt was made: packet time, and microseconds of the reassembler's clock.
     at: Option<Timestamp>,
