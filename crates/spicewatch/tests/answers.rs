@@ -278,6 +278,7 @@ fn last_tells_of_sessions_crashes_and_refusals() {
     relay.events.wait_for("\"action\":\"session-ended\"", 1);
     relay.signal("-TERM");
     assert!(relay.wait().success());
+    assert!(!folder.join("history.db-wal").exists(), "a graceful shutdown leaves one file");
     assert_eq!(last(&[]).matches("still connected").count(), 0);
     let wrong = failure(&["last", "--history", &history, "-s", "soon"]);
     assert!(wrong.starts_with("spicewatch last: expected a time like 2026-11-24, "), "{wrong}");

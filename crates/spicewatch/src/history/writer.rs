@@ -79,6 +79,8 @@ impl History {
         let over = Arc::clone(&shared);
         thread::Builder::new().name("history".into()).spawn(move || {
             writer.run(&records, &over);
+            // Closes the database before the process may end.
+            drop(writer);
             *over.is_done.lock().unwrap_or_else(PoisonError::into_inner) = true;
             over.done.notify_all();
         })?;
