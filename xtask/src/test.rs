@@ -18,6 +18,7 @@ const BENCHES: &str = "spicewatch-benches";
 
 /// The test programs that boot a QEMU of the lab. A test of this file checks that none is missing.
 const QEMU_TESTS: &[&str] = &[
+    "answers",
     "captures",
     "clients",
     "conformance",
