@@ -22,6 +22,7 @@ const QEMU_TESTS: &[&str] = &[
     "captures",
     "clients",
     "conformance",
+    "follow",
     "introspection",
     "lab",
     "link_examples",
@@ -35,6 +36,7 @@ const QEMU_TESTS: &[&str] = &[
     "relay_qmp",
     "relay_reload",
     "relay_scale",
+    "relay_sessions",
     "tap",
 ];
 

@@ -72,7 +72,7 @@ fn who_show_and_end_tell_of_real_clients() {
     }
     let (port, folder) = (lab::free_port().unwrap(), Scratch::new().unwrap());
     let control = folder.join("control.sock").to_str().unwrap().to_owned();
-    let vm = Vm::boot(&format!("port={port},addr=127.0.0.1,password={PASSWORD}")).unwrap();
+    let vm = Vm::boot(&format!("port={port},addr=127.0.0.1,password-secret=password")).unwrap();
     let upstream = format!("127.0.0.1:{port}");
     let relay = Relay::start(&[
         "--listen",
@@ -212,7 +212,7 @@ fn last_tells_of_sessions_crashes_and_refusals() {
     }
     let (port, folder) = (lab::free_port().unwrap(), Scratch::new().unwrap());
     let history = format!("sqlite:{}", folder.join("history.db").display());
-    let vm = Vm::boot(&format!("port={port},addr=127.0.0.1,password={PASSWORD}")).unwrap();
+    let vm = Vm::boot(&format!("port={port},addr=127.0.0.1,password-secret=password")).unwrap();
     let upstream = format!("127.0.0.1:{port}");
     let start = || {
         let listen = ["--listen", "127.0.0.1:0", "--upstream", &upstream, "--name", "desk"];

@@ -43,7 +43,7 @@ fn logins_of_real_clients_are_told() {
     }
     let (port, folder) = (lab::free_port().unwrap(), Scratch::new().unwrap());
     let file = folder.join("sessions.json");
-    let vm = Vm::boot(&format!("port={port},addr=127.0.0.1,password={PASSWORD}")).unwrap();
+    let vm = Vm::boot(&format!("port={port},addr=127.0.0.1,password-secret=password")).unwrap();
     let upstream = format!("127.0.0.1:{port}");
     let arguments =
         ["--listen", "127.0.0.1:0", "--upstream", &upstream, "--name", "desk", "--sessions", "--sessions-to"];
