@@ -284,6 +284,7 @@ fn last_tells_of_sessions_crashes_and_refusals() {
     assert!(wrong.starts_with("spicewatch last: expected a time like 2026-11-24, "), "{wrong}");
     let none = failure(&["last", "--history", "sqlite:/nowhere/history.db"]);
     assert!(none.starts_with("spicewatch last: sqlite:/nowhere/history.db: unable to open database file"), "{none}");
+    assert!(none.ends_with("A relay writes the history that its --history names; give the same here\n"), "{none}");
 }
 
 /// Kills the relay at several moments. What the history has shown stays, and the database is whole.

@@ -89,7 +89,10 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let read = Reader::open(history).and_then(|reader| reader.entries(&filter, now()));
     let mut entries = match read {
         Ok(entries) => entries,
-        Err(error) => return failed("last", &format!("{history}: {error}")),
+        Err(error) => {
+            let remedy = "A relay writes the history that its --history names; give the same here";
+            return failed("last", &format!("{history}: {error}. {remedy}"));
+        }
     };
     let has_more = *limit > 0 && entries.len() > *limit;
     entries.truncate(if *limit > 0 { *limit } else { usize::MAX });
