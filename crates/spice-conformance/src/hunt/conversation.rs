@@ -193,16 +193,15 @@ impl Conversation {
         let mut all = choices.to_vec();
         all.resize(Self::CHOICES, 0);
         let Ok(conversation) = Self::arbitrary(&mut Unstructured::new(&all)) else { return Vec::new() };
-        let fields = 1..1 + conversation.links.len() * Link::FIELDS;
+        let links = conversation.links.len();
+        let fields = 1..1 + links * Link::FIELDS;
         all.truncate(fields.end);
         let mut out = Vec::new();
-        // The number of links is one more than its byte.
-        if let Ok(fewer @ 0..) = u8::try_from(conversation.links.len()).map(|count| count.saturating_sub(2))
-            && conversation.links.len() > 1
-        {
+        if links > 1 {
+            // The number of links is one more than its byte.
+            let fewer = u8::try_from(links - 2).unwrap_or(0);
             for link in fields.clone().step_by(Link::FIELDS).rev() {
-                let rest = [&all[1..link], &all[link + Link::FIELDS..]].concat();
-                out.push([&[fewer], &rest[..]].concat());
+                out.push([&[fewer], &all[1..link], &all[link + Link::FIELDS..]].concat());
             }
         }
         for field in fields.filter(|field| all[*field] != 0) {
