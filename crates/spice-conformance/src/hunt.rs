@@ -74,9 +74,9 @@ pub struct Hunt {
 pub struct HuntReport {
     /// One finding for each [`key`](Finding::key), in the order in which they were found.
     pub findings: Vec<Finding>,
-    /// How many generated messages were sent. Those that shortened a finding are not counted.
+    /// How many generated messages or conversations were sent. Those that shortened a finding are not counted.
     pub asked: u64,
-    /// How many messages showed a deviation that was allowed.
+    /// How many of them showed a deviation that was allowed.
     pub allowed: u64,
     /// The hunt ended before all cases, because the server was gone or hung and no restart was set, or restarting failed.
     pub is_cut_short: bool,
@@ -108,7 +108,7 @@ impl Hunt {
         }
     }
 
-    /// How many messages to send.
+    /// How many messages or conversations to send.
     #[must_use]
     pub fn cases(self, cases: u64) -> Self {
         Self { cases, ..self }

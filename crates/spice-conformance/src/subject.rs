@@ -55,9 +55,9 @@ const ATTACH_CHANNELS: u8 = 104;
 const CHANNELS_LIST: u16 = 104;
 
 /// Bits of the first word of the common capabilities.
-const SELECTION_BIT: u32 = 1 << CommonCap::AUTH_SELECTION.0;
-const SASL_BIT: u32 = 1 << CommonCap::AUTH_SASL.0;
-const MINI_HEADER_BIT: u32 = 1 << CommonCap::MINI_HEADER.0;
+pub(crate) const SELECTION_BIT: u32 = 1 << CommonCap::AUTH_SELECTION.0;
+pub(crate) const SASL_BIT: u32 = 1 << CommonCap::AUTH_SASL.0;
+pub(crate) const MINI_HEADER_BIT: u32 = 1 << CommonCap::MINI_HEADER.0;
 
 impl Subject {
     /// A server that takes any ticket, and has no channel but main as far as is known.

@@ -379,6 +379,11 @@ pub(crate) fn word(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..at + 4).map_or(0, |four| u32::from_le_bytes([four[0], four[1], four[2], four[3]]))
 }
 
+/// A SASL field: its length and its bytes.
+pub(crate) fn field(bytes: &[u8]) -> Vec<u8> {
+    [&crate::message::word(bytes.len()).to_le_bytes(), bytes].concat()
+}
+
 /// Whether this is how a connection ends that the other side has closed.
 fn is_end(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};

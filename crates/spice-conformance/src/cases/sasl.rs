@@ -19,10 +19,9 @@ use crate::{
         Verdict,
     },
     digest_md5::{self, Protection},
-    message::word,
     received::Received,
     subject::{Subject, conclude},
-    wire::Wire,
+    wire::{Wire, field},
 };
 
 const OFF_NOTE: &str = "spice-server offers SASL even where it is off, if it was built with it";
@@ -149,11 +148,6 @@ pub(super) const CASES: &[Case] = &[
 /// A main channel's message whose client can do SASL too.
 fn mess() -> Mess {
     Mess { common: vec![0xd], ..Mess::default() }
-}
-
-/// A SASL field: its length and its bytes.
-fn field(bytes: &[u8]) -> Vec<u8> {
-    [&word(bytes.len()).to_le_bytes(), bytes].concat()
 }
 
 /// The first name of a list between commas.

@@ -12,10 +12,9 @@ use super::{
 };
 use crate::{
     Carrier, Error, Mess,
-    message::word,
     received::Received::{self, End, MainInit, MechanismList, Reply, Result as LinkResult, SaslAccepted, Silence},
-    subject::{ABSENT, Subject},
-    wire::Wire,
+    subject::{ABSENT, MINI_HEADER_BIT, SASL_BIT, SELECTION_BIT, Subject},
+    wire::{Wire, field},
 };
 
 /// A running server, and what is known of it.
@@ -223,9 +222,9 @@ impl<'s> Play<'s> {
     fn link(&mut self, about: About, link: &Link) -> Went<()> {
         let (channel_type, channel_id) = self.channel(link.channel)?;
         let connection_id = self.connection_id(link)?;
-        let selects = u32::from(!link.selects_nothing);
-        let sasl = if self.subject.requires_sasl() { 1 << 2 } else { 0 };
-        let mini_header = if link.long_headers { 0 } else { 1 << 3 };
+        let selects = if link.selects_nothing { 0 } else { SELECTION_BIT };
+        let sasl = if self.subject.requires_sasl() { SASL_BIT } else { 0 };
+        let mini_header = if link.long_headers { 0 } else { MINI_HEADER_BIT };
         let mess = Mess {
             common: vec![selects | sasl | mini_header],
             ..Mess::channel(connection_id, channel_type, channel_id)
@@ -472,9 +471,4 @@ fn send(wire: &mut Wire, link: &Link, bytes: &[u8]) -> io::Result<()> {
         return bytes.iter().try_for_each(|byte| wire.send(&[*byte]));
     }
     wire.send(bytes)
-}
-
-/// A SASL field: its length and its bytes.
-fn field(bytes: &[u8]) -> Vec<u8> {
-    [&word(bytes.len()).to_le_bytes(), bytes].concat()
 }
