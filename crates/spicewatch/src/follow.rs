@@ -20,10 +20,9 @@ use tokio::{
 use crate::history::Location;
 use crate::{
     control::{self, SocketMode},
-    relay::{
-        FLUSH_PATIENCE, Failure, LogFormat, logging,
-        outputs::{self, OutputConfig},
-        sessions::{self, SessionHub},
+    outputs::{
+        self, FLUSH_PATIENCE, Failure, OutputConfig, SessionHub,
+        logging::{self, LogFormat},
         stdout::Stdout,
     },
 };
@@ -152,7 +151,7 @@ fn serve(args: &Args) -> Result<(), Failure> {
         }
         let ticking = sessions.clone();
         tokio::spawn(async move {
-            let mut ticks = tokio::time::interval(sessions::TICK);
+            let mut ticks = tokio::time::interval(outputs::TICK);
             loop {
                 ticks.tick().await;
                 ticking.tick();

@@ -7,6 +7,7 @@ mod follow;
 #[cfg(feature = "history")]
 mod history;
 mod hunt;
+mod outputs;
 mod password;
 mod probe;
 mod read;

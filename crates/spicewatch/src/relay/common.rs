@@ -1,6 +1,7 @@
 //! What all VMs share.
 
-use super::{config::Config, sessions::SessionHub, status::Status, stdout::Stdout};
+use super::{config::Config, status::Status};
+use crate::outputs::{SessionHub, stdout::Stdout};
 
 /// What all VMs share.
 #[derive(Debug)]

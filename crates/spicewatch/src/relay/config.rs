@@ -13,10 +13,7 @@ use std::{
     time::Duration,
 };
 
-use clap::{
-    ValueEnum,
-    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
-};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use qmp_options::{FileMode, GroupId, QemuVersion};
 use serde::de::DeserializeOwned;
 use serde_derive::Deserialize;
@@ -26,9 +23,9 @@ use spice_relay::{
     spice_events::Auth,
 };
 
-use crate::control::SocketMode;
 #[cfg(feature = "history")]
 use crate::history::Location;
+use crate::{control::SocketMode, outputs::logging::LogFormat};
 
 /// The settings of the whole process, and its VMs.
 #[derive(Clone, Debug, Default, PartialEq, clap::Args, Deserialize)]
@@ -275,16 +272,6 @@ pub(crate) struct VmConfig {
     #[arg(long, value_name = "VERSION", value_parser = proxy_version_parser())]
     #[serde(deserialize_with = "parse::one")]
     pub send_proxy: Option<ProxyVersion>,
-}
-
-/// Formats of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum LogFormat {
-    /// A line for people
-    Text,
-    /// One JSON object per line
-    Json,
 }
 
 impl Config {

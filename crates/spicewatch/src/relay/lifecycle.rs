@@ -11,21 +11,20 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::control;
+use crate::{
+    control,
+    outputs::{self, FLUSH_PATIENCE, Failure, OutputConfig, SessionHub, logging::Log, stdout::Stdout},
+};
 
 use super::{
-    FLUSH_PATIENCE, Failure, check,
+    check,
     common::Common,
     config::{Config, Source, VmConfig},
     limits::max_connections,
-    logging::Log,
-    outputs::{self, OutputConfig},
     reload::{self, Changes, Prepared, ReloadHandle, Request},
     service::Service,
     service_manager,
-    sessions::{self, SessionHub},
     status::Status,
-    stdout::Stdout,
     vm::RunningVm,
 };
 
@@ -75,7 +74,7 @@ pub(super) fn serve(source: &Source, config: Config, log: &Log) -> Result<(), Fa
         }
         if let Some(sessions) = sessions.clone() {
             tokio::spawn(async move {
-                let mut ticks = tokio::time::interval(sessions::TICK);
+                let mut ticks = tokio::time::interval(outputs::TICK);
                 loop {
                     ticks.tick().await;
                     sessions.tick();

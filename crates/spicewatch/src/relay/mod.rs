@@ -21,34 +21,25 @@ mod details;
 mod hints;
 mod lifecycle;
 mod limits;
-mod line_writer;
-mod log_rate_limit;
-pub(crate) mod logging;
-pub(crate) mod outputs;
 mod places;
 mod plan;
 mod qmp;
 mod reload;
 mod service;
 mod service_manager;
-mod session_log;
-pub(crate) mod sessions;
 mod sink;
 mod status;
-pub(crate) mod stdout;
 mod vm;
 
-use std::{fmt, path::PathBuf, process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode};
 
 use spice_relay::net::NetAddress;
-use tokio::signal::unix::SignalKind;
 
-use crate::print_error;
-pub(crate) use config::LogFormat;
+use crate::outputs::{
+    FLUSH_PATIENCE, Failure,
+    logging::{self, LogFormat},
+};
 use config::{Config, Source, VmConfig};
-
-/// How long QMP clients, the reader of stdout and the reader of the log may take for the last lines.
-pub(crate) const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Forward connections between SPICE clients and a SPICE server, and report who is connected.
 ///
@@ -90,43 +81,6 @@ Exit codes:
   2    wrong flags, configuration, certificate, key or path; nothing was bound
   3    could not listen on an address
   130, 143   a second SIGINT or SIGTERM ended open connections";
-
-/// Why the relay ended, other than by a graceful shutdown.
-pub(crate) enum Failure {
-    /// The configuration, or a file or path that it names, is wrong.
-    Configuration(String),
-    /// An address could not be bound.
-    Listen(String),
-    /// The system refused something else.
-    System(String),
-    /// A second signal ended open connections.
-    Interrupted(SignalKind),
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Configuration(message) | Self::Listen(message) | Self::System(message) => f.write_str(message),
-            Self::Interrupted(signal) => write!(f, "interrupted by signal {}", signal.as_raw_value()),
-        }
-    }
-}
-
-impl Failure {
-    /// Reports it on stderr. Returns the exit code.
-    pub(crate) fn report(&self, command: &str) -> ExitCode {
-        let code = match self {
-            Self::Interrupted(signal) => {
-                return ExitCode::from(128 + u8::try_from(signal.as_raw_value()).unwrap_or(0));
-            }
-            Self::System(_) => 1,
-            Self::Configuration(_) => 2,
-            Self::Listen(_) => 3,
-        };
-        print_error(format_args!("spicewatch {command}: {self}"));
-        ExitCode::from(code)
-    }
-}
 
 /// Runs until a signal ends it.
 pub(crate) fn run(args: Args) -> ExitCode {

@@ -6,11 +6,12 @@ use spice_relay::net::NetAddress;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Failure, check,
+    check,
     config::{Config, VmConfig},
     plan::{BoundVm, Plan, PlanError},
     vm::RunningVm,
 };
+use crate::outputs::Failure;
 
 /// A valid configuration whose files are read and whose new addresses are bound.
 pub(super) struct Prepared {

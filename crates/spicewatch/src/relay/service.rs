@@ -5,7 +5,6 @@ use std::mem;
 use spice_relay::spice_events::Auth;
 
 use super::{
-    FLUSH_PATIENCE,
     common::Common,
     config::VmConfig,
     limits::max_connections,
@@ -14,6 +13,7 @@ use super::{
     reload::{Changes, Prepared, after_restart, keep_until_restart},
     vm::RunningVm,
 };
+use crate::outputs::FLUSH_PATIENCE;
 
 /// The VMs that are served.
 #[derive(Debug)]

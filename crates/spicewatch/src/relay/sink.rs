@@ -13,7 +13,8 @@ use spice_relay::{
 use spice_sessions::VmId;
 use tokio::sync::Notify;
 
-use super::{hints::hint, log_rate_limit::PEER_LOG_TARGET, sessions::SessionHub, stdout::StdoutSource};
+use super::hints::hint;
+use crate::outputs::{SessionHub, log_rate_limit::PEER_LOG_TARGET, stdout::StdoutSource};
 
 thread_local! {
     /// The connection that this thread is ending, if the log has its reason already.

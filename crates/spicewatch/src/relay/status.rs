@@ -9,7 +9,7 @@ use qmp_server::{
 use spice_relay::connection::ConnectionLimit;
 use tokio::runtime::Handle;
 
-use super::logging::Log;
+use crate::outputs::logging::Log;
 
 /// What the command reports about.
 #[derive(Clone, Debug)]

@@ -18,7 +18,6 @@ use spice_relay::{
 use tokio::{runtime::Handle, sync::Notify, task::AbortHandle};
 
 use super::{
-    FLUSH_PATIENCE,
     ask_qemu::Qemu,
     common::Common,
     config::VmConfig,
@@ -27,6 +26,9 @@ use super::{
     plan::{BoundVm, Plan},
     qmp,
     sink::{EventOutput, VmSink},
+};
+use crate::outputs::{
+    FLUSH_PATIENCE,
     stdout::{Stdout, StdoutSource},
 };
 

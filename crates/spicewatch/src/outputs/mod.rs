@@ -1,4 +1,19 @@
-//! Where session records go, and the control socket: set up alike for `relay` and `follow`.
+//! Where session records go, the log, and the control socket: set up alike for each command that follows sessions.
+//!
+//! ```text
+//!  events, byte counts ──▶ hub ─┬─▶ stdout, file ──▶ line_writer
+//!                               ├─▶ history
+//!                               └─▶ session_log ──▶ logging ──▶ line_writer
+//!  control socket ◀── hub::table
+//! ```
+
+mod failure;
+mod hub;
+mod line_writer;
+pub(crate) mod log_rate_limit;
+pub(crate) mod logging;
+mod session_log;
+pub(crate) mod stdout;
 
 use std::path::Path;
 #[cfg(feature = "history")]
@@ -11,14 +26,13 @@ use rustix::{
 };
 use spice_sessions::Source;
 
-use super::{
-    Failure,
-    sessions::{self, Outputs, SessionHub},
-    stdout::Stdout,
-};
 use crate::control::{self, ControlSocket, SocketMode};
 #[cfg(feature = "history")]
 use crate::history::{History, Location};
+pub(crate) use failure::{FLUSH_PATIENCE, Failure};
+use hub::Outputs;
+pub(crate) use hub::{SessionHub, TICK};
+use stdout::Stdout;
 
 /// The configured outputs of session records.
 pub(crate) struct OutputConfig<'a> {
@@ -42,16 +56,15 @@ impl OutputConfig<'_> {
 
 /// Follows sessions, and writes their records to these outputs.
 pub(crate) fn session_hub(source: Source, config: &OutputConfig<'_>) -> Result<SessionHub, Failure> {
-    let open = |path: &Path| {
-        sessions::open(path).map_err(|error| Failure::Configuration(format!("{}: {error}", path.display())))
-    };
+    let open =
+        |path: &Path| hub::open(path).map_err(|error| Failure::Configuration(format!("{}: {error}", path.display())));
     let outputs = Outputs {
         stdout: config.stdout.cloned(),
         file: config.sessions_to.map(open).transpose()?,
         #[cfg(feature = "history")]
         history: match config.history {
             Some((location, keep)) => Some(
-                History::start(location, sessions::source_name(source), keep)
+                History::start(location, hub::source_name(source), keep)
                     .map_err(|error| Failure::System(error.to_string()))?,
             ),
             None => None,

@@ -19,7 +19,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(10);
 
 /// The sending end of the queue. Sending never waits.
 #[derive(Clone, Debug)]
-pub(super) struct LineWriter {
+pub(crate) struct LineWriter {
     queue: Arc<Mutex<Option<SyncSender<Vec<u8>>>>>,
     /// How many lines are queued or being written.
     waiting: Arc<AtomicUsize>,
@@ -28,7 +28,7 @@ pub(super) struct LineWriter {
 
 /// Why a line was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(crate) enum Refused {
     /// The queue is full.
     Full,
     /// The queue is closed, or its thread has ended.
@@ -37,7 +37,7 @@ pub(super) enum Refused {
 
 impl LineWriter {
     /// Starts the thread. `write` gets one line or more; an error of it ends the thread.
-    pub(super) fn start(
+    pub(crate) fn start(
         name: &str,
         capacity: usize,
         write: impl FnMut(&[u8]) -> io::Result<()> + Send + 'static,
@@ -55,7 +55,7 @@ impl LineWriter {
     }
 
     /// Queues a line with its line end.
-    pub(super) fn send(&self, line: Vec<u8>) -> Result<(), Refused> {
+    pub(crate) fn send(&self, line: Vec<u8>) -> Result<(), Refused> {
         match &*self.queue.lock().unwrap_or_else(PoisonError::into_inner) {
             None => Err(Refused::Closed),
             Some(queue) => {
@@ -72,7 +72,7 @@ impl LineWriter {
     }
 
     /// How many lines are queued or being written.
-    pub(super) fn queued(&self) -> usize {
+    pub(crate) fn queued(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 
@@ -82,7 +82,7 @@ impl LineWriter {
     }
 
     /// Closes the queue, and waits until all queued lines are written, but no longer than `patience`.
-    pub(super) fn finish(&self, patience: Duration) {
+    pub(crate) fn finish(&self, patience: Duration) {
         self.close();
         let done = self.done.0.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = self.done.1.wait_timeout_while(done, patience, |done| !*done);
@@ -92,7 +92,7 @@ impl LineWriter {
 /// Writes all bytes. Returns how many were written, and the error that prevented more.
 ///
 /// Waits for a stream that another process has made non-blocking, as can happen to a terminal.
-pub(super) fn write_all(out: &mut impl Write, bytes: &[u8]) -> (usize, Option<io::Error>) {
+pub(crate) fn write_all(out: &mut impl Write, bytes: &[u8]) -> (usize, Option<io::Error>) {
     let mut written = 0;
     while written < bytes.len() {
         match out.write(&bytes[written..]) {

@@ -31,7 +31,7 @@ pub(crate) struct Stdout {
 }
 
 /// A source of lines.
-pub(super) struct StdoutSource {
+pub(crate) struct StdoutSource {
     stdout: Stdout,
     /// Lines that were lost since the last one that was written.
     lost: AtomicU64,
@@ -72,7 +72,7 @@ impl Stdout {
 
     /// Adds a source. After it has lost lines and the reader has caught up, `resume` is called. It takes the lock under which
     /// the source's lines are sent, and calls [`StdoutSource::resume`].
-    pub(super) fn source(&self, resume: impl Fn(&StdoutSource) + Send + Sync + 'static) -> Arc<StdoutSource> {
+    pub(crate) fn source(&self, resume: impl Fn(&StdoutSource) + Send + Sync + 'static) -> Arc<StdoutSource> {
         let source = StdoutSource { stdout: self.clone(), lost: AtomicU64::new(0), resume: Box::new(resume) };
         let source = Arc::new(source);
         let mut all = self.sources.all();
@@ -89,7 +89,7 @@ impl Stdout {
 
 impl StdoutSource {
     /// Queues a line. Nothing here waits. After a line was lost, all are until the source [resumes](Self::resume).
-    pub(super) fn send(&self, mut line: Vec<u8>) {
+    pub(crate) fn send(&self, mut line: Vec<u8>) {
         line.push(b'\n');
         if self.lost.load(Ordering::Relaxed) == 0 && self.stdout.lines.send(line) != Err(Refused::Full) {
             return;
@@ -101,7 +101,7 @@ impl StdoutSource {
     }
 
     /// Writes the line that says how many are missing, and goes on. The caller holds the lock under which lines are sent.
-    pub(super) fn resume(&self, line: impl FnOnce(u64) -> Vec<u8>) {
+    pub(crate) fn resume(&self, line: impl FnOnce(u64) -> Vec<u8>) {
         let lost = self.lost.load(Ordering::Relaxed);
         if lost == 0 {
             return;

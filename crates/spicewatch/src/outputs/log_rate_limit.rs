@@ -17,23 +17,23 @@ use tracing::{
 };
 
 /// The tracing target of the program's lines that any client can cause as often as it likes.
-pub(super) const PEER_LOG_TARGET: &str = "spicewatch::peer";
+pub(crate) const PEER_LOG_TARGET: &str = "spicewatch::peer";
 
 /// How many lines of one VM, kind and client are written in each [`WINDOW`].
 const CLIENT_LINES: u32 = 100;
 /// How many lines of one VM and kind are written in each [`WINDOW`].
 const VM_LINES: u32 = 400;
-pub(super) const WINDOW: Duration = Duration::from_secs(10);
+pub(crate) const WINDOW: Duration = Duration::from_secs(10);
 /// The most characters of a name that are kept.
 const MAX_NAME: usize = 100;
 
 /// Counts lines.
 #[derive(Debug, Default)]
-pub(super) struct LogRateLimit(Mutex<HashMap<Kind, Window>>);
+pub(crate) struct LogRateLimit(Mutex<HashMap<Kind, Window>>);
 
 /// A line of a peer: its kind, and the client that caused it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PeerLine {
+pub(crate) struct PeerLine {
     kind: Kind,
     client: String,
 }
@@ -62,7 +62,7 @@ struct Window {
 
 /// What to do with a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     Written,
     /// Written, and no more lines like it for the rest of the window.
     WrittenLast,
@@ -71,15 +71,15 @@ pub(super) enum Verdict {
 
 /// How many lines of one kind were left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct LeftOut {
-    pub(super) vm: String,
-    pub(super) kind: String,
-    pub(super) lines: u64,
+pub(crate) struct LeftOut {
+    pub(crate) vm: String,
+    pub(crate) kind: String,
+    pub(crate) lines: u64,
 }
 
 impl LogRateLimit {
     /// Decides on a line.
-    pub(super) fn check(&self, line: &PeerLine, now: Instant) -> Verdict {
+    pub(crate) fn check(&self, line: &PeerLine, now: Instant) -> Verdict {
         let mut kinds = self.kinds();
         if !kinds.contains_key(&line.kind) {
             kinds.insert(line.kind.clone(), Window::new(now));
@@ -100,7 +100,7 @@ impl LogRateLimit {
     }
 
     /// The lines that were left out in windows that are over. Each is returned once.
-    pub(super) fn ended(&self, now: Instant) -> Vec<LeftOut> {
+    pub(crate) fn ended(&self, now: Instant) -> Vec<LeftOut> {
         let mut left_out = Vec::new();
         for (Kind { vm, name, .. }, window) in &mut *self.kinds() {
             let mut lines = std::mem::take(&mut window.unreported);
@@ -115,7 +115,7 @@ impl LogRateLimit {
     }
 
     /// When the first window is over that has left out lines.
-    pub(super) fn next_end(&self) -> Option<Instant> {
+    pub(crate) fn next_end(&self) -> Option<Instant> {
         let kinds = self.kinds();
         let ends = kinds.values().filter(|window| window.unreported + window.left_out > 0);
         ends.map(|window| if window.unreported > 0 { window.since } else { window.since + WINDOW }).min()
@@ -134,7 +134,7 @@ impl Window {
 
 impl PeerLine {
     /// `None` for a line that no peer causes.
-    pub(super) fn of(event: &Event<'_>) -> Option<Self> {
+    pub(crate) fn of(event: &Event<'_>) -> Option<Self> {
         let metadata = event.metadata();
         let is_peer = [PEER_LOG_TARGET, spice_relay::PEER_LOG_TARGET].contains(&metadata.target());
         // Lines of the library `log` come with this target, and have their own as a field. rustls writes such lines.

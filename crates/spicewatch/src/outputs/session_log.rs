@@ -5,7 +5,7 @@ use spice_sessions::{Action, EndedBy, Reason, Record};
 use super::log_rate_limit::PEER_LOG_TARGET;
 
 /// Logs the start and the end of a session. A refused link has a line of its own already.
-pub(super) fn log(record: &Record) {
+pub(crate) fn log(record: &Record) {
     let (spice, event) = (&record.spice, &record.event);
     let vm = record.vm.as_ref().map(|vm| &*vm.name);
     let client = client(record);

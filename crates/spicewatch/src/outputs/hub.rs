@@ -55,11 +55,11 @@ struct Hub {
 
 /// Where records go: each output, none or all of them.
 #[derive(Debug, Default)]
-pub(super) struct Outputs {
-    pub(super) stdout: Option<Stdout>,
-    pub(super) file: Option<LineWriter>,
+pub(crate) struct Outputs {
+    pub(crate) stdout: Option<Stdout>,
+    pub(crate) file: Option<LineWriter>,
     #[cfg(feature = "history")]
-    pub(super) history: Option<History>,
+    pub(crate) history: Option<History>,
 }
 
 #[derive(Debug)]
@@ -71,7 +71,7 @@ struct State {
 
 impl SessionHub {
     /// `host` is the name of this machine, and `seed` is random.
-    pub(super) fn new(source: Source, host: &str, seed: [u8; 16], outputs: Outputs) -> Self {
+    pub(crate) fn new(source: Source, host: &str, seed: [u8; 16], outputs: Outputs) -> Self {
         let sessions = Sessions::new(Config::new(source, seed).host(host));
         let state = Mutex::new(State { sessions, connections: HashMap::new() });
         Self(Arc::new_cyclic(|hub: &Weak<Hub>| {
@@ -101,7 +101,7 @@ impl SessionHub {
     }
 
     /// Gives a VM another name.
-    pub(super) fn rename(&self, vm: VmId, name: &str) {
+    pub(crate) fn rename(&self, vm: VmId, name: &str) {
         self.state().sessions.rename(vm, name);
     }
 
@@ -111,21 +111,21 @@ impl SessionHub {
         self.write(&mut state);
     }
 
-    pub(super) fn anomaly(&self, vm: VmId, anomaly: &Anomaly) {
+    pub(crate) fn anomaly(&self, vm: VmId, anomaly: &Anomaly) {
         let mut state = self.state();
         state.sessions.handle(anomaly.at, vm, Input::Anomaly(anomaly));
         self.write(&mut state);
     }
 
-    pub(super) fn connection(&self, flow: FlowId, connection: Arc<ConnectionHandle>) {
+    pub(crate) fn connection(&self, flow: FlowId, connection: Arc<ConnectionHandle>) {
         self.state().connections.insert(flow, connection);
     }
 
-    pub(super) fn secured(&self, vm: VmId, flow: FlowId, version: &str, cipher: &str) {
+    pub(crate) fn secured(&self, vm: VmId, flow: FlowId, version: &str, cipher: &str) {
         self.state().sessions.handle(now(), vm, Input::Tls { flow, version, cipher });
     }
 
-    pub(super) fn ending(&self, vm: VmId, flow: FlowId, ending: Ending) {
+    pub(crate) fn ending(&self, vm: VmId, flow: FlowId, ending: Ending) {
         let mut state = self.state();
         let now = now();
         if let Some(connection) = state.connections.remove(&flow) {
@@ -206,7 +206,7 @@ fn resume(hub: &Hub, source: &StdoutSource) {
 }
 
 /// Opens the file of `sessions-to`. Records are added at its end.
-pub(super) fn open(path: &Path) -> io::Result<LineWriter> {
+pub(crate) fn open(path: &Path) -> io::Result<LineWriter> {
     let mut file: File = OpenOptions::new().create(true).append(true).open(path)?;
     let name = path.display().to_string();
     let mut is_cut = false;
@@ -225,7 +225,7 @@ pub(super) fn open(path: &Path) -> io::Result<LineWriter> {
 }
 
 /// The name of the command.
-pub(super) const fn source_name(source: Source) -> &'static str {
+pub(crate) const fn source_name(source: Source) -> &'static str {
     match source {
         Source::Relay => "relay",
         Source::Tap => "tap",

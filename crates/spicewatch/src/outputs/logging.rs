@@ -15,6 +15,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use clap::ValueEnum;
+use serde_derive::Deserialize;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::{
     EnvFilter, Layer,
@@ -29,13 +31,22 @@ use tracing_subscriber::{
 };
 
 use super::{
-    config::LogFormat,
     line_writer::{self, LineWriter},
     log_rate_limit::{LeftOut, LogRateLimit, PeerLine, Verdict, WINDOW},
 };
 
 /// How many lines wait for a slow reader. Each has some 200 bytes.
 const QUEUE: usize = 4096;
+
+/// Formats of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LogFormat {
+    /// A line for people
+    Text,
+    /// One JSON object per line
+    Json,
+}
 
 /// The log.
 #[derive(Clone, Debug)]
@@ -70,7 +81,7 @@ impl Lost {
 
 impl Log {
     /// How many lines were lost or left out so far.
-    pub(super) fn lost(&self) -> u64 {
+    pub(crate) fn lost(&self) -> u64 {
         self.lost.all.load(Ordering::Relaxed)
     }
 
