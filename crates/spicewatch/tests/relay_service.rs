@@ -116,6 +116,51 @@ fn service_manager_is_notified() {
     assert_eq!(relay.wait().code(), Some(0));
 }
 
+/// `systemd-socket-activate` binds, and starts the relay at the first client.
+#[test]
+fn sockets_of_a_service_manager_are_used_and_clients_in_their_backlogs_are_served() {
+    let (server, scratch) = (TcpListener::bind("127.0.0.1:0").unwrap(), Scratch::new().unwrap());
+    let upstream = server.local_addr().unwrap().to_string();
+    let [listen, own, unused] = [(); 3].map(|()| format!("127.0.0.1:{}", spice_testkit::lab::free_port().unwrap()));
+    let [qmp, control] = ["qmp", "control"].map(|name| scratch.join(name));
+    let mut command = Command::new("systemd-socket-activate");
+    for socket in [&listen, qmp.to_str().unwrap(), control.to_str().unwrap(), &unused] {
+        command.arg(format!("--listen={socket}"));
+    }
+    command.args(["--fdname=spice:qmp:control:left", env!("CARGO_BIN_EXE_spicewatch"), "relay", "--log-format=json"]);
+    command.args(["--listen", &listen, "--listen", &own, "--upstream", &upstream, "--qmp"]);
+    command.arg(format!("unix:{}", qmp.display())).arg("--control").arg(&control);
+    let first = thread::spawn({
+        let listen = listen.clone();
+        move || {
+            let mut client = None;
+            eventually("it listens", || {
+                client = TcpStream::connect(&listen).ok();
+                client.is_some()
+            });
+            client.unwrap()
+        }
+    });
+    let relay = Relay::run(&mut command);
+    let (mut client, mut inside) = (first.join().unwrap(), accept(&server));
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    passes(&mut client, &mut inside);
+    assert_eq!(relay.addresses(), [listen, own]);
+    relay.log.wait("the unused socket", |lines| {
+        let is_named =
+            |line: &String| line.contains(&unused) && line.contains("left") && line.contains("its clients wait");
+        lines.iter().any(is_named).then_some(())
+    });
+    assert_eq!(relay.log.count("its clients wait"), 1);
+    assert!(Qmp::connect(&qmp).execute("query-spice").contains("\"enabled\": true"));
+    let mut status = Command::new(env!("CARGO_BIN_EXE_spicewatch"));
+    assert!(status.arg("status").arg("--control").arg(&control).status().unwrap().success());
+    drop((client, inside));
+    relay.signal("-TERM");
+    assert_eq!(relay.wait().code(), Some(0));
+    assert!(qmp.exists() && control.exists(), "the service manager's files");
+}
+
 /// No process reads stderr: its pipe fills up, and everything else goes on.
 #[test]
 fn unread_log_delays_nothing() {

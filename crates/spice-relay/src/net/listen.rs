@@ -11,7 +11,7 @@ use std::{
 };
 
 use rustix::io::Errno;
-use socket2::{Domain, Type};
+use socket2::{Domain, SockRef, Type};
 use spice_events::{Address, Endpoints, Family};
 
 use super::{
@@ -73,6 +73,35 @@ impl Listener {
                 bind_each(address, bind).map_err(failed)
             }
         }
+    }
+
+    /// Takes over a TCP socket that listens already, because a service manager has passed it for example. `configured` is the address
+    /// that an operator wrote for it.
+    ///
+    /// # Errors
+    ///
+    /// It does not listen.
+    pub fn from_tcp(listener: TcpListener, configured: &NetAddress) -> Result<Self, Error> {
+        let failed = |source| Error::Listen { address: configured.clone(), source };
+        check_listens(&listener).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        // Accepted connections inherit the options.
+        tune(&SockRef::from(&listener));
+        let address = NetAddress::from(listener.local_addr().map_err(failed)?);
+        Ok(Self { socket: Kind::Tcp(listener), address, configured: configured.clone(), failures: Arc::default() })
+    }
+
+    /// Takes over a unix socket that listens already. Its file is the caller's: dropping the listener does not remove it.
+    ///
+    /// # Errors
+    ///
+    /// It does not listen.
+    pub fn from_unix(listener: UnixListener, configured: &NetAddress) -> Result<Self, Error> {
+        let failed = |source| Error::Listen { address: configured.clone(), source };
+        check_listens(&listener).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let (address, configured) = (configured.clone(), configured.clone());
+        Ok(Self { socket: Kind::Unix(listener, None), address, configured, failures: Arc::default() })
     }
 
     /// The bound address, with the port that the system picked.
@@ -142,6 +171,14 @@ fn bind_available<T>(
     }
     let error = absent.pop().map(|(_, error)| error);
     Err(error.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the host has no address")))
+}
+
+/// Fails for a socket that is bound and does not listen, or is connected.
+fn check_listens(socket: impl AsFd) -> io::Result<()> {
+    if rustix::net::sockopt::socket_acceptconn(socket)? {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "expected a socket that listens"))
 }
 
 /// Whether this machine does not have the address or its family.

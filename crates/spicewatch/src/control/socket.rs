@@ -46,11 +46,12 @@ impl fmt::Display for SocketMode {
     }
 }
 
-/// A bound socket. Its file is removed on drop.
+/// A bound socket. The file that this process created is removed on drop.
 #[derive(Debug)]
 pub(crate) struct ControlSocket {
     pub(super) listener: UnixListener,
     path: PathBuf,
+    owns_file: bool,
 }
 
 impl ControlSocket {
@@ -75,13 +76,20 @@ impl ControlSocket {
         // Linux gives the file the permissions of the socket (unix_bind_bsd), so that it never has wider ones.
         fchmod(&socket, Mode::from_raw_mode(0o600))?;
         bind(&socket, &SocketAddrUnix::new(path)?)?;
-        let bound = Self { listener: UnixListener::from(socket), path: path.to_owned() };
+        let bound = Self { listener: UnixListener::from(socket), path: path.to_owned(), owns_file: true };
         if let Some(group) = group {
             std::os::unix::fs::chown(path, None, Some(group))?;
         }
         std::fs::set_permissions(path, Permissions::from_mode(mode.0))?;
         listen(&bound.listener, BACKLOG)?;
         Ok(bound)
+    }
+
+    /// A socket that a service manager has bound.
+    pub(crate) fn from_listener(listener: UnixListener, path: &Path) -> io::Result<Self> {
+        // A thread waits in accept(2).
+        listener.set_nonblocking(false)?;
+        Ok(Self { listener, path: path.to_owned(), owns_file: false })
     }
 
     /// Where it is.
@@ -92,7 +100,9 @@ impl ControlSocket {
 
 impl Drop for ControlSocket {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
+        if self.owns_file {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 

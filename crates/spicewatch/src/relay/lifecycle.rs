@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use crate::{
-    control,
+    control::{self, ControlSocket},
     outputs::{self, FLUSH_PATIENCE, Failure, OutputConfig, SessionHub, logging::Log, stdout::Stdout},
 };
 
@@ -21,6 +21,7 @@ use super::{
     common::Common,
     config::{Config, Source, VmConfig},
     limits::max_connections,
+    passed::PassedSockets,
     reload::{self, Changes, Prepared, ReloadHandle, Request},
     service::Service,
     service_manager,
@@ -32,7 +33,7 @@ use super::{
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Serves all VMs until a signal ends the process.
-pub(super) fn serve(source: &Source, config: Config, log: &Log) -> Result<(), Failure> {
+pub(super) fn serve(source: &Source, config: Config, passed: PassedSockets, log: &Log) -> Result<(), Failure> {
     check::whole(&config).map_err(Failure::Configuration)?;
     let workers = config.workers.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZero::get);
     let refused = |error: io::Error| Failure::System(error.to_string());
@@ -40,7 +41,7 @@ pub(super) fn serve(source: &Source, config: Config, log: &Log) -> Result<(), Fa
         Builder::new_multi_thread().worker_threads(1).thread_name("control").enable_all().build().map_err(refused)?;
     let bound = {
         let _inside = control.enter();
-        reload::prepare(config, &[])?
+        reload::prepare(config, &[], &passed)?
     };
     let process = bound.config;
     let most = max_connections(&process, workers);
@@ -51,8 +52,12 @@ pub(super) fn serve(source: &Source, config: Config, log: &Log) -> Result<(), Fa
         .build()
         .map_err(refused)?;
     let stdout = Stdout::start().map_err(refused)?;
-    let control_socket =
-        outputs::control_socket(process.control.as_deref(), process.control_mode, process.control_group.as_deref())?;
+    let control_socket = match process.control.as_deref().and_then(|path| Some((path, passed.unix_listener(path)?))) {
+        Some((path, listener)) => Some(ControlSocket::from_listener(listener, path).map_err(refused)?),
+        None => {
+            outputs::control_socket(process.control.as_deref(), process.control_mode, process.control_group.as_deref())?
+        }
+    };
     let sessions = session_hub(&process, &stdout, control_socket.is_some())?;
     let limit = ConnectionLimit::new(most, process.per_source());
     let status = Status { limit: Arc::clone(&limit), log: log.clone(), data: data.handle().clone() };
@@ -60,6 +65,7 @@ pub(super) fn serve(source: &Source, config: Config, log: &Log) -> Result<(), Fa
         Service::new(Common { process, status, stdout: stdout.clone(), sessions: sessions.clone(), workers });
 
     let outcome = control.block_on(async {
+        passed.warn_of_unused(&service.common.process);
         let mut signals = Signals::new().map_err(refused)?;
         let asking: Vec<_> = bound.vms.iter().map(|(vm, _)| tokio::spawn(vm.ask())).collect();
         for ((vm, _), asked) in bound.vms.into_iter().zip(asking) {
@@ -84,7 +90,7 @@ pub(super) fn serve(source: &Source, config: Config, log: &Log) -> Result<(), Fa
         let version = env!("CARGO_PKG_VERSION");
         tracing::info!(vms = service.len(), max_connections = most, version, "ready");
         service_manager::notify("READY=1");
-        serve_until_signal(&mut signals, &mut service, source, requests).await;
+        serve_until_signal(&mut signals, &mut service, source, &Arc::new(passed), requests).await;
         service_manager::notify("STOPPING=1");
         drain(&mut signals, &limit, &mut service).await
     });
@@ -120,6 +126,7 @@ async fn serve_until_signal(
     signals: &mut Signals,
     service: &mut Service,
     source: &Source,
+    passed: &Arc<PassedSockets>,
     mut requests: mpsc::Receiver<Request>,
 ) {
     // Files may be on a slow disk, so they are read in a thread of their own.
@@ -129,9 +136,9 @@ async fn serve_until_signal(
         if is_wanted && preparing.is_none() {
             service_manager::reloading();
             is_wanted = false;
-            let (source, running) = (source.clone(), service.running());
+            let (source, running, passed) = (source.clone(), service.running(), Arc::clone(passed));
             preparing = Some(tokio::task::spawn_blocking(move || {
-                reload::prepare(source.read().map_err(Failure::Configuration)?, &running)
+                reload::prepare(source.read().map_err(Failure::Configuration)?, &running, &passed)
             }));
         }
         let prepared = async {

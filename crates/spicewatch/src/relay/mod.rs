@@ -21,6 +21,7 @@ mod details;
 mod hints;
 mod lifecycle;
 mod limits;
+mod passed;
 mod places;
 mod plan;
 mod qmp;
@@ -40,6 +41,7 @@ use crate::outputs::{
     logging::{self, LogFormat},
 };
 use config::{Config, Source, VmConfig};
+use passed::PassedSockets;
 
 /// Forward connections between SPICE clients and a SPICE server, and report who is connected.
 ///
@@ -94,9 +96,10 @@ fn relay(args: Args) -> Result<(), Failure> {
     if is_check {
         return check_only(&config);
     }
+    let passed = PassedSockets::from_environment().map_err(Failure::Configuration)?;
     let filter = config.log.as_deref().unwrap_or("info");
     let log = logging::start(filter, config.log_format.unwrap_or(LogFormat::Text)).map_err(Failure::Configuration)?;
-    let outcome = lifecycle::serve(&source, config, &log);
+    let outcome = lifecycle::serve(&source, config, passed, &log);
     // The log is written before the last line on stderr says what went wrong.
     log.finish(FLUSH_PATIENCE);
     outcome

@@ -22,6 +22,7 @@ use super::{
     common::Common,
     config::VmConfig,
     details::ServerDetails,
+    passed::PassedSockets,
     places::{Place, Released, places, take},
 };
 
@@ -52,7 +53,13 @@ impl Plan {
     }
 
     /// Binds its addresses that are not held. Must run inside a tokio runtime, to which the QMP listeners belong.
-    pub(super) fn bind(self, continued: Option<&VmConfig>, running: &[VmConfig]) -> Result<BoundVm, String> {
+    /// A socket that was passed is used instead.
+    pub(super) fn bind(
+        self,
+        continued: Option<&VmConfig>,
+        running: &[VmConfig],
+        passed: &PassedSockets,
+    ) -> Result<BoundVm, String> {
         let mut listeners = Vec::new();
         for place in places(&self.config) {
             let is_held = if place.0.is_any_port() {
@@ -63,14 +70,20 @@ impl Plan {
             } else {
                 running.iter().flat_map(places).any(|(address, _)| address == place.0)
             };
-            let bound =
-                if is_held { Vec::new() } else { Listener::bind(&place.0).map_err(|error| error.to_string())? };
+            let mut bound = if is_held { Vec::new() } else { passed.listeners(&place.0)? };
+            if !is_held && bound.is_empty() {
+                bound = Listener::bind(&place.0).map_err(|error| error.to_string())?;
+            }
             listeners.push((place, bound));
         }
         let mut qmp = Vec::new();
         let is_held = |address: &&NetAddress| continued.is_some_and(|old| old.qmp.contains(address));
         for address in self.config.qmp.iter().filter(|address| !is_held(address)) {
-            qmp.extend(self.bind_qmp(address)?.into_iter().map(|listener| (address.clone(), listener)));
+            let mut bound = passed.qmp_listeners(address)?;
+            if bound.is_empty() {
+                bound = self.bind_qmp(address)?;
+            }
+            qmp.extend(bound.into_iter().map(|listener| (address.clone(), listener)));
         }
         let details = Arc::new(Mutex::new(self.details()));
         let qemu = self.config.qemu_qmp.clone().map(|address| Arc::new(Qemu::new(address)));

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     check,
     config::{Config, VmConfig},
+    passed::PassedSockets,
     plan::{BoundVm, Plan, PlanError},
     vm::RunningVm,
 };
@@ -23,12 +24,12 @@ pub(super) struct Prepared {
 /// Checks a configuration, and binds what is new in it. After an error nothing has changed.
 ///
 /// Reads files and asks name servers, and so may block. Must run inside a tokio runtime, to which the QMP listeners belong.
-pub(super) fn prepare(config: Config, running: &[VmConfig]) -> Result<Prepared, Failure> {
+pub(super) fn prepare(config: Config, running: &[VmConfig], passed: &PassedSockets) -> Result<Prepared, Failure> {
     check::whole(&config).map_err(Failure::Configuration)?;
     let continued = match_up(running, &config.vm);
     let is_held = |index: usize, address: &NetAddress| {
         let of_qmp = continued[index].is_some_and(|running_index| running[running_index].qmp.contains(address));
-        of_qmp || listens(running, address)
+        of_qmp || listens(running, address) || passed.has(address)
     };
     let prefix = |index: usize| check::error_prefix(&config, index);
     let mut plans = Vec::new();
@@ -52,7 +53,7 @@ pub(super) fn prepare(config: Config, running: &[VmConfig]) -> Result<Prepared, 
     }
     let mut vms = Vec::new();
     for ((plan, continued), vm) in plans.into_iter().zip(&continued).zip(&config.vm) {
-        match plan.bind(continued.map(|index| &running[index]), running) {
+        match plan.bind(continued.map(|index| &running[index]), running, passed) {
             Ok(bound) => vms.push((bound, *continued)),
             Err(error) if vm.optional && continued.is_none() => {
                 let name = vm.shown_name();
