@@ -77,8 +77,13 @@ fn accepted(
     if exists == Some(false) {
         return differs("nothing and the end, because there is no such channel");
     }
-    let Ok(Parsed::Complete(reply, len)) = LinkReply::parse(&answered.bytes) else {
-        return differs("an accepting reply");
+    let (reply, len) = match LinkReply::parse(&answered.bytes) {
+        Ok(Parsed::Complete(reply, len)) => (reply, len),
+        Ok(Parsed::Need(len)) if !answered.bytes.is_empty() => {
+            return differs(&format!("an accepting reply of at least {len} bytes"));
+        }
+        Ok(_) => return differs("an accepting reply"),
+        Err(error) => return differs(&format!("an accepting reply: {error}")),
     };
     if reply.error != LinkErrorCode::OK {
         return differs("an accepting reply");
@@ -92,13 +97,12 @@ fn accepted(
         return differs("an accepting reply whose caps_offset is 178");
     }
     let offered = reply.common_caps.words().next().unwrap_or(0);
-    let is_key = if offered & SASL != 0 {
-        *reply.pub_key == [0; LinkReply::PUB_KEY_LEN]
-    } else {
-        reply.pub_key.starts_with(KEY_PREFIX) && reply.pub_key.ends_with(KEY_SUFFIX)
-    };
-    if !is_key {
-        return differs("an accepting reply with an RSA key of 1024 bits, or with zeros for SASL");
+    if offered & SASL != 0 && common.first().is_some_and(|word| word & SASL != 0) {
+        if *reply.pub_key != [0; LinkReply::PUB_KEY_LEN] {
+            return differs("an accepting reply with zeros in place of a key, because both ends support SASL");
+        }
+    } else if !(reply.pub_key.starts_with(KEY_PREFIX) && reply.pub_key.ends_with(KEY_SUFFIX)) {
+        return differs("an accepting reply with an RSA key of 1024 bits");
     }
     let rest = &answered.bytes[len..];
     let selects = common.first().is_some_and(|word| word & SELECTION != 0);

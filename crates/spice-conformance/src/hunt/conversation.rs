@@ -36,7 +36,7 @@ pub struct Link {
     pub credentials: Credentials,
     /// Every byte is sent by itself.
     pub byte_by_byte: bool,
-    /// The client leaves as soon as it is linked.
+    /// The client ends its main channel as soon as this channel is linked.
     pub leaves: bool,
 }
 

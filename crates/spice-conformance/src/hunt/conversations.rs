@@ -443,6 +443,12 @@ impl<'s> Play<'s> {
         } else {
             session.other = Some(wire);
         }
+        if link.leaves
+            && let Some(mut session) = self.session.take()
+        {
+            session.main.finish()?;
+            session.ends(about.check("main-leaves", 11))?;
+        }
         Ok(())
     }
 }

@@ -60,6 +60,11 @@ impl<S: ServerUnderTest> Probe for Messages<S> {
         let bytes = Mess::default().bytes();
         match panic::catch_unwind(AssertUnwindSafe(|| self.server.ask(&bytes))) {
             Ok(Ok(answered)) if answered.bytes.is_empty() && !answered.is_ended => Health::Hung,
+            // It may have died just now. Then it accepts no other connection.
+            Ok(Ok(answered)) if answered.bytes.is_empty() => match self.server.ask(&bytes) {
+                Err(error) => Health::Gone(error.to_string()),
+                Ok(_) => Health::Fine,
+            },
             Ok(Err(error)) => Health::Gone(error.to_string()),
             Ok(Ok(_)) | Err(_) => Health::Fine,
         }
