@@ -1,6 +1,7 @@
 //! The chores of the fuzzers: `cargo xtask fuzz`.
 
 mod dictionaries;
+mod hunt;
 mod mutants;
 mod oss_fuzz;
 mod readme;
@@ -23,6 +24,8 @@ enum Task {
     Dictionaries,
     /// Remove one bound at a time from a copy of the code: the smoke test on stable must find each within a minute.
     Mutants,
+    /// Hunt in this project's own acceptor: nearly valid first messages, and whole conversations.
+    Hunt(hunt::Args),
     /// Run oss-fuzz/build.sh like OSS-Fuzz does, and check that each target comes out (needs nightly, cargo-fuzz and zip).
     OssFuzz,
     /// Write the figures of fuzz/record.toml into fuzz/README.md.
@@ -36,6 +39,7 @@ fn main() -> Result<()> {
         Task::Seeds => seeds::write(),
         Task::Dictionaries => dictionaries::write(),
         Task::Mutants => mutants::run(),
+        Task::Hunt(args) => hunt::run(&args),
         Task::OssFuzz => oss_fuzz::check(),
         Task::Readme => readme::write(),
     }
