@@ -35,6 +35,7 @@ const QEMU_TESTS: &[&str] = &[
     "relay_qemu",
     "relay_qmp",
     "relay_reload",
+    "relay_shared",
     "relay_scale",
     "relay_sessions",
     "tap",

@@ -5,9 +5,11 @@ mod error;
 pub mod net;
 pub mod observe;
 mod relay;
+mod shared_listener;
 
 pub use error::Error;
 pub use relay::{BoundRelay, Relay, RelayBuilder};
+pub use shared_listener::{SharedListener, SharedListenerBuilder, SharedRoutes};
 pub use spice_events;
 
 /// The tracing target of log lines that any client can cause as often as it likes.

@@ -21,11 +21,11 @@ pub struct Relay {
     accepting: Vec<JoinHandle<()>>,
     listeners: Vec<Listener>,
     limit: Arc<ConnectionLimit>,
-    order: Order,
+    route: Arc<Route>,
 }
 
 /// What puts a VM's connections in order, which relays of one VM share.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Order {
     ends: Arc<EndWatch>,
     turns: Arc<Turns>,
@@ -86,6 +86,11 @@ impl Relay {
         &self.limit
     }
 
+    /// What its connections share.
+    pub(crate) fn route(&self) -> &Arc<Route> {
+        &self.route
+    }
+
     /// Stops accepting: closes its listeners and removes their files. Open connections go on.
     pub async fn stop_accepting(&mut self) {
         self.release().await;
@@ -141,7 +146,8 @@ impl RelayBuilder {
     /// Takes the place of an earlier relay of the same VM, whose connections go on: ends of those are reported before a new session
     /// that replaces them. Both need the same observer.
     pub fn after(mut self, earlier: &Relay) -> Self {
-        self.order = Some(earlier.order.clone());
+        let route = &earlier.route;
+        self.order = Some(Order { ends: Arc::clone(&route.ends), turns: Arc::clone(&route.turns) });
         self
     }
 
@@ -235,10 +241,9 @@ impl BoundRelay {
         if let Some(Order { ends, turns }) = order {
             (route.ends, route.turns) = (ends, turns);
         }
-        let order = Order { ends: Arc::clone(&route.ends), turns: Arc::clone(&route.turns) };
         let route = Arc::new(route);
         let limit = limit.unwrap_or_else(|| ConnectionLimit::new(MAX_CONNECTIONS, None));
-        let mut relay = Relay { accepting: Vec::new(), listeners: Vec::new(), limit, order };
+        let mut relay = Relay { accepting: Vec::new(), listeners: Vec::new(), limit, route: Arc::clone(&route) };
         for (listener, tls) in listeners {
             let address = listener.address();
             tracing::info!(vm = &*route.name, %address, tls = tls.is_some(), upstream = %route.upstream.address(), "accepting");

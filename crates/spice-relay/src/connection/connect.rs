@@ -1,6 +1,6 @@
 use std::{fmt, io, time::Duration};
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::net::Transport;
 
@@ -17,5 +17,12 @@ pub(super) async fn within<T>(limit: Option<Duration>, work: impl Future<Output 
     match limit {
         None => work.await,
         Some(limit) => timeout(limit, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
+    }
+}
+
+pub(super) async fn before<T>(deadline: Option<Instant>, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    match deadline {
+        None => work.await,
+        Some(deadline) => timeout_at(deadline, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
     }
 }

@@ -9,6 +9,7 @@
 //!                                      └─ HalfDuplex to the client ── splice(2), coalescing
 //! ```
 
+mod choose;
 mod coalesce;
 mod connect;
 mod connection_limit;
@@ -16,6 +17,7 @@ mod connector;
 mod duplex;
 mod half_duplex;
 mod lookup;
+mod proxy_header;
 mod set_up;
 mod splice;
 mod stream;
@@ -36,6 +38,7 @@ use crate::{
     net::{Accepted, Network, Socket, TcpOptions, Transport, tls::ServerTls},
     observe::{EndWatch, Ending, Observe},
 };
+pub(crate) use choose::{Choice, Shared, Target, Targets, serve_shared};
 pub use connect::Connect;
 pub use connection_limit::{ConnectionLimit, Permit, SourceLimit};
 pub use connector::Connector;
@@ -155,9 +158,18 @@ pub async fn serve<T: Transport, A: Connect>(
 ) {
     let deadline = route.timeouts.link.map(|limit| Instant::now() + limit);
     let set_up = set_up::set_up(&route, incoming.into(), tls, &mut permit, deadline);
-    let Some((client, upstream, observed)) = route.turns.run(set_up).await else {
-        return;
-    };
+    if let Some(connected) = route.turns.run(set_up).await {
+        forward(route, connected, deadline, permit).await;
+    }
+}
+
+/// Forwards until both sides have ended.
+async fn forward<T: Transport, A: Connect>(
+    route: Arc<Route<A>>,
+    (client, upstream, observed): set_up::Connected<T, A>,
+    deadline: Option<Instant>,
+    permit: Permit,
+) {
     let handle = Arc::clone(observed.handle());
     let mut duplex = Duplex::new(client, upstream, observed, deadline, route.timeouts);
     let vm = Arc::clone(&route.name);

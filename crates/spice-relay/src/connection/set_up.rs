@@ -1,23 +1,72 @@
 //! From an accepted connection to two streams.
 
-use std::{future::poll_fn, io};
+use std::{io, net::SocketAddr};
 
-use spice_events::{Address, Endpoints, Side};
-use tokio::time::{Instant, sleep, timeout_at};
+use spice_events::{Endpoints, Side};
+use tokio::time::{Instant, sleep};
+use tokio_rustls::{StartHandshake, server::TlsStream};
 
 use super::{
     Incoming, Permit, Route,
-    connect::{Connect, within},
+    connect::{Connect, before, within},
+    proxy_header::read_proxy_header,
     stream::Stream,
 };
 use crate::{
     PEER_LOG_TARGET,
     net::{
-        Socket, Transport, proxy_protocol,
+        Socket, Transport,
         tls::{ServerTls, explain_client, hint},
     },
     observe::{Ending, ObservedConnection, Opened},
 };
+
+/// Two streams that are connected, and the observer's side of them.
+pub(super) type Connected<T, A> = (Stream<T>, Stream<<A as Connect>::Transport>, ObservedConnection);
+
+/// A client of one route, before its TLS handshake.
+pub(super) struct Client<T> {
+    pub(super) handshake: Handshake<T>,
+    pub(super) endpoints: Endpoints,
+    /// The socket addresses, if the connection has them.
+    pub(super) tcp: Option<Endpoints<SocketAddr>>,
+}
+
+/// What has been read of a client's TLS handshake.
+pub(super) enum Handshake<T> {
+    /// The client speaks plain SPICE.
+    Plain(T),
+    /// Nothing.
+    Tls(T, ServerTls),
+    /// The ClientHello, whose server name has chosen the route.
+    Begun(Box<StartHandshake<T>>, ServerTls),
+    /// Something else than a ClientHello, on a listener of several routes.
+    Failed(io::Error),
+}
+
+impl<T: Transport> Handshake<T> {
+    fn is_tls(&self) -> bool {
+        !matches!(self, Self::Plain(_))
+    }
+
+    fn transport(&self) -> Option<&T> {
+        match self {
+            Self::Plain(transport) | Self::Tls(transport, _) => Some(transport),
+            Self::Begun(begun, _) => Some(&begun.io),
+            Self::Failed(_) => None,
+        }
+    }
+
+    async fn finish(self, deadline: Option<Instant>) -> io::Result<Stream<T>> {
+        let stream: TlsStream<T> = match self {
+            Self::Plain(transport) => return Ok(Stream::plain(transport)),
+            Self::Tls(transport, tls) => before(deadline, tls.accept(transport)).await?,
+            Self::Begun(begun, tls) => before(deadline, begun.into_stream(tls.config())).await?,
+            Self::Failed(error) => return Err(error),
+        };
+        Ok(Stream::tls_server(stream))
+    }
+}
 
 /// Reads the PROXY header, reports the connection, shakes hands and connects to the upstream.
 ///
@@ -28,36 +77,46 @@ pub(super) async fn set_up<T: Transport, A: Connect>(
     tls: Option<ServerTls>,
     permit: &mut Permit,
     deadline: Option<Instant>,
-) -> Option<(Stream<T>, Stream<A::Transport>, ObservedConnection)> {
-    if let Some(socket) = incoming.transport.socket() {
-        route.tcp.apply(socket);
-    }
+) -> Option<Connected<T, A>> {
     if route.expects_proxy(incoming.source()) {
         read_proxy_header(&route.name, &mut incoming, permit, deadline).await?;
     }
     let Incoming { transport, endpoints, tcp } = incoming;
+    let handshake = match tls {
+        None => Handshake::Plain(transport),
+        Some(tls) => Handshake::Tls(transport, tls),
+    };
+    open(route, Client { handshake, endpoints, tcp }, deadline).await
+}
+
+/// Reports the connection, shakes hands and connects to the upstream. `None`: as for [`set_up`].
+pub(super) async fn open<T: Transport, A: Connect>(
+    route: &Route<A>,
+    client: Client<T>,
+    deadline: Option<Instant>,
+) -> Option<Connected<T, A>> {
+    let Client { handshake, endpoints, tcp } = client;
+    if let Some(socket) = handshake.transport().and_then(T::socket) {
+        route.tcp.apply(socket);
+    }
     let vm = &*route.name;
-    let (shown, from, has_tls) = (endpoints.client.to_string(), endpoints.client.clone(), tls.is_some());
-    let observed = ObservedConnection::open(&route.observer, &route.ends, Opened { endpoints, tls: tls.is_some() });
+    let (shown, from, has_tls) = (endpoints.client.to_string(), endpoints.client.clone(), handshake.is_tls());
+    let observed = ObservedConnection::open(&route.observer, &route.ends, Opened { endpoints, tls: has_tls });
     let flow = observed.id();
-    let client = match tls {
-        None => Stream::plain(transport),
-        Some(tls) => match before(deadline, tls.accept(transport)).await {
-            Ok(stream) => {
-                let tls = stream.get_ref().1;
-                if let Some((version, suite)) = tls.protocol_version().zip(tls.negotiated_cipher_suite()) {
-                    observed.secured(tls_version(version), &cipher_name(suite.suite()));
-                }
-                Stream::tls_server(stream)
+    let client = match handshake.finish(deadline).await {
+        Ok(stream) => {
+            if let Some((version, suite)) = stream.negotiated() {
+                observed.secured(tls_version(version), &cipher_name(suite));
             }
-            Err(error) => {
-                let error = explain_client(error);
-                tracing::info!(target: PEER_LOG_TARGET, vm, flow, client = shown, %error, hint = hint(&error), "TLS handshake failed");
-                observed.because(Ending::TlsFailed);
-                observed.closed(Some(Side::Client));
-                return None;
-            }
-        },
+            stream
+        }
+        Err(error) => {
+            let error = explain_client(error);
+            tracing::info!(target: PEER_LOG_TARGET, vm, flow, client = shown, %error, hint = hint(&error), "TLS handshake failed");
+            observed.because(Ending::TlsFailed);
+            observed.closed(Some(Side::Client));
+            return None;
+        }
     };
     let pause = route.observer.pause(&from, has_tls);
     if !pause.is_zero() {
@@ -88,56 +147,6 @@ pub(super) async fn set_up<T: Transport, A: Connect>(
     }
 }
 
-/// Reads the header of a client that must send one, and takes the client's address from it. `None`: the connection is closed.
-async fn read_proxy_header<T: Transport>(
-    vm: &str,
-    incoming: &mut Incoming<T>,
-    permit: &mut Permit,
-    deadline: Option<Instant>,
-) -> Option<()> {
-    let source = incoming.endpoints.client.clone();
-    match before(deadline, proxy_protocol::read(&mut incoming.transport)).await {
-        Ok(Some(original)) => {
-            // HAProxy's own checks with version 1 name HAProxy as the client.
-            let is_proxy = incoming.source().is_some_and(|ip| ip.to_canonical() == original.client.ip().to_canonical());
-            if is_proxy && !has_byte(&mut incoming.transport, deadline).await {
-                tracing::debug!(vm, %source, "closed without a byte after the proxy's own header");
-                return None;
-            }
-            if !permit.count_source(original.client.ip()) {
-                return None;
-            }
-            incoming.endpoints.client = Address::from(original.client);
-            // A unix socket has no socket addresses. Those of the header take their place.
-            let server = incoming.tcp.map_or(original.server, |tcp| tcp.server);
-            incoming.tcp = Some(Endpoints { server, client: original.client });
-            Some(())
-        }
-        // A proxy's health check looks the same as a client without an address, until the client sends its first byte.
-        Ok(None) => {
-            if has_byte(&mut incoming.transport, deadline).await {
-                return Some(());
-            }
-            tracing::debug!(vm, %source, "closed without a byte after the PROXY header");
-            None
-        }
-        Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {
-            tracing::debug!(vm, %source, "closed without a byte");
-            None
-        }
-        Err(error) => {
-            let hint = "its source is in proxy-from, so the proxy must send a header";
-            tracing::warn!(target: PEER_LOG_TARGET, vm, %source, %error, hint, "closed: no PROXY header");
-            None
-        }
-    }
-}
-
-/// Whether the client sends a byte before it closes. A health check does not.
-async fn has_byte<T: Transport>(transport: &mut T, deadline: Option<Instant>) -> bool {
-    before(deadline, poll_fn(|cx| transport.poll_peek(cx))).await.unwrap_or(false)
-}
-
 /// The version as people write it.
 fn tls_version(version: rustls::ProtocolVersion) -> &'static str {
     match version {
@@ -162,12 +171,5 @@ fn log_connected(vm: &str, flow: u64, client: &str, socket: Option<&Socket>) {
         tracing::debug!(vm, flow, client, local, "connected to the upstream");
     } else {
         tracing::debug!(vm, flow, client, "connected to the upstream");
-    }
-}
-
-async fn before<T>(deadline: Option<Instant>, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    match deadline {
-        None => work.await,
-        Some(deadline) => timeout_at(deadline, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
     }
 }

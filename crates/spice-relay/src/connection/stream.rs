@@ -6,6 +6,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use rustls::{CipherSuite, ProtocolVersion};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::{client, server};
 
@@ -36,6 +37,13 @@ impl<T: Transport> Stream<T> {
 
     pub(crate) fn tls_client(stream: client::TlsStream<T>) -> Self {
         Self(Kind::TlsClient(Box::new(stream)))
+    }
+
+    /// What a client's TLS handshake has agreed on.
+    pub(super) fn negotiated(&self) -> Option<(ProtocolVersion, CipherSuite)> {
+        let Kind::TlsServer(stream) = &self.0 else { return None };
+        let tls = stream.get_ref().1;
+        Some((tls.protocol_version()?, tls.negotiated_cipher_suite()?.suite()))
     }
 
     /// The transport below.

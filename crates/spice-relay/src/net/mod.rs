@@ -2,6 +2,7 @@
 
 mod accept_failures;
 mod address;
+pub(crate) mod http_connect;
 mod listen;
 mod network;
 pub mod proxy_protocol;

@@ -27,7 +27,7 @@ pub struct Client {
 
 impl Client {
     /// Connects. Arguments: `--host H`, `--port P`, `--tls-port P`, `--unix PATH`, `--user U`, `--password W`,
-    /// `--ca FILE`, `--secure-channels LIST`.
+    /// `--ca FILE`, `--secure-channels LIST`, `--proxy URL`.
     pub fn start(args: &[&str]) -> io::Result<Self> {
         let scratch = Scratch::new()?;
         let script = scratch.join("spice_client.py");

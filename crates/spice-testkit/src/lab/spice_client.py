@@ -24,6 +24,7 @@ PROPERTIES = {
     "password": "password",
     "ca": "ca-file",
     "secure_channels": "secure-channels",
+    "proxy": "proxy",
 }
 
 parser = argparse.ArgumentParser(description=__doc__)

@@ -10,7 +10,10 @@ use std::{
 
 use spice_relay::net::NetAddress;
 
-use super::config::{Config, VmConfig};
+use super::{
+    config::{Config, VmConfig},
+    shared_addresses,
+};
 
 /// The most threads that may be configured: more than any machine has cores.
 const MAX_WORKERS: usize = 1024;
@@ -35,19 +38,41 @@ pub(super) fn whole(config: &Config) -> Result<(), String> {
     names(config)?;
     rings(config)?;
     own_clients(config)?;
+    shared_addresses::check(config)?;
     let mut seen: Vec<(&NetAddress, String)> = Vec::new();
+    for address in &config.connect_listen {
+        if seen.iter().any(|(other, _)| *other == address) {
+            return Err(format!("{address} is configured in connect-listen twice"));
+        }
+        seen.push((address, "connect-listen: ".into()));
+    }
     for (index, vm) in config.vm.iter().enumerate() {
         let prefix = error_prefix(config, index);
-        for address in vm.listen.iter().chain(&vm.tls_listen).chain(&vm.qmp) {
+        let of_tls = vm.tls_listen.iter();
+        for (number, address) in vm.listen.iter().chain(of_tls.clone()).chain(&vm.qmp).enumerate() {
             let before = seen.iter().find(|(other, _)| *other == address && !address.is_any_port());
+            let is_tls = (vm.listen.len()..vm.listen.len() + vm.tls_listen.len()).contains(&number);
+            let is_others = |other: &VmConfig| other.shared.contains(address) && !other.listen.contains(address);
             match before {
+                // Names tell the VMs apart.
+                Some((_, other))
+                    if *other != prefix
+                        && is_tls
+                        && vm.shared.contains(address)
+                        && config.vm[..index].iter().any(is_others)
+                        && !config.connect_listen.contains(address) => {}
                 None => seen.push((address, prefix.clone())),
                 Some((_, other)) if *other == prefix => {
                     return Err(format!("{prefix}{address} is configured as a listener twice"));
                 }
                 Some((_, other)) => {
                     let other = other.trim_end_matches(": ");
-                    return Err(format!("{prefix}{address} is already a listener of {other}"));
+                    let hint = if is_tls {
+                        "; several VMs can share an address of tls-listen if each has a tls-name"
+                    } else {
+                        ""
+                    };
+                    return Err(format!("{prefix}{address} is already a listener of {other}{hint}"));
                 }
             }
         }
@@ -124,7 +149,8 @@ pub(super) fn error_prefix(config: &Config, index: usize) -> String {
 /// Checks the settings of one VM. Returns its upstream.
 pub(super) fn vm(config: &VmConfig) -> Result<NetAddress, String> {
     let upstream = config.upstream.clone().ok_or("expected an upstream (--upstream ADDR), found none")?;
-    if config.listen.is_empty() && config.tls_listen.is_empty() {
+    let has_names = !config.connect.is_empty() || !config.tls_connect.is_empty();
+    if config.listen.is_empty() && config.tls_listen.is_empty() && !has_names {
         return Err("expected an address to listen on (--listen ADDR or --tls-listen ADDR), found none".into());
     }
     if upstream.host() == Some("*") {
@@ -151,7 +177,7 @@ pub(super) fn vm(config: &VmConfig) -> Result<NetAddress, String> {
             }
         }
     }
-    if config.tls_listen.is_empty() {
+    if !config.serves_tls() {
         if config.cert.is_some() || config.key.is_some() {
             return Err("a certificate needs --tls-listen".into());
         }

@@ -3,6 +3,7 @@
 //! The flag `--tls-listen` is the key `tls-listen` of the file. A flag that may be given several times is an array in the file,
 //! or a single value. Units are in the names. 0 seconds disables a limit; for the drain it means no time at all.
 
+pub(super) mod names;
 mod parse;
 pub(super) mod qmp_options;
 
@@ -14,6 +15,7 @@ use std::{
 };
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use names::{ConnectName, TlsName};
 use qmp_options::{FileMode, GroupId, QemuVersion};
 use serde::de::DeserializeOwned;
 use serde_derive::Deserialize;
@@ -112,6 +114,16 @@ pub(crate) struct Config {
     #[arg(long, value_name = "MODE")]
     #[serde(deserialize_with = "parse::one")]
     pub control_mode: Option<SocketMode>,
+    /// Accept HTTP clients here that send a CONNECT for a name of --connect or --tls-connect, as with `proxy=` in a .vv file
+    ///
+    /// The VMs of a configuration file share these addresses. Other names are refused. SPICE_PROXY of spice-gtk has the form http://HOST:PORT.
+    #[arg(long, value_name = "ADDR")]
+    #[serde(deserialize_with = "parse::one_or_many")]
+    pub connect_listen: Vec<NetAddress>,
+    /// Require a PROXY protocol header (v1 or v2) from these sources at --connect-listen: an address, ADDRESS/BITS, or `unix`
+    #[arg(long, value_name = "SOURCE")]
+    #[serde(deserialize_with = "parse::one_or_many")]
+    pub connect_proxy_from: Vec<Network>,
     /// Threads that forward bytes [default: one per core]
     #[arg(long, value_name = "N")]
     pub workers: Option<NonZero<usize>>,
@@ -145,6 +157,7 @@ impl Source {
         if let Some(folder) = &config.vm_dir {
             config.vm.extend(read_folder(folder)?);
         }
+        config.mark_shared();
         Ok(config)
     }
 }
@@ -185,6 +198,24 @@ pub(crate) struct VmConfig {
     #[arg(long, value_name = "ADDR")]
     #[serde(deserialize_with = "parse::one_or_many")]
     pub tls_listen: Vec<NetAddress>,
+    /// Accept only TLS clients that ask for this host name (SNI); VMs with different names can have the same --tls-listen
+    ///
+    /// One VM of an address may have no name: it gets all other connections.
+    #[arg(long, value_name = "NAME")]
+    #[serde(deserialize_with = "parse::one_or_many")]
+    pub tls_name: Vec<TlsName>,
+    /// Serve plain clients that ask for this at --connect-listen: HOST:PORT, or HOST for each port
+    #[arg(long, value_name = "NAME")]
+    #[serde(deserialize_with = "parse::one_or_many")]
+    pub connect: Vec<ConnectName>,
+    /// Serve TLS clients that ask for this at --connect-listen
+    #[arg(long, value_name = "NAME")]
+    #[serde(deserialize_with = "parse::one_or_many")]
+    pub tls_connect: Vec<ConnectName>,
+    /// The addresses of `tls_listen` that other VMs may have too.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub shared: Vec<NetAddress>,
     /// Serve the other VMs if an address of this one can't be bound, when this machine lacks it for example
     ///
     /// The log has an error. The next reload tries again.
@@ -280,6 +311,15 @@ impl Config {
         read_toml(path)
     }
 
+    /// Tells each VM which of its TLS addresses it shares: those at which some VM has a `tls-name`.
+    pub(super) fn mark_shared(&mut self) {
+        let named = self.vm.iter().filter(|vm| !vm.tls_name.is_empty());
+        let named: Vec<_> = named.flat_map(|vm| vm.tls_listen.clone()).collect();
+        for vm in &mut self.vm {
+            vm.shared = vm.tls_listen.iter().filter(|address| named.contains(address)).cloned().collect();
+        }
+    }
+
     pub(crate) fn timeouts(&self) -> Timeouts {
         let defaults = Timeouts::new();
         Timeouts::new()
@@ -310,6 +350,11 @@ impl VmConfig {
     /// Whether it names files that are read again.
     pub(crate) fn has_files(&self) -> bool {
         self.cert.is_some() || self.x509_dir.is_some() || self.ca.is_some()
+    }
+
+    /// Whether clients speak TLS somewhere.
+    pub(crate) fn serves_tls(&self) -> bool {
+        !self.tls_listen.is_empty() || !self.tls_connect.is_empty()
     }
 
     /// How dead peers are found.

@@ -14,9 +14,9 @@ pub(super) fn hint(anomaly: &Anomaly) -> Option<&'static str> {
             [b'P', b'R', b'O', b'X'] | [b'\r', b'\n', b'\r', b'\n'] => {
                 Some("a proxy sent a PROXY header, which is not expected from this source: use proxy-from")
             }
-            [b'C', b'O', b'N', b'N'] => {
-                Some("the client takes the relay for an HTTP proxy: connect to it without proxy or SPICE_PROXY")
-            }
+            [b'C', b'O', b'N', b'N'] => Some(
+                "the client takes the relay for an HTTP proxy: use connect-listen, or connect without proxy or SPICE_PROXY",
+            ),
             _ => None,
         },
         // A TLS record with an alert.

@@ -71,6 +71,7 @@ pub(super) fn serve(source: &Source, config: Config, passed: PassedSockets, log:
         for ((vm, _), asked) in bound.vms.into_iter().zip(asking) {
             service.add(vm, asked.await.ok().flatten()).map_err(Failure::System)?;
         }
+        service.share(bound.shared).map_err(Failure::System)?;
         let (reload, requests) = ReloadHandle::new();
         if let Some((socket, sessions)) = control_socket.as_ref().zip(sessions.clone()) {
             tracing::info!(path = %socket.path().display(), "serving the control socket");

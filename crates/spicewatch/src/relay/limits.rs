@@ -20,7 +20,8 @@ pub(super) fn max_connections(config: &Config, workers: usize) -> usize {
         .vm
         .iter()
         .map(|vm| (vm.listen.len() + vm.tls_listen.len()) * (workers + 1) + vm.qmp.len() + vm.qmp_connect.len());
-    let own = listeners.sum::<usize>() + 2 * MAX_PIPES + 256;
+    let shared = config.connect_listen.len() * (workers + 1);
+    let own = listeners.sum::<usize>() + shared + 2 * MAX_PIPES + 256;
     let most = limit.maximum.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
     // Each connection has two sockets.
     let room = (most.saturating_sub(own) / 2).max(1);

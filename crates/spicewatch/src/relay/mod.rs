@@ -28,6 +28,8 @@ mod qmp;
 mod reload;
 mod service;
 mod service_manager;
+mod shared_addresses;
+mod shared_listeners;
 mod sink;
 mod status;
 mod vm;
@@ -136,7 +138,9 @@ fn check_only(config: &Config) -> Result<(), Failure> {
         let shown = |addresses: &[NetAddress]| addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         let (name, plain, tls) = (vm.shown_name(), shown(&vm.listen), shown(&vm.tls_listen));
         let upstream = vm.upstream.as_ref().map(ToString::to_string).unwrap_or_default();
-        println!("{name}: listen {plain}, tls-listen {tls}, upstream {upstream}");
+        let names: Vec<_> = vm.connect.iter().chain(&vm.tls_connect).map(ToString::to_string).collect();
+        let connect = if names.is_empty() { String::new() } else { format!(", connect {}", names.join(" ")) };
+        println!("{name}: listen {plain}, tls-listen {tls}{connect}, upstream {upstream}");
     }
     Ok(())
 }

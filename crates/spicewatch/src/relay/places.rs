@@ -7,9 +7,11 @@ use super::config::VmConfig;
 /// A configured address, and whether clients speak TLS there.
 pub(super) type Place = (NetAddress, bool);
 
+/// The addresses of one VM, without those that it shares with others.
 pub(super) fn places(config: &VmConfig) -> Vec<Place> {
     let plain = config.listen.iter().map(|address| (address.clone(), false));
-    plain.chain(config.tls_listen.iter().map(|address| (address.clone(), true))).collect()
+    let own = config.tls_listen.iter().filter(|address| !config.shared.contains(address));
+    plain.chain(own.map(|address| (address.clone(), true))).collect()
 }
 
 /// Sockets that a VM has released at a reload.

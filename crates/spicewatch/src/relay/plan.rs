@@ -31,7 +31,7 @@ pub(super) struct Plan {
     pub(super) config: VmConfig,
     upstream: NetAddress,
     pub(super) identity: Option<Arc<ServerIdentity>>,
-    server_tls: Option<ServerTls>,
+    pub(super) server_tls: Option<ServerTls>,
     pub(super) upstream_tls: Option<Arc<UpstreamTls>>,
 }
 
@@ -68,7 +68,8 @@ impl Plan {
                 let bound: Vec<_> = listeners.iter().map(|(place, _): &(Place, _)| place.clone()).collect();
                 continued.is_some_and(|old| count(&bound) < count(&places(old)))
             } else {
-                running.iter().flat_map(places).any(|(address, _)| address == place.0)
+                // An address that VMs share may become that of one VM.
+                running.iter().any(|vm| vm.listen.contains(&place.0) || vm.tls_listen.contains(&place.0))
             };
             let mut bound = if is_held { Vec::new() } else { passed.listeners(&place.0)? };
             if !is_held && bound.is_empty() {
@@ -170,13 +171,18 @@ impl Plan {
                 _ => None,
             })
         };
+        // At a shared address, it is known which port was configured.
+        let shared_port = self.config.shared.iter().find_map(|address| match address {
+            NetAddress::Tcp(_, port) => Some(*port),
+            _ => None,
+        });
         let host = match self.config.listen.first().or(self.config.tls_listen.first()) {
             Some(NetAddress::Tcp(host, _)) => host.clone(),
             Some(NetAddress::Unix(path)) => path.to_string_lossy().into_owned(),
             _ => "*".to_owned(),
         };
         let mut details = details.lock().unwrap_or_else(PoisonError::into_inner);
-        (details.host, details.port, details.tls_port) = (Some(host), port(false), port(true));
+        (details.host, details.port, details.tls_port) = (Some(host), port(false), port(true).or(shared_port));
         details.name.clone_from(&self.config.name);
         // Else it is what QEMU said.
         if self.config.qemu_qmp.is_none() {
@@ -247,10 +253,8 @@ fn identity(config: &VmConfig) -> Result<Option<Arc<ServerIdentity>>, String> {
         }
         (Some(certificate), Some(key), None) => (certificate.clone(), key.clone()),
         (Some(_), None, None) | (None, Some(_), None) => return Err("expected cert and key, found one of them".into()),
-        (None, None, Some(dir)) if !config.tls_listen.is_empty() => {
-            (dir.join("server-cert.pem"), dir.join("server-key.pem"))
-        }
-        (None, None, None) if !config.tls_listen.is_empty() => {
+        (None, None, Some(dir)) if config.serves_tls() => (dir.join("server-cert.pem"), dir.join("server-key.pem")),
+        (None, None, None) if config.serves_tls() => {
             return Err(
                 "expected a certificate for --tls-listen (--cert FILE --key FILE, or --x509-dir DIR), found none"
                     .into(),

@@ -10,6 +10,7 @@ use super::{
     config::{Config, VmConfig},
     passed::PassedSockets,
     plan::{BoundVm, Plan, PlanError},
+    shared_listeners::{self, BoundShared},
     vm::RunningVm,
 };
 use crate::outputs::Failure;
@@ -19,6 +20,8 @@ pub(super) struct Prepared {
     pub(super) config: Config,
     /// Each VM, with the index of the running VM that it continues.
     pub(super) vms: Vec<(BoundVm, Option<usize>)>,
+    /// The addresses that VMs share.
+    pub(super) shared: Vec<BoundShared>,
 }
 
 /// Checks a configuration, and binds what is new in it. After an error nothing has changed.
@@ -62,7 +65,8 @@ pub(super) fn prepare(config: Config, running: &[VmConfig], passed: &PassedSocke
             Err(error) => return Err(Failure::Listen(error)),
         }
     }
-    Ok(Prepared { config, vms })
+    let shared = shared_listeners::bind(&config, running)?;
+    Ok(Prepared { config, vms, shared })
 }
 
 /// At a reload, the log says what happens without the file.
@@ -87,8 +91,13 @@ fn match_up(running: &[VmConfig], new: &[VmConfig]) -> Vec<Option<usize>> {
     for (index, vm) in new.iter().enumerate() {
         if continued[index].is_none() {
             let is_renamed = |old: &VmConfig| {
+                let keeps_name = old
+                    .connect
+                    .iter()
+                    .chain(&old.tls_connect)
+                    .any(|name| vm.connect.contains(name) || vm.tls_connect.contains(name));
                 let mut addresses = old.listen.iter().chain(&old.tls_listen).chain(&old.qmp);
-                old.upstream == vm.upstream && addresses.any(|address| RunningVm::holds(vm, address))
+                old.upstream == vm.upstream && (keeps_name || addresses.any(|address| RunningVm::holds(vm, address)))
             };
             continued[index] =
                 (0..running.len()).find(|old| !continued.contains(&Some(*old)) && is_renamed(&running[*old]));

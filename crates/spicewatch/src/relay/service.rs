@@ -11,6 +11,7 @@ use super::{
     places::Released,
     plan::BoundVm,
     reload::{Changes, Prepared, after_restart, keep_until_restart},
+    shared_listeners::{BoundShared, SharedListeners},
     vm::RunningVm,
 };
 use crate::outputs::FLUSH_PATIENCE;
@@ -22,11 +23,12 @@ pub(super) struct Service {
     vms: Vec<RunningVm>,
     /// VMs that were removed while connections were open. They accept no more.
     draining: Vec<RunningVm>,
+    shared: SharedListeners,
 }
 
 impl Service {
     pub(super) fn new(common: Common) -> Self {
-        Self { common, vms: Vec::new(), draining: Vec::new() }
+        Self { common, vms: Vec::new(), draining: Vec::new(), shared: SharedListeners::default() }
     }
 
     /// Starts to serve a VM. `asked` is QEMU's answer.
@@ -36,17 +38,24 @@ impl Service {
         Ok(())
     }
 
+    /// Starts to accept at the addresses that VMs share.
+    pub(super) fn share(&mut self, bound: Vec<BoundShared>) -> Result<(), String> {
+        self.shared.start(bound, &self.vms, &self.common, &mut []).map_err(|error| error.to_string())
+    }
+
     pub(super) fn len(&self) -> usize {
         self.vms.len()
     }
 
-    /// The configurations of all VMs that have sockets or connections, in the order that [`apply`](Self::apply) expects.
+    /// The configurations of all VMs that have sockets or connections, in the order that [`apply`](Self::apply) expects. After them
+    /// comes one that has the addresses of `connect-listen`.
     pub(super) fn running(&self) -> Vec<VmConfig> {
-        self.vms.iter().chain(&self.draining).map(|vm| vm.config.clone()).collect()
+        let connect = VmConfig { listen: self.common.process.connect_listen.clone(), ..VmConfig::default() };
+        self.vms.iter().chain(&self.draining).map(|vm| vm.config.clone()).chain([connect]).collect()
     }
 
     /// Serves what was prepared from [`running`](Self::running). Open connections go on.
-    pub(super) async fn apply(&mut self, Prepared { mut config, vms }: Prepared) -> Changes {
+    pub(super) async fn apply(&mut self, Prepared { mut config, vms, shared }: Prepared) -> Changes {
         let mut changes = Changes { after_restart: after_restart(&self.common.process, &config), ..Changes::default() };
         keep_until_restart(&self.common.process, &mut config);
         let is_retimed = config.timeouts() != self.common.process.timeouts();
@@ -65,6 +74,7 @@ impl Service {
                 vm.release(index, &mut released).await;
             }
         }
+        self.shared.release(&mut released).await;
         for (new, continued) in vms {
             let name = new.config().shown_name();
             let earlier = continued.and_then(|index| Some((index, old[index].take()?)));
@@ -82,6 +92,9 @@ impl Service {
             vm.config.listen.clear();
             vm.config.tls_listen.clear();
             self.draining.push(vm);
+        }
+        if let Err(error) = self.shared.start(shared, &self.vms, &self.common, &mut released) {
+            tracing::error!(%error, "can't serve shared addresses after the reload");
         }
         changes
     }
@@ -139,6 +152,7 @@ impl Service {
 
     /// Stops accepting.
     pub(super) async fn stop_accepting(&mut self) {
+        self.shared.stop_accepting();
         for vm in &mut self.vms {
             vm.stop_accepting().await;
         }

@@ -10,7 +10,7 @@ use spice_relay::{
     Error, Relay,
     net::{
         NetAddress,
-        tls::{ServerIdentity, UpstreamTls},
+        tls::{ServerIdentity, ServerTls, UpstreamTls},
     },
     observe::{EventObserver, SharedTracker},
     spice_events::{Auth, Config as TrackerConfig, Tracker},
@@ -38,6 +38,7 @@ pub(super) struct RunningVm {
     pub(super) config: VmConfig,
     pub(super) observer: Arc<EventObserver<VmSink>>,
     relay: Relay,
+    server_tls: Option<ServerTls>,
     /// How many of the relay's listeners each place has, in their order.
     places: Vec<(Place, usize)>,
     details: Arc<Mutex<ServerDetails>>,
@@ -87,11 +88,12 @@ impl BoundVm {
             keep_asking(qemu, details, recovered, &observer, service, asked.is_some())
         });
         let relay = relay.start_on(&common.status.data, Arc::clone(&observer) as _)?;
-        let Plan { config, identity, upstream_tls, .. } = plan;
+        let Plan { config, identity, server_tls, upstream_tls, .. } = plan;
         Ok(RunningVm {
             config,
             observer,
             relay,
+            server_tls,
             places,
             details,
             identity,
@@ -122,6 +124,16 @@ impl RunningVm {
     /// Whether it listens on this address, for SPICE or QMP.
     pub(super) fn holds(config: &VmConfig, address: &NetAddress) -> bool {
         config.listen.contains(address) || config.tls_listen.contains(address) || config.qmp.contains(address)
+    }
+
+    /// What its connections share.
+    pub(super) fn relay(&self) -> &Relay {
+        &self.relay
+    }
+
+    /// Its TLS server, if clients speak TLS somewhere.
+    pub(super) fn server_tls(&self) -> Option<&ServerTls> {
+        self.server_tls.as_ref()
     }
 
     /// Takes new certificates, if nothing else has changed.
@@ -186,7 +198,8 @@ impl RunningVm {
         if plan.config.qemu_qmp.is_none() {
             tracker.set_auth(plan.config.auth);
         }
-        let Plan { config, identity, upstream_tls, .. } = plan;
+        let Plan { config, identity, server_tls, upstream_tls, .. } = plan;
+        self.server_tls = server_tls;
         (self.config, self.identity, self.upstream_tls) = (config, identity, upstream_tls);
         Ok(())
     }

@@ -81,6 +81,10 @@ impl ServerTls {
         Ok(Self(TlsAcceptor::from(Arc::new(config))))
     }
 
+    pub(crate) fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(self.0.config())
+    }
+
     pub(crate) async fn accept<T: Transport>(&self, transport: T) -> io::Result<TlsStream<T>> {
         self.0.accept(transport).await
     }
