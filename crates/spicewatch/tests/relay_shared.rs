@@ -169,9 +169,10 @@ fn spice_gtk_reaches_qemu_through_http_connect() {
     }
     let (lab, pki, port) = (Lab::new(), Pki::new().unwrap(), lab::free_port().unwrap());
     let vm = Vm::boot(&format!("port={port},addr=127.0.0.1,disable-ticketing=on")).unwrap();
+    let named = lab::free_port().unwrap();
     let relay = Relay::start_with(&lab.write(&format!(
         "connect-listen = \"{}\"\n[[vm]]\nupstream = \"127.0.0.1:{port}\"\nauth = \"none\"\nx509-dir = \"{}\"\n\
-         connect = \"localhost:5900\"\ntls-connect = \"localhost:5901\"\n",
+         connect = \"localhost:5900\"\ntls-connect = \"localhost:5901\"\ntls-listen = \"127.0.0.1:{named}\"\ntls-name = \"localhost\"\n",
         lab.shared,
         pki.dir().display()
     )));
@@ -187,6 +188,12 @@ fn spice_gtk_reaches_qemu_through_http_connect() {
         relay.events.wait_for("SPICE_DISCONNECTED", sessions * CHANNELS);
         assert_eq!(relay.events.count(&format!("\"tls\": {tls}")), CHANNELS, "INITIALIZED has it");
     }
+    // spice-gtk sends the host as the server name of TLS, too.
+    let client = Client::start(&["--host", "localhost", "--tls-port", &named.to_string(), "--ca", &ca]).unwrap();
+    relay.events.wait_for("SPICE_INITIALIZED", 3 * CHANNELS);
+    assert!(client.leave().unwrap().success());
+    vm.events().wait_for("SPICE_DISCONNECTED", 3 * CHANNELS).unwrap();
+    relay.events.wait_for("SPICE_DISCONNECTED", 3 * CHANNELS);
     // QEMU's client is the relay, so that ports and TLS are left out.
     let said = |lines: &[String]| {
         let mut said: Vec<_> = stories(lines)
@@ -197,13 +204,13 @@ fn spice_gtk_reaches_qemu_through_http_connect() {
         said
     };
     assert_eq!(said(&relay.events.all()), said(&vm.events().lines()));
-    assert_eq!(names(&relay.events.all()).len(), 2 * CHANNELS);
-    report("spice-gtk through CONNECT: plain and TLS, events equal QEMU's");
+    assert_eq!(names(&relay.events.all()).len(), 3 * CHANNELS);
+    report("spice-gtk through CONNECT, plain and TLS, and by server name: events equal QEMU's");
     // Another name is refused, and spice-gtk gives up.
     let other = Client::start(&["--host", "elsewhere", "--port", "5900", "--proxy", &proxy]).unwrap();
     relay.log.wait_for("\"name\":\"elsewhere:5900\",\"reason\":\"no VM has this host and port\"", 1);
     assert!(!other.leave().unwrap().success());
-    assert_eq!(relay.events.count("SPICE_CONNECTED"), 2 * CHANNELS);
+    assert_eq!(relay.events.count("SPICE_CONNECTED"), 3 * CHANNELS);
 }
 
 struct Running(Child);
