@@ -47,7 +47,7 @@ pub(super) fn whole(config: &Config) -> Result<(), String> {
         seen.push((address, "connect-listen: ".into()));
     }
     for (index, vm) in config.vm.iter().enumerate() {
-        let prefix = error_prefix(config, index);
+        let prefix = config.error_prefix(index);
         let of_tls = vm.tls_listen.iter();
         for (number, address) in vm.listen.iter().chain(of_tls.clone()).chain(&vm.qmp).enumerate() {
             let before = seen.iter().find(|(other, _)| *other == address && !address.is_any_port());
@@ -110,7 +110,7 @@ fn rings(config: &Config) -> Result<(), String> {
             // A VM that is its own upstream has an error of its own.
             if at == start && next[start] != [start] {
                 let upstream = vms[start].upstream.as_ref().map(ToString::to_string).unwrap_or_default();
-                let prefix = error_prefix(config, start);
+                let prefix = config.error_prefix(start);
                 return Err(format!(
                     "{prefix}expected an upstream other than the relay itself, found {upstream}, which leads back over another VM"
                 ));
@@ -128,22 +128,13 @@ fn own_clients(config: &Config) -> Result<(), String> {
     for (index, vm) in config.vm.iter().enumerate() {
         let is_own = |client: &&NetAddress| config.vm.iter().flat_map(|vm| &vm.qmp).any(|own| is_itself(client, own));
         if let Some(client) = vm.qmp_connect.iter().find(is_own) {
-            let prefix = error_prefix(config, index);
+            let prefix = config.error_prefix(index);
             return Err(format!(
                 "{prefix}expected a QMP client to connect to, found {client}, a QMP socket of the relay"
             ));
         }
     }
     Ok(())
-}
-
-/// The beginning of an error about one VM of several.
-pub(super) fn error_prefix(config: &Config, index: usize) -> String {
-    match config.vm.get(index).and_then(|vm| vm.name.as_ref()) {
-        _ if config.vm.len() == 1 => String::new(),
-        Some(name) => format!("vm `{name}`: "),
-        None => format!("vm number {}: ", index + 1),
-    }
 }
 
 /// Checks the settings of one VM. Returns its upstream.

@@ -320,6 +320,15 @@ impl Config {
         }
     }
 
+    /// The beginning of an error about one VM of several.
+    pub(super) fn error_prefix(&self, index: usize) -> String {
+        match self.vm.get(index).and_then(|vm| vm.name.as_ref()) {
+            _ if self.vm.len() == 1 => String::new(),
+            Some(name) => format!("vm `{name}`: "),
+            None => format!("vm number {}: ", index + 1),
+        }
+    }
+
     pub(crate) fn timeouts(&self) -> Timeouts {
         let defaults = Timeouts::new();
         Timeouts::new()

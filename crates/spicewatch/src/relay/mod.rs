@@ -130,7 +130,7 @@ fn check_only(config: &Config) -> Result<(), Failure> {
         plan::Plan::check(vm.clone(), |_| true).map_err(|error| {
             let (plan::PlanError::Identity(error) | plan::PlanError::UpstreamCa(error) | plan::PlanError::Other(error)) =
                 error;
-            Failure::Configuration(check::error_prefix(config, index) + &error)
+            Failure::Configuration(config.error_prefix(index) + &error)
         })?;
     }
     println!("the configuration is valid; {} VMs:", config.vm.len());

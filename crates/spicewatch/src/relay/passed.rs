@@ -113,12 +113,12 @@ impl PassedSockets {
         for passed in &self.0 {
             let vms = config.vm.iter().flat_map(|vm| vm.listen.iter().chain(&vm.tls_listen).chain(&vm.qmp));
             let control = config.control.iter().map(|path| NetAddress::Unix(path.clone()));
-            if !vms.cloned().chain(control).any(|address| passed.is_for(&address)) {
+            if !vms.chain(&config.connect_listen).cloned().chain(control).any(|address| passed.is_for(&address)) {
                 let (socket, name) = (&passed.socket, &passed.name);
                 tracing::warn!(
                     %socket,
                     name,
-                    "the service manager passed a socket that the configuration does not have; its clients wait. Add it to `listen`, `tls-listen`, `qmp` or `control`, or remove it from the socket unit"
+                    "the service manager passed a socket that the configuration does not have; its clients wait. Add it to `listen`, `tls-listen`, `connect-listen`, `qmp` or `control`, or remove it from the socket unit"
                 );
             }
         }

@@ -34,7 +34,7 @@ pub(super) fn prepare(config: Config, running: &[VmConfig], passed: &PassedSocke
         let of_qmp = continued[index].is_some_and(|running_index| running[running_index].qmp.contains(address));
         of_qmp || listens(running, address) || passed.has(address)
     };
-    let prefix = |index: usize| check::error_prefix(&config, index);
+    let prefix = |index: usize| config.error_prefix(index);
     let mut plans = Vec::new();
     for (index, vm) in config.vm.iter().enumerate() {
         if let Some(address) = vm.qmp.iter().find(|address| !address.is_any_port() && listens(running, address)) {
@@ -65,7 +65,7 @@ pub(super) fn prepare(config: Config, running: &[VmConfig], passed: &PassedSocke
             Err(error) => return Err(Failure::Listen(error)),
         }
     }
-    let shared = shared_listeners::bind(&config, running)?;
+    let shared = shared_listeners::bind(&config, running, passed)?;
     Ok(Prepared { config, vms, shared })
 }
 

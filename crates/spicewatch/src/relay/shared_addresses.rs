@@ -4,10 +4,7 @@ use std::collections::HashMap;
 
 use spice_relay::net::NetAddress;
 
-use super::{
-    check::error_prefix,
-    config::{Config, VmConfig},
-};
+use super::config::{Config, VmConfig};
 
 /// Checks that every name leads to one VM.
 pub(super) fn check(config: &Config) -> Result<(), String> {
@@ -16,8 +13,8 @@ pub(super) fn check(config: &Config) -> Result<(), String> {
     let mut first: HashMap<&NetAddress, (usize, &VmConfig)> = HashMap::new();
     let mut unnamed = HashMap::new();
     for (index, vm) in config.vm.iter().enumerate() {
-        let prefix = || error_prefix(config, index);
-        let of = |other: usize| error_prefix(config, other).trim_end_matches(": ").to_owned();
+        let prefix = || config.error_prefix(index);
+        let of = |other: usize| config.error_prefix(other).trim_end_matches(": ").to_owned();
         if !vm.tls_name.is_empty() && vm.tls_listen.is_empty() {
             return Err(prefix() + "tls-name needs tls-listen");
         }
@@ -59,7 +56,7 @@ pub(super) fn check(config: &Config) -> Result<(), String> {
 fn connect_names(config: &Config) -> Result<(), String> {
     let mut names = HashMap::new();
     for (index, vm) in config.vm.iter().enumerate() {
-        let prefix = error_prefix(config, index);
+        let prefix = config.error_prefix(index);
         for (key, name) in vm
             .connect
             .iter()
@@ -71,7 +68,7 @@ fn connect_names(config: &Config) -> Result<(), String> {
             }
             if let Some((other, other_key)) = names.insert(name, (index, key)) {
                 let hint = "a port can tell them apart: HOST:PORT";
-                let other = error_prefix(config, other);
+                let other = config.error_prefix(other);
                 return Err(format!(
                     "{prefix}expected another {key} than `{name}`: it is in {other}{other_key} too; {hint}"
                 ));

@@ -10,6 +10,7 @@ use spice_relay::{
 use super::{
     common::Common,
     config::{Config, VmConfig},
+    passed::PassedSockets,
     places::{Place, Released, take},
     vm::RunningVm,
 };
@@ -36,8 +37,8 @@ struct SharedPlace {
 #[derive(Debug, Default)]
 pub(super) struct SharedListeners(Vec<(SharedPlace, SharedListener)>);
 
-/// Binds the shared addresses at which none of the running VMs listens.
-pub(super) fn bind(config: &Config, running: &[VmConfig]) -> Result<Vec<BoundShared>, Failure> {
+/// Binds the shared addresses at which none of the running VMs listens. A socket that was passed is used instead.
+pub(super) fn bind(config: &Config, running: &[VmConfig], passed: &PassedSockets) -> Result<Vec<BoundShared>, Failure> {
     let is_held =
         |address: &NetAddress| running.iter().any(|vm| vm.listen.contains(address) || vm.tls_listen.contains(address));
     let mut bound = Vec::new();
@@ -45,6 +46,11 @@ pub(super) fn bind(config: &Config, running: &[VmConfig]) -> Result<Vec<BoundSha
         let address = &place.address;
         if is_held(address) {
             bound.push(BoundShared { place, listeners: Vec::new() });
+            continue;
+        }
+        let listeners = passed.listeners(address).map_err(Failure::Listen)?;
+        if !listeners.is_empty() {
+            bound.push(BoundShared { place, listeners });
             continue;
         }
         match Listener::bind(address) {
