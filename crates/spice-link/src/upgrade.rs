@@ -24,8 +24,9 @@ pub fn is_switching(head: &[u8]) -> bool {
 /// An upgrade request that spice-server accepts: the server's half.
 ///
 /// If the first four bytes of a client are not `REDQ`, spice-server reads once more, up to [`MAX_HEAD`] bytes in all. If these
-/// bytes are exactly one upgrade request, it upgrades. If not, it answers
-/// [`INVALID_MAGIC`](crate::LinkErrorCode::INVALID_MAGIC), and so does a [`LinkAcceptor`](crate::LinkAcceptor) that reads them.
+/// bytes are exactly one upgrade request, it upgrades, and reads on behind them ([`request_len`](Self::request_len)). If not, it
+/// answers [`INVALID_MAGIC`](crate::LinkErrorCode::INVALID_MAGIC), and so does a [`LinkAcceptor`](crate::LinkAcceptor) that reads
+/// them.
 ///
 /// spice-server checks four things: `GET ` at the start, a `Sec-WebSocket-Key`, an empty line at the very end, and that
 /// `Sec-WebSocket-Protocol`, if there is one, starts with `binary`. Source: spice-server, `websocket.c`.
@@ -39,6 +40,7 @@ pub fn is_switching(head: &[u8]) -> bool {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Upgrade<'a> {
+    request: &'a [u8],
     key: &'a [u8],
     protocol: bool,
 }
@@ -50,16 +52,24 @@ impl<'a> Upgrade<'a> {
     /// Room for the longest response, in bytes.
     pub const ROOM: usize = 256;
 
-    /// Reads all bytes that the client has sent as one request. `None`: spice-server does not upgrade for them.
-    pub fn parse(request: &'a [u8]) -> Option<Self> {
-        if request.len() > MAX_HEAD || !request.starts_with(&REQUEST_MAGIC) || !request.ends_with(b"\r\n\r\n") {
+    /// Reads all bytes that the client has sent, at most [`MAX_HEAD`] of them, as one request. `None`: spice-server does not
+    /// upgrade for them.
+    pub fn parse(sent: &'a [u8]) -> Option<Self> {
+        let request = &sent[..sent.len().min(MAX_HEAD)];
+        if !request.starts_with(&REQUEST_MAGIC) || !request.ends_with(b"\r\n\r\n") {
             return None;
         }
         let protocol = header(request, b"\nSec-WebSocket-Protocol:");
         if protocol.is_some_and(|value| !value.starts_with(b"binary")) {
             return None;
         }
-        Some(Self { key: header(request, b"\nSec-WebSocket-Key:")?, protocol: protocol.is_some() })
+        Some(Self { request, key: header(request, b"\nSec-WebSocket-Key:")?, protocol: protocol.is_some() })
+    }
+
+    /// The length of the request, in bytes. It is the number of bytes that [`parse`](Self::parse) was given, or [`MAX_HEAD`] if it
+    /// was given more. Bytes behind it belong to the first frame.
+    pub const fn request_len(&self) -> usize {
+        self.request.len()
     }
 
     /// Writes the response and returns its length.
@@ -292,6 +302,21 @@ mod tests {
         ] {
             assert_eq!(Upgrade::parse(request.as_bytes()).is_some(), taken, "{request}");
         }
+    }
+
+    #[test]
+    fn request_is_looked_for_in_as_many_bytes_as_spice_server_reads() {
+        let request = |len: usize, behind: &str| {
+            let (start, end) = ("GET /\r\nX: ", "\r\nSec-WebSocket-Key: x\r\n\r\n");
+            let filler = "y".repeat(len - start.len() - end.len());
+            [start, &filler, end, behind].concat()
+        };
+        let parsed = |request: &str| Upgrade::parse(request.as_bytes()).map(|upgrade| upgrade.request_len());
+        assert_eq!(parsed(&request(MAX_HEAD, "")), Some(MAX_HEAD));
+        assert_eq!(parsed(&request(MAX_HEAD, "REDQ")), Some(MAX_HEAD));
+        assert_eq!(parsed(&request(MAX_HEAD + 1, "")), None);
+        assert_eq!(parsed(&request(MAX_HEAD - 1, "REDQ")), None);
+        assert_eq!(parsed(&request(MAX_HEAD - 1, "")), Some(MAX_HEAD - 1));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A case: a server, and a few links to it, one after another.
 
+use spice_link::websocket::MAX_HEAD;
 use spice_testkit::{
     generate::{Arbitrary, Mess, Unstructured, rarely},
     spice_conformance::{Judgement, judge},
@@ -271,7 +272,7 @@ fn cuts(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
 /// A valid upgrade request, or one with a fault.
 fn request(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-    let lines: String = match u.int_in_range(0..=13u8)? {
+    let lines: String = match u.int_in_range(0..=14u8)? {
         0..=4 => format!("Host: x\r\nUpgrade: websocket\r\n{KEY}Sec-WebSocket-Protocol: binary\r\n"),
         5 => KEY.to_owned(),
         6 => format!("{KEY}Sec-WebSocket-Protocol: base64\r\n"),
@@ -281,7 +282,12 @@ fn request(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
         10 => format!("{KEY}Sec-WebSocket-Protocol:   binary\r\n"),
         11 => format!("X: {}\r\n{KEY}", "y".repeat(u.int_in_range(0..=4200)?)),
         12 => "Sec-WebSocket-Key:dGhlIHNhbXBsZSBub25jZQ==\r\n".to_owned(),
-        _ => format!("{KEY}Sec-WebSocket-Protocol: base64, binary\r\n"),
+        13 => format!("{KEY}Sec-WebSocket-Protocol: base64, binary\r\n"),
+        // With the shorter one of the good first lines, as many bytes as the server reads, or one more or less.
+        _ => {
+            let filler = MAX_HEAD - "GET /\r\n".len() - "X: \r\n".len() - KEY.len() - "\r\n".len();
+            format!("X: {}\r\n{KEY}", "y".repeat(filler + 1 - u.int_in_range(0..=2)?))
+        }
     };
     let (start, end) =
         (*u.choose(&["GET / HTTP/1.1\r\n", "GET /\r\n", "POST / HTTP/1.1\r\n", "get / HTTP/1.1\r\n"])?, {

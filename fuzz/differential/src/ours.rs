@@ -189,10 +189,12 @@ impl OurLink {
             if let Some(upgrade) = Upgrade::parse(&self.unread) {
                 let mut out = [0; Upgrade::ROOM];
                 let len = upgrade.respond(&mut out).unwrap_or(0);
+                let request_len = upgrade.request_len();
                 self.head = out[..len].to_vec();
+                let behind = self.unread.split_off(request_len);
                 self.unread.clear();
                 self.carrier = Carrier::Frames(Deframer::new());
-                return;
+                return self.receive(host, &behind);
             }
         }
         let mut out = [0; 8192];
