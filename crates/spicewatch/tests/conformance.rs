@@ -229,36 +229,21 @@ fn expected(flaw: Flaw) -> Vec<&'static str> {
 /// A SPICE server that was written from scratch.
 const ANDRIS: &str = "andris==0.1.0";
 
-/// Its program, in a virtual environment that is created once for a target folder.
-fn andris() -> Option<std::path::PathBuf> {
-    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(ANDRIS.replace("==", "-"));
-    let program = folder.join("bin/andris");
-    if !program.exists() {
-        let run = |command: &mut Command| command.status().is_ok_and(|status| status.success());
-        let made = run(Command::new("python3").args(["-m", "venv"]).arg(&folder))
-            && run(Command::new(folder.join("bin/pip")).args(["install", "--quiet", ANDRIS]));
-        if !made {
-            assert!(std::env::var_os("CI").is_none_or(|value| value.is_empty()), "can't install {ANDRIS}");
-            eprintln!("skipped: can't install {ANDRIS}");
-            return None;
-        }
-    }
-    Some(program)
-}
-
 /// andris serves no client without the capabilities AUTH_SELECTION and MINI_HEADER: it answers 4, version mismatch. Both are optional
 /// in the protocol (docs/PROTOCOL.md, sections 1, 3 and 12), so these are real deviations. It passes all other cases.
 #[test]
 fn andris_deviates_from_the_protocol_only_for_clients_without_newer_capabilities() -> io::Result<()> {
     use std::{fs, os::unix::fs::PermissionsExt as _, process::Stdio};
 
-    let Some(program) = andris() else { return Ok(()) };
+    let Some(programs) = lab::python_packages(&[ANDRIS], std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))) else {
+        return Ok(());
+    };
     let (port, scratch) = (lab::free_port()?, lab::Scratch::new()?);
     let ticket = scratch.join("ticket");
     fs::write(&ticket, PASSWORD)?;
     fs::set_permissions(&ticket, fs::Permissions::from_mode(0o600))?;
     let address = format!("127.0.0.1:{port}");
-    let mut command = Command::new(program);
+    let mut command = Command::new(programs.join("andris"));
     command.args(["--platform", "synthetic", "--no-audio", "--listen", &address, "--ticket-file"]).arg(&ticket);
     let _server = lab::Process::spawn(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()))?;
     let start = std::time::Instant::now();

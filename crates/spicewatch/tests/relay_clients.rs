@@ -52,21 +52,8 @@ print("channels", client.command("query-spice")["channels"], flush=True)
 client.close()
 "#;
 
-/// The programs of a virtual environment with both packages. It is created once for a target folder.
 fn programs() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(PACKAGES.join("-").replace("==", "-"));
-    let programs = folder.join("bin");
-    if !programs.join("qmp-shell").exists() {
-        let run = |command: &mut Command| command.stdin(Stdio::null()).status().is_ok_and(|status| status.success());
-        let made = run(Command::new("python3").args(["-m", "venv"]).arg(&folder))
-            && run(Command::new(programs.join("pip")).args(["install", "--quiet"]).args(PACKAGES));
-        if !made {
-            assert!(std::env::var_os("CI").is_none(), "can't install {PACKAGES:?}");
-            eprintln!("skipped: can't install {PACKAGES:?}");
-            return None;
-        }
-    }
-    Some(programs)
+    lab::python_packages(&PACKAGES, Path::new(env!("CARGO_TARGET_TMPDIR")))
 }
 
 #[test]

@@ -28,6 +28,7 @@ mod events;
 mod peer;
 mod pki;
 mod process;
+mod python;
 mod qemu;
 mod reaper;
 mod sasl;
@@ -38,17 +39,20 @@ mod tls_tunnel;
 #[cfg(feature = "battery")]
 mod trim;
 mod vm;
+mod xspice;
 
 pub use client::{CHANNELS, Client, MOMENT};
 pub use events::EventLog;
 pub use peer::{Peer, have};
 pub use pki::Pki;
 pub use process::{Process, Scratch};
+pub use python::python_packages;
 pub use qemu::Qemu;
 pub use sasl::SaslUser;
 pub use sniffer::Sniffer;
 pub use tls_tunnel::TlsTunnel;
 pub use vm::Vm;
+pub use xspice::{XSPICE_CHANNELS, Xspice};
 
 use std::{
     io,

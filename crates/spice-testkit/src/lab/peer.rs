@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write},
+    path::Path,
     process::{Command, Stdio},
 };
 
@@ -28,6 +29,8 @@ pub enum Peer {
     Socat,
     /// `nc`, OpenBSD's netcat.
     Netcat,
+    /// Xspice, and the X server that it runs in.
+    Xspice,
 }
 
 impl Peer {
@@ -42,6 +45,7 @@ impl Peer {
         Self::Haproxy,
         Self::Socat,
         Self::Netcat,
+        Self::Xspice,
     ];
 
     /// The Debian packages that bring it.
@@ -56,6 +60,7 @@ impl Peer {
             Self::Haproxy => &["haproxy"],
             Self::Socat => &["socat"],
             Self::Netcat => &["netcat-openbsd"],
+            Self::Xspice => &["xserver-xspice"],
         }
     }
 
@@ -73,6 +78,7 @@ impl Peer {
             Self::Haproxy => runs("haproxy", &["-v"]),
             Self::Socat => runs("socat", &["-V"]),
             Self::Netcat => runs("nc", &["-h"]),
+            Self::Xspice => Path::new("/usr/lib/xorg/modules/drivers/spiceqxl_drv.so").exists(),
         }
     }
 }
