@@ -23,6 +23,7 @@ const QEMU_TESTS: &[&str] = &[
     "clients",
     "conformance",
     "follow",
+    "hooks",
     "introspection",
     "lab",
     "link_examples",

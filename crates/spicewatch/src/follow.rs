@@ -20,6 +20,7 @@ use tokio::{
 use crate::history::Location;
 use crate::{
     control::{self, SocketMode},
+    hooks::HookArgs,
     outputs::{
         self, FLUSH_PATIENCE, Failure, OutputConfig, SessionHub,
         logging::{self, LogFormat},
@@ -61,6 +62,8 @@ pub(crate) struct Args {
     /// The permissions of the control socket, in octal [default: 660 with --control-group, 600 without]
     #[arg(long, value_name = "MODE")]
     control_mode: Option<SocketMode>,
+    #[command(flatten)]
+    hooks: HookArgs,
     /// What to log to stderr: off, error, warn, info, debug, trace
     #[arg(long, value_name = "FILTER", default_value = "info")]
     log: String,
@@ -138,6 +141,7 @@ fn serve(args: &Args) -> Result<(), Failure> {
     let config = OutputConfig {
         stdout: stdout.as_ref(),
         sessions_to: args.sessions_to.as_deref(),
+        hooks: args.hooks.table().map_err(Failure::Configuration)?,
         #[cfg(feature = "history")]
         history: args.history.as_ref().map(|location| (location, crate::history::keep(args.history_days))),
     };

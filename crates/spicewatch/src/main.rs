@@ -6,6 +6,7 @@ mod control;
 mod follow;
 #[cfg(feature = "history")]
 mod history;
+mod hooks;
 mod hunt;
 mod outputs;
 mod password;

@@ -3,7 +3,10 @@
 use std::{fmt::Write as _, process::ExitCode};
 
 use super::{Relay, failed, print, text::json_line, text::shown};
-use crate::control::{Command, Status, client::ask};
+use crate::{
+    control::{Command, Status, client::ask},
+    hooks::HookCounts,
+};
 
 /// Print what a running relay does: its VMs, and how many sessions each has
 ///
@@ -37,6 +40,9 @@ fn text(status: &Status) -> String {
     let lost = status.lost_records;
     if lost > 0 {
         let _ = writeln!(text, "{lost} session records were lost, because an output could not take them; see the log");
+    }
+    if let Some(HookCounts { run, failed, timed_out, dropped }) = status.hooks {
+        let _ = writeln!(text, "hooks: {run} ran, {failed} failed, {timed_out} ran too long, {dropped} were left out");
     }
     for vm in &status.vms {
         let _ = writeln!(text, "{:>6} {}", vm.sessions, shown(&vm.name));

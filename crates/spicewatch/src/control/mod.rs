@@ -16,6 +16,8 @@ use serde_derive::{Deserialize, Serialize};
 pub(crate) use socket::{ControlSocket, SocketMode};
 use spice_sessions::Record;
 
+use crate::hooks::HookCounts;
+
 /// Where a relay listens and the commands ask, unless configured.
 pub(crate) const DEFAULT_PATH: &str = "/run/spicewatch/control.sock";
 
@@ -73,7 +75,7 @@ pub(crate) enum Reply {
 pub(crate) struct Answer {
     /// `status`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) status: Option<Status>,
+    pub(crate) status: Option<Box<Status>>,
     /// `who`: how many sessions were sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) sessions: Option<usize>,
@@ -109,6 +111,9 @@ pub(crate) struct Status {
     pub(crate) health_checks: u64,
     /// Session records that an output could not take.
     pub(crate) lost_records: u64,
+    /// Absent as long as no hook is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) hooks: Option<HookCounts>,
 }
 
 /// One VM.

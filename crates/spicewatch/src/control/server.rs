@@ -145,7 +145,7 @@ fn answer(
             Ok(changes) => Reply::Return(Answer { changes: Some(changes), ..Answer::default() }),
             Err(error) => Reply::Error(Failure::new("reload-failed", error)),
         },
-        Command::Status => Reply::Return(Answer { status: Some(table.status()), ..Answer::default() }),
+        Command::Status => Reply::Return(Answer { status: Some(Box::new(table.status())), ..Answer::default() }),
         Command::Who { vm: Some(vm) } if !table.has_vm(vm) => {
             Reply::Error(Failure::new("unknown-vm", format!("there is no VM named `{vm}`")))
         }

@@ -8,7 +8,7 @@ use std::{
     io::{self, Write as _},
     path::Path,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, SystemTime},
@@ -22,6 +22,7 @@ use spice_sessions::{self as records, Config, Input, Reason, Sessions, Source, V
 
 #[cfg(feature = "history")]
 use crate::history::History;
+use crate::hooks::{HookTable, Hooks};
 
 use super::{
     line_writer::{LineWriter, Refused, write_all},
@@ -51,6 +52,8 @@ struct Hub {
     file: Option<LineWriter>,
     #[cfg(feature = "history")]
     history: Option<History>,
+    /// Empty as long as no hook is configured.
+    hooks: OnceLock<Hooks>,
 }
 
 /// Where records go: each output, none or all of them.
@@ -91,6 +94,7 @@ impl SessionHub {
                 file: outputs.file,
                 #[cfg(feature = "history")]
                 history: outputs.history,
+                hooks: OnceLock::new(),
             }
         }))
     }
@@ -136,6 +140,20 @@ impl SessionHub {
         self.write(&mut state);
     }
 
+    /// These hooks run from now on.
+    pub(crate) fn set_hooks(&self, table: HookTable) -> io::Result<()> {
+        match self.0.hooks.get() {
+            Some(hooks) => hooks.set(table),
+            None if table.is_empty() => {}
+            None => {
+                let hooks = Hooks::start(table)?;
+                // Only one thread changes the configuration.
+                let _ = self.0.hooks.set(hooks);
+            }
+        }
+        Ok(())
+    }
+
     /// Time has passed.
     pub(crate) fn tick(&self) {
         let mut state = self.state();
@@ -145,12 +163,15 @@ impl SessionHub {
 
     /// All connections have ended: reports what waits, and waits until everything is written, but no longer than `patience`.
     pub(crate) fn finish(&self, patience: Duration) {
+        let finish_hooks = || self.0.hooks.get().map_or((), |hooks| hooks.finish(patience));
+        let is_relay = self.0.source == Source::Relay;
+        if !is_relay {
+            // The sessions go on, unseen: no hook runs for what is not their end.
+            finish_hooks();
+        }
         let mut state = self.state();
-        let ending = match self.0.source {
-            Source::Relay => records::Ending::relay(Reason::Drained),
-            // The sessions go on, unseen.
-            _ => records::Ending::closed(None, false),
-        };
+        let ending =
+            if is_relay { records::Ending::relay(Reason::Drained) } else { records::Ending::closed(None, false) };
         state.sessions.end_all(now(), ending);
         self.write(&mut state);
         drop(state);
@@ -161,12 +182,20 @@ impl SessionHub {
         if let Some(history) = &self.0.history {
             history.finish(patience);
         }
+        if is_relay {
+            finish_hooks();
+        }
     }
 
     /// Queues the records. Nothing here waits.
     fn write(&self, state: &mut State) {
         while let Some(record) = state.sessions.poll() {
             session_log::log(&record);
+            if let Some(hooks) = self.0.hooks.get() {
+                let vm = record.vm.as_ref().map_or("", |vm| &vm.name);
+                let live = || state.sessions.vms().find(|(name, _)| *name == vm).map_or(0, |(_, live)| live);
+                hooks.take(&record, live);
+            }
             #[cfg(feature = "history")]
             if let Some(history) = &self.0.history
                 && !history.send(&record)

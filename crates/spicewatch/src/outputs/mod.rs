@@ -26,9 +26,12 @@ use rustix::{
 };
 use spice_sessions::Source;
 
-use crate::control::{self, ControlSocket, SocketMode};
 #[cfg(feature = "history")]
 use crate::history::{History, Location};
+use crate::{
+    control::{self, ControlSocket, SocketMode},
+    hooks::HookTable,
+};
 pub(crate) use failure::{FLUSH_PATIENCE, Failure};
 use hub::Outputs;
 pub(crate) use hub::{SessionHub, TICK};
@@ -38,6 +41,7 @@ use stdout::Stdout;
 pub(crate) struct OutputConfig<'a> {
     pub(crate) stdout: Option<&'a Stdout>,
     pub(crate) sessions_to: Option<&'a Path>,
+    pub(crate) hooks: HookTable,
     /// With how long entries are kept.
     #[cfg(feature = "history")]
     pub(crate) history: Option<(&'a Location, Option<Duration>)>,
@@ -50,7 +54,7 @@ impl OutputConfig<'_> {
         let has_history = self.history.is_some();
         #[cfg(not(feature = "history"))]
         let has_history = false;
-        self.stdout.is_some() || self.sessions_to.is_some() || has_history
+        self.stdout.is_some() || self.sessions_to.is_some() || has_history || !self.hooks.is_empty()
     }
 }
 
@@ -73,7 +77,9 @@ pub(crate) fn session_hub(source: Source, config: &OutputConfig<'_>) -> Result<S
     let mut seed = [0; 16];
     getrandom(&mut seed, GetRandomFlags::empty()).map_err(|error| Failure::System(error.to_string()))?;
     let host = uname().nodename().to_string_lossy().into_owned();
-    Ok(SessionHub::new(source, &host, seed, outputs))
+    let hub = SessionHub::new(source, &host, seed, outputs);
+    hub.set_hooks(config.hooks.clone()).map_err(|error| Failure::System(error.to_string()))?;
+    Ok(hub)
 }
 
 /// Binds the control socket. The default one is left out where it can't be bound, and an empty path turns it off.

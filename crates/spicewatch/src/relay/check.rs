@@ -35,6 +35,7 @@ pub(super) fn whole(config: &Config) -> Result<(), String> {
     if let Some(bytes) = config.max_qmp_behind.filter(|bytes| bytes.get() < MIN_QMP_BEHIND) {
         return Err(format!("expected max-qmp-behind to be at least {MIN_QMP_BEHIND}, found {bytes}"));
     }
+    config.hook_table()?;
     names(config)?;
     rings(config)?;
     own_clients(config)?;

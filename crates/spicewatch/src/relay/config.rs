@@ -27,7 +27,11 @@ use spice_relay::{
 
 #[cfg(feature = "history")]
 use crate::history::Location;
-use crate::{control::SocketMode, outputs::logging::LogFormat};
+use crate::{
+    control::SocketMode,
+    hooks::{HookCommand, HookSettings, HookTable},
+    outputs::logging::LogFormat,
+};
 
 /// The settings of the whole process, and its VMs.
 #[derive(Clone, Debug, Default, PartialEq, clap::Args, Deserialize)]
@@ -124,6 +128,27 @@ pub(crate) struct Config {
     #[arg(long, value_name = "SOURCE")]
     #[serde(deserialize_with = "parse::one_or_many")]
     pub connect_proxy_from: Vec<Network>,
+    /// Run this program when a session starts: an absolute path, or a JSON array of the path and arguments
+    ///
+    /// No shell is involved. The session record is on the program's stdin, and its main members are in the environment (SPICEWATCH_*).
+    /// In the file, these keys are defaults; each VM may have its own, and an empty one turns a hook off.
+    #[arg(long, value_name = "PROGRAM", help_heading = "Hooks")]
+    pub on_session_start: Option<HookCommand>,
+    /// Run this program when a session has ended
+    #[arg(long, value_name = "PROGRAM", help_heading = "Hooks")]
+    pub on_session_end: Option<HookCommand>,
+    /// Run this program when a link was refused: a login failed
+    #[arg(long, value_name = "PROGRAM", help_heading = "Hooks")]
+    pub on_link_refused: Option<HookCommand>,
+    /// Run this program when a VM's last session has ended, and no other one has started for --vm-empty-seconds
+    #[arg(long, value_name = "PROGRAM", help_heading = "Hooks")]
+    pub on_vm_empty: Option<HookCommand>,
+    /// Seconds without a session after which --on-vm-empty runs [default: 60]
+    #[arg(long, value_name = "N", help_heading = "Hooks")]
+    pub vm_empty_seconds: Option<u64>,
+    /// Seconds after which a hook that still runs is ended: SIGTERM to its process group, and 2 seconds later SIGKILL [default: 30]
+    #[arg(long, value_name = "N", help_heading = "Hooks")]
+    pub hook_seconds: Option<u64>,
     /// Threads that forward bytes [default: one per core]
     #[arg(long, value_name = "N")]
     pub workers: Option<NonZero<usize>>,
@@ -303,6 +328,19 @@ pub(crate) struct VmConfig {
     #[arg(long, value_name = "VERSION", value_parser = proxy_version_parser())]
     #[serde(deserialize_with = "parse::one")]
     pub send_proxy: Option<ProxyVersion>,
+    // Hooks of this VM. As flags, they are those of the process.
+    #[arg(skip)]
+    pub on_session_start: Option<HookCommand>,
+    #[arg(skip)]
+    pub on_session_end: Option<HookCommand>,
+    #[arg(skip)]
+    pub on_link_refused: Option<HookCommand>,
+    #[arg(skip)]
+    pub on_vm_empty: Option<HookCommand>,
+    #[arg(skip)]
+    pub vm_empty_seconds: Option<u64>,
+    #[arg(skip)]
+    pub hook_seconds: Option<u64>,
 }
 
 impl Config {
@@ -350,6 +388,31 @@ impl Config {
         crate::history::keep(self.history_days.unwrap_or(crate::history::DAYS))
     }
 
+    /// The hooks of VMs that have none of their own.
+    fn hooks(&self) -> HookSettings {
+        HookSettings {
+            on_session_start: self.on_session_start.clone(),
+            on_session_end: self.on_session_end.clone(),
+            on_link_refused: self.on_link_refused.clone(),
+            on_vm_empty: self.on_vm_empty.clone(),
+            vm_empty_seconds: self.vm_empty_seconds,
+            hook_seconds: self.hook_seconds,
+        }
+    }
+
+    /// The hooks of all VMs. Checks that they can run.
+    pub(crate) fn hook_table(&self) -> Result<HookTable, String> {
+        let defaults = self.hooks();
+        defaults.check()?;
+        let mut table = HookTable::new(defaults);
+        for vm in &self.vm {
+            let hooks = vm.hooks();
+            hooks.check().map_err(|error| format!("vm {}: {error}", vm.shown_name()))?;
+            table.insert(vm.shown_name(), hooks);
+        }
+        Ok(table)
+    }
+
     pub(crate) fn drain(&self) -> Duration {
         Duration::from_secs(self.drain_seconds.unwrap_or(10).min(LONGEST))
     }
@@ -374,6 +437,18 @@ impl VmConfig {
             (at_most(self.keepalive_seconds, 32_767), at_most(self.tcp_user_timeout_seconds, 2_147_483));
         let defaults = TcpOptions::new();
         defaults.keepalive(seconds(keepalive, defaults.keepalive)).user_timeout(seconds(timeout, defaults.user_timeout))
+    }
+
+    /// Its hooks.
+    fn hooks(&self) -> HookSettings {
+        HookSettings {
+            on_session_start: self.on_session_start.clone(),
+            on_session_end: self.on_session_end.clone(),
+            on_link_refused: self.on_link_refused.clone(),
+            on_vm_empty: self.on_vm_empty.clone(),
+            vm_empty_seconds: self.vm_empty_seconds,
+            hook_seconds: self.hook_seconds,
+        }
     }
 
     /// The name that logs and records show.
@@ -458,12 +533,20 @@ mod tests {
         flags
     }
 
+    /// The keys that a VM has, and that are flags of the process.
+    const HOOKS: [&str; 6] =
+        ["hook-seconds", "on-link-refused", "on-session-end", "on-session-start", "on-vm-empty", "vm-empty-seconds"];
+
     #[test]
     fn every_flag_is_a_key_and_every_key_a_flag() {
         let vms = "vm".to_owned();
         let top: Vec<_> = keys("").into_iter().filter(|key| *key != vms).collect();
         assert_eq!(top, flags::<Config>());
-        assert_eq!(keys("[[vm]]\n"), flags::<VmConfig>());
+        // As a flag, a hook is that of all VMs: there is one.
+        let mut vm = flags::<VmConfig>();
+        vm.extend(HOOKS.map(str::to_owned));
+        vm.sort();
+        assert_eq!(keys("[[vm]]\n"), vm);
     }
 
     /// The example in docs/RELAY.md is valid, and its tables have every key and its default.
@@ -476,7 +559,9 @@ mod tests {
         let example = manual.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
         assert_eq!(read(example).unwrap().vm.len(), 2);
         let (top, vm) = manual.split_once("### For each VM").unwrap();
-        for (text, keys) in [(top, flags::<Config>()), (vm, flags::<VmConfig>())] {
+        let of_vm: Vec<_> = flags::<VmConfig>().into_iter().chain(HOOKS.map(str::to_owned)).collect();
+        for (text, mut keys) in [(top, flags::<Config>()), (vm, of_vm)] {
+            keys.sort();
             let first_cells =
                 text.lines().filter(|line| line.starts_with("| `")).filter_map(|line| line.split('|').nth(1));
             let mut documented: Vec<_> = first_cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();

@@ -111,6 +111,7 @@ fn session_hub(config: &Config, stdout: &Stdout, has_control: bool) -> Result<Op
     let wanted = OutputConfig {
         stdout: config.sessions.then_some(stdout),
         sessions_to: config.sessions_to.as_deref(),
+        hooks: config.hook_table().map_err(Failure::Configuration)?,
         #[cfg(feature = "history")]
         history: config.history.as_ref().map(|location| (location, config.keep_history())),
     };

@@ -60,6 +60,7 @@ impl Service {
         keep_until_restart(&self.common.process, &mut config);
         let is_retimed = config.timeouts() != self.common.process.timeouts();
         self.common.process = config;
+        self.set_hooks();
         let most = max_connections(&self.common.process, self.common.workers);
         self.common.status.limit.set(most, self.common.process.per_source());
 
@@ -135,6 +136,20 @@ impl Service {
             changes.changed.push(name);
         }
         Ok(())
+    }
+
+    /// Hooks of the configuration run from now on.
+    pub(super) fn set_hooks(&self) {
+        let Ok(hooks) = self.common.process.hook_table() else { return };
+        match &self.common.sessions {
+            Some(sessions) => {
+                if let Err(error) = sessions.set_hooks(hooks) {
+                    tracing::error!(%error, "can't start the thread that runs hooks");
+                }
+            }
+            None if hooks.is_empty() => {}
+            None => tracing::error!("hooks run after a restart: this process follows no sessions"),
+        }
     }
 
     /// Whether a removed VM may still have connections.

@@ -30,6 +30,7 @@ impl server::Table for SessionHub {
             refused: counters.refused,
             health_checks: counters.health_checks,
             lost_records: lost,
+            hooks: self.0.hooks.get().map(crate::hooks::Hooks::counts),
         }
     }
 
