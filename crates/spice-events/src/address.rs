@@ -11,7 +11,7 @@ use spice_link::UnknownName;
 ///
 /// `A` is how an end is known: as [`Address`], or for example as [`SocketAddr`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Endpoints<A = Address> {
     /// The local end of the accepted socket.
     pub server: A,
@@ -39,7 +39,7 @@ impl From<Endpoints<SocketAddr>> for Endpoints {
 
 /// One end of a connection, as QEMU shows it: the strings that glibc's `getnameinfo` makes with numeric host and service.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Address {
     /// `127.0.0.1`, `::ffff:127.0.0.1` for an IPv4 peer of a dual-stack listener, `localhost` for a unix socket.
     pub host: Box<str>,

@@ -85,6 +85,7 @@ pub enum AnomalyKind {
 /// The last step of a link stage that was seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum LinkStep {
     /// The client's message is not complete.
     #[default]

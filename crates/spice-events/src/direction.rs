@@ -7,10 +7,12 @@ use spice_link::{
 };
 
 /// The unread SPICE bytes of one direction.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Direction {
     carrier: Carrier,
     /// SPICE bytes that have not been read. Until the carrier is known, the bytes of its head.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde::bytes"))]
     unread: BytesMut,
     /// How many bytes after `unread` were lost or not kept. After the first of them, nothing more is kept.
     missing: u64,
@@ -23,7 +25,8 @@ pub(crate) struct Direction {
 }
 
 /// What carries the SPICE bytes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Carrier {
     /// Not yet known: the first four bytes decide.
     Unknown,
@@ -182,6 +185,18 @@ impl Direction {
     /// Whether this many unread bytes are enough for the next read.
     pub(crate) fn is_ready(&self, unread: usize) -> bool {
         unread >= self.need
+    }
+
+    /// Whether it holds no more than it may. One that another process has sent may hold anything.
+    #[cfg(feature = "serde")]
+    pub(crate) fn check(&mut self, limit: usize) -> bool {
+        match &mut self.carrier {
+            Carrier::Head { searched } => {
+                *searched = self.unread.len().min(*searched);
+                self.unread.len() <= websocket::MAX_HEAD
+            }
+            _ => self.unread.len() <= limit,
+        }
     }
 
     /// Frees the memory when nothing more is read.

@@ -10,7 +10,7 @@ use crate::{Address, Auth, Endpoints, FlowId};
 
 /// The properties of a connection that never change. All outputs about it share one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Connection {
     /// The accepted socket's two ends.
     #[cfg_attr(feature = "serde", serde(flatten))]
@@ -21,12 +21,12 @@ pub struct Connection {
 
 /// A channel whose link stage succeeded: what QEMU's `SPICE_INITIALIZED` adds to the two addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Channel {
     /// The session's id: the wire's 32 bits as the signed number that QMP shows. 0 if it never became known.
     pub connection_id: i32,
     /// The kind of channel.
-    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serde::channel_type"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde::channel_type"))]
     pub channel_type: ChannelType,
     /// The number of the channel among those of its kind.
     pub channel_id: u8,

@@ -24,7 +24,8 @@ use crate::direction::Direction;
 /// }
 /// assert_eq!(summary.outcome.to_string(), "client: expected major version 2, found 1");
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct LinkFollower {
     observer: LinkObserver,
     client: Direction,
@@ -131,6 +132,13 @@ impl LinkFollower {
     /// Whether nothing that either side sends can show more.
     pub fn is_over(&self) -> bool {
         self.observer.is_done(Side::Server)
+    }
+
+    /// Whether what it holds is within this limit, which becomes its own. A follower that another process has sent may not be.
+    #[cfg(feature = "serde")]
+    pub(crate) fn restrict(&mut self, limit: usize) -> bool {
+        self.limit = limit;
+        self.client.check(limit) && self.server.check(limit)
     }
 
     fn direction(&mut self, side: Side) -> &mut Direction {

@@ -27,3 +27,5 @@ pub use qmp_schema::{self, Timestamp};
 pub use spice_link::{self, LinkRequest, Side, UnknownName};
 pub use summary::{LinkCaps, LinkOutcome, LinkSummary};
 pub use tracker::{LiveChannel, Tracker};
+#[cfg(feature = "serde")]
+pub use tracker::{RestoreError, TrackerState};

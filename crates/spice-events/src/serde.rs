@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use qmp_schema::Timestamp;
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
-use spice_link::{ChannelType, Side};
+use spice_link::Side;
 
 use crate::{AnomalyKind, Connection};
 
@@ -18,10 +18,40 @@ pub(crate) fn timestamp<S: Serializer>(at: &Timestamp, serializer: S) -> Result<
 }
 
 /// The name of a known type, the number of an unknown one.
-pub(crate) fn channel_type<S: Serializer>(channel_type: &ChannelType, serializer: S) -> Result<S::Ok, S::Error> {
-    match channel_type.name() {
-        Some(name) => serializer.serialize_str(name),
-        None => serializer.serialize_u8(channel_type.0),
+pub(crate) mod channel_type {
+    use std::fmt;
+
+    use serde::{Deserializer, Serializer, de};
+    use spice_link::ChannelType;
+
+    pub(crate) fn serialize<S: Serializer>(channel_type: &ChannelType, serializer: S) -> Result<S::Ok, S::Error> {
+        match channel_type.name() {
+            Some(name) => serializer.serialize_str(name),
+            None => serializer.serialize_u8(channel_type.0),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ChannelType, D::Error> {
+        struct NameOrNumber;
+
+        impl de::Visitor<'_> for NameOrNumber {
+            type Value = ChannelType;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name or the number of a channel type")
+            }
+
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<ChannelType, E> {
+                name.parse().map_err(|_| E::invalid_value(de::Unexpected::Str(name), &self))
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<ChannelType, E> {
+                let known = u8::try_from(number).map(ChannelType);
+                known.map_err(|_| E::invalid_value(de::Unexpected::Unsigned(number), &self))
+            }
+        }
+
+        deserializer.deserialize_any(NameOrNumber)
     }
 }
 
@@ -40,4 +70,18 @@ pub(crate) fn anomaly_kind<S: Serializer>(kind: &AnomalyKind, serializer: S) -> 
     fields.serialize_field("name", kind.name())?;
     fields.serialize_field("text", &kind.to_string())?;
     fields.end()
+}
+
+/// Held bytes.
+pub(crate) mod bytes {
+    use bytes::BytesMut;
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(held: &BytesMut, serializer: S) -> Result<S::Ok, S::Error> {
+        held[..].serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BytesMut, D::Error> {
+        Vec::<u8>::deserialize(deserializer).map(|held| held[..].into())
+    }
 }

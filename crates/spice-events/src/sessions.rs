@@ -9,6 +9,8 @@ use std::{
 use qmp_schema::Timestamp;
 use spice_link::ChannelType;
 
+#[cfg(feature = "serde")]
+use crate::tracker::{MAX_COUNT, WaitingState};
 use crate::{Channel, Connection, Endpoints, FlowId};
 
 /// Main channels, with and without a known id.
@@ -156,6 +158,59 @@ impl Sessions {
         let newest = self.unclaimed.get(&Ends::of(connection))?.values().rev().take(NEWEST);
         let after = newest.filter(|(at, id)| *at >= since && !self.has(connection, *id));
         after.reduce(|_, earlier| earlier).map(|(_, id)| *id)
+    }
+
+    /// Main channels that wait for an id, by their ends.
+    #[cfg(feature = "serde")]
+    pub(crate) fn waiting(&self) -> Vec<WaitingState> {
+        let of = |waiting: &Waiting| {
+            let flow = *waiting.flows.first_key_value()?.1;
+            Some(WaitingState { flow, next: waiting.next, ambiguous: waiting.ambiguous })
+        };
+        self.nameless.values().filter_map(of).collect()
+    }
+
+    /// Since when the channel that joined as number `turn` is up, if no main channel has claimed it.
+    #[cfg(feature = "serde")]
+    pub(crate) fn unclaimed(&self, connection: &Connection, turn: u64) -> Option<Timestamp> {
+        if self.unclaimed.is_empty() {
+            return None;
+        }
+        self.unclaimed.get(&Ends::of(connection))?.get(&turn).map(|(since, _)| *since)
+    }
+
+    /// Adds a channel of another process's tracker, in the order in which they joined.
+    #[cfg(feature = "serde")]
+    pub(crate) fn restore(
+        &mut self,
+        connection: &Arc<Connection>,
+        channel: Channel,
+        turn: u64,
+        unclaimed: Option<Timestamp>,
+    ) {
+        if channel.channel_type == ChannelType::MAIN {
+            self.add(connection, channel.connection_id);
+        } else if let Some(since) = unclaimed {
+            let channels = self.unclaimed.entry(Ends::of(connection)).or_default();
+            channels.insert(turn, (since, channel.connection_id));
+        }
+    }
+
+    /// Adds a main channel of another process's tracker that waits for an id. `false`: another one has its turn.
+    #[cfg(feature = "serde")]
+    pub(crate) fn restore_waiting(&mut self, connection: &Connection, flow: FlowId, turn: u64) -> bool {
+        let waiting = self.nameless.entry(Ends::of(connection)).or_default();
+        waiting.next = waiting.next.max(turn.saturating_add(1));
+        turn < MAX_COUNT && waiting.flows.insert(turn, flow).is_none()
+    }
+
+    /// Sets which turn is next where this main channel waits. `false`: none waits there.
+    #[cfg(feature = "serde")]
+    pub(crate) fn restore_turn(&mut self, connection: &Connection, state: &WaitingState) -> bool {
+        let Some(waiting) = self.nameless.get_mut(&Ends::of(connection)) else { return false };
+        waiting.next = waiting.next.max(state.next.min(MAX_COUNT));
+        waiting.ambiguous = state.ambiguous;
+        true
     }
 
     /// Adds a main channel with a known id.

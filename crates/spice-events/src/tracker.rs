@@ -1,3 +1,6 @@
+#[cfg(feature = "serde")]
+mod snapshot;
+
 use std::{
     collections::{HashMap, VecDeque},
     hash::{BuildHasherDefault, Hasher},
@@ -14,6 +17,11 @@ use crate::{
     LinkNote, LinkNoteKind, LinkStep, Output,
     sessions::{Named, Sessions},
 };
+
+#[cfg(feature = "serde")]
+pub(crate) use snapshot::{MAX_COUNT, WaitingState};
+#[cfg(feature = "serde")]
+pub use snapshot::{RestoreError, TrackerState};
 
 /// Follows the connections of one or several SPICE servers: what happens to each goes in, QEMU's events come out.
 ///

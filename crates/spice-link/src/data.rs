@@ -5,6 +5,7 @@ use crate::{Error, Parsed, bytes};
 /// The kind of data header that a connection uses, in both directions: the short one if client and server both have the
 /// capability [`MINI_HEADER`](crate::CommonCap::MINI_HEADER).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum HeaderKind {
     /// `SpiceMiniDataHeader`, 6 bytes.
     Mini,

@@ -2,6 +2,7 @@ use crate::{ChannelType, LinkMess};
 
 /// The channel that a client asks for: the three identifying fields of its [`LinkMess`], without the capability lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct LinkRequest {
     /// The session that the channel joins; 0 asks for a new session. QMP shows these 32 bits as a signed number.
     pub connection_id: u32,

@@ -114,6 +114,7 @@ pub fn mask(payload: &mut [u8], mask: [u8; 4]) {
 /// assert_eq!(stream, b"REDQ");
 /// ```
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Deframer {
     header: [u8; FrameHeader::MAX_LEN],
     header_len: u8,
@@ -142,7 +143,7 @@ impl Deframer {
             let (payload, rest) = input.split_at(here);
             if self.data {
                 let mut mask = self.mask;
-                mask.rotate_left(self.phase);
+                mask.rotate_left(self.phase % 4);
                 sink(Payload { bytes: payload, mask, next: 0 });
             }
             self.phase = (self.phase + here) % 4;

@@ -1,7 +1,8 @@
 //! One connection, until it ends: what it carried, and why it did not become a channel.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
+use serde_derive::{Deserialize, Serialize};
 use spice_events::{
     AnomalyKind, Channel, Connection, LinkStep, Timestamp,
     spice_link::{self, LinkErrorCode, RefusalForm, sasl},
@@ -11,10 +12,11 @@ use crate::{EndedBy, Ending, Reason, Stage, Traffic, place::Place};
 
 /// A connection that is followed.
 #[expect(clippy::struct_excessive_bools, reason = "each holds or not, in any combination")]
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Followed {
     pub(crate) connection: Arc<Connection>,
     pub(crate) place: Place,
+    #[serde(with = "crate::moment::text")]
     pub(crate) opened_at: Timestamp,
     /// The channel that it became.
     pub(crate) channel: Option<Channel>,
@@ -40,7 +42,7 @@ pub(crate) struct Followed {
 }
 
 /// What the TLS handshake agreed on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct TlsParameters {
     pub(crate) version: Box<str>,
     pub(crate) cipher: Box<str>,
@@ -139,26 +141,30 @@ impl Followed {
 }
 
 /// A refusal that asks for another try.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Retry {
     /// With TLS, or without.
     pub(crate) tls: bool,
 }
 
 /// The names of anomalies, each once. [`AnomalyKind::name`] has few, so this can't grow.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Anomalies(pub(crate) Vec<&'static str>);
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Anomalies(pub(crate) Vec<Cow<'static, str>>);
 
 impl Anomalies {
     pub(crate) fn add(&mut self, name: &'static str) {
-        if !self.0.contains(&name) {
-            self.0.push(name);
-        }
+        self.add_one(Cow::Borrowed(name));
     }
 
     pub(crate) fn add_all(&mut self, others: &Self) {
         for name in &others.0 {
-            self.add(name);
+            self.add_one(name.clone());
+        }
+    }
+
+    fn add_one(&mut self, name: Cow<'static, str>) {
+        if !self.0.contains(&name) {
+            self.0.push(name);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use serde_derive::{Deserialize, Serialize};
 use sha1::{Digest as _, Sha1};
 use spice_events::{Endpoints, Timestamp};
 use uuid::{Builder, Uuid};
@@ -9,7 +10,7 @@ use uuid::{Builder, Uuid};
 use crate::moment::micros;
 
 /// Makes UUIDs of version 7 from a seed, a count and times.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Ids {
     seed: [u8; 16],
     count: u64,
@@ -18,6 +19,11 @@ pub(crate) struct Ids {
 impl Ids {
     pub(crate) fn new(seed: [u8; 16]) -> Self {
         Self { seed, count: 0 }
+    }
+
+    /// The same ids, with a limited count.
+    pub(crate) fn limited(self, max: u64) -> Self {
+        Self { count: self.count.min(max), ..self }
     }
 
     /// The next id. `content` tells apart what two makers with one seed make at the same time.

@@ -1,10 +1,11 @@
+use serde_derive::{Deserialize, Serialize};
 use spice_events::{Anomaly, ChannelEvent, FlowId, Side, Timestamp};
 
 use crate::{EndedBy, Reason};
 
 /// A virtual machine, as [`Sessions::vm`](crate::Sessions::vm) names it. The default is for a source that does not know VMs: there, the server's address
 /// and port identify the VM.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct VmId(pub(crate) u32);
 
 /// What happened.
@@ -52,20 +53,21 @@ pub enum Input<'a> {
 }
 
 /// How many bytes a connection has carried. All counts start when the connection is opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traffic {
     /// Bytes from the client.
     pub to_server: u64,
     /// Bytes from the server.
     pub to_client: u64,
     /// When the client's last byte came.
+    #[serde(default, with = "crate::moment::optional")]
     pub last_from_client: Option<Timestamp>,
     /// Bytes that passed unseen: gaps in a capture. Also part of the other two counts, where the direction is known.
     pub missed: u64,
 }
 
 /// Who ended a connection, and why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ending {
     /// Who ended it first.
     pub by: EndedBy,

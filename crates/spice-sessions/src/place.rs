@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use serde_derive::{Deserialize, Serialize};
 use spice_events::{Address, Connection};
 
 use crate::VmId;
 
 /// A VM, or for a source that does not know VMs, a server's address and port.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Place {
     pub(crate) vm: VmId,
     server: Option<Arc<Address>>,

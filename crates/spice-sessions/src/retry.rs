@@ -2,17 +2,18 @@
 
 use std::collections::VecDeque;
 
+use serde_derive::{Deserialize, Serialize};
 use spice_events::{Connection, FlowId};
 
 use crate::{Config, Record, VmId, connection::Retry};
 
 /// Refusals that wait for the client's next try.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Retries {
     waiting: VecDeque<Waiting>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Waiting {
     deadline: i64,
     vm: VmId,

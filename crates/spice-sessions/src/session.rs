@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, collections::VecDeque, net::IpAddr, sync::Arc};
 
+use serde_derive::{Deserialize, Serialize};
 use spice_events::{Address, Auth, Connection, Family, FlowId, Timestamp, spice_link::ChannelType};
 use uuid::Uuid;
 
@@ -16,12 +17,13 @@ use crate::{
 
 /// A session that is live, or that ended and waits for what follows.
 #[expect(clippy::struct_excessive_bools, reason = "each holds or not, in any combination")]
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Session {
     pub(crate) id: Uuid,
     pub(crate) previous: Option<Uuid>,
     pub(crate) connection_id: Option<i32>,
     pub(crate) auth: Option<Auth>,
+    #[serde(with = "crate::moment::text")]
     pub(crate) started_at: Timestamp,
     /// That of the main channel, or of the first one where that was not seen.
     pub(crate) connection: Arc<Connection>,
@@ -37,7 +39,7 @@ pub(crate) struct Session {
     /// A migration's target has taken up this session.
     pub(crate) is_migrated: bool,
     /// A new session came up at this place, and when: if the server ends this one now, it was replaced.
-    pub(crate) challenger: Option<(u64, Timestamp)>,
+    pub(crate) challenger: Option<Challenger>,
     /// The end of the connection that closed last.
     pub(crate) last_ending: Option<Ending>,
     pub(crate) tls: Option<TlsParameters>,
@@ -45,23 +47,36 @@ pub(crate) struct Session {
     channels_omitted: u64,
     all_tls: bool,
     traffic: Option<Traffic>,
+    #[serde(default, with = "crate::moment::optional")]
     inputs_last_at: Option<Timestamp>,
     anomalies: Anomalies,
 }
 
+/// A new session that came up at the place of this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Challenger {
+    pub(crate) serial: u64,
+    #[serde(with = "crate::moment::text")]
+    pub(crate) since: Timestamp,
+}
+
 /// What is known of the main channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Main {
     /// It was not seen.
     Unseen,
     /// It is open.
     Open(FlowId),
     /// It ended.
-    Closed { at: Timestamp, ending: Ending },
+    Closed {
+        #[serde(with = "crate::moment::text")]
+        at: Timestamp,
+        ending: Ending,
+    },
 }
 
 /// A channel of the record, and its connection while it is open.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Listed {
     flow: Option<FlowId>,
     channel: Channel,
@@ -196,6 +211,13 @@ impl Session {
         !self.is_migrated && !self.is_unreadable && (reason == Reason::Unknown || by == EndedBy::Server)
     }
 
+    /// Keeps what it lists, and what it counts, within their bounds.
+    pub(crate) fn limit(&mut self) {
+        self.channels.truncate(Config::MAX_CHANNELS);
+        self.channels_omitted = self.channels_omitted.min(u64::MAX / 2);
+        self.open = self.open.min(usize::MAX / 2);
+    }
+
     /// Its open connections, without those that are not listed.
     pub(crate) fn flows(&self) -> impl Iterator<Item = FlowId> + '_ {
         self.channels.iter().filter_map(|listed| listed.flow)
@@ -252,7 +274,7 @@ impl Session {
                 source,
                 inputs_last_at: self.inputs_last_at.filter(|_| traffic.is_some()),
                 missed_bytes: traffic.map_or(0, |traffic| traffic.missed),
-                anomalies: self.anomalies.0.iter().copied().map(Cow::Borrowed).collect(),
+                anomalies: self.anomalies.0.clone(),
                 channels: self.channels.iter().map(|listed| listed.channel.clone()).collect(),
                 channels_omitted: self.channels_omitted,
             },
@@ -290,7 +312,7 @@ pub(crate) fn refused(followed: &Followed, at: Timestamp, source: Source) -> Rec
             source,
             inputs_last_at: None,
             missed_bytes: followed.traffic.map_or(0, |traffic| traffic.missed),
-            anomalies: followed.anomalies.0.iter().copied().map(Cow::Borrowed).collect(),
+            anomalies: followed.anomalies.0.clone(),
             channels: Vec::new(),
             channels_omitted: 0,
         },

@@ -7,7 +7,7 @@ mod trace;
 use std::collections::HashMap;
 
 use proptest::prelude::*;
-use spice_sessions::{Action, Record, Source};
+use spice_sessions::{Action, Config, Record, Sessions, Source};
 use trace::{Trace, check, millis};
 
 /// What happens at one VM, with numbers of connections that no other VM has.
@@ -123,6 +123,37 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// At each step, the sessions may move to another process.
+    #[test]
+    fn sessions_that_move_make_the_same_records(
+        steps in prop::collection::vec((any_step(), prop::bool::weighted(0.1)), 0..100),
+    ) {
+        let [mut stays, mut moves] = [(); 2].map(|()| Trace::new(Source::Relay));
+        let opened = (1..=8).map(|n| (format!("{n} open vm{} a:{n} > h:5900", n % 3), false));
+        for (step, is_moved) in opened.chain(steps) {
+            stays.run(&step);
+            if is_moved {
+                let text = serde_json::to_string(&moves.sessions.state()).unwrap();
+                let config = Config::new(Source::Relay, [0; 16]);
+                moves.sessions = Sessions::restore(config, serde_json::from_str(&text).unwrap()).unwrap();
+                prop_assert_eq!(serde_json::to_string(&moves.sessions.state()).unwrap(), text);
+            }
+            moves.run(&step);
+            prop_assert_eq!(moves.sessions.next_timeout(), stays.sessions.next_timeout());
+            prop_assert_eq!(
+                (moves.sessions.len(), moves.sessions.linking(), moves.sessions.connections()),
+                (stays.sessions.len(), stays.sessions.linking(), stays.sessions.connections())
+            );
+        }
+        stays.run("end-all drained");
+        moves.run("end-all drained");
+        prop_assert_eq!(moves.records, stays.records);
+    }
+}
+
 fn any_step() -> impl Strategy<Value = String> {
     let what = prop::sample::select(vec![
         "init main 7",
@@ -150,7 +181,7 @@ fn any_step() -> impl Strategy<Value = String> {
     ]);
     prop_oneof![
         20 => (1_u8..=8, what).prop_map(|(flow, what)| format!("{flow} {what}")),
-        1 => Just(millis(spice_sessions::Config::TAKE_OVER_WAIT)),
+        1 => Just(millis(Config::TAKE_OVER_WAIT)),
         1 => Just("flush".to_owned()),
     ]
 }

@@ -19,6 +19,21 @@ pub struct Packets {
     packets: Vec<Packet>,
 }
 
+/// What a TCP segment says.
+#[derive(Clone, Debug)]
+pub struct Segment<'a> {
+    /// The sender's address and port, in network byte order.
+    pub from: Vec<u8>,
+    /// The receiver's.
+    pub to: Vec<u8>,
+    /// A SYN without ACK.
+    pub opens: bool,
+    /// FIN or RST.
+    pub ends: bool,
+    /// The payload, as far as the file holds it.
+    pub payload: &'a [u8],
+}
+
 /// One TCP segment with all its headers.
 #[derive(Clone, Debug)]
 struct Packet {
@@ -38,6 +53,7 @@ struct Packet {
 const FIN: u8 = 1;
 const SYN: u8 = 2;
 const RST: u8 = 4;
+const ACK: u8 = 16;
 const PUSH: u8 = 8;
 
 impl Packets {
@@ -76,6 +92,18 @@ impl Packets {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.packets.is_empty()
+    }
+
+    /// The segments, in the order of the file.
+    pub fn segments(&self) -> impl Iterator<Item = Segment<'_>> {
+        self.packets.iter().map(|packet| {
+            let (mut from, flags) = (packet.direction(), packet.flags());
+            let ports = from.split_off(from.len() - 4);
+            let (addresses, to) = (from.split_off(from.len() / 2), &ports[2..]);
+            let [from, to] = [[&from, &ports[..2]].concat(), [&addresses, to].concat()];
+            let payload = &packet.bytes[packet.data..];
+            Segment { from, to, opens: flags & (SYN | ACK) == SYN, ends: flags & (FIN | RST) != 0, payload }
+        })
     }
 
     /// How many payload bytes the file holds.

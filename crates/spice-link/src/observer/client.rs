@@ -8,6 +8,7 @@ pub const TICKET_LEN: usize = TICKET as usize;
 const TICKET: u32 = 128;
 
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) enum State {
     /// Header and [`LinkMess`].
     Mess,

@@ -47,6 +47,7 @@ use crate::{AuthMechanism, Error, HeaderKind, LinkErrorCode, LinkMess, LinkReply
 /// assert_eq!(link.read(Side::Server, &[]).outcome, Outcome::Done);
 /// ```
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct LinkObserver {
     client: client::State,
     server: server::State,
@@ -56,6 +57,7 @@ pub struct LinkObserver {
 /// What each direction must know about the other.
 #[expect(clippy::struct_excessive_bools, reason = "facts that come in any combination")]
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Shared {
     /// From the client's message, once it has been read.
     mess: Option<ClientOffer>,
@@ -77,6 +79,7 @@ struct Shared {
 }
 
 #[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct BothSides<T> {
     client: T,
     server: T,
@@ -84,6 +87,7 @@ struct BothSides<T> {
 
 #[expect(clippy::struct_excessive_bools, reason = "facts that come in any combination")]
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct ClientOffer {
     /// The capabilities were read.
     known: bool,
@@ -94,6 +98,7 @@ struct ClientOffer {
 }
 
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct ServerOffer {
     /// The capabilities were read.
     known: bool,

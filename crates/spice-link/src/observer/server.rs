@@ -9,6 +9,7 @@ use crate::{
 pub(super) const MAIN_INIT_START: u32 = MainInit::MESSAGE_TYPE as u32 | MainInit::SIZE << 16;
 
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) enum State {
     /// Header and [`LinkReply`].
     Reply,

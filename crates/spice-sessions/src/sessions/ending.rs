@@ -8,7 +8,7 @@ use crate::{
     connection::Followed,
     moment::{after, between},
     place::Place,
-    session::{self, Session},
+    session::{self, Challenger, Session},
 };
 
 /// Ended sessions that are remembered.
@@ -33,14 +33,14 @@ impl Sessions {
             }
         }
         self.unlist(vm, serial, &session, at);
-        let is_challenged = |(_, since): (u64, Timestamp)| between(since, at) <= Config::TAKE_OVER_WAIT;
-        let challenger = session.challenger.filter(|challenger| is_challenged(*challenger));
+        let is_challenged = |challenger: &Challenger| between(challenger.since, at) <= Config::TAKE_OVER_WAIT;
+        let challenger = session.challenger.filter(is_challenged);
         if !is_reported {
             let record = self.named_record(vm, session::refused(&followed, at, self.config.source));
             self.report_refusal(record);
         } else if session.is_migrated {
             self.ended(at, &session, Some(Reason::Migrated));
-        } else if let Some((new, _)) = challenger.filter(|_| session.may_be_replaced()) {
+        } else if let Some(Challenger { serial: new, .. }) = challenger.filter(|_| session.may_be_replaced()) {
             if let Some(new) = self.live.get_mut(&new) {
                 new.previous.get_or_insert(session.id);
             }

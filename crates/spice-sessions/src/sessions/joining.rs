@@ -9,7 +9,7 @@ use crate::{
     connection::Followed,
     moment::between,
     place::Place,
-    session::{Main, Session},
+    session::{Challenger, Main, Session},
 };
 
 /// Addresses and ports of servers that one session is followed at: QEMU has a plain one and one with TLS.
@@ -169,7 +169,7 @@ impl Sessions {
         }
         for old in live {
             let Some(session) = self.live.get_mut(&old) else { continue };
-            session.challenger = Some((serial, at));
+            session.challenger = Some(Challenger { serial, since: at });
             if matches!(session.main, Main::Closed { .. }) && session.may_be_replaced() {
                 previous = Some(session.id);
             }

@@ -3,12 +3,15 @@
 mod ending;
 mod joining;
 mod live;
+mod snapshot;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use serde_derive::{Deserialize, Serialize};
 use spice_events::{Anomaly, AnomalyKind, ChannelEvent, EventKind, FlowId, Timestamp};
 
 pub use live::LiveKey;
+pub use snapshot::{RestoreError, SessionsState};
 
 use crate::{
     Config, Ending, Input, Name, Reason, Record, Traffic, VmId,
@@ -63,16 +66,17 @@ struct Vm {
 }
 
 /// A session that ended, for a migration's target that comes later.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Recent {
     connection_id: i32,
     client: Box<str>,
     id: uuid::Uuid,
+    #[serde(with = "crate::moment::text")]
     at: Timestamp,
 }
 
 /// What was seen so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Counters {
     /// Sessions that began.
@@ -192,7 +196,9 @@ impl Sessions {
     /// Ends all live sessions for the same reason, for example because the relay shuts down, and reports everything that waits.
     pub fn end_all(&mut self, at: Timestamp, ending: Ending) {
         self.flush();
-        let open: Vec<_> = self.connections.keys().copied().collect();
+        let mut open: Vec<_> = self.connections.keys().copied().collect();
+        // A hash map has no order, and the same inputs must give the same records.
+        open.sort_unstable();
         for (vm, flow) in open {
             let Some(followed) = self.connections.get_mut(&(vm, flow)) else { continue };
             followed.ending.get_or_insert(ending);
