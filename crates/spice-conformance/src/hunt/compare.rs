@@ -1,6 +1,6 @@
 //! Compares an answer with spice-server's.
 
-use spice_link::{Answer, ChannelType, Error, LinkErrorCode, LinkReply, Parsed};
+use spice_link::{Answer, ChannelType, Error, LinkErrorCode, LinkReply, Parsed, TICKET_LEN};
 
 use super::answer::{Answered, code};
 use crate::{Judgement, judge};
@@ -45,7 +45,7 @@ pub fn difference(sent: &[u8], answered: &Answered, channels: Option<&[(ChannelT
         }
         Judgement::Refused { error, .. } => (check_of(&error), 8, Vec::new()),
         Judgement::Need => ("incomplete", 7, Vec::new()),
-        Judgement::Accepted { common, .. } => return accepted(sent, &common, answered, channels),
+        Judgement::Accepted { common, len, .. } => return accepted(sent, len, &common, answered, channels),
     };
     if answered.bytes == expected && answered.is_ended {
         return None;
@@ -60,6 +60,7 @@ pub fn refusal(code: u32) -> [u8; 194] {
 
 fn accepted(
     sent: &[u8],
+    sent_len: usize,
     common: &[u32],
     answered: &Answered,
     channels: Option<&[(ChannelType, u8)]>,
@@ -110,10 +111,38 @@ fn accepted(
         // A second reply, and a connection that spice-server does not close.
         return if *rest == refusal(4) { None } else { differs("an accepting reply, and a refusal with 4") };
     }
-    if !rest.is_empty() || !answered.is_ended {
-        return differs("an accepting reply, and the end when the client leaves");
+    match after_message(&sent[sent_len..], selects) {
+        After::Anything => None,
+        After::Refusal if *rest == refusal(3) && answered.is_ended => None,
+        After::Refusal => differs("an accepting reply, a refusal with 3, and the end"),
+        After::Result if matches!(rest, [0 | 7, 0, 0, 0, ..]) => None,
+        After::Result => differs("an accepting reply, and a result"),
+        After::Nothing if rest.is_empty() && answered.is_ended => None,
+        After::Nothing => differs("an accepting reply, and the end when the client leaves"),
     }
-    None
+}
+
+/// What a server sends behind an accepting reply.
+enum After {
+    Nothing,
+    /// The mechanism is not known.
+    Refusal,
+    /// The result of a ticket that was never encrypted: most servers refuse it.
+    Result,
+    /// A SASL exchange has started, or not.
+    Anything,
+}
+
+/// What bytes behind the message are: a mechanism, if the client selects it, and a ticket.
+fn after_message(bytes: &[u8], selects: bool) -> After {
+    let ticket = match bytes {
+        _ if !selects => bytes,
+        [1, 0, 0, 0, ticket @ ..] => ticket,
+        [2, 0, 0, 0, ..] => return After::Anything,
+        [_, _, _, _, ..] => return After::Refusal,
+        _ => return After::Nothing,
+    };
+    if ticket.len() < TICKET_LEN { After::Nothing } else { After::Result }
 }
 
 fn check_of(error: &Error) -> &'static str {

@@ -4,6 +4,9 @@ use std::{fmt, fmt::Write};
 use super::conversation::Conversation;
 use crate::Mess;
 
+/// The most characters of a message that are shown.
+const MOST_TEXT: usize = 400;
+
 /// What a server did wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
@@ -152,7 +155,11 @@ impl fmt::Display for Finding {
         writeln!(f, "  docs/PROTOCOL.md, section {}; fields: {}", self.section, self.fields().join(", "))?;
         match &self.sent {
             Sent::Message(mess) => {
-                writeln!(f, "  {mess:?}")?;
+                let text = format!("{mess:?}");
+                match text.char_indices().nth(MOST_TEXT) {
+                    Some((end, _)) => writeln!(f, "  {} …", &text[..end])?,
+                    None => writeln!(f, "  {text}")?,
+                }
                 write!(f, "  on the wire:")?;
                 let bytes = mess.bytes();
                 for byte in bytes.iter().take(64) {

@@ -1,7 +1,7 @@
 use std::{cell::Cell, net::SocketAddr, rc::Rc};
 
 use super::*;
-use crate::{Judgement, Reply, judge};
+use crate::{Judgement, Mess, Reply, judge};
 
 /// spice-server's answer: every channel exists, tickets are on.
 fn sound(bytes: &[u8]) -> Answered {
@@ -61,6 +61,27 @@ fn every_part_of_an_accepting_reply_is_compared() {
             }
         });
         assert!(found.iter().any(|key| key.starts_with("differs/accepted/")), "change {number}: {found:?}");
+    }
+}
+
+/// A message whose size is smaller than what is sent: the server takes the rest for a mechanism and a ticket.
+#[test]
+fn bytes_behind_the_message_are_credentials() {
+    let (common, ticket, refused) = (vec![0x8], vec![7, 0, 0, 0], refusal(3).to_vec());
+    for (common, tail, rest, is_right) in [
+        (&common, vec![0xee; 127], vec![], true),
+        (&common, vec![0xee; 128], ticket.clone(), true),
+        (&common, vec![0xee; 128], vec![], false),
+        (&vec![0x9], vec![0xee; 3], vec![], true),
+        (&vec![0x9], vec![0xee; 4], refused.clone(), true),
+        (&vec![0x9], vec![0xee; 4], vec![], false),
+        (&vec![0x9], [&[1, 0, 0, 0][..], &[0xee; 128]].concat(), ticket.clone(), true),
+        (&vec![0x9], [&[1, 0, 0, 0][..], &[0xee; 128]].concat(), refused, false),
+    ] {
+        let mess = Mess { common: common.clone(), size: Some(22), tail, ..Mess::default() };
+        let answered = [accepting(), rest.clone()].concat().into();
+        let found = difference(&mess.bytes(), &answered, None);
+        assert_eq!(found.is_none(), is_right, "{mess:?}, {rest:?}: {found:?}");
     }
 }
 
