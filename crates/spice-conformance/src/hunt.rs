@@ -24,16 +24,23 @@
 //! [`Hunt::run_conversations`].
 
 mod answer;
+#[cfg(feature = "run")]
+mod client;
+#[cfg(feature = "run")]
+mod clients;
 mod compare;
 #[cfg(feature = "run")]
 mod conversation;
 #[cfg(feature = "run")]
 mod conversations;
 mod finding;
+mod hex;
 mod messages;
 mod over_socket;
 mod probe;
 mod replay;
+#[cfg(feature = "run")]
+mod script;
 
 use std::{
     collections::BTreeMap,
@@ -54,7 +61,11 @@ pub use over_socket::{OverTcp, OverUnix};
 use probe::{Health, Probe, Taken};
 pub use replay::replay;
 #[cfg(feature = "run")]
-pub use replay::replay_conversation;
+pub use {
+    client::{ClientCommand, ClientEnd, ClientUnderTest},
+    replay::{replay_client, replay_conversation},
+    script::{NotAScript, Script},
+};
 
 /// A search for messages or conversations that a server answers wrongly: what to send, and what to do about findings.
 pub struct Hunt {
@@ -66,6 +77,8 @@ pub struct Hunt {
     allowed: Vec<String>,
     restart: Option<Box<dyn FnMut() -> io::Result<()>>>,
     progress: Option<Box<dyn FnMut(u64)>>,
+    #[cfg(feature = "run")]
+    client_time_limit: Duration,
 }
 
 /// What a hunt has found.
@@ -105,6 +118,8 @@ impl Hunt {
             allowed: Vec::new(),
             restart: None,
             progress: None,
+            #[cfg(feature = "run")]
+            client_time_limit: clients::TIME_LIMIT,
         }
     }
 
@@ -151,6 +166,13 @@ impl Hunt {
         Self { restart: Some(Box::new(restart)), ..self }
     }
 
+    /// How long a client under test has for each step: to connect, to send, to close, and to end. The default is 10 seconds.
+    #[cfg(feature = "run")]
+    #[must_use]
+    pub fn client_time_limit(self, client_time_limit: Duration) -> Self {
+        Self { client_time_limit, ..self }
+    }
+
     /// Is called before each message with the number of messages so far.
     #[must_use]
     pub fn progress(self, progress: impl FnMut(u64) + 'static) -> Self {
@@ -177,6 +199,39 @@ impl Hunt {
     #[cfg(feature = "run")]
     pub fn run_conversations(self, subject: crate::Subject) -> io::Result<HuntReport> {
         self.search(conversations::Conversations { subject })
+    }
+
+    /// Hunts in a client: it connects to a hostile server on loopback, once for each case, and gets a nearly valid reply, link result and
+    /// `MAIN_INIT`. A sound client, which is spice-link's, reads the same bytes: where it closes, the client under test has to close, too.
+    ///
+    /// `password` is what the client puts into its ticket, if it is known.
+    ///
+    /// ```
+    /// use spice_conformance::{hunt::Hunt, spice_link::LinkReply};
+    /// use std::{io::{Error, Read, Write}, net::{SocketAddr, TcpStream}};
+    ///
+    /// // A client that sends a link message, and takes any first bytes for a reply that accepts it.
+    /// fn my_client(server: SocketAddr) -> std::io::Result<()> {
+    ///     let mut stream = TcpStream::connect(server)?;
+    ///     stream.write_all(&spice_conformance::Mess::default().bytes())?;
+    ///     stream.read_exact(&mut [0; 16])?;
+    ///     stream.write_all(&[1, 0, 0, 0])?;
+    ///     stream.read_to_end(&mut Vec::new()).map(drop)
+    /// }
+    ///
+    /// let report = Hunt::new().cases(20).most_findings(1).client_time_limit(std::time::Duration::from_millis(200)).run_client(my_client, None)?;
+    /// assert_eq!(report.findings[0].kind.to_string(), "differs");
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the client does not connect in the first case. One that does not connect later is a finding.
+    #[cfg(feature = "run")]
+    pub fn run_client(mut self, client: impl ClientUnderTest, password: Option<&str>) -> io::Result<HuntReport> {
+        // Each case has a client of its own: nothing has to be started again.
+        self.restart.get_or_insert_with(|| Box::new(|| Ok(())));
+        let clients = clients::Clients::new(client, password)?.with_time_limit(self.client_time_limit);
+        self.search(clients)
     }
 
     fn search(self, probe: impl Probe) -> io::Result<HuntReport> {

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "captures")]
 pub mod captures;
+#[cfg(feature = "server")]
+pub mod client;
 pub mod events;
 #[cfg(feature = "generate")]
 pub mod generate;

@@ -1,23 +1,23 @@
 use std::{fmt, fmt::Write};
 
 #[cfg(feature = "run")]
-use super::conversation::Conversation;
+use super::{conversation::Conversation, script::Script};
 use crate::Mess;
 
 /// The most characters of a message that are shown.
 const MOST_TEXT: usize = 400;
 
-/// What a server did wrong.
+/// What a server or a client did wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum FindingKind {
-    /// It answers differently from spice-server.
+    /// A server answers differently from spice-server; a client goes on where a sound one closes, or the other way round.
     Differs,
-    /// It accepts no connection after the message.
+    /// A server accepts no connection after the message; a client crashes.
     Gone,
-    /// It answers neither the message nor a plain one after it.
+    /// A server answers neither the message nor a plain one after it; a client does not end when its connection has.
     Hung,
-    /// It panics. Only a server that is a function can be seen to.
+    /// It panics. Only a server or a client that is a function can be seen to.
     Panicked,
 }
 
@@ -32,7 +32,7 @@ impl fmt::Display for FindingKind {
     }
 }
 
-/// What was sent to a server.
+/// What was sent to a server or a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Sent {
@@ -41,9 +41,12 @@ pub enum Sent {
     /// A whole conversation.
     #[cfg(feature = "run")]
     Conversation(Conversation),
+    /// What a server sent to a client under test.
+    #[cfg(feature = "run")]
+    Script(Script),
 }
 
-/// A message or a conversation at which a server does something wrong.
+/// A message, a conversation or a script at which a server or a client does something wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {
@@ -51,7 +54,8 @@ pub struct Finding {
     pub kind: FindingKind,
     /// The check of spice-server that it is about: of a message, see [`Difference::check`](super::Difference::check); of a conversation `existence`, `tls-policy`,
     /// `websocket`, `key`, `selection`, `mechanism`, `ticket`, `sasl`, `connection-id`, `duplicate`, `main-init`, `session-id`,
-    /// `take-over`, `main-leaves` or `reply`.
+    /// `take-over`, `main-leaves` or `reply`; of a script `first-message`, `magic`, `version`, `size`, `caps-count`, `caps-range`, `reply`,
+    /// `mechanism`, `ticket`, `sasl`, `result`, `main-init` or `end`.
     pub check: &'static str,
     /// The check's section in docs/PROTOCOL.md.
     pub section: u8,
@@ -75,12 +79,14 @@ impl Finding {
         format!("{}/{}/{}", self.kind, self.check, self.outline)
     }
 
-    /// The names of the fields that are not plain: those of a message, or those of a conversation's links.
+    /// The names of the fields that are not plain: those of a message, of a conversation's links, or of a script.
     pub fn fields(&self) -> Vec<&'static str> {
         match &self.sent {
             Sent::Message(mess) => fields(mess),
             #[cfg(feature = "run")]
             Sent::Conversation(conversation) => conversation.fields(),
+            #[cfg(feature = "run")]
+            Sent::Script(script) => script.fields(),
         }
     }
 
@@ -99,6 +105,10 @@ impl Finding {
             #[cfg(feature = "run")]
             Sent::Conversation(conversation) => {
                 let _ = write!(text, "{conversation}");
+            }
+            #[cfg(feature = "run")]
+            Sent::Script(script) => {
+                let _ = write!(text, "{script}");
             }
         }
         text.push('\n');
@@ -173,6 +183,8 @@ impl fmt::Display for Finding {
             Sent::Conversation(conversation) => {
                 write!(f, "  {}", conversation.to_string().replace('\n', "\n  "))?;
             }
+            #[cfg(feature = "run")]
+            Sent::Script(script) => write!(f, "  {script}")?,
         }
         write!(f, "\n  choices {:?}", self.choices)
     }

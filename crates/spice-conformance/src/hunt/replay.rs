@@ -5,9 +5,10 @@ use std::io;
 use super::{
     answer::ServerUnderTest,
     compare::{Difference, difference},
+    hex::from_hex,
 };
 #[cfg(feature = "run")]
-use super::{conversation::Conversation, conversations};
+use super::{client::ClientUnderTest, clients, conversation::Conversation, conversations};
 
 /// Sends the messages of a regression file again. Returns the first difference.
 ///
@@ -39,9 +40,18 @@ pub fn replay_conversation(text: &str, subject: &crate::Subject) -> io::Result<O
     conversations::departure(&Conversation { links }, subject)
 }
 
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) || !text.is_ascii() {
-        return None;
+/// Serves the client by the scripts of a regression file again. Returns the first departure from a sound client, in words.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidData`] for a line that is neither empty, nor a comment, nor a script; and if the client does not connect.
+#[cfg(feature = "run")]
+pub fn replay_client(text: &str, client: impl ClientUnderTest, password: Option<&str>) -> io::Result<Option<String>> {
+    let mut clients = clients::Clients::new(client, password)?;
+    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let script = line.parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        if let Some(departure) = clients.departure(&script)? {
+            return Ok(Some(departure));
+        }
     }
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
+    Ok(None)
 }
