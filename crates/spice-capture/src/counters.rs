@@ -21,6 +21,8 @@ pub struct Counters {
     pub without_secrets: u64,
     /// Connections of other protocols.
     pub other: u64,
+    /// Packets of TCP connections whose ports are none of those that [`Config`](crate::Config) names, where it names some.
+    pub other_ports: u64,
     /// Packets that carry no TCP in anything that is read.
     pub without_tcp: u64,
     /// Packets of connections that are in their link stage, or not recognised, that were cut before [`MIN_PAYLOAD`](crate::MIN_PAYLOAD) bytes of their payload.

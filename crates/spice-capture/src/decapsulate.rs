@@ -5,18 +5,19 @@
 //!
 //! | header | names what follows |
 //! | --- | --- |
-//! | Ethernet, Linux cooked (v1, v2), 802.3 with LLC and SNAP, Cisco HDLC | ethertype |
-//! | 802.1Q, 802.1ad, 802.1ah, VN-Tag, E-Tag, Cisco metadata, MACsec without encryption, ISL, TRILL | ethertype, or Ethernet again |
+//! | Ethernet, Linux cooked (v1, v2), 802.3 with LLC and SNAP, Cisco HDLC, Frame Relay, token ring, Fibre Channel, FDDI, ATM | ethertype |
+//! | 802.1Q, 802.1ad, 802.1ah, VN-Tag, E-Tag, Cisco metadata, MACsec without encryption, ISL, TRILL, FabricPath, HSR, batman-adv, tags of switch chips (DSA) | ethertype, or Ethernet again |
 //! | PPP, PPPoE, L2TPv2, PPTP | PPP protocol |
 //! | 802.11 (plain, with radiotap, PPI, Prism or AVS headers; aggregates), CAPWAP, TZSP | LLC |
-//! | BSD loopback, raw IP, NFLOG, PKTAP, PFLOG, `enc(4)` | IP, or a link type |
+//! | BSD loopback, raw IP, NFLOG, PKTAP, PFLOG, `enc(4)`, ERF, DOCSIS, Juniper | IP, Ethernet, or a link type |
 //! | IPv4 and IPv6 in each other, AH, IPv6 extension headers | IP protocol |
 //! | GRE (versions 0 and 1), ERSPAN (I, II, III), EtherIP | ethertype, or Ethernet |
-//! | VXLAN, VXLAN-GPE, Geneve, GTP-U, LISP, Teredo, GRE and MPLS in UDP | by UDP port; VXLAN at any port by its shape |
+//! | VXLAN, VXLAN-GPE, Geneve, GTP-U, LISP, Teredo, GRE and MPLS in UDP, FOU, GUE | by UDP port; VXLAN, Geneve, FOU and GUE at any port by their shape |
 //! | MPLS | not named: IP by its version, else Ethernet with or without a control word |
 //! | NSH, L2TPv3 | next protocol; L2TPv3 by what makes sense |
 //!
-//! Packets in a header that is not read are counted by kind: [`Unread`]. Packets of protocols that can't carry SPICE are not.
+//! Packets in a header that is not read are counted by kind: [`Unread`]. Packets of protocols that can't carry SPICE are not, except where a link message
+//! is in their first bytes.
 
 mod bytes;
 mod ethernet;
@@ -55,6 +56,8 @@ enum Layer {
     Pppoe,
     Ppp,
     Wifi,
+    /// What is behind the header of an 802.11 data frame.
+    WifiBody,
     /// 802.11 with padding behind its header.
     WifiPadded,
     Radiotap,
@@ -62,7 +65,7 @@ enum Layer {
     /// What an IP header carries.
     Protocol(u8, Addresses),
     Gre,
-    Udp,
+    Udp(Addresses),
     L2tpV3,
 }
 
@@ -81,6 +84,8 @@ enum Next<'a> {
 enum Stop {
     /// The packet can't carry SPICE.
     Other,
+    /// UDP, the lower one of its ports, and nothing that is known inside.
+    Udp(u16),
     /// The capture cut it.
     Truncated,
     /// Its headers contradict each other.
@@ -140,7 +145,9 @@ impl Decapsulator {
         let bytes = Bytes::new(packet.data, packet.data.len() + cut);
         match self.walk(packet.at, Layer::Link(packet.link), bytes, MAX_LAYERS, segment) {
             Ok(verdict) => verdict,
-            Err(Stop::Other) => Verdict::Read,
+            Err(Stop::Udp(port)) if has_link_message(packet.data) => Verdict::Unread(Unread::Udp(port)),
+            Err(Stop::Other) if has_link_message(packet.data) => Verdict::Unread(Unread::Unknown),
+            Err(Stop::Other | Stop::Udp(_)) => Verdict::Read,
             Err(Stop::Truncated) => Verdict::Truncated,
             Err(Stop::Malformed) => Verdict::Malformed,
             Err(Stop::Unread(what)) => Verdict::Unread(what),
@@ -186,13 +193,18 @@ impl Decapsulator {
             match step(layer, bytes)? {
                 Next::Layer(next, rest) => (layer, bytes) = (next, rest),
                 Next::Aggregate(mut frames) => {
-                    let mut verdict = Verdict::Read;
+                    let mut verdict = Ok(Verdict::Read);
                     while frames.wire() > 0 {
                         let (frame, rest) = wifi::split_aggregate(frames)?;
                         frames = rest;
-                        verdict = self.walk(at, Layer::Llc, frame, left, segment)?;
+                        // A frame that is not read hides none of the others.
+                        match self.walk(at, Layer::WifiBody, frame, left, segment) {
+                            Err(Stop::Other | Stop::Udp(_)) => {}
+                            other if verdict == Ok(Verdict::Read) => verdict = other,
+                            _ => {}
+                        }
                     }
-                    return Ok(verdict);
+                    return verdict;
                 }
                 Next::Fragment(fragment) => {
                     let Some(whole) = self.fragments.insert(self.now, &fragment) else { return Ok(Verdict::Waits) };
@@ -240,14 +252,25 @@ fn step(layer: Layer, bytes: Bytes<'_>) -> Result<Next<'_>, Stop> {
         Layer::Pppoe => ppp::pppoe(bytes),
         Layer::Ppp => ppp::frame(bytes),
         Layer::Wifi => wifi::frame(bytes, false),
+        Layer::WifiBody => wifi::body(bytes),
         Layer::WifiPadded => wifi::frame(bytes, true),
         Layer::Radiotap => wifi::radiotap(bytes),
         Layer::Ip => ip::header(bytes),
         Layer::Protocol(number, addresses) => ip::payload(number, addresses, bytes),
         Layer::Gre => gre::header(bytes),
-        Layer::Udp => udp::datagram(bytes),
+        Layer::Udp(addresses) => udp::datagram(bytes, addresses),
         Layer::L2tpV3 => udp::l2tp_v3(bytes),
     }
+}
+
+/// The first bytes of a link message or reply of version 2: magic 4, major version 4.
+const LINK_START: &[u8] = b"REDQ\x02\0\0\0";
+/// First bytes of a packet in which a link message is searched: deeper than the headers of any known stack of tunnels.
+const SEARCHED: usize = 256;
+
+/// Whether a link message or reply begins somewhere in a packet that was not read: it is in a tunnel that is not known.
+fn has_link_message(data: &[u8]) -> bool {
+    data[..data.len().min(SEARCHED)].windows(LINK_START.len()).any(|bytes| bytes == LINK_START)
 }
 
 /// The TCP segment in a packet of which only the first bytes may be there. `None` if it has none, and an error if that can't be told from these.

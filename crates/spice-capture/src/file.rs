@@ -11,6 +11,8 @@
 //! | pcap, "modified" | `A1B2CD34` | 24 bytes + data | u32 seconds, u32 µs |
 //! | pcapng | `0A0D0D0A` | blocks | u64 in units of `if_tsresol`, plus `if_tsoffset` seconds |
 //!
+//! Files that were written one after another into one are read like one, also if their formats differ.
+//!
 //! Either byte order is read. The section and interface headers are parsed by `pcap-parser`; pcap's header and the packet records, whose fixed fields are
 //! all that is needed, in place: `pcap-parser` collects each packet's options in a `Vec`, and knows "modified" in little-endian only. Two fields are read
 //! here rather than there, because 0.17.0 takes no power-of-two `if_tsresol` and reads a big-endian `if_tsoffset` as little-endian.
@@ -151,6 +153,8 @@ enum Step {
     Used { used: usize, skip: u64 },
     /// An interface statistics block of `used` bytes.
     Statistics { used: usize, statistics: Statistics },
+    /// Another file begins here.
+    File,
     /// A decryption secrets block of `used` bytes, and where its data is.
     Secrets { used: usize, kind: SecretsType, data: Range<usize> },
 }
@@ -217,6 +221,10 @@ impl Reader {
                     sink.statistics(statistics);
                     (used, 0)
                 }
+                Step::File => {
+                    self.format = Format::Unknown;
+                    (0, 0)
+                }
                 Step::Need(needed) => {
                     let more = needed - if direct { 0 } else { self.carry.len() };
                     let n = more.min(data.len());
@@ -268,7 +276,7 @@ impl Reader {
 
     /// The end of the file: an error where nothing was recognised, and where the last record is incomplete, its place.
     pub fn finish(&self) -> Result<Option<Cut>, Error> {
-        if matches!(self.format, Format::Unknown) {
+        if matches!(self.format, Format::Unknown) && self.record == 0 {
             let start = start_of(&self.carry);
             return Err(match self.end {
                 0 => Error::Empty,
@@ -309,6 +317,14 @@ impl Format {
         *self = Self::Pcap(pcap::File::parse(header)?);
         Ok(Step::Used { used: pcap::HEADER, skip: 0 })
     }
+}
+
+/// First bytes of a file that tell it from a record: those of pcap's header up to its accuracy, or of a section header up to its byte order.
+const START: usize = 16;
+
+/// Whether a file begins where a record is expected, judging by its first [`START`] bytes.
+fn begins_file(input: &[u8]) -> bool {
+    input.len() >= START && (pcap::begins(input) || pcapng::begins(input))
 }
 
 /// What is needed of a record, of which `there` bytes are there: its head first, if it is large.

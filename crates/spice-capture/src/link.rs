@@ -29,6 +29,8 @@ link_types! {
     ETHERNET = 1;
     /// PPP, with or without address and control.
     PPP = 9;
+    /// Token ring.
+    IEEE802_5 = 6;
     /// FDDI.
     FDDI = 10;
     /// ATM with LLC (RFC 1483).
@@ -47,20 +49,32 @@ link_types! {
     C_HDLC = 104;
     /// 802.11 without a header before it.
     IEEE802_11 = 105;
+    /// Frame Relay.
+    FRELAY = 107;
     /// OpenBSD's `enc(4)`: decrypted IPsec.
     ENC = 109;
     /// OpenBSD's packet filter log, also of FreeBSD and pfSense.
     PFLOG = 117;
     /// 802.11 behind a Prism header.
     IEEE802_11_PRISM = 119;
+    /// IP over Fibre Channel (RFC 2625).
+    IP_OVER_FC = 122;
+    /// Solaris's SunATM.
+    SUNATM = 123;
     /// 802.11 behind a radiotap header.
     IEEE802_11_RADIOTAP = 127;
+    /// DOCSIS cable modems.
+    DOCSIS = 143;
     /// 802.11 behind an AVS header.
     IEEE802_11_AVS = 163;
     /// PPP with a direction in place of the address.
     PPP_PPPD = 166;
+    /// Ethernet as Juniper's routers capture it.
+    JUNIPER_ETHER = 178;
     /// Per-packet information.
     PPI = 192;
+    /// Endace's extensible record format.
+    ERF = 197;
     /// PPP behind a byte for the direction.
     PPP_WITH_DIR = 204;
     /// Solaris's IPNET.
@@ -81,6 +95,14 @@ link_types! {
     IPV6 = 229;
     /// Linux cooked capture, version 2, 20 bytes.
     LINUX_SLL2 = 276;
+    /// Ethernet with the tag of a Broadcom switch behind its addresses.
+    DSA_TAG_BRCM = 281;
+    /// Ethernet with the tag of a Broadcom switch before it.
+    DSA_TAG_BRCM_PREPEND = 282;
+    /// Ethernet with the tag of a Marvell switch behind its addresses.
+    DSA_TAG_DSA = 284;
+    /// The same, with an ethertype.
+    DSA_TAG_EDSA = 285;
 }
 
 impl fmt::Debug for LinkType {

@@ -142,6 +142,22 @@ pub struct Silent {
 /// Connections that [`Notice::StillOpen`] names.
 pub const MAX_SILENT: usize = 5;
 
+impl Notice {
+    /// Whether it sums up the whole capture. There is one at most of each kind, and it says what to do.
+    pub fn is_of_the_end(&self) -> bool {
+        matches!(
+            self,
+            Self::NotRecognised { .. }
+                | Self::Snaplen { .. }
+                | Self::Dropped { .. }
+                | Self::Fragments { .. }
+                | Self::Unread { .. }
+                | Self::MissingSecrets { .. }
+                | Self::Cut(_)
+        )
+    }
+}
+
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -208,7 +224,9 @@ impl fmt::Display for Notice {
                 write!(f, "{packets} packets in {what} were not read: {}", what.advice())
             }
             Self::ShortPackets { .. } => {
-                f.write_str("packets are cut within their headers (snaplen): those are not read")
+                f.write_str(
+                    "packets are cut within their headers (snaplen): those are not read; capture at least 128 bytes of each packet, more inside a tunnel",
+                )
             }
             Self::UnknownLink { interface, link, .. } => {
                 write!(f, "interface {interface} has link type {link:?}, which is not read: its packets are skipped")

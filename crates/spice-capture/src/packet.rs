@@ -261,8 +261,9 @@ impl<'a> Segment<'a> {
         let (segment, next) = if header.next_header() == IpNumber::TCP {
             (body, IpNumber::TCP)
         } else {
+            // Headers in another order, or that are cut: the decapsulator reads or counts them.
             let (extensions, next, rest) =
-                Ipv6ExtensionsSlice::from_slice(header.next_header(), body).map_err(|_| short(ip.len(), total))?;
+                Ipv6ExtensionsSlice::from_slice(header.next_header(), body).map_err(|_| Skipped::NotTcp)?;
             if extensions.is_fragmenting_payload() {
                 return Err(Skipped::Fragment);
             }

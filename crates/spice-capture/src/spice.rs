@@ -44,6 +44,8 @@ pub(crate) struct Spice {
     undecided: u64,
     /// Connections of other protocols.
     other: u64,
+    /// Packets between ports that are not of interest.
+    not_admitted: u64,
     tally: Tally,
     siblings: Siblings,
     evicted: bool,
@@ -69,6 +71,7 @@ impl Spice {
             anomalies: 0,
             undecided: 0,
             other: 0,
+            not_admitted: 0,
             tally: Tally::default(),
             siblings: Siblings::default(),
             evicted: false,
@@ -91,10 +94,11 @@ impl Spice {
 
     /// Fills in what is counted here.
     pub(crate) fn count(&self, counters: Counters) -> Counters {
-        let Self { last: connections, events, anomalies, other, without_secrets, .. } = *self;
+        let Self { last: connections, events, anomalies, other, not_admitted: other_ports, without_secrets, .. } =
+            *self;
         let open = self.siblings.len() as u64;
         let unrecognised = self.tally.connections(Unrecognised::Lost);
-        Counters { connections, open, events, anomalies, unrecognised, without_secrets, other, ..counters }
+        Counters { connections, open, events, anomalies, unrecognised, without_secrets, other, other_ports, ..counters }
     }
 
     /// The capture ends: says which connections were not recognised.
@@ -312,7 +316,11 @@ impl Spice {
                 return;
             }
         };
-        self.tally.add(why, endpoints.server.port());
+        if why == Unrecognised::Midstream {
+            self.tally.add_either(why, [endpoints.client.port(), endpoints.server.port()]);
+        } else {
+            self.tally.add(why, endpoints.server.port());
+        }
         if why == Unrecognised::Lost && self.tally.connections(why) == 1 {
             self.notice(Notice::Unrecognised { at, endpoints: addresses });
         }
@@ -349,6 +357,20 @@ impl Handler for Spice {
         if state.is_spice() {
             self.notice(Notice::Vanished { at, endpoints: endpoints.map(SocketAddr::from), reason });
         }
+    }
+
+    fn unopened(&mut self, ends: [Endpoint; 2], from_start: bool) {
+        let [client, server] = ends.map(|end| end.port());
+        if from_start {
+            self.tally.add(Unrecognised::Handshake, server);
+        } else {
+            self.tally.add_either(Unrecognised::Midstream, [client, server]);
+        }
+    }
+
+    #[inline]
+    fn not_admitted(&mut self) {
+        self.not_admitted += 1;
     }
 
     fn still_open(&mut self, state: &Follow, endpoints: Endpoints<Endpoint>, since: Timestamp, silence: Duration) {

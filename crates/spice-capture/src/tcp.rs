@@ -218,6 +218,13 @@ pub trait Handler {
     ) {
     }
 
+    /// A connection was seen and never opened. With `from_start`, its handshake is there without the packet that completes it, and the first of `ends` is
+    /// the client. Otherwise it began before the capture, neither of its ends sent a byte, and the ends have no order.
+    fn unopened(&mut self, _ends: [Endpoint; 2], _from_start: bool) {}
+
+    /// A packet between ports that are not of interest: [`admits`](Self::admits).
+    fn not_admitted(&mut self) {}
+
     /// An open connection is forgotten, because there are more than [`MAX_FLOWS`].
     fn evicted(&mut self, _state: &mut Self::State) {}
 }
@@ -263,7 +270,7 @@ impl<S: Default> Reassembler<S> {
             self.vanish(&gone, handler);
         }
         if segment.from == segment.to || !handler.admits([segment.from.port(), segment.to.port()]) {
-            return;
+            return handler.not_admitted();
         }
         let (key, direction) = flow::key(segment.from, segment.to);
         let index = match self.flows.find(&key) {
@@ -355,9 +362,12 @@ impl<S: Default> Reassembler<S> {
         }
         for _ in 0..4 {
             let Some(token) = self.shared.linger.pop(now) else { break };
-            if self.flows.live(token).is_some_and(|flow| matches!(flow.stage, Stage::Closed | Stage::Embryo)) {
-                self.forget(token.index);
-            }
+            let Some(flow) = self.flows.live(token).filter(|flow| matches!(flow.stage, Stage::Closed | Stage::Embryo))
+            else {
+                continue;
+            };
+            flow.report_unopened(handler);
+            self.forget(token.index);
         }
     }
 

@@ -49,6 +49,48 @@ fn modified_pcap_is_read() {
 }
 
 #[test]
+fn files_that_follow_each_other_in_one_are_read_like_one() {
+    let (client, server) = ends();
+    let (first, second) = (&ethernet()[..2], &ethernet()[2..]);
+    let raw = &conversation(client, server, ip)[2..];
+    let pcapng = |big, frames: &[Frame]| {
+        let mut file = Vec::new();
+        section(&mut file, big);
+        interface(&mut file, big, LinkType::ETHERNET, None, None);
+        frames.iter().for_each(|frame| enhanced(&mut file, big, 0, frame.at / 1000, frame));
+        file
+    };
+    let nothing = pcap(false, false, LinkType::RAW, &[]);
+    for big in [false, true] {
+        let begins = [
+            pcap(big, false, LinkType::ETHERNET, first),
+            pcap(!big, true, LinkType::ETHERNET, first),
+            pcapng(big, first),
+            [&nothing[..], &pcapng(!big, first), &nothing].concat(),
+        ];
+        let ends = [
+            pcap(big, false, LinkType::ETHERNET, second),
+            pcap(big, true, LinkType::RAW, raw),
+            pcapng(big, second),
+            [&nothing[..], &pcap(big, false, LinkType::ETHERNET, second)].concat(),
+        ];
+        for begin in &begins {
+            for end in &ends {
+                check_conversation(&[&begin[..], end].concat(), client, server, 0);
+            }
+        }
+    }
+}
+
+#[test]
+fn second_file_that_ends_in_its_header_is_cut() {
+    let file = [pcap(false, false, LinkType::ETHERNET, &ethernet()), vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0]].concat();
+    let (events, odd, _) = read_with(Config::new().port(socket(SERVER).port()), &file);
+    assert_eq!(events.len(), 2);
+    assert!(odd.iter().any(|odd| odd.contains("the file ends at offset")), "{odd:?}");
+}
+
+#[test]
 fn a_link_type_with_a_check_sequence_length_is_the_same_link_type() {
     let (client, server) = ends();
     let mut file = pcap(false, false, LinkType::ETHERNET, &ethernet());

@@ -154,3 +154,52 @@ fn many_connections_at_once_are_followed_side_by_side() {
     let (lines, _, counters) = read_with(Config::new(), &capture(&talks, 1000));
     assert_eq!((lines.len(), counters.connections), (6000, 3000));
 }
+
+/// Packets between the two ends: from the client or not, flags, sequence and acknowledgement.
+#[track_caller]
+fn check_unopened(packets: &[(bool, u8, u32, u32)], config: &Config, expected: &[&str]) {
+    let (client, server) = (socket(CLIENT), socket(SERVER));
+    let frames = packets.iter().zip(1_000_000..).map(|(&(from_client, flags, seq, ack), at)| {
+        let (from, to) = if from_client { (client, server) } else { (server, client) };
+        Frame::new(at * 1_000_000, ip(from, to, &segment(from, to, flags, seq, ack, b"")))
+    });
+    let frames: Vec<_> = frames.collect();
+    let (events, said, _) = read_with(config.clone(), &pcap(false, false, LinkType::RAW, &frames));
+    assert_eq!(events, [""; 0], "{packets:?}");
+    assert_eq!(said, expected, "{packets:?}");
+}
+
+#[test]
+fn connections_that_are_never_opened_are_counted() {
+    let midstream = "1 connections began before the capture, server ports 5930: begin the capture before the sessions; if one of these ports is SPICE, name it";
+    let handshake = "1 connections have a handshake that is never completed, server ports 5930: capture all packets of a connection; a filter for SYN and FIN is not enough";
+    let config = Config::new();
+    check_unopened(&[(false, FIN | ACK, 900, 100), (true, FIN | ACK, 100, 901)], &config, &[midstream]);
+    check_unopened(&[(true, ACK, 100, 900), (false, ACK, 900, 101)], &config, &[midstream]);
+    check_unopened(&[(true, ACK, 100, 900), (false, RST, 900, 0)], &config, &[midstream]);
+    check_unopened(&[(true, SYN, 99, 0), (false, SYN | ACK, 899, 100)], &config, &[handshake]);
+    check_unopened(&[(false, SYN | ACK, 899, 100)], &config.clone().port(5930), &[handshake]);
+    // A refused connection, an attempt without an answer, and a reset of what is not in the capture connect nobody.
+    check_unopened(&[(true, SYN, 99, 0), (false, RST | ACK, 0, 100)], &config, &[]);
+    check_unopened(&[(true, SYN, 99, 0)], &config, &[]);
+    check_unopened(&[(false, RST, 899, 0)], &config, &[]);
+}
+
+#[test]
+fn shared_port_of_connections_that_began_before_the_capture_is_the_servers() {
+    let client = |n: u16| format!("192.0.2.1:{}", 1000 + n);
+    let mut frames = Vec::new();
+    for (n, at) in (0..300).zip(1_000_000..) {
+        let (from, to) = (socket(&client(n)), socket(SERVER));
+        frames.push(Frame::new(at * 1_000_000, ip(from, to, &segment(from, to, FIN | ACK, 100, 900, b""))));
+    }
+    let (_, said, _) = read_with(Config::new(), &pcap(false, false, LinkType::RAW, &frames));
+    assert!(said[0].starts_with("300 connections began before the capture, server ports 5930: "), "{said:?}");
+}
+
+#[test]
+fn packets_of_other_ports_than_those_named_are_counted() {
+    let talk = [from_start(&[(true, LINK)])];
+    let (_, _, counters) = read_with(Config::new().port(1), &capture(&talk, 100));
+    assert_eq!((counters.connections, counters.packets, counters.other_ports), (0, 5, 5));
+}

@@ -9,7 +9,7 @@ mod encapsulate;
 mod file;
 mod rng;
 
-pub use encapsulate::{ENCAPSULATIONS, Encapsulation};
+pub use encapsulate::{ENCAPSULATIONS, Encapsulation, UNKNOWN};
 pub use rng::Rng;
 
 /// The packets of a capture that carry TCP, in order; all others are dropped.

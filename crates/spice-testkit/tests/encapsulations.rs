@@ -11,17 +11,30 @@ use std::{
 use spice_capture::{Capture, Config, Counters, Output};
 use spice_testkit::{
     captures,
-    packets::{ENCAPSULATIONS, Packets},
+    packets::{ENCAPSULATIONS, Packets, UNKNOWN},
 };
 
 /// Outer headers and a 16-bit length leave room for this.
 const SEGMENT: usize = 1200;
 
 /// tshark 4.0 does not read these by itself: the standard lets the two ends agree on their layout, or on a port.
-const NOT_IN_TSHARK: [&str; 6] = [
+const NOT_IN_TSHARK: [&str; 19] = [
+    "broadcom-switch-tag",
+    "docsis",
+    "erspan-ii-without-sequence",
+    "fou-gre",
+    "fou-gre-key-ethernet",
+    "fou-ip",
+    "geneve-16081",
+    "gue",
+    "gue-fields",
+    "gue-gre",
+    "gue-version-1",
     "l2tp-v3-ip",
     "l2tp-v3-udp-cookie-sublayer",
+    "marvell-switch-tag",
     "mpls-pseudowire",
+    "mpls-pseudowire-address-4x-or-6x",
     "mpls-pseudowire-control-word",
     "qinq-9100-9200",
     "vxlan-8472",
@@ -74,6 +87,19 @@ fn a_session_in_fragments_gives_its_events() {
             let (events, other, counters) = read(&packets.fragment(size));
             assert_eq!((&events, &other, counters.fragments), (&plain.0, &plain.1, 0), "{name}, {size}");
         }
+    }
+}
+
+#[test]
+fn link_message_in_an_unknown_tunnel_is_reported() {
+    for (name, expected) in [
+        ("unknown-udp", "an unknown tunnel with a SPICE link message, UDP port 5072, were not read: "),
+        ("unknown-ip-protocol", "an unknown header with a SPICE link message were not read: "),
+    ] {
+        let encapsulation = UNKNOWN.iter().find(|encapsulation| encapsulation.name == name).unwrap();
+        let (events, other, _) = read(&packets("ticket").encapsulate(encapsulation));
+        assert_eq!(events, [""; 0], "{name}");
+        assert!(other[0].starts_with("22 packets in ") && other[0].contains(expected), "{name}: {other:?}");
     }
 }
 

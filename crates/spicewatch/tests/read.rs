@@ -11,7 +11,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use spice_testkit::captures;
+use spice_testkit::{captures, packets};
 
 fn spicewatch(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_spicewatch"));
@@ -50,6 +50,49 @@ fn events_go_to_stdout_and_one_summary_to_stderr() {
         summary.starts_with("spicewatch: 362 packets, 11 connections, 33 events, 0 anomalies, 47324 bytes in "),
         "{summary}"
     );
+}
+
+#[test]
+fn port_without_connections_is_reported_with_what_to_do() {
+    let output = run(&["--port", "1", text(&capture("ticket"))]);
+    assert_eq!((output.status.code(), events(&output)), (Some(0), 0));
+    let stderr = stderr(&output);
+    assert!(stderr.starts_with("spicewatch: not read: 362 packets of other ports\n"), "{stderr}");
+    assert!(stderr.contains("at these ports; without --port, SPICE is recognised at any port\n"), "{stderr}");
+}
+
+#[test]
+fn what_the_end_says_does_not_count_against_the_limit_of_anomalies() {
+    let mut packets = packets::Packets::parse(&captures::load("ticket").unwrap().bytes().unwrap()).unwrap();
+    packets.trim(8);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("short.pcap");
+    fs::write(&file, packets.to_pcap()).unwrap();
+    let stderr = stderr(&run(&["--anomalies", "1", text(&file)]));
+    assert!(stderr.contains("have less than 22 bytes of a link stage (snaplen)"), "{stderr}");
+    assert!(stderr.contains(" more anomalies; --anomalies N prints more"), "{stderr}");
+}
+
+#[test]
+fn compressed_files_that_follow_each_other_are_read_like_one() {
+    let file = fs::read(capture("ticket")).unwrap();
+    let gzip = |bytes: &[u8]| {
+        let mut child = Command::new("gzip").arg("-c").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(bytes).unwrap();
+        child.wait_with_output().unwrap().stdout
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ticket.pcap.gz");
+    // Two members of one file, and two files.
+    for (pieces, expected) in [([&file[..9000], &file[9000..]], 33), ([&file[..], &file[..24]], 33)] {
+        fs::write(&path, pieces.map(gzip).concat()).unwrap();
+        let output = run(&[text(&path)]);
+        assert_eq!((output.status.code(), events(&output)), (Some(0), expected), "{}", stderr(&output));
+    }
+    fs::write(&path, [&gzip(&file)[..], b"something else"].concat()).unwrap();
+    let output = run(&[text(&path)]);
+    assert_eq!((output.status.code(), events(&output)), (Some(2), 33));
+    assert!(stderr(&output).contains("what follows the gzip data is not gzip"), "{}", stderr(&output));
 }
 
 #[track_caller]
@@ -313,9 +356,9 @@ fn compressed_captures_are_unpacked_while_they_are_read() {
             let (twice, cut) = (folder.path().join("twice"), folder.path().join("cut"));
             fs::write(&twice, [&bytes[..], &bytes].concat()).unwrap();
             let twice = run(&[text(&twice)]);
-            // The header of the second file is no packet: it was unpacked.
-            assert_eq!((twice.status.code(), events(&twice)), (Some(2), 3), "{name}: {}", stderr(&twice));
-            assert!(stderr(&twice).contains("the file is damaged"), "{name}: {}", stderr(&twice));
+            // The second file has the same packets, which count as sent again.
+            assert_eq!((twice.status.code(), events(&twice)), (Some(0), 3), "{name}: {}", stderr(&twice));
+            assert!(stderr(&twice).contains("spicewatch: 74 packets, "), "{name}: {}", stderr(&twice));
             fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
             assert!(!stderr(&run(&[text(&cut)])).is_empty(), "{name}");
         }

@@ -85,6 +85,13 @@ pub(super) fn payload(kind: u16, bytes: Bytes<'_>) -> Result<Next<'_>, Stop> {
         0x88e7 => (Layer::Ethernet, 4),
         // TRILL: version 2 bits + reserved 2 + multicast 1 + options in words 5 + hops 6, two nicknames
         0x22f3 => (Layer::Ethernet, 6 + 4 * usize::from(bytes.be16(0)? >> 6 & 0x1f)),
+        // FabricPath: tree 10 bits, time to live 6
+        0x8903 => (Layer::Ethernet, 2),
+        // HSR: path 4 bits + size 12, sequence 2, ethertype
+        0x892f => (Layer::Ethertype(bytes.be16(4)?), 6),
+        // Marvell's switch tag with an ethertype: reserved 2, tag 4, ethertype
+        0xdada => (Layer::Ethertype(bytes.be16(6)?), 8),
+        0x4305 => return batman(bytes),
         0x8847 | 0x8848 => (Layer::Mpls, 0),
         0x8864 => (Layer::Pppoe, 0),
         0x894f => (Layer::Nsh, 0),
@@ -107,6 +114,21 @@ fn macsec(bytes: Bytes<'_>) -> Result<Next<'_>, Stop> {
     }
     let header = if control & 0x20 == 0 { 6 } else { 14 };
     Ok(Next::Layer(Layer::Ethertype(bytes.be16(header)?), bytes.after(header + 2)?))
+}
+
+/// batman-adv, a mesh of Linux machines: type 1, version 1, and more; only version 15 is read.
+fn batman(bytes: Bytes<'_>) -> Result<Next<'_>, Stop> {
+    let header = match bytes.header::<2>()? {
+        // broadcast: time to live 1, reserved 1, sequence 4, originator 6
+        [0x01, 15] => 14,
+        // unicast: time to live 1, translation table 1, destination 6; with a source: 6, subtype 1, reserved 1
+        [0x40, 15] => 10,
+        [0x42, 15] => 18,
+        // fragments of unicast packets, and other versions
+        [0x41, _] | [0x40 | 0x42, _] => return Err(Stop::Unread(Unread::Ethertype(0x4305))),
+        _ => return Err(Stop::Other),
+    };
+    Ok(Next::Layer(Layer::Ethernet, bytes.after(header)?))
 }
 
 /// 802.2: destination 1, source 1, control 1; SNAP adds an organisation 3 and its type 2.
@@ -144,7 +166,8 @@ pub(super) fn mpls(bytes: Bytes<'_>) -> Result<Next<'_>, Stop> {
     }
     let payload = bytes.after(header)?;
     match payload.byte(0)? >> 4 {
-        4 | 6 if super::ip::is_plausible(payload) => Ok(Next::Layer(Layer::Ip, payload)),
+        // A destination can begin with 4 or 6 too.
+        4 | 6 if super::ip::is_plausible(payload) && !has_ip(payload) => Ok(Next::Layer(Layer::Ip, payload)),
         // The control word: 0 4 bits, flags 4, fragments 2, length 6, sequence 16. A destination can begin with 0 too.
         0 if !carries_ip(payload) || carries_ip(payload.after(4)?) => {
             Ok(Next::Layer(Layer::Ethernet, payload.after(4)?))
@@ -153,6 +176,12 @@ pub(super) fn mpls(bytes: Bytes<'_>) -> Result<Next<'_>, Stop> {
         1 if !carries_ip(payload) => Err(Stop::Other),
         _ => Ok(Next::Layer(Layer::Ethernet, payload)),
     }
+}
+
+/// Whether these are an Ethernet frame with an ethertype that leads to IP. For the ethertypes of IP itself, the packet must be plausible too.
+pub(super) fn has_ip(bytes: Bytes<'_>) -> bool {
+    carries_ip(bytes)
+        && (!matches!(bytes.be16(12), Ok(0x0800 | 0x86dd)) || bytes.after(14).is_ok_and(super::ip::is_plausible))
 }
 
 /// Whether these are an Ethernet frame with an ethertype that leads to IP.

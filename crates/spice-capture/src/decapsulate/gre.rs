@@ -1,6 +1,6 @@
 //! Generic routing encapsulation and ERSPAN.
 
-use super::{Bytes, Layer, Next, Stop, Unread};
+use super::{Bytes, Layer, Next, Stop, Unread, ethernet::has_ip};
 
 const CHECKSUM: u16 = 0x8000;
 const ROUTING: u16 = 0x4000;
@@ -33,8 +33,10 @@ pub(super) fn header(bytes: Bytes<'_>) -> Result<Next<'_>, Stop> {
     }
     let payload = bytes.after(length)?;
     match kind {
-        // ERSPAN without a sequence number is type I: the mirrored frame follows at once.
-        0x88be if flags & SEQUENCE == 0 => Ok(Next::Layer(Layer::Ethernet, payload)),
+        // ERSPAN without a sequence number is type I: the mirrored frame follows at once. Some senders leave the number out of type II.
+        0x88be if flags & SEQUENCE == 0 && (has_ip(payload) || !payload.after(8).is_ok_and(has_ip)) => {
+            Ok(Next::Layer(Layer::Ethernet, payload))
+        }
         0x88be => erspan_ii(payload),
         0x22eb => erspan_iii(payload),
         // Web cache redirection: version 2 has a header of 4 bytes before IP.

@@ -25,6 +25,16 @@ pub(super) fn is_plausible(bytes: Bytes<'_>) -> bool {
     }
 }
 
+/// Whether these are an IP packet and nothing behind it.
+pub(super) fn is_exact(bytes: Bytes<'_>) -> bool {
+    let number = |at| bytes.be16(at).map_or(0, usize::from);
+    is_plausible(bytes)
+        && match bytes.byte(0) {
+            Ok(0x45..=0x4f) => number(2) == bytes.wire(),
+            _ => 40 + number(4) == bytes.wire(),
+        }
+}
+
 fn ipv4(bytes: Bytes<'_>) -> Result<Next<'_>, Stop> {
     let header = bytes.header::<20>()?;
     let head = usize::from(header[0] & 0x0f) * 4;
@@ -82,7 +92,7 @@ pub(super) fn payload(protocol: u8, addresses: Addresses, bytes: Bytes<'_>) -> R
         // IP in IP, its number before RFC 2003, IPv6 in IP
         4 | 94 | 41 => (Layer::Ip, 0),
         47 => (Layer::Gre, 0),
-        17 | 136 => (Layer::Udp, 0),
+        17 | 136 => (Layer::Udp(addresses), 0),
         // EtherIP (RFC 3378): version 4 bits, reserved 12
         97 => (Layer::Ethernet, 2),
         // Ethernet in SRv6 (RFC 8986)

@@ -53,11 +53,104 @@ pub(super) fn header(link: LinkType, bytes: Bytes<'_>) -> Result<Next<'_>, Stop>
         LinkType::IPNET => (Layer::Ip, 24),
         // 4 bytes of the analyser before the frame
         LinkType::NETANALYZER => (Layer::Ethernet, 4),
+        LinkType::IEEE802_5 => return token_ring(bytes),
+        LinkType::FRELAY => return frame_relay(bytes),
+        // two network addresses of 8 bytes
+        LinkType::IP_OVER_FC => (Layer::Llc, 16),
+        // direction and type 1, path 1, circuit 2
+        LinkType::SUNATM if bytes.byte(0)? & 0x0f == 2 => (Layer::Llc, 4),
+        LinkType::DOCSIS => return docsis(bytes),
+        LinkType::ERF => return erf(bytes),
+        LinkType::JUNIPER_ETHER => return juniper(bytes),
+        // Ethernet's addresses, a tag of 4 bytes, ethertype; with an ethertype of its own, that is one of Ethernet's
+        LinkType::DSA_TAG_BRCM | LinkType::DSA_TAG_DSA => (Layer::Ethertype(bytes.be16(16)?), 18),
+        LinkType::DSA_TAG_EDSA => (Layer::Ethernet, 0),
+        LinkType::DSA_TAG_BRCM_PREPEND => (Layer::Ethernet, 4),
         // frame control 1, two addresses
         LinkType::FDDI => (Layer::Llc, 13),
         _ => return Err(Stop::Unread(Unread::Link(link))),
     };
     Ok(Next::Layer(layer, bytes.after(length)?))
+}
+
+/// Access control 1, frame control 1, two addresses of 6, and a route where the source's first bit says so: length 5 bits of its first byte.
+fn token_ring(bytes: Bytes<'_>) -> Result<Next<'_>, Stop> {
+    let has_route = bytes.byte(8)? & 0x80 != 0;
+    let route = if has_route { usize::from(bytes.byte(14)? & 0x1f) } else { 0 };
+    Ok(Next::Layer(Layer::Llc, bytes.after(14 + route)?))
+}
+
+/// RFC 2427: address 2 to 4, of which each byte but the last has a low bit of 0; control 1, a protocol identifier 1. Cisco has an ethertype in their place.
+fn frame_relay(bytes: Bytes<'_>) -> Result<Next<'_>, Stop> {
+    let mut address = 1;
+    while bytes.byte(address - 1)? & 1 == 0 {
+        address += 1;
+        if address > 4 {
+            return Err(Stop::Malformed);
+        }
+    }
+    let rest = bytes.after(address)?;
+    match (rest.byte(0)?, rest.byte(1)?) {
+        (0x03, 0xcc | 0x8e) => Ok(Next::Layer(Layer::Ip, rest.after(2)?)),
+        // SNAP behind a byte of padding or none; its control byte belongs to LLC.
+        (0x03, 0x80) => snap(rest.after(2)?),
+        (0x03, 0x00) if rest.byte(2)? == 0x80 => snap(rest.after(3)?),
+        (0x03, _) => Err(Stop::Other),
+        (high, low) => Ok(Next::Layer(Layer::Ethertype(u16::from_be_bytes([high, low])), rest.after(2)?)),
+    }
+}
+
+/// Organisation 3, type 2.
+fn snap(bytes: Bytes<'_>) -> Result<Next<'_>, Stop> {
+    match *bytes.header::<5>()? {
+        [0, 0, 0, high, low] => Ok(Next::Layer(Layer::Ethertype(u16::from_be_bytes([high, low])), bytes.after(5)?)),
+        // Bridged Ethernet, with and without check sequence
+        [0, 0x80, 0xc2, 0, 1 | 7] => Ok(Next::Layer(Layer::Ethernet, bytes.after(5)?)),
+        _ => Err(Stop::Other),
+    }
+}
+
+/// Frame control 1 (type 2 bits, of which 0 is data; …; an extended header 1 bit), its length 1, length 2, the extended header, check sequence 2.
+fn docsis(bytes: Bytes<'_>) -> Result<Next<'_>, Stop> {
+    let &[control, extended, ..] = bytes.header::<6>()?;
+    if control >> 6 != 0 {
+        return Err(Stop::Other);
+    }
+    let extended = if control & 1 == 0 { 0 } else { usize::from(extended) };
+    Ok(Next::Layer(Layer::Ethernet, bytes.after(6 + extended)?))
+}
+
+/// Time 8, type 7 bits behind one for an extension, flags 1, lengths 2, losses 2, length on the wire 2; extensions of 8 bytes that say themselves whether
+/// another follows; before Ethernet 2 bytes of padding.
+fn erf(bytes: Bytes<'_>) -> Result<Next<'_>, Stop> {
+    let mut more = bytes.byte(8)?;
+    let kind = more & 0x7f;
+    let mut length = 16;
+    while more & 0x80 != 0 {
+        more = bytes.byte(length)?;
+        length += 8;
+    }
+    match kind {
+        // Ethernet, and with the colour or the hash of a flow
+        2 | 11 | 16 | 20 => Ok(Next::Layer(Layer::Ethernet, bytes.after(length + 2)?)),
+        // HDLC, IPv4 and IPv6
+        1 => ppp::serial(bytes.after(length)?),
+        22 | 23 => Ok(Next::Layer(Layer::Ip, bytes.after(length)?)),
+        _ => Err(Stop::Unread(Unread::Link(LinkType::ERF))),
+    }
+}
+
+/// "MGC" 3, flags 1 (0x80: an extension of length 2 and as many bytes; 0x02: no Ethernet header, but 4 bytes before IP).
+fn juniper(bytes: Bytes<'_>) -> Result<Next<'_>, Stop> {
+    let header = bytes.header::<4>()?;
+    if !header.starts_with(b"MGC") {
+        return Err(Stop::Malformed);
+    }
+    let length = if header[3] & 0x80 == 0 { 4 } else { 6 + usize::from(bytes.be16(4)?) };
+    match header[3] & 0x02 {
+        0 => Ok(Next::Layer(Layer::Ethernet, bytes.after(length)?)),
+        _ => Ok(Next::Layer(Layer::Ip, bytes.after(length + 4)?)),
+    }
 }
 
 /// What a cooked header has behind it, by the device's type and the protocol.

@@ -1,19 +1,19 @@
-//! Tunnels in UDP, recognised by their port; on other ports, by their shape.
+//! Tunnels in UDP, recognised by their port, and some of them at any port by their shape.
 
 use super::{Bytes, Layer, Next, Stop, Unread, ethernet, ip};
-use crate::link::LinkType;
+use crate::{link::LinkType, packet::Addresses};
 
 /// source port 2, destination port 2, length 2, checksum 2
 const HEADER: usize = 8;
 
 /// UDP: one of the two ports names the tunnel. The length is not needed.
-pub(super) fn datagram(bytes: Bytes<'_>) -> Result<Next<'_>, Stop> {
+pub(super) fn datagram(bytes: Bytes<'_>, addresses: Addresses) -> Result<Next<'_>, Stop> {
     let ports = [bytes.be16(2)?, bytes.be16(0)?];
     let payload = bytes.after(HEADER)?;
     for port in ports {
         match port {
             // VXLAN: IANA's port, and Linux's default
-            4789 | 8472 if is_vxlan(payload) => return vxlan(payload),
+            4789 | 8472 if is_vxlan_at_its_port(payload)? => return vxlan(payload),
             4790 => return vxlan(payload),
             6081 => return geneve(payload),
             2152 => return gtp(payload),
@@ -30,14 +30,71 @@ pub(super) fn datagram(bytes: Bytes<'_>) -> Result<Next<'_>, Stop> {
             _ => {}
         }
     }
-    // At any port: VXLAN's flags and its reserved bytes, with IP inside; WireGuard's data message.
-    if is_vxlan(payload) && payload.after(8).is_ok_and(ethernet::carries_ip) {
-        return vxlan(payload);
+    if let Some(next) = by_shape(payload, addresses) {
+        return Ok(next);
     }
     if is_wireguard(payload) {
         return Err(Stop::Unread(Unread::WireGuard));
     }
-    Err(Stop::Other)
+    let [to, from] = ports;
+    Err(Stop::Udp(to.min(from)))
+}
+
+/// What a tunnel at any port carries, if its header is one of those below and the packet inside ends with the datagram: VXLAN, Geneve, Linux's
+/// foo-over-UDP (FOU), whose ports are those of its two ends, and generic UDP encapsulation (GUE), port 6080 or another.
+fn by_shape(payload: Bytes<'_>, addresses: Addresses) -> Option<Next<'_>> {
+    if is_vxlan(payload) && payload.after(8).is_ok_and(ethernet::carries_ip) {
+        return vxlan(payload).ok();
+    }
+    // FOU with IP; GUE's variant 1 is the same.
+    if ip::is_exact(payload) {
+        return Some(Next::Layer(Layer::Ip, payload));
+    }
+    let &[first, second, third, fourth] = payload.header::<4>().ok()?;
+    let kind = u16::from_be_bytes([third, fourth]);
+    // FOU with GRE: flags for checksum, key and sequence only, version 0
+    if first & 0x4f == 0 && second == 0 && matches!(kind, 0x0800 | 0x86dd | 0x6558) {
+        let words = usize::from(first >> 7) + usize::from(first >> 5 & 1) + usize::from(first >> 4 & 1);
+        if payload.after(4 + 4 * words).is_ok_and(|inner| carries(kind, inner)) {
+            return Some(Next::Layer(Layer::Gre, payload));
+        }
+    }
+    // Geneve: version 0, reserved bits, and a reserved byte at the end
+    if first >> 6 == 0 && second & 0x3f == 0 && payload.byte(7) == Ok(0) {
+        let length = 8 + 4 * usize::from(first & 0x3f);
+        if payload.after(length).is_ok_and(|inner| carries(kind, inner)) {
+            return geneve(payload).ok();
+        }
+    }
+    // GUE, variant 0: control 1 bit (not set), length of fields in words 5, IP protocol 1, flags 2
+    if first >> 5 == 0 {
+        let inner = payload.after(4 + 4 * usize::from(first & 0x1f)).ok()?;
+        let is_known = match second {
+            4 | 41 => ip::is_exact(inner),
+            47 => inner.be16(2).is_ok_and(|kind| inner.after(4).is_ok_and(|behind| carries(kind, behind))),
+            _ => false,
+        };
+        return is_known.then_some(Next::Layer(Layer::Protocol(second, addresses), inner));
+    }
+    None
+}
+
+/// Whether this is the payload that an ethertype names: IP, or Ethernet with IP.
+fn carries(kind: u16, inner: Bytes<'_>) -> bool {
+    match kind {
+        0x0800 | 0x86dd => ip::is_exact(inner),
+        0x6558 => ethernet::has_ip(inner),
+        _ => false,
+    }
+}
+
+/// As below. At its own ports, reserved bits may be set if an Ethernet frame with IP follows.
+fn is_vxlan_at_its_port(bytes: Bytes<'_>) -> Result<bool, Stop> {
+    if bytes.wire() < 8 || bytes.byte(0)? & 0x08 == 0 {
+        return Ok(false);
+    }
+    bytes.header::<8>()?;
+    Ok(is_vxlan(bytes) || ethernet::has_ip(bytes.after(8)?))
 }
 
 /// Only the flag for a network identifier is set, and what is reserved is zero.
@@ -118,13 +175,13 @@ pub(super) fn l2tp_v3(bytes: Bytes<'_>) -> Result<Next<'_>, Stop> {
     }
     for length in [4, 8, 12, 16] {
         let Ok(payload) = bytes.after(length) else { break };
-        if is_ethernet(payload) {
+        if ethernet::has_ip(payload) {
             return Ok(Next::Layer(Layer::Ethernet, payload));
         }
         if matches!(payload.data(), [0xff, 0x03, 0x00, 0x21 | 0x57, ..]) {
             return Ok(Next::Layer(Layer::Ppp, payload));
         }
-        if ip::is_plausible(payload) && payload.be16(2).is_ok_and(|total| usize::from(total) == payload.wire()) {
+        if ip::is_exact(payload) {
             return Ok(Next::Layer(Layer::Ip, payload));
         }
     }
@@ -132,12 +189,6 @@ pub(super) fn l2tp_v3(bytes: Bytes<'_>) -> Result<Next<'_>, Stop> {
     let frames = [4, 8, 12, 16].into_iter().filter_map(|length| bytes.after(length).ok());
     let other = frames.into_iter().any(|frame| frame.be16(12).is_ok_and(|kind| matches!(kind, 0x0806 | 0x88cc)));
     Err(if other { Stop::Other } else { Stop::Unread(Unread::L2tp) })
-}
-
-/// Tells whether an ethertype leads to IP. For the ethertypes of IP itself, the packet must be plausible too.
-fn is_ethernet(bytes: Bytes<'_>) -> bool {
-    ethernet::carries_ip(bytes)
-        && (!matches!(bytes.be16(12), Ok(0x0800 | 0x86dd)) || bytes.after(14).is_ok_and(ip::is_plausible))
 }
 
 /// TaZmen Sniffer Protocol: version 1, type 1, encapsulation 2, tags: 0 padding, 1 end, others with a length.

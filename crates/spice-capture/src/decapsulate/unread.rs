@@ -37,6 +37,10 @@ pub enum Unread {
     Gre(u16),
     /// An L2TPv3 session whose layout could not be determined.
     L2tp,
+    /// A tunnel that is not known, in UDP with this port: a link message is in its packets.
+    Udp(u16),
+    /// A header that is not known: a link message is in its packets.
+    Unknown,
     /// More headers than [`MAX_LAYERS`](super::MAX_LAYERS).
     Depth,
 }
@@ -54,9 +58,13 @@ impl Unread {
             Self::IpComp | Self::Ppp => "compressed or encrypted; capture on the inner interface of an end",
             Self::WifiFragment | Self::PppMultilink => "fragmented below IP; capture on the inner interface of an end",
             Self::Link(_) => "capture on another interface, or convert the capture to Ethernet or raw IP",
-            Self::Ethertype(_) | Self::Protocol(_) | Self::Gre(_) | Self::L2tp | Self::Depth => {
-                "capture inside the tunnel, on one of its two ends"
-            }
+            Self::Ethertype(_)
+            | Self::Protocol(_)
+            | Self::Gre(_)
+            | Self::L2tp
+            | Self::Udp(_)
+            | Self::Unknown
+            | Self::Depth => "capture inside the tunnel, on one of its two ends",
         }
     }
 }
@@ -79,6 +87,8 @@ impl fmt::Display for Unread {
             Self::Protocol(number) => write!(f, "IP protocol {number}"),
             Self::Gre(kind) => write!(f, "GRE with protocol type {kind:#06x}"),
             Self::L2tp => f.write_str("an L2TPv3 session of unknown layout"),
+            Self::Udp(port) => write!(f, "an unknown tunnel with a SPICE link message, UDP port {port},"),
+            Self::Unknown => f.write_str("an unknown header with a SPICE link message"),
             Self::Depth => write!(f, "more than {} headers", super::MAX_LAYERS),
         }
     }

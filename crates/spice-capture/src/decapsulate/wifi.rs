@@ -1,6 +1,6 @@
 //! 802.11 and the headers that capture programs put before it.
 
-use super::{Bytes, Layer, Next, Stop, Unread};
+use super::{Bytes, Layer, Next, Stop, Unread, ethernet};
 
 const TO_DS: u8 = 0x01;
 const FROM_DS: u8 = 0x02;
@@ -85,8 +85,23 @@ pub(super) fn frame(bytes: Bytes<'_>, padded: bool) -> Result<Next<'_>, Stop> {
     match (is_fragment, aggregate) {
         (true, _) => Err(Stop::Unread(Unread::WifiFragment)),
         (false, true) => Ok(Next::Aggregate(body)),
-        (false, false) => Ok(Next::Layer(Layer::Llc, body)),
+        (false, false) => Ok(Next::Layer(Layer::WifiBody, body)),
     }
+}
+
+/// LLC, or Ethernet as some drivers write it. Frames of a mesh have a header before it: flags 1 (extra addresses 2 bits, reserved 6), time to live 1,
+/// sequence 4, addresses of 6.
+pub(super) fn body(bytes: Bytes<'_>) -> Result<Next<'_>, Stop> {
+    let flags = bytes.byte(0)?;
+    let mesh = 6 + 6 * usize::from(flags & 0x03);
+    let layer = match bytes.after(mesh) {
+        Ok(behind) if flags & 0xfc == 0 && behind.data().starts_with(&SNAP) => {
+            return Ok(Next::Layer(Layer::Llc, behind));
+        }
+        _ if !bytes.data().starts_with(&SNAP) && ethernet::has_ip(bytes) => Layer::Ethernet,
+        _ => Layer::Llc,
+    };
+    Ok(Next::Layer(layer, bytes))
 }
 
 /// The first frame of an aggregate (A-MSDU), and the rest: destination 6, source 6, length 2, LLC; padded to 4 bytes.

@@ -1,6 +1,6 @@
 //! The old format: a header of 24 bytes, then records of a header and data.
 
-use super::{Enough, HEAD, MAX_CAPTURED, Packet, SMALL, Step, needed, u32_at};
+use super::{Enough, HEAD, MAX_CAPTURED, Packet, SMALL, Step, begins_file, needed, u32_at};
 use crate::{Error, link::LinkType};
 use spice_events::Timestamp;
 
@@ -39,6 +39,19 @@ fn is_big_endian(magic: [u8; 4]) -> bool {
     matches!(u32::from_be_bytes(magic), MICRO | NANO | MODIFIED)
 }
 
+/// Whether these are a header of version 2.0 to 2.4, with the accuracy 0 that all programs write.
+pub(super) fn begins(input: &[u8]) -> bool {
+    let Some(&[a, b, c, d, v0, v1, v2, v3, _, _, _, _, accuracy @ ..]) = input.first_chunk::<16>() else {
+        return false;
+    };
+    let [major, minor] = if is_big_endian([a, b, c, d]) {
+        [u16::from_be_bytes([v0, v1]), u16::from_be_bytes([v2, v3])]
+    } else {
+        [u16::from_le_bytes([v0, v1]), u16::from_le_bytes([v2, v3])]
+    };
+    is_magic([a, b, c, d]) && major == 2 && minor <= 4 && accuracy == [0; 4]
+}
+
 impl File {
     /// Reads the header, whose magic is one of those above.
     ///
@@ -73,7 +86,8 @@ impl File {
     pub(super) fn small(&self, input: &[u8], packet: &mut impl FnMut(Packet<'_>) -> Enough) -> usize {
         let mut rest = input;
         while let Some(head) = self.head(rest)
-            && head.captured <= SMALL
+            // Packets without bytes, which may be the start of another file, are for `step`.
+            && head.captured.wrapping_sub(1) < SMALL
             && let Some((record, behind)) = rest.split_at_checked(self.record + head.captured as usize)
         {
             packet(head.packet(self.link, &record[self.record..]));
@@ -90,6 +104,10 @@ impl File {
     ) -> Result<Step, Error> {
         let Some(head) = self.head(input) else { return Ok(Step::Need(self.record)) };
         let captured = head.captured;
+        // The header of another file reads as a packet without bytes, or as one that is too long.
+        if (captured == 0 || captured > MAX_CAPTURED) && begins_file(input) {
+            return Ok(Step::File);
+        }
         if captured > MAX_CAPTURED {
             return Err(Error::Record { offset, captured });
         }

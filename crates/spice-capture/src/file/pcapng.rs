@@ -1,8 +1,8 @@
 //! The new format: blocks of type, length, body, length. A section header sets the byte order, interfaces are numbered within their section.
 
 use super::{
-    Enough, HEAD as PACKET_HEAD, MAX_BLOCK, MAX_CAPTURED, MAX_SECRETS, Packet, SMALL, SecretsType, Statistics, Step,
-    u32_at,
+    Enough, HEAD as PACKET_HEAD, MAX_BLOCK, MAX_CAPTURED, MAX_SECRETS, Packet, SMALL, START, SecretsType, Statistics,
+    Step, begins_file, u32_at,
 };
 use crate::{Error, link::LinkType};
 use pcap_parser::{InterfaceDescriptionBlock, OptionCode};
@@ -39,6 +39,11 @@ const SIMPLE: usize = HEAD + 4;
 /// Interfaces that one section may describe. Wireshark writes one for each it captured on.
 const MAX_INTERFACES: usize = 65_536;
 
+/// Whether these are a section header, in either byte order.
+pub(super) fn begins(input: &[u8]) -> bool {
+    u32_at(input, 0, false) == SECTION_HEADER && byte_order(input, 0).is_ok()
+}
+
 /// The state of the current section.
 #[derive(Debug, Default)]
 pub(super) struct Section {
@@ -72,6 +77,14 @@ impl Section {
         let kind = u32_at(input, 0, self.big_endian);
         if kind == SECTION_HEADER {
             self.big_endian = byte_order(input, offset)?;
+        }
+        if super::pcap::is_magic(super::start_of(input)) {
+            if input.len() < START {
+                return Ok(Step::Need(START));
+            }
+            if begins_file(input) {
+                return Ok(Step::File);
+            }
         }
         let length = u32_at(input, 4, self.big_endian);
         let known = matches!(kind, SECTION_HEADER | INTERFACE | PACKET | SIMPLE_PACKET | ENHANCED_PACKET);

@@ -238,7 +238,10 @@ impl<S: Default> Flow<S> {
                     self.stage = Stage::Gone;
                 }
             }
-            Stage::Orphan => self.stage = Stage::Gone,
+            Stage::Orphan => {
+                self.report_unopened(ctx.handler);
+                self.stage = Stage::Gone;
+            }
             Stage::Ignored => self.stage = Stage::Closed,
             Stage::Open => {
                 if s.flags.has(Flags::ACK) {
@@ -308,6 +311,7 @@ impl<S: Default> Flow<S> {
         if self.stage == Stage::Orphan {
             self.adopt(ctx);
         }
+        self.report_unopened(ctx.handler);
         if self.stage == Stage::Open {
             self.decide_reset();
             for d in [self.client, 1 - self.client] {
@@ -406,6 +410,7 @@ impl<S: Default> Flow<S> {
             [false, true] => self.client = 0,
             _ if self.client == UNKNOWN => {
                 if self.directions.iter().any(|d| d.fin) {
+                    self.report_unopened(ctx.handler);
                     self.stage = Stage::Closed;
                 }
                 return;
@@ -418,6 +423,17 @@ impl<S: Default> Flow<S> {
             }
         }
         self.opened(self.at, false, ctx);
+    }
+
+    /// Reports a connection that will never be opened, if there is a sign that both ends agreed to it.
+    pub(super) fn report_unopened<H: Handler<State = S>>(&self, handler: &mut H) {
+        match self.stage {
+            Stage::Orphan => handler.unopened([self.key.low, self.key.high], false),
+            Stage::Embryo if self.directions[1 - self.client].known => {
+                handler.unopened([self.end(self.client), self.end(1 - self.client)], true);
+            }
+            _ => {}
+        }
     }
 
     fn opened<H: Handler<State = S>>(&mut self, at: Timestamp, from_start: bool, ctx: &mut Context<'_, H>) {

@@ -46,6 +46,17 @@ pub const ENCAPSULATIONS: &[Encapsulation] = &[
         let length = u16::try_from(c.wire + 8).unwrap_or(0).min(1500).to_be_bytes();
         [&MAC[..], &length, &SNAP, &c.ethertype(), c.ip].concat()
     }),
+    of("hsr", |c| c.tagged(&[0x892f, 0x0020, 0x0001], &[])),
+    of("marvell-switch-tag", |c| c.tagged(&[0xdada, 0, 0xc004, 0], &[])),
+    of("fabricpath", |c| frame(0x8903, &[&[0, 0x5f], &c.ethernet()[..]].concat())),
+    of("batman-unicast", |c| frame(0x4305, &[&[0x40, 15, 50, 0], &MAC[..6], &c.ethernet()[..]].concat())),
+    of("batman-unicast-with-source", |c| {
+        frame(0x4305, &[&[0x42, 15, 50, 0], &MAC[..], &[1, 0], &c.ethernet()].concat())
+    }),
+    of("pppoe-in-qinq", |c| {
+        let pppoe = [&[0x88, 0x64, 0x11, 0, 0, 42], &c.length(2)[..], &c.ppp(), c.ip].concat();
+        [&MAC[..], &[0x88, 0xa8, 0, 42, 0x81, 0, 0, 43], &pppoe].concat()
+    }),
     of("pppoe", |c| frame(0x8864, &[&[0x11, 0, 0, 42], &c.length(2)[..], &c.ppp(), c.ip].concat())),
     of("macsec-integrity", |c| {
         frame(0x88e5, &[&[0x20, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 1, 0, 1], &c.ethertype()[..], c.ip, &[0; 16]].concat())
@@ -56,6 +67,11 @@ pub const ENCAPSULATIONS: &[Encapsulation] = &[
         frame(0x8847, &[&label(1000, false), &label(42, true), &[0; 4], &c.ethernet()[..]].concat())
     }),
     of("mpls-pseudowire", |c| frame(0x8847, &[&label(1000, false), &label(42, true), &c.ethernet()[..]].concat())),
+    of("mpls-pseudowire-address-4x-or-6x", |c| {
+        let mut inner = c.ethernet();
+        inner[0] = if c.number.is_multiple_of(2) { 0x44 } else { 0x64 };
+        frame(0x8847, &[&label(42, true), &inner[..]].concat())
+    }),
     of("nsh", |c| frame(0x894f, &[&[0x0f, 0xc2, 2, c.version_number(), 0, 0, 1, 0xff], c.ip].concat())),
     of("nsh-ethernet", |c| frame(0x894f, &[&[0x0f, 0xc6, 1, 3, 0, 0, 1, 0xff][..], &[0; 16], &c.ethernet()].concat())),
     of("4in4-or-6in4", |c| c.in_ipv4(c.ip_protocol(), &[], c.ip)),
@@ -90,6 +106,16 @@ pub const ENCAPSULATIONS: &[Encapsulation] = &[
         let header = [0x10, 0, 0x22, 0xeb, 0, 0, 0, 1, 0x20, 42, 0, 1, 0, 0, 0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
         c.in_ipv4(47, &header, &c.ethernet())
     }),
+    of("erspan-ii-without-sequence", |c| c.in_ipv4(47, &[0, 0, 0x88, 0xbe, 0x10, 42, 0, 1, 0, 0, 0, 7], &c.ethernet())),
+    of("fou-ip", |c| c.in_udp(5555, &[], c.ip)),
+    of("fou-gre", |c| c.in_udp(5555, &[&[0, 0], &c.ethertype()[..]].concat(), c.ip)),
+    of("fou-gre-key-ethernet", |c| c.in_udp(7777, &[0x20, 0, 0x65, 0x58, 0, 0, 42, 0], &c.ethernet())),
+    of("gue", |c| c.in_udp(6080, &[0, c.ip_protocol(), 0, 0], c.ip)),
+    of("gue-fields", |c| c.in_udp(6080, &[2, c.ip_protocol(), 0, 1, 0, 0, 0, 0, 0, 0, 0, 0], c.ip)),
+    of("gue-gre", |c| c.in_udp(6080, &[&[0, 47, 0, 0, 0, 0], &c.ethertype()[..]].concat(), c.ip)),
+    of("gue-version-1", |c| c.in_udp(6080, &[], c.ip)),
+    of("vxlan-reserved-bits", |c| c.in_udp(4789, &[0x08, 0, 0, 1, 0, 0, 42, 1], &c.ethernet())),
+    of("geneve-16081", |c| c.in_udp(16081, &[0, 0, 0x65, 0x58, 0, 0, 42, 0], &c.ethernet())),
     of("vxlan", |c| c.in_udp(4789, &VXLAN, &c.ethernet())),
     of("vxlan-8472", |c| c.in_udp(8472, &VXLAN, &c.ethernet())),
     of("vxlan-in-ipv6-vlan", |c| {
@@ -178,10 +204,89 @@ pub const ENCAPSULATIONS: &[Encapsulation] = &[
         },
     },
     Encapsulation {
+        name: "radiotap-aggregate-of-two",
+        link: 127,
+        wrap: |c| {
+            let mut wifi = WIFI;
+            wifi[24] = 0x80;
+            let length = u16::try_from(c.wire + 8).unwrap_or(0).to_be_bytes();
+            // ARP, padded to 4 bytes
+            let arp = [&MAC[..], &[0, 36], &SNAP, &[8, 6], &[0; 28], &[0, 0]].concat();
+            [&[0, 0, 8, 0, 0, 0, 0, 0], &wifi[..], &arp, &MAC, &length, &SNAP, &c.ethertype(), c.ip].concat()
+        },
+    },
+    Encapsulation {
+        name: "radiotap-mesh",
+        link: 127,
+        wrap: |c| {
+            let mut wifi = WIFI;
+            wifi[1] = 3;
+            let (start, _) = wifi.split_at(24);
+            let mesh = [2, 0, 0, 0, 0, 4, 0, 1, 0, 31, 1, 0, 0, 0];
+            [&[0, 0, 8, 0, 0, 0, 0, 0], start, &mesh, &SNAP, &c.ethertype(), c.ip].concat()
+        },
+    },
+    Encapsulation {
+        name: "radiotap-ethernet",
+        link: 127,
+        wrap: |c| [&[0, 0, 8, 0, 0, 0, 0, 0], &WIFI[..], &WIFI[4..16], &c.ethertype(), c.ip].concat(),
+    },
+    Encapsulation {
+        name: "token-ring",
+        link: 6,
+        wrap: |c| {
+            let mut source = MAC;
+            source[6] |= 0x80;
+            [&[0x10, 0x40], &source[..], &[4, 0, 0, 1], &SNAP, &c.ethertype(), c.ip].concat()
+        },
+    },
+    Encapsulation {
+        name: "frame-relay",
+        link: 107,
+        wrap: |c| [&[0x18, 0x41, 3, if c.is_v6() { 0x8e } else { 0xcc }], c.ip].concat(),
+    },
+    Encapsulation {
+        name: "frame-relay-snap",
+        link: 107,
+        wrap: |c| [&[0x18, 0x41, 3, 0, 0x80, 0, 0, 0], &c.ethertype()[..], c.ip].concat(),
+    },
+    Encapsulation {
+        name: "fibre-channel",
+        link: 122,
+        wrap: |c| [&[0, 0], &MAC[..6], &[0, 0], &MAC[6..], &SNAP, &c.ethertype(), c.ip].concat(),
+    },
+    Encapsulation {
+        name: "erf",
+        link: 197,
+        wrap: |c| {
+            let ethernet = c.ethernet();
+            let wire = u16::try_from(c.wire + 14).unwrap_or(0).to_be_bytes();
+            let length = u16::try_from(ethernet.len() + 26).unwrap_or(0).to_be_bytes();
+            [&[0; 8], &[0x82, 0][..], &length, &[0, 0], &wire, &[0; 8], &[0, 0], &ethernet].concat()
+        },
+    },
+    Encapsulation {
+        name: "docsis",
+        link: 143,
+        wrap: |c| [&[0, 0], &c.length(14)[..], &[0, 0], &c.ethernet()].concat(),
+    },
+    Encapsulation { name: "juniper", link: 178, wrap: |c| [b"MGC\x80\0\x02\0\0", &c.ethernet()[..]].concat() },
+    Encapsulation {
+        name: "broadcom-switch-tag",
+        link: 281,
+        wrap: |c| [&MAC[..], &[0; 4], &c.ethertype(), c.ip].concat(),
+    },
+    Encapsulation {
         name: "ppi",
         link: 192,
         wrap: |c| [&[0, 0, 8, 0, 105, 0, 0, 0], &WIFI[..], &SNAP, &c.ethertype(), c.ip].concat(),
     },
+];
+
+/// Those that no reader knows.
+pub const UNKNOWN: &[Encapsulation] = &[
+    of("unknown-udp", |c| c.in_udp(5072, &[0x41, 0x52, 0x52, 0x29], c.ip)),
+    of("unknown-ip-protocol", |c| c.in_ipv4(253, &[1, 2, 3, 4], c.ip)),
 ];
 
 const fn of(name: &'static str, wrap: fn(&Carried<'_>) -> Vec<u8>) -> Encapsulation {

@@ -62,6 +62,7 @@ impl Report {
                     self.events.push(b'\n');
                 }
                 Output::Notice(Notice::Proxied { .. } | Notice::StillOpen { .. }) => self.fact(&output),
+                Output::Notice(notice) if notice.is_of_the_end() => self.note(format_args!("{notice}")),
                 Output::Anomaly(_) | Output::Notice(_) => self.anomaly(&output),
                 _ => {}
             }
@@ -153,15 +154,19 @@ impl Report {
         if counters.connections == 0 {
             // Other traffic is of interest only where there is nothing else.
             unread.push((counters.without_tcp, "packets without TCP"));
+            unread.push((counters.other_ports, "packets of other ports"));
         }
         let unread: Vec<_> = unread.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
         if !unread.is_empty() {
             print_error(format_args!("spicewatch: not read: {}", unread.join(", ")));
         }
         if counters.connections == 0 && counters.packets > 0 {
-            print_error(format_args!(
-                "spicewatch: no SPICE connection was found; if one should be there, name its server's port"
-            ));
+            let advice = if counters.other_ports > 0 {
+                "no SPICE connection was found at these ports; without --port, SPICE is recognised at any port"
+            } else {
+                "no SPICE connection was found; if one should be there, name its server's port"
+            };
+            print_error(format_args!("spicewatch: {advice}"));
         }
         let Counters { packets, connections, events, anomalies, .. } = counters;
         print_error(format_args!(

@@ -79,7 +79,15 @@ impl Read for Unpacked {
             return Ok(0);
         }
         let (n, packed) = match &mut self.decoder {
-            Decoder::Gzip(decoder) => (decoder.read(buffer)?, decoder.get_ref().read),
+            Decoder::Gzip(decoder) => {
+                let behind = |error: io::Error| match error.kind() {
+                    io::ErrorKind::InvalidInput if self.written > 0 => {
+                        invalid("what follows the gzip data is not gzip")
+                    }
+                    _ => error,
+                };
+                (decoder.read(buffer).map_err(behind)?, decoder.get_ref().read)
+            }
             Decoder::Zstd(decoder) => (decoder.read(buffer)?, decoder.packed()),
             Decoder::Xz(decoder) => (decoder.read(buffer)?, decoder.inner().read),
             // The decoder returns 0 at the end of each frame.
