@@ -73,9 +73,11 @@ pub(super) fn payload(kind: u16, bytes: Bytes<'_>) -> Result<Next<'_>, Stop> {
         // priority 3 bits + drop 1 + VLAN 12, ethertype
         tag if VLAN.contains(&tag) => (Layer::Ethertype(bytes.be16(2)?), 4),
         // VN-Tag (802.1Qbh): direction, pointer, destination, looped, version, source; ethertype
-        0x8926 => (Layer::Ethertype(bytes.be16(4)?), 6),
+        // HSR: path 4 bits + size 12, sequence 2, ethertype
+        0x8926 | 0x892f => (Layer::Ethertype(bytes.be16(4)?), 6),
         // E-Tag (802.1BR): priority, ingress, group, E-CID and their extensions; ethertype
-        0x893f => (Layer::Ethertype(bytes.be16(6)?), 8),
+        // Marvell's switch tag with an ethertype: reserved 2, tag 4, ethertype
+        0x893f | 0xdada => (Layer::Ethertype(bytes.be16(6)?), 8),
         // Cisco metadata: version 1, length in words 1, options of 4 bytes each (the security group tag), ethertype
         0x8909 => {
             let header = 2 + 4 * usize::from(bytes.byte(1)?.max(1));
@@ -87,10 +89,6 @@ pub(super) fn payload(kind: u16, bytes: Bytes<'_>) -> Result<Next<'_>, Stop> {
         0x22f3 => (Layer::Ethernet, 6 + 4 * usize::from(bytes.be16(0)? >> 6 & 0x1f)),
         // FabricPath: tree 10 bits, time to live 6
         0x8903 => (Layer::Ethernet, 2),
-        // HSR: path 4 bits + size 12, sequence 2, ethertype
-        0x892f => (Layer::Ethertype(bytes.be16(4)?), 6),
-        // Marvell's switch tag with an ethertype: reserved 2, tag 4, ethertype
-        0xdada => (Layer::Ethertype(bytes.be16(6)?), 8),
         0x4305 => return batman(bytes),
         0x8847 | 0x8848 => (Layer::Mpls, 0),
         0x8864 => (Layer::Pppoe, 0),
@@ -125,7 +123,7 @@ fn batman(bytes: Bytes<'_>) -> Result<Next<'_>, Stop> {
         [0x40, 15] => 10,
         [0x42, 15] => 18,
         // fragments of unicast packets, and other versions
-        [0x41, _] | [0x40 | 0x42, _] => return Err(Stop::Unread(Unread::Ethertype(0x4305))),
+        [0x40..=0x42, _] => return Err(Stop::Unread(Unread::Ethertype(0x4305))),
         _ => return Err(Stop::Other),
     };
     Ok(Next::Layer(Layer::Ethernet, bytes.after(header)?))

@@ -17,7 +17,7 @@ const ARPHRD_NETLINK: u16 = 824;
 /// What follows in a packet of this link type.
 pub(super) fn header(link: LinkType, bytes: Bytes<'_>) -> Result<Next<'_>, Stop> {
     let (layer, length) = match link {
-        LinkType::ETHERNET => (Layer::Ethernet, 0),
+        LinkType::ETHERNET | LinkType::DSA_TAG_EDSA => (Layer::Ethernet, 0),
         LinkType::RAW | LinkType::RAW_BSD | LinkType::RAW_OPENBSD | LinkType::IPV4 | LinkType::IPV6 => (Layer::Ip, 0),
         LinkType::NULL | LinkType::LOOP => {
             let family = *bytes.header::<4>()?;
@@ -51,8 +51,8 @@ pub(super) fn header(link: LinkType, bytes: Bytes<'_>) -> Result<Next<'_>, Stop>
         LinkType::ENC => (Layer::Ip, 12),
         // version 1, header length 1, …: Solaris IPNET has 24 bytes
         LinkType::IPNET => (Layer::Ip, 24),
-        // 4 bytes of the analyser before the frame
-        LinkType::NETANALYZER => (Layer::Ethernet, 4),
+        // 4 bytes of the analyser, or a switch's tag, before the frame
+        LinkType::NETANALYZER | LinkType::DSA_TAG_BRCM_PREPEND => (Layer::Ethernet, 4),
         LinkType::IEEE802_5 => return token_ring(bytes),
         LinkType::FRELAY => return frame_relay(bytes),
         // two network addresses of 8 bytes
@@ -62,10 +62,8 @@ pub(super) fn header(link: LinkType, bytes: Bytes<'_>) -> Result<Next<'_>, Stop>
         LinkType::DOCSIS => return docsis(bytes),
         LinkType::ERF => return erf(bytes),
         LinkType::JUNIPER_ETHER => return juniper(bytes),
-        // Ethernet's addresses, a tag of 4 bytes, ethertype; with an ethertype of its own, that is one of Ethernet's
+        // Ethernet's addresses, a tag of 4 bytes, ethertype; EDSA's tag has an ethertype of its own
         LinkType::DSA_TAG_BRCM | LinkType::DSA_TAG_DSA => (Layer::Ethertype(bytes.be16(16)?), 18),
-        LinkType::DSA_TAG_EDSA => (Layer::Ethernet, 0),
-        LinkType::DSA_TAG_BRCM_PREPEND => (Layer::Ethernet, 4),
         // frame control 1, two addresses
         LinkType::FDDI => (Layer::Llc, 13),
         _ => return Err(Stop::Unread(Unread::Link(link))),

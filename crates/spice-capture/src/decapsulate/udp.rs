@@ -60,7 +60,7 @@ fn by_shape(payload: Bytes<'_>, addresses: Addresses) -> Option<Next<'_>> {
         }
     }
     // Geneve: version 0, reserved bits, and a reserved byte at the end
-    if first >> 6 == 0 && second & 0x3f == 0 && payload.byte(7) == Ok(0) {
+    if first >> 6 == 0 && second.trailing_zeros() >= 6 && payload.byte(7) == Ok(0) {
         let length = 8 + 4 * usize::from(first & 0x3f);
         if payload.after(length).is_ok_and(|inner| carries(kind, inner)) {
             return geneve(payload).ok();
