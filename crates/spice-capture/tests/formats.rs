@@ -57,7 +57,9 @@ fn files_that_follow_each_other_in_one_are_read_like_one() {
         let mut file = Vec::new();
         section(&mut file, big);
         interface(&mut file, big, LinkType::ETHERNET, None, None);
-        frames.iter().for_each(|frame| enhanced(&mut file, big, 0, frame.at / 1000, frame));
+        for frame in frames {
+            enhanced(&mut file, big, 0, frame.at / 1000, frame);
+        }
         file
     };
     let nothing = pcap(false, false, LinkType::RAW, &[]);
