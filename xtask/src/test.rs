@@ -40,6 +40,7 @@ const QEMU_TESTS: &[&str] = &[
     "relay_scale",
     "relay_sessions",
     "tap",
+    "watch",
 ];
 
 const DENY_WARNINGS: [&str; 3] = ["--", "-D", "warnings"];

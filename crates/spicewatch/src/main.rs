@@ -35,6 +35,8 @@ enum Command {
     Relay(Box<relay::Args>),
     Follow(Box<follow::Args>),
     Who(answers::WhoArgs),
+    #[cfg(feature = "watch")]
+    Watch(answers::WatchArgs),
     #[cfg(feature = "history")]
     Last(answers::LastArgs),
     Status(answers::StatusArgs),
@@ -57,6 +59,8 @@ fn main() -> ExitCode {
         Command::Relay(args) => relay::run(*args),
         Command::Follow(args) => follow::run(&args),
         Command::Who(args) => answers::who(args),
+        #[cfg(feature = "watch")]
+        Command::Watch(args) => answers::watch(&args),
         #[cfg(feature = "history")]
         Command::Last(args) => answers::last(&args),
         Command::Status(args) => answers::status(&args),

@@ -10,6 +10,8 @@ mod status;
 mod table;
 mod text;
 mod time;
+#[cfg(feature = "watch")]
+mod watch;
 mod who;
 
 use std::{
@@ -24,6 +26,8 @@ pub(crate) use reload::{Args as ReloadArgs, run as reload};
 pub(crate) use session::{EndArgs, ShowArgs, end, show};
 pub(crate) use status::{Args as StatusArgs, run as status};
 pub(crate) use text::escaped;
+#[cfg(feature = "watch")]
+pub(crate) use watch::{Args as WatchArgs, run as watch};
 pub(crate) use who::{Args as WhoArgs, run as who};
 
 use crate::{control, print_error};

@@ -61,7 +61,8 @@ pub(crate) fn end(args: EndArgs) -> ExitCode {
     }
 }
 
-fn text(record: &Record) -> String {
+/// The session, for people.
+pub(super) fn text(record: &Record) -> String {
     let now = now();
     let port = record.client.port.map(|port| format!(" port {port}")).unwrap_or_default();
     let bytes = |bytes: Option<u64>| bytes.map_or_else(|| "-".into(), size);

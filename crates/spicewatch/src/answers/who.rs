@@ -75,7 +75,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
     print("who", &table(&records, now()))
 }
 
-fn table(records: &[Record], now: Timestamp) -> String {
+pub(super) fn table(records: &[Record], now: Timestamp) -> String {
     let mut table = Table::new(["VM", "CLIENT", "SINCE", "IDLE", "CHANNELS", "TLS", "RX", "TX", "SESSION"]);
     for record in records {
         let bytes = |bytes: Option<u64>| bytes.map_or_else(|| "-".into(), size);
