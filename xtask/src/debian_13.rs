@@ -28,8 +28,8 @@ const QEMU: &str = "/var/cache/spicewatch/qemu-11.1";
 const RELEASE: &str = "trixie";
 const PACKAGES: [&str; 3] = ["qemu-system-x86", "qemu-system-modules-spice", "libsasl2-modules"];
 
-/// libvirt's QEMU driver, with `virt-qemu-run`, for a test of qmp-server's peers.
-const LIBVIRT: [&str; 1] = ["libvirt-daemon-driver-qemu"];
+/// libvirt's daemon with its QEMU driver, and `virsh`, for a test of qmp-server's peers.
+const LIBVIRT: [&str; 3] = ["libvirt-daemon", "libvirt-daemon-driver-qemu", "libvirt-clients"];
 
 /// Forbids packages to start services: they would run on this machine.
 const POLICY: &str = "#!/bin/sh\nexit 101\n";
@@ -51,7 +51,7 @@ exec /var/cache/spicewatch/in-debian-13 --argv0 qemu-system-x86_64 "$root/usr/bi
 
 /// Whether QEMU 11.1 and libvirt are here.
 pub(crate) fn is_complete() -> bool {
-    is_here() && Path::new(ROOT).join("usr/bin/virt-qemu-run").exists()
+    is_here() && ["usr/sbin/libvirtd", "usr/bin/virsh"].iter().all(|program| Path::new(ROOT).join(program).exists())
 }
 
 /// Whether QEMU 11.1 runs here.

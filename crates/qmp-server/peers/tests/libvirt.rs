@@ -1,8 +1,8 @@
-//! libvirt starts a VM whose monitor is a proxy of qmp-server: libvirt ⇄ qmp-server ⇄ qmp-client ⇄ QEMU.
+//! libvirt's daemon starts a VM whose monitor is a proxy of qmp-server: libvirtd ⇄ qmp-server ⇄ qmp-client ⇄ QEMU.
 //!
-//! It is the libvirt of the Debian 13 that `cargo xtask setup` makes, in the form of `virt-qemu-run`: libvirt's whole QEMU driver in
-//! one process. libvirt hands the listening socket of the monitor to the emulator. A script in the emulator's place connects that
-//! socket to the proxy, and gives the real QEMU another one.
+//! It is the daemon of the Debian 13 that `cargo xtask setup` makes, in a mount namespace with folders of its own. libvirt hands the
+//! listening socket of the monitor to the emulator. A script in the emulator's place connects that socket to the proxy, and gives
+//! the real QEMU another one.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -11,19 +11,23 @@ use std::{
     io::{BufRead as _, BufReader},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::{Child, Command as Process, Stdio},
+    process::{Command, Stdio},
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use qmp_client::{Address, Client, Error, Options, qmp_schema};
+use qmp_client::{Address, Error, Options, qmp_schema};
 use qmp_schema::Encode as _;
-use qmp_server::{Command, Object, Reply, Request, Responder, Server, Service};
+use qmp_server::{Object, Reply, Request, Responder, Server, Service};
+use spice_testkit::lab::{self, Client, Peer, Process};
 use tokio::{
     net::UnixListener,
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     time::{sleep, timeout},
 };
+
+/// The channels that spice-gtk opens on the VM of [`DOMAIN`].
+const SPICE_CHANNELS: usize = 4;
 
 /// Where `cargo xtask setup` puts Debian 13.
 const ROOT: &str = "/var/cache/spicewatch/debian-13";
@@ -37,6 +41,22 @@ root=$1; shift
 mount --make-rprivate /
 for folder in dev proc sys tmp; do mount --rbind "/$folder" "$root/$folder"; done
 exec chroot "$root" "$@"
+"#;
+
+/// The same for the daemon, in a process namespace of its own, so that QEMU ends with it. What it writes is in memory, and its driver
+/// has this configuration file.
+const DAEMON_IN_DEBIAN_13: &str = r#"
+set -e
+root=$1 configuration=$2; shift 2
+mount --make-rprivate /
+mount -t proc proc "$root/proc"
+for folder in dev sys tmp; do mount --rbind "/$folder" "$root/$folder"; done
+for folder in run var/lib/libvirt var/log var/cache; do mount -t tmpfs tmpfs "$root/$folder"; done
+mkdir "$root/var/log/libvirt" "$root/var/cache/libvirt"
+mount --bind "$configuration" "$root/etc/libvirt/qemu.conf"
+# Not `exec`: the first process of a namespace inherits processes, and must wait for them. libvirt does not.
+chroot "$root" "$@" &
+wait $!
 "#;
 
 /// The emulator: QEMU, with the monitor's socket replaced by a connection to the proxy.
@@ -71,7 +91,7 @@ const DOMAIN: &str = r"
   <os><type arch='x86_64' machine='pc'>hvm</type></os>
   <devices>
     <emulator>FOLDER/emulator</emulator>
-    <graphics type='spice' port='-1' autoport='yes' listen='127.0.0.1'/>
+    <graphics type='spice' port='PORT' autoport='no' listen='127.0.0.1'/>
     <video><model type='qxl'/></video>
     <memballoon model='none'/>
     <controller type='usb' model='none'/>
@@ -85,7 +105,7 @@ const CONFIGURATION: &str = "user = \"root\"\ngroup = \"root\"\nsecurity_driver 
 /// Whether libvirt is installed and this process may use it. If not, it says so, and panics where `CI` is set.
 fn have_libvirt() -> bool {
     let is_root = fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
-    if is_root && Path::new(ROOT).join("usr/bin/virt-qemu-run").exists() {
+    if is_root && ["usr/sbin/libvirtd", "usr/bin/virsh"].iter().all(|program| Path::new(ROOT).join(program).exists()) {
         return true;
     }
     let message = "libvirt is missing, or this is not root; `cargo xtask setup` installs it as root";
@@ -94,30 +114,24 @@ fn have_libvirt() -> bool {
     false
 }
 
-/// A command of libvirt, or of the test.
-type Job = (qmp_schema::Command<'static>, Done);
-
-enum Done {
-    Responder(Responder),
-    Test(tokio::sync::oneshot::Sender<String>),
-}
+/// A command of libvirt.
+type Job = (qmp_schema::Command<'static>, Responder);
 
 /// Runs commands at QEMU and publishes its events, until QEMU ends. A command's events are published before its reply.
-async fn proxy(mut client: Client, mut jobs: UnboundedReceiver<Job>, server: Server) {
+async fn proxy(mut client: qmp_client::Client, mut jobs: UnboundedReceiver<Job>, server: Server) {
     loop {
         tokio::select! {
             job = jobs.recv() => {
-                let Some((command, done)) = job else { return };
+                let Some((command, responder)) = job else { return };
                 let result = client.execute(command).await;
                 while let Some(event) = client.take_event() {
                     server.publish(&event.to_vec());
                 }
-                match (done, result) {
-                    (Done::Test(done), result) => _ = done.send(result.map_or_else(|error| error.to_string(), |reply| reply.to_string())),
-                    (Done::Responder(responder), Ok(reply)) => responder.answer(Ok(Reply::json(reply.as_str().to_owned()))),
-                    (Done::Responder(responder), Err(Error::Command(error))) => responder.answer(Err(error.into())),
-                    (Done::Responder(responder), Err(error)) => responder.answer(Err(error.to_string().into())),
-                }
+                responder.answer(match result {
+                    Ok(reply) => Ok(Reply::json(reply.as_str().to_owned())),
+                    Err(Error::Command(error)) => Err(error.into()),
+                    Err(error) => Err(error.to_string().into()),
+                });
             }
             event = client.next_event() => match event {
                 Ok(event) => server.publish(&event.to_vec()),
@@ -128,19 +142,19 @@ async fn proxy(mut client: Client, mut jobs: UnboundedReceiver<Job>, server: Ser
 }
 
 /// The service of a QEMU: it passes on everything but the negotiation.
-fn service(client: &Client, jobs: &UnboundedSender<Job>, asked: &Arc<Mutex<Vec<String>>>) -> Service {
+fn service(client: &qmp_client::Client, jobs: &UnboundedSender<Job>, asked: &Arc<Mutex<Vec<String>>>) -> Service {
     let pass_on = {
         let (jobs, asked) = (jobs.clone(), Arc::clone(asked));
         move |name: String, arguments: Object<'static>, responder| {
             asked.lock().unwrap().push(name.clone());
             let mut command = qmp_schema::Command::new(name);
             command.arguments = (!arguments.is_empty()).then_some(arguments);
-            _ = jobs.send((command, Done::Responder(responder)));
+            _ = jobs.send((command, responder));
         }
     };
     let introspection = |name: &'static str| {
         let pass_on = pass_on.clone();
-        Command::later(name, move |arguments, responder| pass_on(name.to_owned(), arguments, responder))
+        qmp_server::Command::later(name, move |arguments, responder| pass_on(name.to_owned(), arguments, responder))
             .takes_anything()
     };
     Service::builder(client.greeting().version.clone())
@@ -150,46 +164,80 @@ fn service(client: &Client, jobs: &UnboundedSender<Job>, asked: &Arc<Mutex<Vec<S
         .build()
 }
 
-struct Libvirt(Child);
+/// A running libvirtd, in a folder below `/tmp`.
+struct Libvirt {
+    folder: PathBuf,
+    daemon: Process,
+}
 
 impl Libvirt {
-    fn start(folder: &Path) -> Self {
-        fs::create_dir_all(folder.join("root/etc")).unwrap();
-        fs::write(folder.join("root/etc/qemu.conf"), CONFIGURATION).unwrap();
-        fs::write(folder.join("vm.xml"), DOMAIN.replace("FOLDER", &folder.display().to_string())).unwrap();
-        let emulator = folder.join("emulator");
-        fs::write(&emulator, EMULATOR).unwrap();
-        fs::set_permissions(&emulator, fs::Permissions::from_mode(0o755)).unwrap();
-        let mut run = Process::new("unshare");
-        run.args(["-m", "sh", "-c", IN_DEBIAN_13, "sh", ROOT, "virt-qemu-run", "-v", "-r"]);
-        run.arg(folder.join("root")).arg(folder.join("vm.xml"));
-        Self(run.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap())
+    fn start(folder: &Path, port: u16) -> Self {
+        let write = |name: &str, text: &str| {
+            let path = folder.join(name);
+            fs::write(&path, text).unwrap();
+            path
+        };
+        let place = folder.display().to_string();
+        write("vm.xml", &DOMAIN.replace("FOLDER", &place).replace("PORT", &port.to_string()));
+        fs::set_permissions(write("emulator", EMULATOR), fs::Permissions::from_mode(0o755)).unwrap();
+        let driver = write("qemu.conf", CONFIGURATION);
+        let sockets = format!("unix_sock_dir = \"{place}\"\nauth_unix_ro = \"none\"\nauth_unix_rw = \"none\"\n");
+        let daemon = write("libvirtd.conf", &sockets);
+        let log = fs::File::create(folder.join("libvirtd.log")).unwrap();
+        let mut run = Command::new("unshare");
+        run.args(["-m", "-p", "-f", "--kill-child", "sh", "-c", DAEMON_IN_DEBIAN_13, "sh", ROOT])
+            .arg(driver)
+            .args(["libvirtd", "-f"])
+            .arg(daemon);
+        run.arg("-p").arg(folder.join("pid")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let mut libvirt = Self { folder: folder.to_owned(), daemon: Process::spawn(&mut run).unwrap() };
+        let start = Instant::now();
+        while !libvirt.virsh(&["version"]).stderr(Stdio::null()).status().unwrap().success() {
+            assert!(libvirt.daemon.ended().unwrap().is_none() && start.elapsed() < PATIENCE, "{}", libvirt.log());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        libvirt
     }
 
-    /// Its lines on stderr.
-    fn lines(&mut self) -> UnboundedReceiver<String> {
-        let stderr = self.0.stderr.take().unwrap();
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("libvirtd.log")).unwrap()
+    }
+
+    /// `virsh` with these arguments, whose lines are not buffered.
+    fn virsh(&self, arguments: &[&str]) -> Command {
+        let connection = format!("qemu+unix:///system?socket={}/libvirt-sock", self.folder.display());
+        let mut run = Command::new("unshare");
+        run.args(["-m", "sh", "-c", IN_DEBIAN_13, "sh", ROOT, "stdbuf", "-oL", "virsh", "-q", "-c", &connection]);
+        run.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
+        run
+    }
+
+    /// What `virsh` prints with these arguments.
+    fn ask(&self, arguments: &[&str]) -> String {
+        let output = self.virsh(arguments).stdout(Stdio::piped()).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}\n{}", self.log());
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The events of the VM, as `virsh` prints them. The process ends with its value.
+    fn events(&self) -> (Process, UnboundedReceiver<String>) {
+        let mut run = self.virsh(&["event", "--all", "--loop"]);
+        let mut virsh = Process::spawn(run.stdout(Stdio::piped()).stderr(Stdio::null())).unwrap();
+        let stdout = virsh.child().stdout.take().unwrap();
         let (sender, receiver) = unbounded_channel();
         std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                 _ = sender.send(line);
             }
         });
-        receiver
+        (virsh, receiver)
     }
 }
 
-impl Drop for Libvirt {
-    fn drop(&mut self) {
-        _ = self.0.kill();
-        _ = self.0.wait();
-    }
-}
-
-async fn connect(path: PathBuf) -> Client {
+async fn connect(path: PathBuf) -> qmp_client::Client {
     let options = || Options::default().timeout(PATIENCE);
     loop {
-        match Client::connect(&Address::Unix(path.clone()), options()).await {
+        match qmp_client::Client::connect(&Address::Unix(path.clone()), options()).await {
             Ok(client) => return client,
             Err(Error::Io(_)) => sleep(Duration::from_millis(10)).await,
             Err(error) => panic!("{error}"),
@@ -198,17 +246,22 @@ async fn connect(path: PathBuf) -> Client {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn libvirt_starts_a_vm_and_hears_of_its_end_through_a_proxy() {
-    if !have_libvirt() {
+async fn libvirt_hears_of_a_vms_life_and_of_its_spice_clients_through_a_proxy() {
+    if !have_libvirt() || !lab::have(&[Peer::SpiceGtk]) {
         return;
     }
     let folder = tempfile::tempdir_in("/tmp").unwrap();
     let listener = UnixListener::bind(folder.path().join("proxy.qmp")).unwrap();
-    let mut libvirt = Libvirt::start(folder.path());
-    let mut said = libvirt.lines();
-    let mut all = Vec::new();
+    let port = lab::free_port().unwrap();
+    let libvirt = Arc::new(Libvirt::start(folder.path(), port));
+    let (_virsh, mut said) = libvirt.events();
+    let create = {
+        let (libvirt, vm) = (Arc::clone(&libvirt), folder.path().join("vm.xml").display().to_string());
+        tokio::task::spawn_blocking(move || libvirt.ask(&["create", &vm]))
+    };
 
-    let (stream, _) = timeout(PATIENCE, listener.accept()).await.expect("libvirt starts the emulator").unwrap();
+    let accepted = timeout(PATIENCE, listener.accept()).await;
+    let (stream, _) = accepted.unwrap_or_else(|_| panic!("libvirt starts no emulator: {}", libvirt.log())).unwrap();
     let client = timeout(PATIENCE, connect(folder.path().join("qemu.qmp"))).await.expect("QEMU listens");
     assert_eq!(client.greeting().version.qemu.major, 11);
     let (jobs, waiting) = unbounded_channel();
@@ -216,32 +269,35 @@ async fn libvirt_starts_a_vm_and_hears_of_its_end_through_a_proxy() {
     let server = Server::new(service(&client, &jobs, &asked));
     let monitor = server.serve(stream, "libvirt");
     let proxy = tokio::spawn(proxy(client, waiting, server.clone()));
+    timeout(PATIENCE, create).await.expect("virsh creates the VM").unwrap();
+    assert_eq!(libvirt.ask(&["domstate", "vm1"]).trim(), "running");
+    assert_eq!(libvirt.ask(&["domdisplay", "vm1"]).trim(), format!("spice://127.0.0.1:{port}"));
+    let asked = asked.lock().unwrap().clone();
+    assert!(asked.len() >= 5 && asked.iter().any(|name| name == "cont"), "{asked:?}");
 
-    let mut hear = async |part: &str| {
-        while !all.last().is_some_and(|line: &String| line.contains(part)) {
+    // Commands of virsh change the VM, and their events come back.
+    let mut all = Vec::new();
+    let mut hear = async |part: &str, count: usize| {
+        while all.iter().filter(|line: &&String| line.contains(part)).count() < count {
             let line = timeout(PATIENCE, said.recv()).await.ok().flatten();
             all.push(line.unwrap_or_else(|| panic!("no {part} in {all:#?}")));
         }
     };
-    hear("guest running").await;
-    let (done, answer) = tokio::sync::oneshot::channel();
-    jobs.send((qmp_schema::Command::new("query-status"), Done::Test(done))).ok().unwrap();
-    assert_eq!(answer.await.unwrap(), r#"{"status": "running", "running": true}"#);
-    let asked = asked.lock().unwrap().clone();
-    assert!(asked.len() >= 5 && asked.iter().any(|name| name == "cont"), "{asked:?}");
+    libvirt.ask(&["suspend", "vm1"]);
+    hear("event 'lifecycle' for domain 'vm1': Suspended", 1).await;
+    libvirt.ask(&["resume", "vm1"]);
+    hear("event 'lifecycle' for domain 'vm1': Resumed", 1).await;
 
-    // The end of the guest: libvirt hears SHUTDOWN and the end of the connection.
-    let (done, _) = tokio::sync::oneshot::channel();
-    jobs.send((qmp_schema::Command::new("quit"), Done::Test(done))).ok().unwrap();
+    // A SPICE client: QEMU's events become libvirt's.
+    let spice = Client::start(&["--port", &port.to_string()]).unwrap();
+    hear("event 'graphics' for domain 'vm1': initialize", SPICE_CHANNELS).await;
+    assert!(spice.leave().unwrap().success());
+    hear("event 'graphics' for domain 'vm1': disconnect", SPICE_CHANNELS).await;
+
+    libvirt.ask(&["destroy", "vm1"]);
+    hear("event 'lifecycle' for domain 'vm1': Stopped", 1).await;
     timeout(PATIENCE, proxy).await.expect("QEMU ends").unwrap();
     server.shutdown(PATIENCE).await;
     monitor.closed().await;
-    let log = folder.path().join("root/log/qemu/vm1.log");
-    let ended = async {
-        while !fs::read_to_string(&log).unwrap().contains("shutting down, reason=shutdown") {
-            sleep(Duration::from_millis(10)).await;
-        }
-    };
-    timeout(PATIENCE, ended).await.expect("libvirt logs that the guest has shut down");
-    println!("libvirt ran {} commands", asked.len());
+    println!("libvirt ran {} commands, and had {} events", asked.len(), all.len());
 }

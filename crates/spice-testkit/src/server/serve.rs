@@ -68,14 +68,16 @@ pub(super) fn serve(shared: &Shared, stream: &TcpStream) -> io::Result<()> {
     }
     if let Some(upgrade) = Upgrade::parse(&unread) {
         let mut response = [0; Upgrade::ROOM];
-        let len = upgrade.respond(&mut response).unwrap_or(0);
+        let (len, request_len) = (upgrade.respond(&mut response).unwrap_or(0), upgrade.request_len());
         let mut response = response[..len].to_vec();
         if shared.has(Flaw::WebSocketKey) {
             tamper::accept_key(&mut response);
         }
         line.send(&response)?;
-        line.deframer = Some(Deframer::new());
+        let (mut deframer, behind) = (Deframer::new(), unread.split_off(request_len));
         unread.clear();
+        deframer.read(&behind, |run| unread.extend(run));
+        line.deframer = Some(deframer);
     }
     let mut mechanism = None;
     loop {
