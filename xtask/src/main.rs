@@ -7,6 +7,8 @@
 mod architecture;
 mod debian_13;
 mod differential;
+#[cfg(test)]
+mod forge;
 mod setup;
 mod test;
 

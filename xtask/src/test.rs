@@ -33,6 +33,7 @@ const QEMU_TESTS: &[&str] = &[
     "relay_clients",
     "relay_kill",
     "relay_matrix",
+    "relay_others",
     "relay_qemu",
     "relay_qmp",
     "relay_reload",
@@ -60,7 +61,7 @@ pub(crate) struct Args {
 
 /// A step, in the order in which they run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Step {
+pub(crate) enum Step {
     /// The format of the code.
     Format,
     /// Clippy, and cargo-deny where it is installed.
