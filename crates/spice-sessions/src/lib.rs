@@ -18,6 +18,6 @@ pub use input::{Ending, Input, Traffic, VmId};
 pub use qmp::QmpEvents;
 pub use reason::{EndedBy, Outcome, Reason, Stage};
 pub use record::{Action, Channel, End, Event, Kind, Name, Network, Record, SessionIds, Spice, Tls};
-pub use sessions::{Counters, LiveKey, RestoreError, Sessions, SessionsState};
+pub use sessions::{AtVm, Counters, LiveKey, RestoreError, Sessions, SessionsState};
 pub use spice_events::{self, Timestamp};
 pub use uuid::Uuid;

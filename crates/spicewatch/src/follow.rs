@@ -27,6 +27,11 @@ use crate::{
         stdout::Stdout,
     },
 };
+#[cfg(feature = "http")]
+use crate::{
+    http::{self, HttpAddress, HttpListener},
+    outputs::Feed,
+};
 
 /// Follow sessions through QEMU's own QMP sockets, with nothing between the clients and QEMU
 ///
@@ -62,6 +67,19 @@ pub(crate) struct Args {
     /// The permissions of the control socket, in octal [default: 660 with --control-group, 600 without]
     #[arg(long, value_name = "MODE")]
     control_mode: Option<SocketMode>,
+    /// Serve metrics, sessions, the history and a page here over HTTP: unix:PATH or 127.0.0.1:PORT
+    /// [default: unix:/run/spicewatch/http.sock, if that folder is there]
+    #[cfg(feature = "http")]
+    #[arg(long, value_name = "ADDR")]
+    http: Option<HttpAddress>,
+    /// The group that may use the unix socket of --http: a name or a number [default: only this command's user]
+    #[cfg(feature = "http")]
+    #[arg(long, value_name = "GROUP")]
+    http_group: Option<String>,
+    /// The permissions of the unix socket of --http, in octal [default: 660 with --http-group, 600 without]
+    #[cfg(feature = "http")]
+    #[arg(long, value_name = "MODE")]
+    http_mode: Option<SocketMode>,
     #[command(flatten)]
     hooks: HookArgs,
     /// What to log to stderr: off, error, warn, info, debug, trace
@@ -138,12 +156,17 @@ fn serve(args: &Args) -> Result<(), Failure> {
     let refused = |error: io::Error| Failure::System(error.to_string());
     let stdout = args.sessions_to.is_none().then(Stdout::start).transpose().map_err(refused)?;
     let control = outputs::control_socket(args.control.as_deref(), args.control_mode, args.control_group.as_deref())?;
+    #[cfg(feature = "http")]
+    let http = HttpListener::bind(args.http.as_ref(), args.http_mode, args.http_group.as_deref())?
+        .map(|listener| (listener, Arc::new(Feed::new())));
     let config = OutputConfig {
         stdout: stdout.as_ref(),
         sessions_to: args.sessions_to.as_deref(),
         hooks: args.hooks.table().map_err(Failure::Configuration)?,
         #[cfg(feature = "history")]
         history: args.history.as_ref().map(|location| (location, crate::history::keep(args.history_days))),
+        #[cfg(feature = "http")]
+        feed: http.as_ref().map(|(_, feed)| feed),
     };
     let sessions = outputs::session_hub(Source::Follow, &config)?;
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(refused)?;
@@ -164,6 +187,19 @@ fn serve(args: &Args) -> Result<(), Failure> {
         if let Some(socket) = &control {
             let reload = || Err("spicewatch follow has no configuration file".to_owned());
             control::server::start(socket, Arc::new(sessions.clone()), Arc::new(reload)).map_err(refused)?;
+        }
+        #[cfg(feature = "http")]
+        if let Some((listener, feed)) = &http {
+            let content = http::Content {
+                hub: sessions.clone(),
+                feed: Arc::clone(feed),
+                #[cfg(feature = "history")]
+                history: args.history.clone(),
+                certificates: http::Certificates::default(),
+                limits: None,
+            };
+            tracing::info!(address = listener.shown(), "serving HTTP");
+            http::start(listener, content).map_err(refused)?;
         }
         tracing::info!(vms = args.vms.len(), version = env!("CARGO_PKG_VERSION"), "ready");
         tokio::select! {

@@ -7,6 +7,8 @@ mod follow;
 #[cfg(feature = "history")]
 mod history;
 mod hooks;
+#[cfg(feature = "http")]
+mod http;
 mod hunt;
 mod outputs;
 mod password;

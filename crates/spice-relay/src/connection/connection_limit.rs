@@ -129,6 +129,11 @@ impl ConnectionLimit {
         Some(permit)
     }
 
+    /// Maximum number of connections.
+    pub fn max(&self) -> usize {
+        self.max.load(Ordering::Relaxed)
+    }
+
     /// How many connections there are.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)

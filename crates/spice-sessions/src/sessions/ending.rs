@@ -17,7 +17,7 @@ const MAX_RECENT: usize = 256;
 impl Sessions {
     /// A connection ended.
     pub(super) fn close(&mut self, at: Timestamp, vm: VmId, flow: FlowId) {
-        let Some(followed) = self.connections.remove(&(vm, flow)) else { return };
+        let Some(followed) = self.remove(vm, flow) else { return };
         let Some(serial) = followed.session else { return self.close_unlinked(at, vm, flow, &followed) };
         let Some(session) = self.live.get_mut(&serial) else { return };
         if !session.leave(at, flow, followed.ending()) {
@@ -87,7 +87,7 @@ impl Sessions {
                 return self.close(at, vm, flow);
             }
             let place = followed.place.clone();
-            self.connections.remove(&(vm, flow));
+            self.remove(vm, flow);
             if let Some(at_place) = self.places.get_mut(&place) {
                 at_place.linking = at_place.linking.saturating_sub(1);
             }

@@ -87,7 +87,11 @@ impl Sessions {
     pub(super) fn join(&mut self, at: Timestamp, vm: VmId, flow: FlowId, serial: u64) {
         let Some(followed) = self.connections.get_mut(&(vm, flow)) else { return };
         let Some(session) = self.live.get_mut(&serial) else { return };
-        followed.session = Some(serial);
+        if followed.session.replace(serial).is_none()
+            && let Some(vm) = self.vms.get_mut(vm.0 as usize)
+        {
+            vm.joined += 1;
+        }
         session.join(at, flow, followed);
         let place = self.places.entry(followed.place.clone()).or_default();
         place.linking = place.linking.saturating_sub(1);

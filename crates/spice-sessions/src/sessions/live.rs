@@ -1,5 +1,7 @@
 //! What is live now.
 
+use std::collections::BTreeMap;
+
 use spice_events::{FlowId, Timestamp};
 
 use super::{Counters, Sessions};
@@ -8,6 +10,34 @@ use crate::{Action, Record, Traffic, VmId, session::Session};
 /// Names a live session within one [`Sessions`]. Later sessions have greater keys, and no key is used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LiveKey(u64);
+
+impl LiveKey {
+    /// The key as a number, for a caller that hands it to another process and gets it back.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
+    /// The key with this number. It need not be that of a session.
+    pub const fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+}
+
+/// What is open at a VM.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct AtVm<'a> {
+    /// The VM's name; empty for connections of a source that names none.
+    pub name: &'a str,
+    /// Live sessions.
+    pub sessions: usize,
+    /// Open connections.
+    pub connections: usize,
+    /// Those of them that belong to no session yet: their link stage is not over.
+    pub linking: usize,
+    /// Open channels, by the number of their type.
+    pub channels: &'a BTreeMap<u8, usize>,
+}
 
 impl Sessions {
     /// The live sessions, the oldest first, each as a record with the action [`Action::SessionUpdated`].
@@ -48,6 +78,11 @@ impl Sessions {
         self.live.get(&serial).map(|session| self.updated(session, now))
     }
 
+    /// Whether this session is live.
+    pub fn is_live(&self, LiveKey(serial): LiveKey) -> bool {
+        self.live.get(&serial).is_some_and(|session| session.is_reported)
+    }
+
     /// The open connections of a live session.
     pub fn live_flows(&self, LiveKey(serial): LiveKey) -> impl Iterator<Item = FlowId> + '_ {
         self.live.get(&serial).into_iter().flat_map(Session::flows)
@@ -66,6 +101,27 @@ impl Sessions {
     /// The VMs that have a name, and how many sessions of each are live.
     pub fn vms(&self) -> impl Iterator<Item = (&str, usize)> + '_ {
         self.vms.iter().filter_map(|vm| Some((vm.name.as_deref()?, vm.live)))
+    }
+
+    /// What is open at each VM. Without a walk over sessions or connections.
+    pub fn at_vms(&self) -> impl Iterator<Item = AtVm<'_>> + '_ {
+        self.vms.iter().filter(|vm| vm.name.is_some() || vm.connections > 0).map(|vm| AtVm {
+            name: vm.name.as_deref().unwrap_or_default(),
+            sessions: vm.live,
+            connections: vm.connections,
+            linking: vm.connections.saturating_sub(vm.joined),
+            channels: &vm.channels,
+        })
+    }
+
+    /// The name of a VM, if it has one.
+    pub fn vm_name(&self, vm: VmId) -> Option<&str> {
+        self.vms.get(vm.0 as usize)?.name.as_deref()
+    }
+
+    /// When an open connection began.
+    pub fn opened_at(&self, vm: VmId, flow: FlowId) -> Option<Timestamp> {
+        self.connections.get(&(vm, flow)).map(|followed| followed.opened_at)
     }
 
     /// How many sessions of a VM are live.

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use serde_derive::{Deserialize, Serialize};
 use spice_events::{Anomaly, AnomalyKind, ChannelEvent, EventKind, FlowId, Timestamp};
 
-pub use live::LiveKey;
+pub use live::{AtVm, LiveKey};
 pub use snapshot::{RestoreError, SessionsState};
 
 use crate::{
@@ -63,6 +63,12 @@ pub struct Sessions {
 struct Vm {
     name: Option<Box<str>>,
     live: usize,
+    /// Open connections.
+    connections: usize,
+    /// Those of them that belong to a session.
+    joined: usize,
+    /// Open channels, by their type.
+    channels: BTreeMap<u8, usize>,
 }
 
 /// A session that ended, for a migration's target that comes later.
@@ -121,7 +127,7 @@ impl Sessions {
     pub fn vm(&mut self, name: &str) -> VmId {
         let known = self.vms.iter().position(|vm| vm.name.as_deref() == Some(name));
         let index = known.unwrap_or_else(|| {
-            self.vms.push(Vm { name: Some(name.into()), live: 0 });
+            self.vms.push(Vm { name: Some(name.into()), ..Vm::default() });
             self.vms.len() - 1
         });
         VmId(u32::try_from(index).unwrap_or(u32::MAX))
@@ -205,7 +211,7 @@ impl Sessions {
             if followed.session.is_some() {
                 self.close(at, vm, flow);
             } else {
-                self.connections.remove(&(vm, flow));
+                self.remove(vm, flow);
             }
         }
         self.places.retain(|_, place| {
@@ -231,7 +237,7 @@ impl Sessions {
                 }
                 let place = Place::of(vm, connection);
                 self.places.entry(place.clone()).or_default().linking += 1;
-                self.connections.insert((vm, *flow), Followed::new(connection.clone(), place, *at));
+                self.insert(vm, *flow, Followed::new(connection.clone(), place, *at));
             }
             EventKind::Initialized(channel) => {
                 let Some(followed) = self.connections.get_mut(&(vm, *flow)) else { return };
@@ -241,10 +247,44 @@ impl Sessions {
                 followed.channel = Some(*channel);
                 followed.is_unreadable = false;
                 followed.connection = connection.clone();
+                if let Some(vm) = self.vms.get_mut(vm.0 as usize) {
+                    *vm.channels.entry(channel.channel_type.0).or_default() += 1;
+                }
                 self.initialized(*at, vm, *flow, *channel);
             }
             EventKind::Disconnected => self.close(*at, vm, *flow),
         }
+    }
+
+    /// A connection is open from now on. Returns the one with the same number that was.
+    fn insert(&mut self, vm: VmId, flow: FlowId, followed: Followed) -> Option<Followed> {
+        let before = self.remove(vm, flow);
+        if let Some(vm) = self.vms.get_mut(vm.0 as usize) {
+            vm.connections += 1;
+            vm.joined += usize::from(followed.session.is_some());
+            if let Some(channel) = followed.channel {
+                *vm.channels.entry(channel.channel_type.0).or_default() += 1;
+            }
+        }
+        self.connections.insert((vm, flow), followed);
+        before
+    }
+
+    /// A connection is open no longer.
+    fn remove(&mut self, vm: VmId, flow: FlowId) -> Option<Followed> {
+        let followed = self.connections.remove(&(vm, flow))?;
+        if let Some(vm) = self.vms.get_mut(vm.0 as usize) {
+            vm.connections -= 1;
+            vm.joined -= usize::from(followed.session.is_some());
+            if let Some(channel) = followed.channel {
+                let kind = channel.channel_type.0;
+                match vm.channels.get_mut(&kind) {
+                    Some(count) if *count > 1 => *count -= 1,
+                    _ => drop(vm.channels.remove(&kind)),
+                }
+            }
+        }
+        Some(followed)
     }
 
     fn anomaly(&mut self, vm: VmId, anomaly: &Anomaly) {

@@ -97,7 +97,7 @@ impl Sessions {
         }
         sessions.ids = ids.limited(MAX_COUNT);
         if !vms.is_empty() {
-            sessions.vms = vms.into_iter().map(|name| Vm { name, live: 0 }).collect();
+            sessions.vms = vms.into_iter().map(|name| Vm { name, ..Vm::default() }).collect();
         }
         (sessions.recent, sessions.retries) = (recent.into(), retries);
         sessions.counters = limited(state.counters);
@@ -130,7 +130,7 @@ impl Sessions {
                 Some(serial) if !sessions.live.contains_key(&serial) => return Err(RestoreError::Session(serial)),
                 Some(_) => {}
             }
-            if sessions.connections.insert((vm, flow), followed).is_some() {
+            if sessions.insert(vm, flow, followed).is_some() {
                 return Err(RestoreError::Connection(flow));
             }
         }

@@ -17,7 +17,7 @@ use spice_events::{
     LinkStep, Side, Timestamp,
     spice_link::{ChannelType, Error, LinkErrorCode, RefusalForm},
 };
-use spice_sessions::{Action, Config, Ending, Input, Reason, Record, Sessions, Source, Traffic, Uuid, VmId};
+use spice_sessions::{Action, AtVm, Config, Ending, Input, Reason, Record, Sessions, Source, Traffic, Uuid, VmId};
 
 /// Runs traces, and keeps every record.
 pub(crate) struct Trace {
@@ -47,12 +47,23 @@ impl Trace {
         let mut lines = String::new();
         for step in steps.lines().map(str::trim).filter(|step| !step.is_empty()) {
             self.step(step);
+            self.check_counts();
             while let Some(record) = self.sessions.poll() {
                 writeln!(lines, "{}", self.line(&record)).unwrap();
                 self.records.push(record);
             }
         }
         lines
+    }
+
+    /// The counts of all VMs are those of the whole.
+    fn check_counts(&self) {
+        let sum = |count: fn(AtVm<'_>) -> usize| self.sessions.at_vms().map(count).sum::<usize>();
+        let of_whole = (self.sessions.len(), self.sessions.connections(), self.sessions.linking());
+        assert_eq!((sum(|vm| vm.sessions), sum(|vm| vm.connections), sum(|vm| vm.linking)), of_whole);
+        let channels = sum(|vm| vm.channels.values().sum());
+        let joined = self.sessions.connections() - self.sessions.linking();
+        assert!(channels <= joined, "{channels} channels, {joined} connections of sessions");
     }
 
     fn step(&mut self, step: &str) {

@@ -31,6 +31,12 @@ pub enum Peer {
     Netcat,
     /// Xspice, and the X server that it runs in.
     Xspice,
+    /// `curl`.
+    Curl,
+    /// Prometheus's `promtool`.
+    Promtool,
+    /// Chromium and its driver.
+    Chromium,
 }
 
 impl Peer {
@@ -46,6 +52,9 @@ impl Peer {
         Self::Socat,
         Self::Netcat,
         Self::Xspice,
+        Self::Curl,
+        Self::Promtool,
+        Self::Chromium,
     ];
 
     /// The Debian packages that bring it.
@@ -61,6 +70,9 @@ impl Peer {
             Self::Socat => &["socat"],
             Self::Netcat => &["netcat-openbsd"],
             Self::Xspice => &["xserver-xspice"],
+            Self::Curl => &["curl"],
+            Self::Promtool => &["prometheus"],
+            Self::Chromium => &["chromium", "chromium-driver"],
         }
     }
 
@@ -79,6 +91,9 @@ impl Peer {
             Self::Socat => runs("socat", &["-V"]),
             Self::Netcat => runs("nc", &["-h"]),
             Self::Xspice => Path::new("/usr/lib/xorg/modules/drivers/spiceqxl_drv.so").exists(),
+            Self::Curl => runs("curl", &["--version"]),
+            Self::Promtool => runs("promtool", &["--version"]),
+            Self::Chromium => runs("chromium", &["--version"]) && runs("chromedriver", &["--version"]),
         }
     }
 }

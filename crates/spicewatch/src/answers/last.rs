@@ -84,8 +84,16 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     };
     // One more than is printed tells whether there are more.
     let wanted = if *limit == 0 { 0 } else { limit.saturating_add(1) };
-    let filter =
-        Filter { vm: vm.clone(), client: client.clone(), failed: *only_failed, since, until, present, limit: wanted };
+    let filter = Filter {
+        vm: vm.clone(),
+        client: client.clone(),
+        failed: *only_failed,
+        since,
+        until,
+        present,
+        limit: wanted,
+        ..Filter::default()
+    };
     let read = Reader::open(history).and_then(|reader| reader.entries(&filter, now()));
     let mut entries = match read {
         Ok(entries) => entries,
@@ -113,7 +121,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 
 fn sessions(entries: &[Entry], now: Timestamp) -> String {
     let mut table = Table::new(["VM", "CLIENT", "START", "END", "DURATION", "RX", "TX", "REASON"]);
-    for Entry { record, is_live } in entries {
+    for Entry { record, is_live, .. } in entries {
         let bytes = |bytes: Option<u64>| bytes.filter(|_| !is_live).map_or_else(|| "-".into(), size);
         let end = match (record.event.end, record.event.reason) {
             _ if *is_live => "still connected".to_owned(),
@@ -148,7 +156,7 @@ fn csv(entries: &[Entry]) -> String {
     let mut text = csv_line([
         "vm", "client", "port", "start", "end", "state", "reason", "ended_by", "stage", "tls", "rx", "tx", "session",
     ]);
-    for Entry { record, is_live } in entries {
+    for Entry { record, is_live, .. } in entries {
         let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
         let state = if *is_live { "live" } else { "ended" };
         let cells = [

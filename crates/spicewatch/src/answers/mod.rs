@@ -9,7 +9,7 @@ mod session;
 mod status;
 mod table;
 mod text;
-mod time;
+pub(crate) mod time;
 #[cfg(feature = "watch")]
 mod watch;
 mod who;
@@ -22,6 +22,8 @@ use std::{
 
 #[cfg(feature = "history")]
 pub(crate) use last::{Args as LastArgs, run as last};
+#[cfg(all(feature = "history", feature = "http"))]
+pub(crate) use parse_time::parse_time;
 pub(crate) use reload::{Args as ReloadArgs, run as reload};
 pub(crate) use session::{EndArgs, ShowArgs, end, show};
 pub(crate) use status::{Args as StatusArgs, run as status};

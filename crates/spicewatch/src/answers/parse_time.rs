@@ -6,7 +6,7 @@ use jiff::{
 };
 
 /// The time that a person means, in the time zone of `now`.
-pub(super) fn parse_time(text: &str, now: &Zoned) -> Result<spice_sessions::Timestamp, String> {
+pub(crate) fn parse_time(text: &str, now: &Zoned) -> Result<spice_sessions::Timestamp, String> {
     let time = understand(&text.trim().to_lowercase(), now).ok_or_else(|| {
         format!(
             "expected a time like 2026-11-24, \"2026-11-24 09:12\", 09:12, yesterday, \"last tuesday 14:00\", -2h or \"3 days ago\", found `{text}`"

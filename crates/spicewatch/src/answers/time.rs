@@ -8,12 +8,12 @@ pub(super) fn local(at: spice_sessions::Timestamp) -> String {
 }
 
 /// A record's time.
-pub(super) fn moment(at: spice_sessions::Timestamp) -> Timestamp {
+pub(crate) fn moment(at: spice_sessions::Timestamp) -> Timestamp {
     let micros = i32::try_from(at.microseconds).unwrap_or(0);
     Timestamp::new(at.seconds, micros.saturating_mul(1000)).unwrap_or_default()
 }
 
 /// The time of the clock.
-pub(super) fn now() -> spice_sessions::Timestamp {
+pub(crate) fn now() -> spice_sessions::Timestamp {
     std::time::SystemTime::now().into()
 }

@@ -92,6 +92,12 @@ impl ControlSocket {
         Ok(Self { listener, path: path.to_owned(), owns_file: false })
     }
 
+    /// The socket.
+    #[cfg(feature = "http")]
+    pub(crate) fn listener(&self) -> &UnixListener {
+        &self.listener
+    }
+
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path

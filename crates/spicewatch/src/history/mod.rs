@@ -12,6 +12,8 @@ mod writer;
 
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
+#[cfg(feature = "http")]
+pub(crate) use query::Place;
 pub(crate) use query::{Entry, Filter, Reader};
 pub(crate) use writer::History;
 

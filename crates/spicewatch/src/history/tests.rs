@@ -226,3 +226,30 @@ fn files_that_are_no_history_are_left_alone() {
     assert_eq!(opened.to_string(), line);
     assert_eq!(from_micros(-1), Timestamp { seconds: -1, microseconds: 999_999 });
 }
+
+#[test]
+fn pages_and_times_between_find_what_a_look_at_each_entry_finds() {
+    let lab = Lab::new();
+    let mut database = lab.open(0);
+    let spans = [(0, Some(10)), (5, Some(50)), (5, None), (20, Some(20)), (30, Some(90)), (60, None), (60, Some(61))];
+    let records: Vec<_> =
+        (1..).zip(spans).map(|(number, (start, end))| record(number, "desk", "10.0.0.1", start, end)).collect();
+    database.write(&records, at(100), false).unwrap();
+    for (from, to) in [(0, 0), (10, 19), (11, 19), (20, 20), (51, 59), (61, 61), (0, 100), (91, 100)] {
+        let was_there = |(start, end): &(i64, Option<i64>)| *start <= to && end.is_none_or(|end| end >= from);
+        let mut expected: Vec<_> = (1..).zip(&spans).filter(|(_, span)| was_there(span)).map(|(id, _)| id).collect();
+        expected.sort_by_key(|id: &u128| std::cmp::Reverse((spans[usize::try_from(*id).unwrap() - 1].0, *id)));
+        let filter = Filter { during: Some((at(from), at(to))), ..Filter::default() };
+        assert_eq!(lab.numbers(&filter), expected, "{from} to {to}");
+        // The same, in pages of two.
+        let (mut paged, mut before) = (Vec::new(), None);
+        loop {
+            let filter = Filter { before, limit: 2, ..filter.clone() };
+            let page = lab.read(&filter, 100);
+            let Some(last) = page.last() else { break };
+            before = Some(last.place.to_string().parse().unwrap());
+            paged.extend(lab.numbers(&filter));
+        }
+        assert_eq!(paged, expected, "{from} to {to}");
+    }
+}

@@ -51,6 +51,8 @@ pub(crate) struct History {
 #[derive(Debug, Default)]
 struct Shared {
     lost: AtomicU64,
+    /// Records that are queued or being written.
+    pending: AtomicU64,
     /// The process ends: a failure is final.
     is_closing: AtomicBool,
     is_done: Mutex<bool>,
@@ -89,8 +91,10 @@ impl History {
 
     /// Queues a record. Returns false if it is lost, because the queue is full.
     pub(crate) fn send(&self, record: &Record) -> bool {
+        self.shared.pending.fetch_add(1, Ordering::Relaxed);
         let is_queued = self.queue.try_send(Some(Box::new(record.clone()))).is_ok();
         if !is_queued {
+            self.shared.pending.fetch_sub(1, Ordering::Relaxed);
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
         }
         is_queued
@@ -99,6 +103,12 @@ impl History {
     /// How many records were lost.
     pub(crate) fn lost(&self) -> u64 {
         self.shared.lost.load(Ordering::Relaxed)
+    }
+
+    /// How many records are queued or being written.
+    #[cfg(feature = "http")]
+    pub(crate) fn pending(&self) -> u64 {
+        self.shared.pending.load(Ordering::Relaxed)
     }
 
     /// Writes what is queued, and closes the database; waits no longer than `patience`.
@@ -140,7 +150,10 @@ impl Writer {
         let mut is_ending = false;
         loop {
             match self.write(&batch, is_ending) {
-                Ok(()) => batch.clear(),
+                Ok(()) => {
+                    shared.pending.fetch_sub(batch.len() as u64, Ordering::Relaxed);
+                    batch.clear();
+                }
                 Err(()) if is_ending || shared.is_closing.load(Ordering::Relaxed) => {
                     let lost = batch.len() + records.try_iter().flatten().count();
                     shared.lost.fetch_add(lost as u64, Ordering::Relaxed);

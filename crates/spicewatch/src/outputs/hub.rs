@@ -1,6 +1,8 @@
 //! The sessions of all VMs, and where their records go.
 
 mod table;
+#[cfg(feature = "http")]
+mod totals;
 
 use std::{
     collections::HashMap,
@@ -23,7 +25,11 @@ use spice_sessions::{self as records, Config, Input, Reason, Sessions, Source, V
 #[cfg(feature = "history")]
 use crate::history::History;
 use crate::hooks::{HookTable, Hooks};
+#[cfg(feature = "http")]
+pub(crate) use totals::{Durations, Snapshot, VmTotals};
 
+#[cfg(feature = "http")]
+use super::Feed;
 use super::{
     line_writer::{LineWriter, Refused, write_all},
     log_rate_limit::PEER_LOG_TARGET,
@@ -54,6 +60,8 @@ struct Hub {
     history: Option<History>,
     /// Empty as long as no hook is configured.
     hooks: OnceLock<Hooks>,
+    #[cfg(feature = "http")]
+    feed: Option<Arc<Feed>>,
 }
 
 /// Where records go: each output, none or all of them.
@@ -63,20 +71,31 @@ pub(crate) struct Outputs {
     pub(crate) file: Option<LineWriter>,
     #[cfg(feature = "history")]
     pub(crate) history: Option<History>,
+    /// The clients of `/v1/events`.
+    #[cfg(feature = "http")]
+    pub(crate) feed: Option<Arc<Feed>>,
 }
 
 #[derive(Debug)]
 struct State {
     sessions: Sessions,
     /// Open connections: their byte counts, and a way to end them.
-    connections: HashMap<FlowId, Arc<ConnectionHandle>>,
+    connections: HashMap<FlowId, (VmId, Arc<ConnectionHandle>)>,
+    /// What was seen since the start.
+    #[cfg(feature = "http")]
+    totals: totals::Totals,
 }
 
 impl SessionHub {
     /// `host` is the name of this machine, and `seed` is random.
     pub(crate) fn new(source: Source, host: &str, seed: [u8; 16], outputs: Outputs) -> Self {
         let sessions = Sessions::new(Config::new(source, seed).host(host));
-        let state = Mutex::new(State { sessions, connections: HashMap::new() });
+        let state = Mutex::new(State {
+            sessions,
+            connections: HashMap::new(),
+            #[cfg(feature = "http")]
+            totals: totals::Totals::default(),
+        });
         Self(Arc::new_cyclic(|hub: &Weak<Hub>| {
             let hub = hub.clone();
             let resume = move |source: &StdoutSource| {
@@ -95,6 +114,8 @@ impl SessionHub {
                 #[cfg(feature = "history")]
                 history: outputs.history,
                 hooks: OnceLock::new(),
+                #[cfg(feature = "http")]
+                feed: outputs.feed,
             }
         }))
     }
@@ -111,6 +132,8 @@ impl SessionHub {
 
     pub(crate) fn event(&self, vm: VmId, event: &ChannelEvent) {
         let mut state = self.state();
+        #[cfg(feature = "http")]
+        state.note_link(vm, event);
         state.sessions.handle(event.at, vm, Input::Event(event));
         self.write(&mut state);
     }
@@ -121,8 +144,8 @@ impl SessionHub {
         self.write(&mut state);
     }
 
-    pub(crate) fn connection(&self, flow: FlowId, connection: Arc<ConnectionHandle>) {
-        self.state().connections.insert(flow, connection);
+    pub(crate) fn connection(&self, vm: VmId, flow: FlowId, connection: Arc<ConnectionHandle>) {
+        self.state().connections.insert(flow, (vm, connection));
     }
 
     pub(crate) fn secured(&self, vm: VmId, flow: FlowId, version: &str, cipher: &str) {
@@ -132,8 +155,10 @@ impl SessionHub {
     pub(crate) fn ending(&self, vm: VmId, flow: FlowId, ending: Ending) {
         let mut state = self.state();
         let now = now();
-        if let Some(connection) = state.connections.remove(&flow) {
+        if let Some((_, connection)) = state.connections.remove(&flow) {
             let traffic = counts(&connection);
+            #[cfg(feature = "http")]
+            state.note_bytes(vm, traffic);
             state.sessions.handle(now, vm, Input::Traffic { flow, traffic });
         }
         state.sessions.handle(now, vm, Input::Ending { flow, ending: reason(ending) });
@@ -196,6 +221,8 @@ impl SessionHub {
                 let live = || state.sessions.vms().find(|(name, _)| *name == vm).map_or(0, |(_, live)| live);
                 hooks.take(&record, live);
             }
+            #[cfg(feature = "http")]
+            state.totals.note(&record);
             #[cfg(feature = "history")]
             if let Some(history) = &self.0.history
                 && !history.send(&record)
@@ -203,6 +230,10 @@ impl SessionHub {
                 tracing::error!(target: PEER_LOG_TARGET, "the history is too far behind; a session record was lost");
             }
             let Ok(line) = serde_json::to_vec(&record) else { continue };
+            #[cfg(feature = "http")]
+            if let Some(feed) = &self.0.feed {
+                feed.publish(&record, &line);
+            }
             if let Some(file) = &self.0.file {
                 let line = line.iter().copied().chain(*b"\n").collect();
                 if file.send(line) == Err(Refused::Full) {

@@ -3,11 +3,14 @@
 //! ```text
 //!  events, byte counts ──▶ hub ─┬─▶ stdout, file ──▶ line_writer
 //!                               ├─▶ history
+//!                               ├─▶ feed ──▶ clients of HTTP
 //!                               └─▶ session_log ──▶ logging ──▶ line_writer
 //!  control socket ◀── hub::table
 //! ```
 
 mod failure;
+#[cfg(feature = "http")]
+mod feed;
 mod hub;
 mod line_writer;
 pub(crate) mod log_rate_limit;
@@ -16,6 +19,8 @@ mod session_log;
 pub(crate) mod stdout;
 
 use std::path::Path;
+#[cfg(feature = "http")]
+use std::sync::Arc;
 #[cfg(feature = "history")]
 use std::time::Duration;
 
@@ -33,7 +38,11 @@ use crate::{
     hooks::HookTable,
 };
 pub(crate) use failure::{FLUSH_PATIENCE, Failure};
+#[cfg(feature = "http")]
+pub(crate) use feed::{Feed, Message, Subscription};
 use hub::Outputs;
+#[cfg(feature = "http")]
+pub(crate) use hub::{Durations, Snapshot, VmTotals};
 pub(crate) use hub::{SessionHub, TICK};
 use stdout::Stdout;
 
@@ -45,6 +54,9 @@ pub(crate) struct OutputConfig<'a> {
     /// With how long entries are kept.
     #[cfg(feature = "history")]
     pub(crate) history: Option<(&'a Location, Option<Duration>)>,
+    /// The clients of `/v1/events`.
+    #[cfg(feature = "http")]
+    pub(crate) feed: Option<&'a Arc<Feed>>,
 }
 
 impl OutputConfig<'_> {
@@ -54,7 +66,11 @@ impl OutputConfig<'_> {
         let has_history = self.history.is_some();
         #[cfg(not(feature = "history"))]
         let has_history = false;
-        self.stdout.is_some() || self.sessions_to.is_some() || has_history || !self.hooks.is_empty()
+        #[cfg(feature = "http")]
+        let has_feed = self.feed.is_some();
+        #[cfg(not(feature = "http"))]
+        let has_feed = false;
+        self.stdout.is_some() || self.sessions_to.is_some() || has_history || has_feed || !self.hooks.is_empty()
     }
 }
 
@@ -73,6 +89,8 @@ pub(crate) fn session_hub(source: Source, config: &OutputConfig<'_>) -> Result<S
             ),
             None => None,
         },
+        #[cfg(feature = "http")]
+        feed: config.feed.cloned(),
     };
     let mut seed = [0; 16];
     getrandom(&mut seed, GetRandomFlags::empty()).map_err(|error| Failure::System(error.to_string()))?;
@@ -80,6 +98,11 @@ pub(crate) fn session_hub(source: Source, config: &OutputConfig<'_>) -> Result<S
     let hub = SessionHub::new(source, &host, seed, outputs);
     hub.set_hooks(config.hooks.clone()).map_err(|error| Failure::System(error.to_string()))?;
     Ok(hub)
+}
+
+/// Whether this process may make a socket there.
+pub(crate) fn is_in_writable_folder(path: &Path) -> bool {
+    access(path.parent().unwrap_or(path), Access::WRITE_OK | Access::EXEC_OK).is_ok()
 }
 
 /// Binds the control socket. The default one is left out where it can't be bound, and an empty path turns it off.
@@ -96,8 +119,7 @@ pub(crate) fn control_socket(
         },
         None => {
             let path = Path::new(control::DEFAULT_PATH);
-            let folder = path.parent().unwrap_or(path);
-            if access(folder, Access::WRITE_OK | Access::EXEC_OK).is_err() {
+            if !is_in_writable_folder(path) {
                 return Ok(None);
             }
             let socket = ControlSocket::bind(path, mode, group).inspect_err(

@@ -35,6 +35,9 @@ pub(crate) struct StdoutSource {
     stdout: Stdout,
     /// Lines that were lost since the last one that was written.
     lost: AtomicU64,
+    /// Lines that were lost since the start.
+    #[cfg(feature = "http")]
+    all_lost: AtomicU64,
     resume: Box<dyn Fn(&Self) + Send + Sync>,
 }
 
@@ -73,7 +76,13 @@ impl Stdout {
     /// Adds a source. After it has lost lines and the reader has caught up, `resume` is called. It takes the lock under which
     /// the source's lines are sent, and calls [`StdoutSource::resume`].
     pub(crate) fn source(&self, resume: impl Fn(&StdoutSource) + Send + Sync + 'static) -> Arc<StdoutSource> {
-        let source = StdoutSource { stdout: self.clone(), lost: AtomicU64::new(0), resume: Box::new(resume) };
+        let source = StdoutSource {
+            stdout: self.clone(),
+            lost: AtomicU64::new(0),
+            #[cfg(feature = "http")]
+            all_lost: AtomicU64::new(0),
+            resume: Box::new(resume),
+        };
         let source = Arc::new(source);
         let mut all = self.sources.all();
         all.retain(|source| source.strong_count() > 0);
@@ -94,10 +103,24 @@ impl StdoutSource {
         if self.lost.load(Ordering::Relaxed) == 0 && self.stdout.lines.send(line) != Err(Refused::Full) {
             return;
         }
+        #[cfg(feature = "http")]
+        self.all_lost.fetch_add(1, Ordering::Relaxed);
         if self.lost.fetch_add(1, Ordering::Relaxed) == 0 {
             tracing::error!(target: PEER_LOG_TARGET, "the reader of stdout is too far behind; lines are lost until it has caught up");
             self.stdout.sources.lost.notify_one();
         }
+    }
+
+    /// How many lines wait for the reader.
+    #[cfg(feature = "http")]
+    pub(super) fn queued(&self) -> usize {
+        self.stdout.lines.queued()
+    }
+
+    /// How many lines of this source were lost since the start.
+    #[cfg(feature = "http")]
+    pub(super) fn lost(&self) -> u64 {
+        self.all_lost.load(Ordering::Relaxed)
     }
 
     /// Writes the line that says how many are missing, and goes on. The caller holds the lock under which lines are sent.

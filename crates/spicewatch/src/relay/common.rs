@@ -11,6 +11,9 @@ pub(super) struct Common {
     pub(super) status: Status,
     pub(super) stdout: Stdout,
     pub(super) sessions: Option<SessionHub>,
+    /// What clients of each VM are shown, for the metrics.
+    #[cfg(feature = "http")]
+    pub(super) certificates: crate::http::Certificates,
     /// How many threads forward bytes.
     pub(super) workers: usize,
 }

@@ -27,6 +27,8 @@ use spice_relay::{
 
 #[cfg(feature = "history")]
 use crate::history::Location;
+#[cfg(feature = "http")]
+use crate::http::HttpAddress;
 use crate::{
     control::SocketMode,
     hooks::{HookCommand, HookSettings, HookTable},
@@ -128,6 +130,23 @@ pub(crate) struct Config {
     #[arg(long, value_name = "SOURCE")]
     #[serde(deserialize_with = "parse::one_or_many")]
     pub connect_proxy_from: Vec<Network>,
+    /// Serve metrics, sessions, the history and a page here over HTTP: unix:PATH or 127.0.0.1:PORT
+    /// [default: unix:/run/spicewatch/http.sock, if that folder is there]
+    ///
+    /// HTTP only reads, and has no authentication: over TCP, every user of this machine can read. An empty value turns it off.
+    #[cfg(feature = "http")]
+    #[arg(long, value_name = "ADDR")]
+    #[serde(deserialize_with = "parse::one")]
+    pub http: Option<HttpAddress>,
+    /// The group that may use the unix socket of --http: a name or a number [default: only the relay's user]
+    #[cfg(feature = "http")]
+    #[arg(long, value_name = "GROUP")]
+    pub http_group: Option<String>,
+    /// The permissions of the unix socket of --http, in octal [default: 660 with --http-group, 600 without]
+    #[cfg(feature = "http")]
+    #[arg(long, value_name = "MODE")]
+    #[serde(deserialize_with = "parse::one")]
+    pub http_mode: Option<SocketMode>,
     /// Run this program when a session starts: an absolute path, or a JSON array of the path and arguments
     ///
     /// No shell is involved. The session record is on the program's stdin, and its main members are in the environment (SPICEWATCH_*).

@@ -15,6 +15,11 @@ use crate::{
     control::{self, ControlSocket},
     outputs::{self, FLUSH_PATIENCE, Failure, OutputConfig, SessionHub, logging::Log, stdout::Stdout},
 };
+#[cfg(feature = "http")]
+use crate::{
+    http::{self, Certificates, HttpListener},
+    outputs::Feed,
+};
 
 use super::{
     check,
@@ -58,11 +63,36 @@ pub(super) fn serve(source: &Source, config: Config, passed: PassedSockets, log:
             outputs::control_socket(process.control.as_deref(), process.control_mode, process.control_group.as_deref())?
         }
     };
-    let sessions = session_hub(&process, &stdout, control_socket.is_some())?;
+    #[cfg(feature = "http")]
+    let http = match process.http.as_ref().and_then(|address| passed.unix_listener(address.path()?).zip(address.path()))
+    {
+        Some((listener, path)) => {
+            Some(HttpListener::Unix(ControlSocket::from_listener(listener, path).map_err(refused)?))
+        }
+        None => HttpListener::bind(process.http.as_ref(), process.http_mode, process.http_group.as_deref())?,
+    };
+    #[cfg(feature = "http")]
+    let http = http.map(|listener| (listener, Arc::new(Feed::new())));
+    let sessions = session_hub(
+        &process,
+        &stdout,
+        control_socket.is_some(),
+        #[cfg(feature = "http")]
+        http.as_ref().map(|(_, feed)| feed),
+    )?;
     let limit = ConnectionLimit::new(most, process.per_source());
     let status = Status { limit: Arc::clone(&limit), log: log.clone(), data: data.handle().clone() };
-    let mut service =
-        Service::new(Common { process, status, stdout: stdout.clone(), sessions: sessions.clone(), workers });
+    #[cfg(feature = "http")]
+    let (certificates, content) = (Certificates::default(), content(&process, &status));
+    let mut service = Service::new(Common {
+        process,
+        status,
+        stdout: stdout.clone(),
+        sessions: sessions.clone(),
+        #[cfg(feature = "http")]
+        certificates: certificates.clone(),
+        workers,
+    });
 
     let outcome = control.block_on(async {
         passed.warn_of_unused(&service.common.process);
@@ -78,6 +108,12 @@ pub(super) fn serve(source: &Source, config: Config, passed: PassedSockets, log:
             let reload = reload.clone();
             let reload = Arc::new(move || reload.reload().map(|changes| changes.to_string()));
             control::server::start(socket, Arc::new(sessions), reload).map_err(refused)?;
+        }
+        #[cfg(feature = "http")]
+        if let Some(((listener, feed), hub)) = http.as_ref().zip(sessions.clone()) {
+            tracing::info!(address = listener.shown(), "serving HTTP");
+            let content = content(hub, Arc::clone(feed), certificates);
+            http::start(listener, content).map_err(refused)?;
         }
         if let Some(sessions) = sessions.clone() {
             tokio::spawn(async move {
@@ -107,13 +143,20 @@ pub(super) fn serve(source: &Source, config: Config, passed: PassedSockets, log:
 }
 
 /// What follows sessions, if that is configured.
-fn session_hub(config: &Config, stdout: &Stdout, has_control: bool) -> Result<Option<SessionHub>, Failure> {
+fn session_hub(
+    config: &Config,
+    stdout: &Stdout,
+    has_control: bool,
+    #[cfg(feature = "http")] feed: Option<&Arc<Feed>>,
+) -> Result<Option<SessionHub>, Failure> {
     let wanted = OutputConfig {
         stdout: config.sessions.then_some(stdout),
         sessions_to: config.sessions_to.as_deref(),
         hooks: config.hook_table().map_err(Failure::Configuration)?,
         #[cfg(feature = "history")]
         history: config.history.as_ref().map(|location| (location, config.keep_history())),
+        #[cfg(feature = "http")]
+        feed,
     };
     // The log has a line about each session.
     let is_logged = tracing::enabled!(tracing::Level::INFO);
@@ -121,6 +164,31 @@ fn session_hub(config: &Config, stdout: &Stdout, has_control: bool) -> Result<Op
         return Ok(None);
     }
     outputs::session_hub(spice_sessions::Source::Relay, &wanted).map(Some)
+}
+
+/// What is served over HTTP, once the rest is known.
+#[cfg(feature = "http")]
+fn content(
+    #[cfg_attr(not(feature = "history"), expect(unused_variables, reason = "it names the history"))] config: &Config,
+    status: &Status,
+) -> impl FnOnce(SessionHub, Arc<Feed>, Certificates) -> http::Content + use<> {
+    let (limit, log) = (Arc::clone(&status.limit), status.log.clone());
+    let limits = move || http::LimitCounts {
+        connections: limit.open(),
+        max_connections: limit.max(),
+        refused: limit.refused(),
+        log_lines_lost: log.lost(),
+    };
+    #[cfg(feature = "history")]
+    let history = config.history.clone();
+    move |hub, feed, certificates| http::Content {
+        hub,
+        feed,
+        #[cfg(feature = "history")]
+        history,
+        certificates,
+        limits: Some(Box::new(limits)),
+    }
 }
 
 /// Reads the configuration again at each SIGHUP and for each request. Returns at the first signal that ends the process.

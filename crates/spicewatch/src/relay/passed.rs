@@ -113,12 +113,15 @@ impl PassedSockets {
         for passed in &self.0 {
             let vms = config.vm.iter().flat_map(|vm| vm.listen.iter().chain(&vm.tls_listen).chain(&vm.qmp));
             let control = config.control.iter().map(|path| NetAddress::Unix(path.clone()));
+            #[cfg(feature = "http")]
+            let control =
+                control.chain(config.http.iter().filter_map(|http| Some(NetAddress::Unix(http.path()?.into()))));
             if !vms.chain(&config.connect_listen).cloned().chain(control).any(|address| passed.is_for(&address)) {
                 let (socket, name) = (&passed.socket, &passed.name);
                 tracing::warn!(
                     %socket,
                     name,
-                    "the service manager passed a socket that the configuration does not have; its clients wait. Add it to `listen`, `tls-listen`, `connect-listen`, `qmp` or `control`, or remove it from the socket unit"
+                    "the service manager passed a socket that the configuration does not have; its clients wait. Add it to `listen`, `tls-listen`, `connect-listen`, `qmp`, `control` or `http`, or remove it from the socket unit"
                 );
             }
         }

@@ -161,6 +161,12 @@ pub(super) fn after_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("control", old.control != new.control),
         ("control-group", old.control_group != new.control_group),
         ("control-mode", old.control_mode != new.control_mode),
+        #[cfg(feature = "http")]
+        ("http", old.http != new.http),
+        #[cfg(feature = "http")]
+        ("http-group", old.http_group != new.http_group),
+        #[cfg(feature = "http")]
+        ("http-mode", old.http_mode != new.http_mode),
     ];
     changed.into_iter().filter_map(|(key, is_changed)| is_changed.then_some(key)).collect()
 }
@@ -175,6 +181,10 @@ pub(super) fn keep_until_restart(old: &Config, new: &mut Config) {
         (new.history, new.history_days) = (old.history, old.history_days);
     }
     (new.control, new.control_group, new.control_mode) = (old.control, old.control_group, old.control_mode);
+    #[cfg(feature = "http")]
+    {
+        (new.http, new.http_group, new.http_mode) = (old.http, old.http_group, old.http_mode);
+    }
 }
 
 /// Asks the running relay to read its configuration again.

@@ -109,8 +109,8 @@ impl EventSink for VmSink {
     }
 
     fn connection(&self, flow: FlowId, connection: Arc<ConnectionHandle>) {
-        if let Some((sessions, _)) = &self.sessions {
-            sessions.connection(flow, connection);
+        if let Some((sessions, vm)) = &self.sessions {
+            sessions.connection(*vm, flow, connection);
         }
     }
 

@@ -89,6 +89,8 @@ impl BoundVm {
         });
         let relay = relay.start_on(&common.status.data, Arc::clone(&observer) as _)?;
         let Plan { config, identity, server_tls, upstream_tls, .. } = plan;
+        #[cfg(feature = "http")]
+        common.certificates.set(&name, identity.as_ref());
         Ok(RunningVm {
             config,
             observer,
@@ -200,6 +202,11 @@ impl RunningVm {
         }
         let Plan { config, identity, server_tls, upstream_tls, .. } = plan;
         self.server_tls = server_tls;
+        #[cfg(feature = "http")]
+        {
+            common.certificates.set(&self.config.shown_name(), None);
+            common.certificates.set(&name, identity.as_ref());
+        }
         (self.config, self.identity, self.upstream_tls) = (config, identity, upstream_tls);
         Ok(())
     }

@@ -18,6 +18,7 @@ use spice_testkit::lab::Process;
 
 pub mod by_hand;
 pub mod compare;
+pub mod http;
 pub mod mask;
 pub mod piped;
 pub mod tap;

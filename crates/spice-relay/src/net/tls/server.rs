@@ -55,6 +55,13 @@ impl ServerIdentity {
     pub fn certificate(&self) -> &Path {
         &self.certificate
     }
+
+    /// Until when the certificate in use is valid, in seconds since 1970.
+    pub fn not_after(&self) -> Option<i64> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        let leaf = certificate::parse(current.cert.first()?).ok()?;
+        Some(leaf.validity().not_after.timestamp())
+    }
 }
 
 impl ResolvesServerCert for ServerIdentity {

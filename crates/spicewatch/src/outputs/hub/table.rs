@@ -1,6 +1,6 @@
 //! What the control socket answers.
 
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, atomic::Ordering};
 
 use spice_relay::spice_events::FlowId;
 use spice_sessions::{LiveKey, Record};
@@ -57,7 +57,7 @@ impl server::Table for SessionHub {
     fn end(&self, session: LiveKey) -> usize {
         let state = self.state();
         let flows = state.sessions.live_flows(session);
-        let connections: Vec<_> = flows.filter_map(|flow| state.connections.get(&flow).cloned()).collect();
+        let connections: Vec<_> = flows.filter_map(|flow| Some(Arc::clone(&state.connections.get(&flow)?.1))).collect();
         drop(state);
         for connection in &connections {
             connection.terminate();
@@ -69,10 +69,10 @@ impl server::Table for SessionHub {
 impl State {
     /// Records of live sessions, with the bytes up to now.
     fn read(&mut self, keys: Vec<LiveKey>) -> Vec<(LiveKey, Record)> {
-        let Self { sessions, connections } = self;
+        let Self { sessions, connections, .. } = self;
         let now = now();
         let mut record = |key| {
-            let counts = |flow: FlowId| connections.get(&flow).map(|connection| counts(connection));
+            let counts = |flow: FlowId| connections.get(&flow).map(|(_, connection)| counts(connection));
             Some((key, sessions.live_record(key, now, counts)?))
         };
         keys.into_iter().filter_map(&mut record).collect()
