@@ -73,6 +73,7 @@ pub struct Hunt {
     seed: u64,
     time_limit: Option<Duration>,
     most_findings: usize,
+    parallel: u64,
     channels: Option<Vec<(ChannelType, u8)>>,
     allowed: Vec<String>,
     restart: Option<Box<dyn FnMut() -> io::Result<()>>>,
@@ -114,6 +115,7 @@ impl Hunt {
             seed: 1,
             time_limit: None,
             most_findings: usize::MAX,
+            parallel: 1,
             channels: None,
             allowed: Vec::new(),
             restart: None,
@@ -158,6 +160,16 @@ impl Hunt {
     pub fn allow(mut self, key: impl Into<String>) -> Self {
         self.allowed.push(key.into());
         self
+    }
+
+    /// How many first messages are sent at the same time, each on a connection of its own. The default is 1. Conversations are held one after
+    /// the other, because a session ends the one before it; so are clients and servers that are functions.
+    ///
+    /// If the server is lost, the messages of that moment are sent again one by one, to find the one that ended it. That needs a
+    /// [`restart`](Self::restart); without it, the finding may be one of the others.
+    #[must_use]
+    pub fn parallel(self, parallel: u64) -> Self {
+        Self { parallel: parallel.max(1), ..self }
     }
 
     /// How to start the server again when it is gone or hangs. Without it, such a finding ends the hunt, and is not shortened.
@@ -269,30 +281,48 @@ struct Search<P> {
 impl<P: Probe> Search<P> {
     fn run(&mut self) -> io::Result<()> {
         let mut sequence = Choices::new(self.hunt.seed);
-        let (mut choices, mut before): (Vec<u8>, Vec<u8>) = (Vec::new(), Vec::new());
-        for case in 0..self.hunt.cases {
+        let mut before = Vec::new();
+        while self.report.asked < self.hunt.cases {
             if self.is_over() || self.report.findings.len() >= self.hunt.most_findings {
                 return Ok(());
             }
-            sequence.fill(&mut choices, P::CHOICES);
+            // The first case by itself tells whether the server is there at all.
+            let first = self.report.asked;
+            let count = if first == 0 { 1 } else { self.hunt.parallel.min(self.hunt.cases - first) };
+            let cases: Vec<Vec<u8>> = (0..count)
+                .map(|_| {
+                    let mut choices = Vec::new();
+                    sequence.fill(&mut choices, P::CHOICES);
+                    choices
+                })
+                .collect();
             if let Some(progress) = &mut self.hunt.progress {
-                progress(case);
+                progress(first);
             }
-            self.report.asked = case + 1;
-            let finding = match self.probe.take(&choices) {
-                Taken::Right => None,
-                Taken::Wrong(finding) => Some(*finding),
-                Taken::NoConnection(error) if case == 0 => return Err(error),
-                // The server has answered the message before this one, and died of it.
-                Taken::NoConnection(error) => Some(self.probe.lost(FindingKind::Gone, &before, &error.to_string())),
-            };
-            if let Some(finding) = finding
-                && !self.keep(finding)
-            {
-                self.report.is_cut_short = true;
-                return Ok(());
+            let mut taken = self.probe.take_all(&cases);
+            if count > 1 && taken.iter().any(Taken::is_loss) && self.revive(FindingKind::Gone) {
+                // One of them has ended the server. Each by itself tells which.
+                taken = Vec::new();
             }
-            std::mem::swap(&mut before, &mut choices);
+            let mut taken = taken.into_iter();
+            for choices in cases {
+                self.report.asked += 1;
+                let taken = taken.next().unwrap_or_else(|| self.probe.take(&choices));
+                let finding = match taken {
+                    Taken::Right => None,
+                    Taken::Wrong(finding) => Some(*finding),
+                    Taken::NoConnection(error) if first == 0 => return Err(error),
+                    // The server has answered the message before this one, and died of it.
+                    Taken::NoConnection(error) => Some(self.probe.lost(FindingKind::Gone, &before, &error.to_string())),
+                };
+                if let Some(finding) = finding
+                    && !self.keep(finding)
+                {
+                    self.report.is_cut_short = true;
+                    return Ok(());
+                }
+                before = choices;
+            }
         }
         Ok(())
     }

@@ -10,9 +10,10 @@ use spice_link::{
 
 use crate::{
     Carrier, ClientStream, Error, Mess, Received,
+    digest_md5::{self, Protection},
     target::Target,
     websocket::read_head,
-    wire::{Wire, word},
+    wire::{Wire, field, word},
 };
 
 /// A server under test, and what the cases need to know of it.
@@ -143,6 +144,44 @@ impl Subject {
         let channels: HashSet<_> =
             list.get(4..).unwrap_or_default().chunks_exact(2).map(|pair| (ChannelType(pair[0]), pair[1])).collect();
         Ok(self.with_channels(&channels.into_iter().collect::<Vec<_>>()))
+    }
+
+    /// Whether the server refuses the credentials, and what it answers then. SASL is tried with PLAIN or DIGEST-MD5, where one is offered;
+    /// without a user, it is refused.
+    ///
+    /// # Errors
+    /// If there is no connection.
+    pub fn refused_credentials(&self) -> Result<Option<String>, Error> {
+        if !self.requires_sasl() {
+            let is_refused = |seen: &&String| seen.starts_with("reply 0, result 7");
+            return Ok(self.no_session.as_ref().filter(is_refused).cloned());
+        }
+        let Some(user) = &self.user else { return Ok(Some("a list of mechanisms".to_owned())) };
+        let mut wire = self.connect()?;
+        wire.send(&Mess { common: vec![SELECTION_BIT | SASL_BIT | MINI_HEADER_BIT], ..Mess::default() }.bytes())?;
+        wire.read_reply()?;
+        wire.send(&2u32.to_le_bytes())?;
+        wire.read_mechanism_list()?;
+        let password = self.password().unwrap_or_default();
+        if self.offers(b"PLAIN") {
+            let data = format!("\0{user}\0{password}\0");
+            wire.send(&[field(b"PLAIN"), field(data.as_bytes())].concat())?;
+        } else if self.offers(b"DIGEST-MD5") {
+            wire.send(&[field(b"DIGEST-MD5"), field(b"")].concat())?;
+            let challenge = wire.read_sasl_answer()?;
+            let protection = match self.target.carrier {
+                // Inside TLS, another protection is agreed on.
+                Carrier::Tls => return Ok(None),
+                _ => Protection::Confidentiality,
+            };
+            let response = digest_md5::respond(&challenge, user, password, protection);
+            wire.send(&field(&response.unwrap_or_default()))?;
+        } else {
+            return Ok(None);
+        }
+        wire.read_sasl_answer()?;
+        let is_refused = matches!(wire.received().last(), Some(Received::End | Received::SaslRefused));
+        Ok(is_refused.then(|| Received::join(wire.received())))
     }
 
     /// Links with this message and the password: up to the result, and to `MAIN_INIT` for a new session. What the server answered is

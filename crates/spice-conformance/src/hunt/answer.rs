@@ -25,6 +25,21 @@ pub trait ServerUnderTest {
     /// # Errors
     /// If there is no connection: the server is gone.
     fn ask(&mut self, sent: &[u8]) -> io::Result<Answered>;
+
+    /// Another handle to the same server, for [`Hunt::parallel`](super::Hunt::parallel). `None`: it is asked one message at a time.
+    fn another(&self) -> Option<Box<dyn ServerUnderTest + Send>> {
+        None
+    }
+}
+
+impl ServerUnderTest for Box<dyn ServerUnderTest + Send> {
+    fn ask(&mut self, sent: &[u8]) -> io::Result<Answered> {
+        (**self).ask(sent)
+    }
+
+    fn another(&self) -> Option<Self> {
+        (**self).another()
+    }
 }
 
 impl<F: FnMut(&[u8]) -> io::Result<Answered>> ServerUnderTest for F {

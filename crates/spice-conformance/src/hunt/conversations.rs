@@ -11,8 +11,12 @@ use super::{
     probe::{Health, Probe, Taken},
 };
 use crate::{
-    Carrier, Error, Mess,
-    received::Received::{self, End, MainInit, MechanismList, Reply, Result as LinkResult, SaslAccepted, Silence},
+    Carrier, Mess,
+    digest_md5::{self, Protection},
+    received::Received::{
+        self, End, LayerFrame, MainInit, MechanismList, Reply, Result as LinkResult, SaslAccepted, SaslContinue,
+        Silence,
+    },
     subject::{ABSENT, MINI_HEADER_BIT, SASL_BIT, SELECTION_BIT, Subject},
     wire::{Wire, field},
 };
@@ -247,7 +251,10 @@ impl<'s> Play<'s> {
             LinkChannel::Main | LinkChannel::Other => about.expect(&wire, &[Reply(Code::OK)])?,
         }
         self.compare_key(about, &wire)?;
-        self.authenticate(about, link, &mut wire)?;
+        let is_layered = self.authenticate(about, link, &mut wire)?;
+        if is_layered {
+            return self.behind_a_layer(about, link, wire);
+        }
         if link.channel == LinkChannel::Main { self.open(about, link, wire) } else { self.join(about, link, wire) }
     }
 
@@ -278,18 +285,17 @@ impl<'s> Play<'s> {
 
     fn connect(&self, about: About, link: &Link) -> Went<Wire> {
         let about = about.check("websocket", 10);
-        let mut target = self.subject.target.clone();
+        let target = &self.subject.target;
         if link.carrier != LinkCarrier::Plain && target.carrier != Carrier::Plain {
             return Err(Ended::Done);
         }
+        let mut stream = target.connect().map_err(io::Error::from)?;
         if link.carrier == LinkCarrier::WebSocket {
-            target = target.with_carrier(Carrier::WebSocket);
+            // From here on, whatever happens is the server's answer.
+            let upgraded = stream.upgrade("localhost", true);
+            stream = upgraded.map_err(|error| about.departs("101 Switching Protocols", error.to_string()))?;
         }
-        let mut wire = match Wire::connect(&target) {
-            Ok(wire) => wire,
-            Err(Error::Io(error)) => return Err(Ended::Io(error)),
-            Err(error) => return Err(about.departs("101 Switching Protocols", error.to_string())),
-        };
+        let mut wire = Wire::over(stream, target.time_limit);
         if link.carrier == LinkCarrier::HalfRequest {
             wire.send(HALF_REQUEST)?;
             wire.read_reply()?;
@@ -311,8 +317,8 @@ impl<'s> Play<'s> {
         Ok(())
     }
 
-    /// From the mechanism to the credentials. `Ok`: they are right.
-    fn authenticate(&self, about: About, link: &Link, wire: &mut Wire) -> Went<()> {
+    /// From the mechanism to the credentials. `Ok`: they are right. True: what follows is in frames of a security layer.
+    fn authenticate(&self, about: About, link: &Link, wire: &mut Wire) -> Went<bool> {
         let has_sasl = self.subject.requires_sasl();
         let accepted = Reply(Code::OK);
         if link.selects_nothing && has_sasl {
@@ -328,7 +334,12 @@ impl<'s> Play<'s> {
             about.check("mechanism", 1).expect(wire, &[accepted, Reply(Code::INVALID_DATA), End])?;
             return Err(Ended::Done);
         }
-        if has_sasl { self.exchange(about, link, wire) } else { self.ticket(about, link, wire) }
+        if has_sasl {
+            self.exchange(about, link, wire)
+        } else {
+            self.ticket(about, link, wire)?;
+            Ok(false)
+        }
     }
 
     fn ticket(&self, about: About, link: &Link, wire: &mut Wire) -> Went<()> {
@@ -356,12 +367,16 @@ impl<'s> Play<'s> {
         Err(Ended::Done)
     }
 
-    /// The mechanism PLAIN (RFC 4616), where it is offered; elsewhere a mechanism that is not offered.
-    fn exchange(&self, about: About, link: &Link, wire: &mut Wire) -> Went<()> {
+    /// The mechanism PLAIN (RFC 4616) or DIGEST-MD5 (RFC 2831), where one is offered; elsewhere a mechanism that is not offered. True:
+    /// a security layer follows.
+    fn exchange(&self, about: About, link: &Link, wire: &mut Wire) -> Went<bool> {
         let about = about.check("sasl", 6);
         send(wire, link, &[2, 0, 0, 0])?;
         wire.read_mechanism_list()?;
-        if link.credentials == Credentials::Broken || !self.subject.offers(b"PLAIN") {
+        // Inside TLS, DIGEST-MD5 has no security layer: it is left to the cases of conformance.
+        let is_tls = self.subject.target.carrier == Carrier::Tls;
+        let has_digest = self.subject.offers(b"DIGEST-MD5") && self.subject.user.is_some() && !is_tls;
+        if link.credentials == Credentials::Broken || !(self.subject.offers(b"PLAIN") || has_digest) {
             send(wire, link, &field(b"NOTHING"))?;
             wire.read_reply()?;
             wire.read_end()?;
@@ -376,6 +391,9 @@ impl<'s> Play<'s> {
             Credentials::Empty => String::new(),
             Credentials::Right | Credentials::Broken => password.to_owned(),
         };
+        if !self.subject.offers(b"PLAIN") {
+            return digest(about, link, wire, user, &password);
+        }
         let data = format!("\0{user}\0{password}\0");
         send(wire, link, &[field(b"PLAIN"), field(data.as_bytes())].concat())?;
         wire.read_sasl_answer()?;
@@ -386,6 +404,40 @@ impl<'s> Play<'s> {
         }
         about.expect(wire, &[Reply(Code::OK), MechanismList, SaslAccepted])?;
         wire.read_result()?;
+        Ok(false)
+    }
+
+    /// What follows a security layer is encrypted: the frames are counted. Their keys are the user's, so the session's id is not known
+    /// and no channel joins it.
+    fn behind_a_layer(&mut self, about: About, link: &Link, mut wire: Wire) -> Went<()> {
+        let before = [Reply(Code::OK), MechanismList, SaslContinue, SaslAccepted, LayerFrame];
+        wire.read_layer_frame()?;
+        if link.channel != LinkChannel::Main {
+            // Only a wrong id is sent.
+            wire.read_end()?;
+            about.check("connection-id", 11).expect(&wire, &[&before[..], &[End]].concat())?;
+            return Err(Ended::Done);
+        }
+        if link.id == LinkId::Wrong {
+            about.check("main-init", 12).expect(&wire, &before)?;
+        } else {
+            wire.read_layer_frame()?;
+            about.check("main-init", 12).expect(&wire, &[&before[..], &[LayerFrame]].concat())?;
+        }
+        self.start(about, link, Session { id: None, main: wire, other: None })
+    }
+
+    /// A session starts: the one before it ends.
+    fn start(&mut self, about: About, link: &Link, mut session: Session) -> Went<()> {
+        if let Some(old) = self.session.take() {
+            old.ends(about.check("take-over", 11))?;
+        }
+        if link.leaves {
+            session.main.finish()?;
+            session.ends(about.check("main-leaves", 11))?;
+        } else {
+            self.session = Some(session);
+        }
         Ok(())
     }
 
@@ -413,17 +465,7 @@ impl<'s> Play<'s> {
             let seen = if id == Some(0) { "0" } else { "the id of the session before" };
             return Err(about.check("session-id", 11).departs("an id that is new and not 0", seen));
         }
-        if let Some(old) = self.session.take() {
-            old.ends(about.check("take-over", 11))?;
-        }
-        let mut session = Session { id: id.filter(|_| is_new), main: wire, other: None };
-        if link.leaves {
-            session.main.finish()?;
-            session.ends(about.check("main-leaves", 11))?;
-        } else {
-            self.session = Some(session);
-        }
-        Ok(())
+        self.start(about, link, Session { id: id.filter(|_| is_new), main: wire, other: None })
     }
 
     /// Another channel joins the session.
@@ -451,6 +493,25 @@ impl<'s> Play<'s> {
         }
         Ok(())
     }
+}
+
+/// The mechanism DIGEST-MD5, with the security layer that spice-server requires without TLS.
+fn digest(about: About, link: &Link, wire: &mut Wire, user: &str, password: &str) -> Went<bool> {
+    send(wire, link, &[field(b"DIGEST-MD5"), field(b"")].concat())?;
+    let challenge = wire.read_sasl_answer()?;
+    about.expect(wire, &[Reply(Code::OK), MechanismList, SaslContinue])?;
+    let Some(response) = digest_md5::respond(&challenge, user, password, Protection::Confidentiality) else {
+        return Err(about.departs("a challenge with a realm and a nonce", challenge.escape_ascii().to_string()));
+    };
+    send(wire, link, &field(&response))?;
+    if link.credentials == Credentials::Right {
+        wire.read_sasl_answer()?;
+        about.expect(wire, &[Reply(Code::OK), MechanismList, SaslContinue, SaslAccepted])?;
+        return Ok(true);
+    }
+    wire.read_end()?;
+    about.expect(wire, &[Reply(Code::OK), MechanismList, SaslContinue, End])?;
+    Err(Ended::Done)
 }
 
 impl Session {

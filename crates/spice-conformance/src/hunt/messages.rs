@@ -1,6 +1,10 @@
 //! First messages, each on a connection of its own.
 
-use std::panic::{self, AssertUnwindSafe};
+use std::{
+    io,
+    panic::{self, AssertUnwindSafe},
+    thread,
+};
 
 use arbitrary::{Arbitrary as _, Unstructured};
 use spice_link::ChannelType;
@@ -54,6 +58,23 @@ impl<S: ServerUnderTest> Probe for Messages<S> {
             count: 1,
             outline: found.outline,
         }))
+    }
+
+    fn take_all(&mut self, cases: &[Vec<u8>]) -> Vec<Taken> {
+        let others: Option<Vec<_>> = cases.iter().map(|_| self.server.another()).collect();
+        let Some(others) = others.filter(|others| others.len() > 1) else {
+            return cases.iter().map(|choices| self.take(choices)).collect();
+        };
+        thread::scope(|scope| {
+            let ask = |(server, choices): (_, &Vec<u8>)| {
+                let mut messages = Messages { server, channels: self.channels.clone() };
+                let choices = choices.clone();
+                scope.spawn(move || messages.take(&choices))
+            };
+            let asked: Vec<_> = others.into_iter().zip(cases).map(ask).collect();
+            let lost = || Taken::NoConnection(io::Error::other("the thread that sends the message has panicked"));
+            asked.into_iter().map(|asked| asked.join().unwrap_or_else(|_| lost())).collect()
+        })
     }
 
     fn health(&mut self) -> Health {

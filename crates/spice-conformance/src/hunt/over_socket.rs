@@ -68,6 +68,10 @@ impl ServerUnderTest for OverTcp {
         let finish = |stream: &TcpStream| stream.shutdown(Shutdown::Write);
         ask(stream, sent, self.time_limit, finish, TcpStream::set_read_timeout)
     }
+
+    fn another(&self) -> Option<Box<dyn ServerUnderTest + Send>> {
+        Some(Box::new(*self))
+    }
 }
 
 impl ServerUnderTest for OverUnix {
@@ -76,6 +80,10 @@ impl ServerUnderTest for OverUnix {
         stream.set_write_timeout(Some(self.time_limit))?;
         let finish = |stream: &UnixStream| stream.shutdown(Shutdown::Write);
         ask(stream, sent, self.time_limit, finish, UnixStream::set_read_timeout)
+    }
+
+    fn another(&self) -> Option<Box<dyn ServerUnderTest + Send>> {
+        Some(Box::new(self.clone()))
     }
 }
 

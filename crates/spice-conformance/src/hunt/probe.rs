@@ -14,6 +14,11 @@ pub(super) trait Probe {
     /// Sends what these choices make.
     fn take(&mut self, choices: &[u8]) -> Taken;
 
+    /// Sends several cases at the same time, if the server can be asked so; otherwise one after the other.
+    fn take_all(&mut self, cases: &[Vec<u8>]) -> Vec<Taken> {
+        cases.iter().map(|choices| self.take(choices)).collect()
+    }
+
     /// Whether the server still answers a plain client.
     fn health(&mut self) -> Health;
 
@@ -26,6 +31,17 @@ pub(super) trait Probe {
     /// Shortens choices while `still` holds of them. It calls `still` at most `most` times, and ends at its first error.
     fn shorten<E>(choices: &[u8], most: usize, still: impl FnMut(&[u8]) -> Result<bool, E>) -> Result<Vec<u8>, E> {
         plainest(choices, most, still)
+    }
+}
+
+impl Taken {
+    /// Whether the server may be lost, and with it the answers to cases that were sent at the same time.
+    pub(super) fn is_loss(&self) -> bool {
+        match self {
+            Self::Right => false,
+            Self::Wrong(finding) => matches!(finding.kind, FindingKind::Gone | FindingKind::Hung),
+            Self::NoConnection(_) => true,
+        }
     }
 }
 
