@@ -169,6 +169,9 @@ pub(super) fn vm(config: &VmConfig) -> Result<NetAddress, String> {
             }
         }
     }
+    if config.keylog.is_some() && !config.serves_tls() && !config.upstream_tls {
+        return Err("keylog needs --tls-listen or --upstream-tls".into());
+    }
     if !config.serves_tls() {
         if config.cert.is_some() || config.key.is_some() {
             return Err("a certificate needs --tls-listen".into());

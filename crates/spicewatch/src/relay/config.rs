@@ -274,6 +274,12 @@ pub(crate) struct VmConfig {
     /// A folder in the layout of QEMU's x509-dir: server-cert.pem and server-key.pem; with --upstream-tls also ca-cert.pem
     #[arg(long, value_name = "DIR")]
     pub x509_dir: Option<PathBuf>,
+    /// Write the secrets of the relay's TLS connections to this file, so that captures of them can be decrypted
+    ///
+    /// For both sides, in the format of SSLKEYLOGFILE, which "spicewatch read --keylog" and Wireshark read. Lines are added, and only the file's owner can read
+    /// it. This undoes the secrecy of TLS: use it to find a fault, and delete the file.
+    #[arg(long, value_name = "FILE")]
+    pub keylog: Option<PathBuf>,
     /// The SPICE server: HOST:PORT or unix:PATH
     #[arg(long, value_name = "ADDR")]
     #[serde(deserialize_with = "parse::one")]

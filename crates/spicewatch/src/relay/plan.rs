@@ -11,7 +11,7 @@ use spice_relay::{
     connection::Upstream,
     net::{
         Listener, NetAddress, bind_each, check_socket_path,
-        tls::{ServerCheck, ServerIdentity, ServerTls, UpstreamTls},
+        tls::{KeyLogFile, ServerCheck, ServerIdentity, ServerTls, UpstreamTls},
     },
     spice_events::Auth,
 };
@@ -33,6 +33,7 @@ pub(super) struct Plan {
     pub(super) identity: Option<Arc<ServerIdentity>>,
     pub(super) server_tls: Option<ServerTls>,
     pub(super) upstream_tls: Option<Arc<UpstreamTls>>,
+    key_log: Option<Arc<KeyLogFile>>,
 }
 
 impl Plan {
@@ -41,15 +42,17 @@ impl Plan {
         let upstream = check::vm(&config).map_err(PlanError::Other)?;
         check_listeners(&config, is_held).map_err(|error| PlanError::Other(error.to_string()))?;
         let identity = identity(&config).map_err(PlanError::Identity)?;
-        let server_tls = identity.as_ref().map(ServerTls::new).transpose();
+        let key_log = config.keylog.as_ref().map(|path| Arc::new(KeyLogFile::new(path)));
+        let server_tls =
+            identity.as_ref().map(|identity| ServerTls::with_key_log(identity, key_log.clone())).transpose();
         let server_tls = server_tls.map_err(|error| PlanError::Identity(error.to_string()))?;
-        let upstream_tls = config.upstream_tls.then(|| upstream_tls(&config, &upstream)).transpose();
+        let upstream_tls = config.upstream_tls.then(|| upstream_tls(&config, &upstream, key_log.clone())).transpose();
         let upstream_tls = upstream_tls.map_err(PlanError::UpstreamCa)?;
         if let Some(network) = config.proxy_from.iter().find(|network| network.is_all()) {
             let vm = config.shown_name();
             tracing::warn!(vm, ?network, "proxy-from trusts every client: each can claim to have any address");
         }
-        Ok(Self { config, upstream, identity, server_tls, upstream_tls })
+        Ok(Self { config, upstream, identity, server_tls, upstream_tls, key_log })
     }
 
     /// Binds its addresses that are not held. Must run inside a tokio runtime, to which the QMP listeners belong.
@@ -60,6 +63,12 @@ impl Plan {
         running: &[VmConfig],
         passed: &PassedSockets,
     ) -> Result<BoundVm, String> {
+        if let Some(key_log) = &self.key_log {
+            let path = key_log.path().display();
+            key_log.open().map_err(|error| format!("can't write the key log {path}: {error}"))?;
+            let vm = self.config.shown_name();
+            tracing::warn!(vm, file = %path, "keylog undoes the secrecy of TLS: who has this file can decrypt every capture of these connections");
+        }
         let mut listeners = Vec::new();
         for place in places(&self.config) {
             let is_held = if place.0.is_any_port() {
@@ -265,7 +274,11 @@ fn identity(config: &VmConfig) -> Result<Option<Arc<ServerIdentity>>, String> {
     ServerIdentity::load(certificate, key).map(Some).map_err(|error| error.to_string())
 }
 
-fn upstream_tls(config: &VmConfig, upstream: &NetAddress) -> Result<Arc<UpstreamTls>, String> {
+fn upstream_tls(
+    config: &VmConfig,
+    upstream: &NetAddress,
+    key_log: Option<Arc<KeyLogFile>>,
+) -> Result<Arc<UpstreamTls>, String> {
     let from_dir = config.x509_dir.as_ref().map(|dir| dir.join("ca-cert.pem"));
     let ca = config.ca.clone().or(from_dir).ok_or("expected a CA for --upstream-tls (--ca FILE), found none")?;
     let name = config.upstream_name.as_deref().or(upstream.host());
@@ -282,5 +295,5 @@ fn upstream_tls(config: &VmConfig, upstream: &NetAddress) -> Result<Arc<Upstream
             return Err("expected --upstream-name or --host-subject for TLS over a unix socket, found neither".into());
         }
     };
-    UpstreamTls::load(ca, &check).map_err(|error| error.to_string())
+    UpstreamTls::load_with_key_log(ca, &check, key_log).map_err(|error| error.to_string())
 }

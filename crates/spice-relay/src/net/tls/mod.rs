@@ -10,6 +10,7 @@
 //! RSA keys below 2048 bits and TLS below 1.2 are refused.
 
 mod certificate;
+mod key_log;
 mod server;
 mod subject;
 mod upstream;
@@ -22,6 +23,7 @@ use rustls::{
 };
 
 use crate::Error;
+pub use key_log::KeyLogFile;
 pub use server::{ServerIdentity, ServerTls};
 pub use upstream::{ServerCheck, UpstreamTls};
 

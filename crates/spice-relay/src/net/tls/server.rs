@@ -17,7 +17,7 @@ use rustls::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::{certificate, certificates};
+use super::{certificate, certificates, key_log::KeyLogFile};
 use crate::{Error, net::Transport};
 
 /// The certificate that clients are shown, and its key. Both can be read again while they are in use.
@@ -77,6 +77,11 @@ pub struct ServerTls(TlsAcceptor);
 impl ServerTls {
     /// A TLS server with this identity, in whatever version is loaded at the time of a handshake.
     pub fn new(identity: &Arc<ServerIdentity>) -> Result<Self, Error> {
+        Self::with_key_log(identity, None)
+    }
+
+    /// The same, which writes the secrets of its connections to a file.
+    pub fn with_key_log(identity: &Arc<ServerIdentity>, key_log: Option<Arc<KeyLogFile>>) -> Result<Self, Error> {
         let mut config = ServerConfig::builder_with_provider(ring::default_provider().into())
             .with_safe_default_protocol_versions()
             .map_err(|error| Error::certificate(identity.certificate(), error))?
@@ -85,6 +90,9 @@ impl ServerTls {
         // A SPICE client opens each channel with a TLS context of its own, and resumes no session.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
+        if let Some(key_log) = key_log {
+            config.key_log = key_log;
+        }
         Ok(Self(TlsAcceptor::from(Arc::new(config))))
     }
 

@@ -24,7 +24,7 @@ use rustls::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{certificate, certificates, explain_upstream, subject::Subject};
+use super::{certificate, certificates, explain_upstream, key_log::KeyLogFile, subject::Subject};
 use crate::{Error, net::Transport};
 
 /// How the upstream's certificate must identify the server.
@@ -47,24 +47,34 @@ pub struct UpstreamTls {
     ca: PathBuf,
     name: ServerName<'static>,
     subject: Option<Subject>,
+    key_log: Option<Arc<KeyLogFile>>,
     current: RwLock<TlsConnector>,
 }
 
 impl UpstreamTls {
     /// Trusts the certificates of the file `ca` (PEM), and no others.
     pub fn load(ca: impl Into<PathBuf>, check: &ServerCheck) -> Result<Arc<Self>, Error> {
+        Self::load_with_key_log(ca, check, None)
+    }
+
+    /// The same, which writes the secrets of its connections to a file.
+    pub fn load_with_key_log(
+        ca: impl Into<PathBuf>,
+        check: &ServerCheck,
+        key_log: Option<Arc<KeyLogFile>>,
+    ) -> Result<Arc<Self>, Error> {
         let ca = ca.into();
         let (name, subject) = match check {
             ServerCheck::Name(name) => (server_name(name)?, None),
             ServerCheck::Subject { subject, server_name: name } => (server_name(name)?, Some(Subject::parse(subject)?)),
         };
-        let current = RwLock::new(load(&ca, subject.clone())?);
-        Ok(Arc::new(Self { ca, name, subject, current }))
+        let current = RwLock::new(load(&ca, subject.clone(), key_log.clone())?);
+        Ok(Arc::new(Self { ca, name, subject, key_log, current }))
     }
 
     /// Reads the file again. After an error the earlier certificates stay in use.
     pub fn reload(&self) -> Result<(), Error> {
-        self.set(load(&self.ca, self.subject.clone())?);
+        self.set(load(&self.ca, self.subject.clone(), self.key_log.clone())?);
         Ok(())
     }
 
@@ -98,7 +108,7 @@ fn server_name(name: &str) -> Result<ServerName<'static>, Error> {
     ServerName::try_from(name.to_owned()).map_err(|_| Error::parse("a host's name or address", name))
 }
 
-fn load(ca: &Path, subject: Option<Subject>) -> Result<TlsConnector, Error> {
+fn load(ca: &Path, subject: Option<Subject>, key_log: Option<Arc<KeyLogFile>>) -> Result<TlsConnector, Error> {
     let authorities = certificates(ca)?;
     let mut roots = RootCertStore::empty();
     for authority in &authorities {
@@ -115,6 +125,9 @@ fn load(ca: &Path, subject: Option<Subject>) -> Result<TlsConnector, Error> {
         .with_no_client_auth();
     // spice-server keeps no TLS sessions, so there is none to resume.
     config.resumption = Resumption::disabled();
+    if let Some(key_log) = key_log {
+        config.key_log = key_log;
+    }
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
