@@ -4,6 +4,7 @@ mod answers;
 mod conformance;
 mod control;
 mod follow;
+mod generate;
 #[cfg(feature = "history")]
 mod history;
 mod hooks;
@@ -18,7 +19,7 @@ mod relay;
 mod server_args;
 mod tap;
 
-use clap::{Parser, error::ErrorKind};
+use clap::{CommandFactory as _, Parser, error::ErrorKind};
 use std::{
     fmt::Display,
     io::{self, Write},
@@ -48,6 +49,8 @@ enum Command {
     Conformance(conformance::Args),
     Hunt(hunt::Args),
     Probe(probe::Args),
+    Completions(generate::CompletionsArgs),
+    Man(generate::ManArgs),
 }
 
 fn main() -> ExitCode {
@@ -72,6 +75,8 @@ fn main() -> ExitCode {
         Command::Conformance(args) => conformance::run(&args),
         Command::Hunt(args) => hunt::run(&args),
         Command::Probe(args) => probe::run(&args),
+        Command::Completions(args) => generate::completions(&args, Command::command()),
+        Command::Man(args) => generate::man(&args, Command::command()),
     }
 }
 
