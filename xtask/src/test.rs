@@ -41,6 +41,7 @@ const QEMU_TESTS: &[&str] = &[
     "relay_scale",
     "relay_sessions",
     "tap",
+    "tap_live",
     "watch",
 ];
 

@@ -7,9 +7,9 @@ use crate::{
     link::LinkType,
     packet::{Segment, Skipped},
     spice::{Follow, Spice},
-    tcp::{MAX_FLOWS, Reassembler},
+    tcp::{MAX_FLOWS, Reassembler, Volume},
 };
-use spice_events::Timestamp;
+use spice_events::{FlowId, Timestamp};
 use std::{collections::BTreeMap, io};
 
 /// Reads a capture: pcap or pcapng in, events out.
@@ -128,6 +128,16 @@ impl Capture {
     /// The next event, anomaly or notice, oldest first.
     pub fn poll(&mut self) -> Option<Output> {
         self.packets.spice.poll()
+    }
+
+    /// Calls `each` with each open connection that is SPICE, and how much it has carried so far. For a live capture: [`Output::Ended`] has the
+    /// last counts of a connection.
+    pub fn volumes(&mut self, mut each: impl FnMut(FlowId, Volume)) {
+        self.packets.tcp.volumes(|state, volume| {
+            if let Some(flow) = state.flow() {
+                each(flow, volume);
+            }
+        });
     }
 
     /// The counters so far.

@@ -327,6 +327,16 @@ impl<S: Default> Reassembler<S> {
         }
     }
 
+    /// Calls `each` with the state of each open connection, and how much it has carried so far.
+    pub fn volumes(&mut self, mut each: impl FnMut(&S, Volume)) {
+        for index in self.flows.indices() {
+            let flow = self.flows.at(index);
+            if flow.stage == Stage::Open {
+                each(&flow.state, flow.volume());
+            }
+        }
+    }
+
     /// Connections that are remembered.
     pub fn flows(&self) -> usize {
         self.flows.len()

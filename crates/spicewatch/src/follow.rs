@@ -17,7 +17,7 @@ use tokio::{
 };
 
 #[cfg(feature = "history")]
-use crate::history::Location;
+use crate::history::{Location, Retention};
 use crate::{
     control::{self, SocketMode},
     hooks::HookArgs,
@@ -58,6 +58,10 @@ pub(crate) struct Args {
     #[cfg(feature = "history")]
     #[arg(long, value_name = "N", default_value_t = crate::history::DAYS)]
     history_days: u64,
+    /// Bytes of the history after which its oldest sessions are removed; 0 is no limit
+    #[cfg(feature = "history")]
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    history_bytes: u64,
     /// Answer "spicewatch who", "status" and "show" on this socket [default: /run/spicewatch/control.sock, if that folder is there]
     #[arg(long, value_name = "PATH")]
     control: Option<PathBuf>,
@@ -164,7 +168,10 @@ fn serve(args: &Args) -> Result<(), Failure> {
         sessions_to: args.sessions_to.as_deref(),
         hooks: args.hooks.table().map_err(Failure::Configuration)?,
         #[cfg(feature = "history")]
-        history: args.history.as_ref().map(|location| (location, crate::history::keep(args.history_days))),
+        history: args
+            .history
+            .as_ref()
+            .map(|location| (location, Retention::new(args.history_days, args.history_bytes))),
         #[cfg(feature = "http")]
         feed: http.as_ref().map(|(_, feed)| feed),
     };

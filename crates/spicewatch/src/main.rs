@@ -17,6 +17,7 @@ mod probe;
 mod read;
 mod relay;
 mod server_args;
+mod signals;
 mod tap;
 
 use clap::{CommandFactory as _, Parser, error::ErrorKind};

@@ -3,21 +3,26 @@
 mod follow;
 mod input;
 mod key_log;
+mod live;
 mod merge;
 mod records;
 mod report;
 mod unpack;
 
 pub(crate) use key_log::KeyLogFile;
+pub(crate) use live::{LIVE_TURN, LiveArgs};
 pub(crate) use report::Report;
 
-use crate::print_error;
+use crate::{outputs::Failure, print_error, signals};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
 use input::Input;
+use live::Live;
 use merge::Merge;
+use nix::sys::signal::Signal;
 use records::Records;
 use spice_capture::{Capture, Config, DualStack, tls::KeyLog};
 use spice_events::Auth;
+use spice_sessions::Source;
 use std::{
     fmt::Display,
     fs, io,
@@ -45,6 +50,9 @@ pub(crate) struct Args {
     /// Takes one file or one folder, and ends only when it is stopped.
     #[arg(long)]
     follow: bool,
+
+    #[command(flatten)]
+    live: LiveArgs,
 
     /// The captures; "-" is standard input
     ///
@@ -145,14 +153,17 @@ const HEAD: u64 = 4 << 20;
 
 pub(crate) fn run(args: Args) -> ExitCode {
     let started = Instant::now();
-    let Args { options, follow, files } = args;
+    let Args { options, live, follow, files } = args;
+    if live.is_set() && !follow {
+        return fail("live outputs", &"the control socket, the history and hooks are for --follow");
+    }
     let keys = match options.key_log.as_deref().map_or_else(|| Ok(KeyLog::new()), key_log::read) {
         Ok(keys) => keys,
         Err(error) => return fail(&options.key_log.unwrap_or_default().display().to_string(), &error),
     };
     let config = options.config().keys(keys);
     match &files[..] {
-        [path] if follow => run_followed(config, path, &options, started),
+        [path] if follow => run_followed(config, path, &options, &live, started),
         _ if follow => fail("--follow", &"expected one file or one folder"),
         [path] => run_one(config, path, &options, started),
         files => run_several(config, files, &options, started),
@@ -204,17 +215,28 @@ fn run_several(mut config: Config, files: &[PathBuf], options: &Options, started
 }
 
 /// A file or a folder that grows.
-fn run_followed(config: Config, path: &Path, options: &Options, started: Instant) -> ExitCode {
+fn run_followed(mut config: Config, path: &Path, options: &Options, live: &LiveArgs, started: Instant) -> ExitCode {
     let name = path.display().to_string();
     if let Err(error) = fs::metadata(path) {
         return fail(&name, &error);
     }
-    let mut report = match options.report(&name, None) {
+    let mut report = match options.report_beside(&name, live) {
         Ok(report) => report,
         Err(error) => return output_failed(&error),
     };
+    // Without live outputs, a signal ends the process: all that is known is written already.
+    let signals = live.is_set().then(|| signals::block(&[Signal::SIGINT, Signal::SIGTERM])).transpose();
+    let signals = match signals {
+        Ok(signals) => signals,
+        Err(error) => return fail(&name, &error),
+    };
+    match options.live(live, Source::Read) {
+        Ok(live) => report.add_live(live),
+        Err(failure) => return failure.report("read"),
+    }
+    config.transport |= live.is_set();
     let mut capture = Capture::new(config);
-    let result = follow::follow(path, &mut capture, &mut report);
+    let result = follow::follow(path, &mut capture, &mut report, signals.as_ref());
     end(&name, capture, result, report, started, None)
 }
 
@@ -273,6 +295,17 @@ impl Options {
         let config = self.config();
         let config = if key_log.is_some() { config.keys(KeyLog::new().growing()) } else { config };
         Ok((config, key_log))
+    }
+
+    /// What writes the lines while live outputs make the session records.
+    pub(crate) fn report_beside(&self, name: &str, live: &LiveArgs) -> Result<Report, OutputError> {
+        let records = if live.is_set() { None } else { self.records()? };
+        Ok(Report::new(name, None, self.anomalies, records))
+    }
+
+    /// Starts the live outputs, if one is wanted.
+    pub(crate) fn live(&self, live: &LiveArgs, source: Source) -> Result<Option<Live>, Failure> {
+        live.start(source, self.sessions, self.sessions_to.as_deref())
     }
 
     /// What writes the lines. `size` is that of the input, if progress in it can be shown.

@@ -4,19 +4,21 @@ mod filter;
 mod socket;
 
 use crate::{
+    outputs::Failure,
     print_error,
-    read::{KeyLogFile, Options, OutputError, Report, fail, output_failed},
+    read::{KeyLogFile, LIVE_TURN, LiveArgs, Options, OutputError, Report, fail, output_failed},
+    signals,
 };
 use nix::{
     net::if_::if_nametoindex,
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::signal::{SigSet, Signal},
-    sys::signalfd::{SfdFlags, SignalFd},
+    sys::{signal::Signal, signalfd::SignalFd},
     unistd::{User, setgid, setgroups, setuid},
 };
 use socket::PacketSocket;
 use spice_capture::Capture;
 use spice_events::Timestamp;
+use spice_sessions::Source;
 use std::{
     io,
     os::fd::AsFd,
@@ -35,6 +37,9 @@ use std::{
 pub(crate) struct Args {
     #[command(flatten)]
     options: Options,
+
+    #[command(flatten)]
+    live: LiveArgs,
 
     /// Drop privileges to this user once the capture has begun
     #[arg(long, value_name = "USER")]
@@ -77,13 +82,14 @@ const LOSS_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) fn run(args: Args) -> ExitCode {
     let name = args.interfaces.join(", ");
     let started = Instant::now();
-    let report = match args.options.report("", None) {
+    let report = match args.options.report_beside("", &args.live) {
         Ok(report) => report,
         Err(error) => return output_failed(&error),
     };
     let mut tap = match Tap::start(args, report) {
         Ok(tap) => tap,
-        Err(error) => return fail(&name, &error),
+        Err(StartError::Capture(error)) => return fail(&name, &error),
+        Err(StartError::Live(failure)) => return failure.report("tap"),
     };
     let result = tap.run();
     // A failing capture has nothing more to say at its end: it is no file.
@@ -97,6 +103,19 @@ pub(crate) fn run(args: Args) -> ExitCode {
     let counters = tap.capture.counters();
     tap.report.summary(&counters, counters.bytes, started.elapsed());
     ExitCode::SUCCESS
+}
+
+/// Why it does not begin.
+enum StartError {
+    Capture(anyhow::Error),
+    /// An output beside the lines.
+    Live(Failure),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for StartError {
+    fn from(error: E) -> Self {
+        Self::Capture(error.into())
+    }
 }
 
 /// Why it ends without a signal.
@@ -113,6 +132,8 @@ struct Tap {
     report: Report,
     key_log: Option<KeyLogFile>,
     losses: Losses,
+    /// Live outputs wait for turns.
+    is_live: bool,
 }
 
 /// Packets that the kernel had no room for.
@@ -131,30 +152,31 @@ impl Default for Losses {
 }
 
 impl Tap {
-    fn start(args: Args, report: Report) -> anyhow::Result<Self> {
-        let Args { options, user, buffer, interfaces } = args;
-        let mut signals = SigSet::empty();
-        signals.add(Signal::SIGINT);
-        signals.add(Signal::SIGTERM);
-        signals.thread_block()?;
-        let signals = SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+    fn start(args: Args, mut report: Report) -> Result<Self, StartError> {
+        let Args { options, live, user, buffer, interfaces } = args;
+        let signals = signals::block(&[Signal::SIGINT, Signal::SIGTERM])?;
 
-        let (config, key_log) = options.live_config()?;
+        let (mut config, key_log) = options.live_config()?;
+        config.transport |= live.is_set();
         let mut ports: Vec<u16> = config.ports.iter().chain(&config.tls_ports).copied().collect();
         // TLS ports alone name no port for SPICE that is not inside TLS: it is recognised on any.
         if config.ports.is_empty() || ports.len() > filter::MAX_NAMES {
             ports.clear();
         }
         let program = filter::packets(&numbers(&interfaces)?, &ports);
-        let socket = PacketSocket::open(&program, usize::from(buffer) << 20).map_err(|error| match error.kind() {
-            io::ErrorKind::PermissionDenied => anyhow::anyhow!(
-                "{error}: run it as root, or give the program the right once with: setcap cap_net_raw+ep PROGRAM"
-            ),
-            _ => error.into(),
+        let socket = PacketSocket::open(&program, usize::from(buffer) << 20).map_err(|error| -> anyhow::Error {
+            match error.kind() {
+                io::ErrorKind::PermissionDenied => anyhow::anyhow!(
+                    "{error}: run it as root, or give the program the right once with: setcap cap_net_raw+ep PROGRAM"
+                ),
+                _ => error.into(),
+            }
         })?;
         if let Some(user) = &user {
             become_user(user)?;
         }
+        // They are this user's files and sockets.
+        report.add_live(options.live(&live, Source::Tap).map_err(StartError::Live)?);
         // The kernel doubles what is asked for, for its own bookkeeping.
         let size = socket.buffer_size()? / 2;
         print_error(format_args!(
@@ -162,13 +184,15 @@ impl Tap {
             interfaces.join(", "),
             size >> 10
         ));
-        Ok(Self { socket, signals, capture: Capture::new(config), report, key_log, losses: Losses::default() })
+        let (capture, is_live) = (Capture::new(config), live.is_set());
+        Ok(Self { socket, signals, capture, report, key_log, losses: Losses::default(), is_live })
     }
 
     /// Runs until a signal comes.
     fn run(&mut self) -> Result<(), Stop> {
         loop {
             let ended = self.wait().map_err(Stop::Input)?;
+            self.report.turn(&mut self.capture);
             loop {
                 let taken = self.take().map_err(Stop::Input)?;
                 if self.losses.is_due(ended) {
@@ -192,7 +216,8 @@ impl Tap {
     /// Waits for packets, and says whether a signal has come instead.
     fn wait(&mut self) -> io::Result<bool> {
         let timeout = match (&self.key_log, self.losses.packets) {
-            (None, 0) => PollTimeout::NONE,
+            (None, 0) if !self.is_live => PollTimeout::NONE,
+            (None, 0) => PollTimeout::try_from(LIVE_TURN).unwrap_or(PollTimeout::MAX),
             _ => PollTimeout::try_from(KEY_LOG_INTERVAL).unwrap_or(PollTimeout::MAX),
         };
         let mut fds =

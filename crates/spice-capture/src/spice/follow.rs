@@ -23,6 +23,19 @@ pub(crate) enum Follow {
 }
 
 impl Follow {
+    /// The connection, if it has been reported.
+    pub(crate) fn flow(&self) -> Option<FlowId> {
+        match self {
+            Self::Nothing => None,
+            Self::Undecided(held) => held.flow,
+            Self::Spice(flow) => Some(*flow),
+            #[cfg(feature = "tls")]
+            Self::Secured(secured) => secured.inner.flow(),
+        }
+    }
+}
+
+impl Follow {
     /// Whether the connection is known to be SPICE.
     pub(super) fn is_spice(&self) -> bool {
         match self {

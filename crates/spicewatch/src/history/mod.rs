@@ -23,9 +23,21 @@ pub(crate) const DEFAULT_LOCATION: &str = "sqlite:/var/lib/spicewatch/history.db
 /// Days after which ended sessions are removed, unless configured: a year, and the time until someone asks about it.
 pub(crate) const DAYS: u64 = 400;
 
-/// How long entries are kept. 0 days is forever.
-pub(crate) fn keep(days: u64) -> Option<Duration> {
-    (days > 0).then(|| Duration::from_secs(days.saturating_mul(24 * 3600)))
+/// Which entries are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Retention {
+    /// Those that ended within this time. `None` is forever.
+    pub(crate) keep: Option<Duration>,
+    /// The newest that fit. `None` is no limit.
+    pub(crate) bytes: Option<u64>,
+}
+
+impl Retention {
+    /// 0 is no limit.
+    pub(crate) fn new(days: u64, bytes: u64) -> Self {
+        let keep = (days > 0).then(|| Duration::from_secs(days.saturating_mul(24 * 3600)));
+        Self { keep, bytes: (bytes > 0).then_some(bytes) }
+    }
 }
 
 /// Why the history can't be used.

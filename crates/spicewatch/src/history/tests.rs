@@ -1,4 +1,9 @@
-use std::time::Instant;
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    path::Path,
+    process::{Command, Stdio},
+    time::Instant,
+};
 
 use serde_json::json;
 use spice_sessions::{Reason, Record, Timestamp, Uuid};
@@ -158,6 +163,94 @@ fn old_entries_are_removed_and_live_ones_are_not() {
     assert_eq!((left.len(), left[399], left[400]), (401, 401, 1000));
     assert!(lab.numbers(&Filter { failed: true, ..Filter::default() }).is_empty());
     assert_eq!(lab.numbers(&Filter { present: Some(at(10)), ..Filter::default() }), [1000]);
+}
+
+#[test]
+fn oldest_entries_are_removed_until_the_rest_fits_and_live_ones_are_not() {
+    let lab = Lab::new();
+    let mut database = lab.open(0);
+    let live = record(9000, "desk", "a", 0, None);
+    let batch: Vec<_> =
+        (1..=5000_u32).map(|n| record(n.into(), "desk", "a", n.into(), Some(n.into()))).chain([live]).collect();
+    database.write(&batch, at(5000), false).unwrap();
+    let full = database.bytes().unwrap();
+    assert_eq!(database.shrink(full).unwrap(), 0);
+    assert_eq!(database.shrink(full / 2).unwrap(), 1000);
+    while database.shrink(full / 2).unwrap() > 0 {}
+    assert!(database.bytes().unwrap() <= full / 2);
+    let left = lab.numbers(&Filter::default());
+    assert_eq!((left[0], *left.last().unwrap()), (5000, 9000));
+    assert!(left.len() > 2000 && left[..left.len() - 1].windows(2).all(|pair| pair[0] == pair[1] + 1), "the newest");
+    // What is written next uses the free pages.
+    let size = || std::fs::metadata(&lab.location.0).unwrap().len();
+    let before = size();
+    for n in 5001..=6000_u32 {
+        database.write(&[record(n.into(), "desk", "a", n.into(), Some(n.into()))], at(6000), false).unwrap();
+    }
+    assert!(size() <= before + before / 10, "{before} {}", size());
+    // A limit that nothing fits in leaves what is live.
+    while database.shrink(1).unwrap() > 0 {}
+    assert_eq!(lab.numbers(&Filter::default()), [9000]);
+}
+
+/// The environment variable with the path of the database that the child of the next test writes.
+const KILLED_WRITER: &str = "SPICEWATCH_TEST_KILLED_WRITER";
+
+/// Not a test by itself: the process that `kill_loses_nothing_that_was_acknowledged` kills. It prints the number of each session that is committed.
+#[test]
+fn writer_that_is_killed() {
+    let Some(path) = std::env::var_os(KILLED_WRITER) else { return };
+    let mut database = Database::open(Path::new(&path), "relay", at(0)).unwrap();
+    let start = u128::from(std::process::id()) * 10_000_000;
+    for number in (start..).step_by(20) {
+        let ended = |number| record(number, "desk", "a", 1, Some(2));
+        let live = |number| record(number, "desk", "a", 1, None);
+        let batch: Vec<_> = (number..number + 20).flat_map(|number| [live(number), ended(number)]).collect();
+        database.write(&batch, at(3), false).unwrap();
+        // Past the test harness, which would hold it back.
+        let mut out = std::fs::File::options().write(true).open("/proc/self/fd/1").unwrap();
+        writeln!(out, "acknowledged {}", number + 19).unwrap();
+    }
+}
+
+#[test]
+fn kill_loses_nothing_that_was_acknowledged() {
+    let lab = Lab::new();
+    let mut acknowledged = Vec::new();
+    let mut random = 0x9e37_79b9_u32;
+    for _ in 0..20 {
+        let mut writer = Command::new(std::env::current_exe().unwrap());
+        writer.args(["--exact", "history::tests::writer_that_is_killed", "--nocapture"]);
+        let mut writer = writer.env(KILLED_WRITER, &lab.location.0).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(writer.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let number = |line: String| line.strip_prefix("acknowledged ")?.parse::<u128>().ok();
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let wanted = usize::try_from(random >> 29).unwrap() + 1;
+        let seen: Vec<_> = lines.by_ref().filter_map(number).take(wanted).collect();
+        assert_eq!(seen.len(), wanted);
+        // Somewhere in one of the next transactions.
+        for _ in 0..random % 500_000 {
+            std::hint::spin_loop();
+        }
+        writer.kill().unwrap();
+        writer.wait().unwrap();
+        acknowledged.extend(seen);
+        acknowledged.extend(lines.filter_map(number));
+    }
+    let database = rusqlite::Connection::open(&lab.location.0).unwrap();
+    let check: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(check, "ok");
+    drop(database);
+    let found: std::collections::HashSet<_> = lab.numbers(&Filter::default()).into_iter().collect();
+    println!("{} transactions acknowledged, {} sessions found", acknowledged.len(), found.len());
+    for last in acknowledged {
+        assert!((last - 19..=last).all(|number| found.contains(&number)), "{last}");
+    }
+    // All of a transaction or nothing, and no session was left open.
+    assert_eq!(found.len() % 20, 0);
+    assert!(
+        lab.read(&Filter::default(), 1000).iter().all(|entry| entry.record.event.reason == Some(Reason::ClientLeft))
+    );
 }
 
 /// `SPICEWATCH_HISTORY_SESSIONS=1000000 cargo test --release -p spicewatch history::tests::who -- --nocapture` prints figures.

@@ -18,7 +18,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use rustix::fs::{FlockOperation, flock};
 use spice_sessions::{Action, EndedBy, Outcome, Reason, Record, Timestamp};
 
-use super::{Error, Location, from_micros, micros, schema};
+use super::{Error, Location, Retention, from_micros, micros, schema};
 
 /// How many records wait for the disk. Each has some 5000 bytes.
 const QUEUE: usize = 10_000;
@@ -72,12 +72,19 @@ impl Shared {
 impl History {
     /// Starts the thread, which opens the database. A failure is logged, and tried again.
     ///
-    /// `source` names the command. Entries that ended more than `keep` ago are removed.
-    pub(crate) fn start(location: &Location, source: &'static str, keep: Option<Duration>) -> io::Result<Self> {
+    /// `source` names the command.
+    pub(crate) fn start(location: &Location, source: &'static str, retention: Retention) -> io::Result<Self> {
         let (queue, records) = sync_channel(QUEUE);
         let shared = Arc::new(Shared::default());
-        let mut writer =
-            Writer { path: location.0.clone(), source, keep, database: None, has_failed: false, cleaned: None };
+        let mut writer = Writer {
+            path: location.0.clone(),
+            source,
+            retention,
+            database: None,
+            has_failed: false,
+            cleaned: None,
+            measured: None,
+        };
         let over = Arc::clone(&shared);
         thread::Builder::new().name("history".into()).spawn(move || {
             writer.run(&records, &over);
@@ -129,11 +136,13 @@ impl History {
 struct Writer {
     path: PathBuf,
     source: &'static str,
-    keep: Option<Duration>,
+    retention: Retention,
     database: Option<Database>,
     /// A failure was logged, and nothing was written since.
     has_failed: bool,
     cleaned: Option<Instant>,
+    /// When the size was last found small enough.
+    measured: Option<Instant>,
 }
 
 /// An open database, and this process's row in `runs`.
@@ -213,7 +222,7 @@ impl Writer {
             none => none.insert(Database::open(&self.path, self.source, now()).map_err(|error| error.to_string())?),
         };
         database.write(batch, now(), is_ending).map_err(text)?;
-        if let Some(keep) = self.keep
+        if let Some(keep) = self.retention.keep
             && self.cleaned.is_none_or(|at| at.elapsed() >= RETENTION_EVERY)
         {
             let oldest = micros(now()).saturating_sub(i64::try_from(keep.as_micros()).unwrap_or(i64::MAX));
@@ -221,6 +230,12 @@ impl Writer {
             if database.remove(oldest).map_err(text)? < REMOVE {
                 self.cleaned = Some(Instant::now());
             }
+        }
+        if let Some(bytes) = self.retention.bytes
+            && self.measured.is_none_or(|at| at.elapsed() >= HEARTBEAT)
+            && database.shrink(bytes).map_err(text)? < REMOVE
+        {
+            self.measured = Some(Instant::now());
         }
         Ok(())
     }
@@ -276,6 +291,23 @@ impl Database {
         let sql = "DELETE FROM entries WHERE id IN (
             SELECT id FROM entries WHERE started_at < ?1 AND ended_at < ?1 LIMIT ?2)";
         self.connection.execute(sql, params![oldest, REMOVE])
+    }
+
+    /// Removes the oldest entries of ended sessions if the database has more bytes than this, [`REMOVE`] at most. Free pages do not count:
+    /// they are used again.
+    pub(super) fn shrink(&mut self, bytes: u64) -> Result<usize, Error> {
+        if self.bytes()? <= bytes {
+            return Ok(0);
+        }
+        let sql = "DELETE FROM entries WHERE id IN (
+            SELECT id FROM entries WHERE ended_at IS NOT NULL ORDER BY started_at LIMIT ?1)";
+        self.connection.execute(sql, params![REMOVE])
+    }
+
+    /// Bytes of the pages that are in use.
+    pub(super) fn bytes(&self) -> Result<u64, Error> {
+        let pragma = |name: &str| self.connection.pragma_query_value(None, name, |row| row.get::<_, u64>(0));
+        Ok((pragma("page_count")? - pragma("freelist_count")?) * pragma("page_size")?)
     }
 }
 

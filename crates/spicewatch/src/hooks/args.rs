@@ -29,6 +29,13 @@ pub(crate) struct HookArgs {
 }
 
 impl HookArgs {
+    /// Whether there is a hook.
+    pub(crate) fn is_set(&self) -> bool {
+        [&self.on_session_start, &self.on_session_end, &self.on_link_refused, &self.on_vm_empty]
+            .iter()
+            .any(|hook| hook.is_some())
+    }
+
     /// The hooks of all VMs.
     pub(crate) fn table(&self) -> Result<HookTable, String> {
         let hooks = self.clone();

@@ -138,6 +138,13 @@ impl SessionHub {
         self.write(&mut state);
     }
 
+    /// Takes what a source shows that is not a relay.
+    pub(crate) fn handle(&self, at: Timestamp, vm: VmId, input: Input<'_>) {
+        let mut state = self.state();
+        state.sessions.handle(at, vm, input);
+        self.write(&mut state);
+    }
+
     pub(crate) fn anomaly(&self, vm: VmId, anomaly: &Anomaly) {
         let mut state = self.state();
         state.sessions.handle(anomaly.at, vm, Input::Anomaly(anomaly));

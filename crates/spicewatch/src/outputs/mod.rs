@@ -21,8 +21,6 @@ pub(crate) mod stdout;
 use std::path::Path;
 #[cfg(feature = "http")]
 use std::sync::Arc;
-#[cfg(feature = "history")]
-use std::time::Duration;
 
 use rustix::{
     fs::{Access, access},
@@ -32,7 +30,7 @@ use rustix::{
 use spice_sessions::Source;
 
 #[cfg(feature = "history")]
-use crate::history::{History, Location};
+use crate::history::{History, Location, Retention};
 use crate::{
     control::{self, ControlSocket, SocketMode},
     hooks::HookTable,
@@ -51,9 +49,8 @@ pub(crate) struct OutputConfig<'a> {
     pub(crate) stdout: Option<&'a Stdout>,
     pub(crate) sessions_to: Option<&'a Path>,
     pub(crate) hooks: HookTable,
-    /// With how long entries are kept.
     #[cfg(feature = "history")]
-    pub(crate) history: Option<(&'a Location, Option<Duration>)>,
+    pub(crate) history: Option<(&'a Location, Retention)>,
     /// The clients of `/v1/events`.
     #[cfg(feature = "http")]
     pub(crate) feed: Option<&'a Arc<Feed>>,
@@ -83,8 +80,8 @@ pub(crate) fn session_hub(source: Source, config: &OutputConfig<'_>) -> Result<S
         file: config.sessions_to.map(open).transpose()?,
         #[cfg(feature = "history")]
         history: match config.history {
-            Some((location, keep)) => Some(
-                History::start(location, hub::source_name(source), keep)
+            Some((location, retention)) => Some(
+                History::start(location, hub::source_name(source), retention)
                     .map_err(|error| Failure::System(error.to_string()))?,
             ),
             None => None,

@@ -1,6 +1,7 @@
 //! `--follow`: a file that still grows, or the folder of a ring buffer.
 
 use super::{Stop, report::Report};
+use nix::sys::signalfd::SignalFd;
 use spice_capture::{Capture, Notice, file::Reader};
 use std::{
     collections::HashMap,
@@ -18,14 +19,25 @@ const CHUNK: usize = 1 << 16;
 const INTERVAL: Duration = Duration::from_millis(100);
 
 /// Reads a file, or the files of a folder, and waits for more; returns only if something fails.
-pub(super) fn follow(path: &Path, capture: &mut Capture, report: &mut Report) -> Result<(), Stop> {
+///
+/// With `signals`, also when one of them comes.
+pub(super) fn follow(
+    path: &Path,
+    capture: &mut Capture,
+    report: &mut Report,
+    signals: Option<&SignalFd>,
+) -> Result<(), Stop> {
+    let is_stopped = || signals.is_some_and(|signals| matches!(signals.read_signal(), Ok(Some(_))));
     let is_folder = fs::metadata(path).map_err(|error| Stop::Input(error.to_string()))?.is_dir();
     let mut ring = Ring { folder: path.to_owned(), read: HashMap::new() };
     let mut next = if is_folder { ring.next(None) } else { Some(path.to_owned()) };
     let mut buffer = vec![0; CHUNK];
     loop {
         let Some(path) = next.take() else {
-            wait(report)?;
+            wait(capture, report)?;
+            if is_stopped() {
+                return Ok(());
+            }
             next = ring.next(None);
             continue;
         };
@@ -42,6 +54,10 @@ pub(super) fn follow(path: &Path, capture: &mut Capture, report: &mut Report) ->
             let more =
                 tail.read(&mut buffer, capture).map_err(|error| Stop::Input(format!("{}: {error}", path.display())))?;
             report.drain(capture).map_err(Stop::Output)?;
+            report.turn(capture);
+            if is_stopped() {
+                return Ok(());
+            }
             if more {
                 continue;
             }
@@ -56,7 +72,7 @@ pub(super) fn follow(path: &Path, capture: &mut Capture, report: &mut Report) ->
                     break Some(newer);
                 }
             }
-            wait(report)?;
+            wait(capture, report)?;
         };
         if let Ok(Some(cut)) = tail.reader.finish() {
             report.note(format_args!("{}: {}", path.display(), Notice::Cut(cut)));
@@ -66,8 +82,9 @@ pub(super) fn follow(path: &Path, capture: &mut Capture, report: &mut Report) ->
 }
 
 /// Writes what is known, and waits.
-fn wait(report: &mut Report) -> Result<(), Stop> {
+fn wait(capture: &mut Capture, report: &mut Report) -> Result<(), Stop> {
     report.flush().map_err(Stop::Output)?;
+    report.turn(capture);
     thread::sleep(INTERVAL);
     Ok(())
 }

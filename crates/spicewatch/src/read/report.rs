@@ -1,6 +1,6 @@
 //! What `read` writes: events to standard output, everything else to standard error.
 
-use super::{OutputError, records::Records};
+use super::{OutputError, live::Live, records::Records};
 use crate::print_error;
 use spice_capture::{Capture, Counters, Notice, Output};
 use std::{
@@ -19,6 +19,7 @@ const LARGE: u64 = 64 << 20;
 pub(crate) struct Report {
     events: Vec<u8>,
     records: Option<Records>,
+    live: Option<Live>,
     name: String,
     anomalies: u64,
     /// Facts that are not anomalies, such as a connection behind a proxy.
@@ -35,6 +36,7 @@ impl Report {
         Self {
             events: Vec::with_capacity(BATCH),
             records,
+            live: None,
             name: name.to_owned(),
             anomalies: 0,
             facts: 0,
@@ -49,12 +51,28 @@ impl Report {
         self.records = records;
     }
 
+    /// Has live outputs too, which make the session records.
+    pub(crate) fn add_live(&mut self, live: Option<Live>) {
+        self.live = live;
+    }
+
+    /// To be called often while a capture goes on.
+    pub(crate) fn turn(&mut self, capture: &mut Capture) {
+        if let Some(live) = &mut self.live {
+            live.turn(capture);
+        }
+    }
+
     pub(crate) fn drain(&mut self, capture: &mut Capture) -> Result<(), OutputError> {
         while let Some(output) = capture.poll() {
             let mut prints_events = true;
             if let Some(records) = &mut self.records {
                 prints_events = !records.replace_events();
                 records.take(&output, &mut self.events)?;
+            }
+            if let Some(live) = &mut self.live {
+                prints_events = !live.replace_events();
+                live.take(&output);
             }
             match output {
                 Output::Event(event) if prints_events => {
@@ -77,6 +95,9 @@ impl Report {
     pub(crate) fn finish(&mut self) -> Result<(), OutputError> {
         if let Some(records) = &mut self.records {
             records.finish(&mut self.events)?;
+        }
+        if let Some(live) = &self.live {
+            live.finish();
         }
         self.flush()
     }

@@ -26,7 +26,7 @@ use spice_relay::{
 };
 
 #[cfg(feature = "history")]
-use crate::history::Location;
+use crate::history::{Location, Retention};
 #[cfg(feature = "http")]
 use crate::http::HttpAddress;
 use crate::{
@@ -108,6 +108,10 @@ pub(crate) struct Config {
     #[cfg(feature = "history")]
     #[arg(long, value_name = "N")]
     pub history_days: Option<u64>,
+    /// Bytes of the history after which its oldest sessions are removed [default: 0, no limit]
+    #[cfg(feature = "history")]
+    #[arg(long, value_name = "N")]
+    pub history_bytes: Option<u64>,
     /// Answer "spicewatch who", "status", "show" and "end" on this socket [default: /run/spicewatch/control.sock, if that folder is there]
     ///
     /// An empty value turns it off.
@@ -407,10 +411,10 @@ impl Config {
         Some(self.source_ipv6_prefix.map_or(limit, |bits| limit.ipv6_prefix(bits)))
     }
 
-    /// How long entries of the history are kept after their end.
+    /// Which entries of the history are kept.
     #[cfg(feature = "history")]
-    pub(crate) fn keep_history(&self) -> Option<Duration> {
-        crate::history::keep(self.history_days.unwrap_or(crate::history::DAYS))
+    pub(crate) fn keep_history(&self) -> Retention {
+        Retention::new(self.history_days.unwrap_or(crate::history::DAYS), self.history_bytes.unwrap_or(0))
     }
 
     /// The hooks of VMs that have none of their own.

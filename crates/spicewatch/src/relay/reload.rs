@@ -158,6 +158,8 @@ pub(super) fn after_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("history", old.history != new.history),
         #[cfg(feature = "history")]
         ("history-days", old.history_days != new.history_days),
+        #[cfg(feature = "history")]
+        ("history-bytes", old.history_bytes != new.history_bytes),
         ("control", old.control != new.control),
         ("control-group", old.control_group != new.control_group),
         ("control-mode", old.control_mode != new.control_mode),
@@ -178,7 +180,7 @@ pub(super) fn keep_until_restart(old: &Config, new: &mut Config) {
     (new.sessions, new.sessions_to) = (old.sessions, old.sessions_to);
     #[cfg(feature = "history")]
     {
-        (new.history, new.history_days) = (old.history, old.history_days);
+        (new.history, new.history_days, new.history_bytes) = (old.history, old.history_days, old.history_bytes);
     }
     (new.control, new.control_group, new.control_mode) = (old.control, old.control_group, old.control_mode);
     #[cfg(feature = "http")]

@@ -26,10 +26,7 @@ use std::{
 };
 
 use model::{Action, Model};
-use nix::sys::{
-    signal::{SigSet, Signal},
-    signalfd::{SfdFlags, SignalFd},
-};
+use nix::sys::{signal::Signal, signalfd::SignalFd};
 use ratatui::{
     DefaultTerminal, Terminal,
     backend::TestBackend,
@@ -38,6 +35,7 @@ use ratatui::{
 use source::Source;
 
 use super::{Relay, failed, print};
+use crate::signals;
 
 /// How often the terminal and signals are looked at.
 const TURN: Duration = Duration::from_millis(100);
@@ -58,7 +56,7 @@ pub(crate) struct Args {
     /// Seconds between two looks
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=3600))]
     interval: u64,
-    /// Print one picture of the screen as SVG, and exit
+    /// Print one picture of the screen as SVG, after two looks, and exit
     #[arg(long)]
     svg: bool,
     /// The columns of that picture
@@ -94,6 +92,9 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     }
     model.update(first, Instant::now());
     if args.svg {
+        // The second look shows how fast bytes go.
+        std::thread::sleep(Duration::from_secs(args.interval));
+        model.update(source.look(), Instant::now());
         return print("watch", &picture(&mut model, args.width, args.height));
     }
     if !io::stdout().is_terminal() {
@@ -105,12 +106,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 
 /// Shows the table until the user or a signal ends it.
 fn interact(model: &mut Model, source: Source, interval: Duration) -> io::Result<()> {
-    let mut signals = SigSet::empty();
-    signals.add(Signal::SIGTERM);
-    signals.add(Signal::SIGHUP);
-    signals.add(Signal::SIGINT);
-    signals.thread_block()?;
-    let signals = SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+    let signals = signals::block(&[Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT])?;
     let updates = source.start(interval)?;
     let mut terminal = ratatui::try_init()?;
     let outcome = turns(model, &mut terminal, &updates, &signals);
