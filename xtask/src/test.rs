@@ -22,6 +22,7 @@ const QEMU_TESTS: &[&str] = &[
     "captures",
     "clients",
     "conformance",
+    "day",
     "follow",
     "hooks",
     "introspection",
