@@ -25,7 +25,7 @@ pub(super) async fn serve() -> Response {
     }
     // The script may make no markup from text: Chromium then refuses innerHTML and its like.
     let policy = format!(
-        "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; base-uri 'none'; \
+        "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; img-src data:; base-uri 'none'; \
          form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
     );
     let mut response = ([(CONTENT_TYPE, "text/html; charset=utf-8")], PAGE.replace("NONCE", &nonce)).into_response();

@@ -16,6 +16,8 @@ use std::{
 use qmp_schema::Value;
 use spice_testkit::lab::Process;
 
+#[cfg(feature = "http")]
+pub mod browser;
 pub mod by_hand;
 pub mod compare;
 pub mod http;
