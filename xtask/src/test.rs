@@ -32,6 +32,7 @@ const QEMU_TESTS: &[&str] = &[
     "qmp_follow",
     "relay",
     "relay_clients",
+    "relay_fleet",
     "relay_kill",
     "relay_matrix",
     "relay_others",

@@ -19,7 +19,7 @@ use tokio::{
 #[cfg(feature = "history")]
 use crate::history::{Location, Retention};
 use crate::{
-    control::{self, SocketMode},
+    control::{self, SocketMode, server::Operation},
     hooks::HookArgs,
     outputs::{
         self, FLUSH_PATIENCE, Failure, OutputConfig, SessionHub,
@@ -192,8 +192,11 @@ fn serve(args: &Args) -> Result<(), Failure> {
             }
         });
         if let Some(socket) = &control {
-            let reload = || Err("spicewatch follow has no configuration file".to_owned());
-            control::server::start(socket, Arc::new(sessions.clone()), Arc::new(reload)).map_err(refused)?;
+            let operate = |operation| match operation {
+                Operation::Reload | Operation::Preview => Err("spicewatch follow has no configuration file".to_owned()),
+                Operation::Drain(_) => Err("spicewatch follow accepts no connections".to_owned()),
+            };
+            control::server::start(socket, Arc::new(sessions.clone()), Arc::new(operate)).map_err(refused)?;
         }
         #[cfg(feature = "http")]
         if let Some((listener, feed)) = &http {

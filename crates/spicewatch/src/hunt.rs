@@ -1,6 +1,6 @@
 //! `spicewatch hunt`: sends nearly valid first messages or conversations to a server, and prints those that it answers wrongly.
 
-use crate::{password::Password, print_error};
+use crate::{password::Password, print_error, write_stdout};
 use serde_derive::Serialize;
 use spice_conformance::{
     ServerAddress, Subject, Target,
@@ -9,7 +9,7 @@ use spice_conformance::{
 };
 use std::{
     fmt::Write as _,
-    io::{self, IsTerminal, Write as _},
+    io::{self, IsTerminal},
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -192,8 +192,7 @@ fn hunt(args: &Args) -> io::Result<bool> {
         (address.to_string(), report)
     };
     let text = if args.json { json(name, &report) } else { text(&report, what) };
-    // A reader that has gone, such as `head`, is no error.
-    let _ = io::stdout().write_all(text.as_bytes());
+    write_stdout(&text).map_err(|error| io::Error::new(error.kind(), format!("standard output: {error}")))?;
     Ok(report.findings.is_empty())
 }
 

@@ -47,6 +47,7 @@ enum Command {
     Show(answers::ShowArgs),
     End(answers::EndArgs),
     Reload(answers::ReloadArgs),
+    Drain(answers::DrainArgs),
     Conformance(conformance::Args),
     Hunt(hunt::Args),
     Probe(probe::Args),
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
         Command::Show(args) => answers::show(args),
         Command::End(args) => answers::end(args),
         Command::Reload(args) => answers::reload(&args),
+        Command::Drain(args) => answers::drain(args),
         Command::Conformance(args) => conformance::run(&args),
         Command::Hunt(args) => hunt::run(&args),
         Command::Probe(args) => probe::run(&args),
@@ -91,6 +93,13 @@ fn report_usage_error(error: &clap::Error) -> ExitCode {
         return ExitCode::from(2);
     }
     error.exit()
+}
+
+/// Writes a whole text to stdout.
+fn write_stdout(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
 }
 
 /// Writes a line to stderr. If that fails, the exit code is the only report.

@@ -394,11 +394,8 @@ pub(crate) fn fail(name: &str, error: &dyn Display) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// A reader that stops early, like `head`, is no failure.
+/// A reader that stops early, like `head`, has not got everything.
 pub(crate) fn output_failed(OutputError { file, error }: &OutputError) -> ExitCode {
-    if error.kind() == io::ErrorKind::BrokenPipe {
-        return ExitCode::SUCCESS;
-    }
     let name = file.as_ref().map_or_else(|| "standard output".to_owned(), |file| file.display().to_string());
     print_error(format_args!("spicewatch: {name}: {error}"));
     ExitCode::FAILURE

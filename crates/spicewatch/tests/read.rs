@@ -260,7 +260,7 @@ fn a_stream_and_a_file_give_the_same() {
 }
 
 #[test]
-fn a_reader_that_has_enough_is_no_failure() {
+fn a_reader_that_has_left_is_one_line_and_an_exit_code() {
     // A socket that was shut down, because a process that another test is starting may inherit the end of a pipe for a moment.
     let (reader, stdout) = UnixStream::pair().unwrap();
     reader.shutdown(Shutdown::Both).unwrap();
@@ -270,7 +270,8 @@ fn a_reader_that_has_enough_is_no_failure() {
     // The program may be gone before it has read everything.
     let _ = child.stdin.take().unwrap().write_all(&fs::read(capture("ticket")).unwrap());
     let output = child.wait_with_output().unwrap();
-    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
+    let line = "spicewatch: standard output: Broken pipe (os error 32)\n";
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(1), line));
 }
 
 #[test]

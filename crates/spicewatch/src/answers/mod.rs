@@ -1,5 +1,6 @@
 //! Commands that answer questions: who is connected now, and who was.
 
+mod drain;
 #[cfg(feature = "history")]
 mod last;
 #[cfg(feature = "history")]
@@ -14,12 +15,9 @@ pub(crate) mod time;
 mod watch;
 mod who;
 
-use std::{
-    io::{self, Write as _},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
+pub(crate) use drain::{Args as DrainArgs, run as drain};
 #[cfg(feature = "history")]
 pub(crate) use last::{Args as LastArgs, run as last};
 #[cfg(all(feature = "history", feature = "http"))]
@@ -32,7 +30,7 @@ pub(crate) use text::escaped;
 pub(crate) use watch::{Args as WatchArgs, run as watch};
 pub(crate) use who::{Args as WhoArgs, run as who};
 
-use crate::{control, print_error};
+use crate::{control, print_error, write_stdout};
 
 // Where to ask. A doc comment would replace the command's own help.
 #[derive(clap::Args)]
@@ -42,12 +40,11 @@ struct Relay {
     control: PathBuf,
 }
 
-/// Prints the whole answer. A reader that went away is no failure.
+/// Prints the whole answer.
 fn print(command: &str, answer: &str) -> ExitCode {
-    match io::stdout().write_all(answer.as_bytes()) {
+    match write_stdout(answer) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => failed(command, &error.to_string()),
+        Err(error) => failed(command, &format!("standard output: {error}")),
     }
 }
 

@@ -2,16 +2,13 @@
 
 mod print;
 
-use crate::{print_error, server_args::ServerArgs};
+use crate::{print_error, server_args::ServerArgs, write_stdout};
 use clap::{
     ValueEnum,
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use spice_conformance::{Case, Level, Report, Subject, cases, spice_link::ChannelType};
-use std::{
-    io::{self, Write},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
 /// Check how a SPICE server answers, case by case, against a table of named cases
 ///
@@ -96,7 +93,7 @@ fn check(args: &Args) -> Result<bool, String> {
     let table: Vec<_> = cases().filter(|case| case.level() <= args.level && is_wanted(case.name())).collect();
     if args.list {
         for case in table {
-            write(&print::row(case));
+            write(&print::row(case))?;
         }
         return Ok(true);
     }
@@ -117,28 +114,27 @@ fn check(args: &Args) -> Result<bool, String> {
         print_error(format_args!("the server opens no session ({seen}): cases that need one will fail"));
     }
     let format = if args.server.json { Format::Json } else { args.format };
-    let report = play(&table, &subject, format);
+    let report = play(&table, &subject, format)?;
     match format {
         Format::Text => write(&print::summary(&report)),
         Format::Json => write(&print::json(&server, &report)),
         Format::Junit => write(&print::junit(&server, &report)),
-    }
+    }?;
     Ok(report.counts().failed == 0)
 }
 
 /// Plays the cases; as text, each is printed when it is decided.
-fn play(table: &[&Case], subject: &Subject, format: Format) -> Report {
+fn play(table: &[&Case], subject: &Subject, format: Format) -> Result<Report, String> {
     let outcomes = table.iter().map(|case| {
         let outcome = case.run(subject);
         if format == Format::Text {
-            write(&print::line(&outcome));
+            write(&print::line(&outcome))?;
         }
-        outcome
+        Ok(outcome)
     });
     outcomes.collect()
 }
 
-/// Writes to stdout. A reader that has gone, such as `head`, is no error.
-fn write(text: &str) {
-    let _ = io::stdout().write_all(text.as_bytes());
+fn write(text: &str) -> Result<(), String> {
+    write_stdout(text).map_err(|error| format!("standard output: {error}"))
 }

@@ -56,6 +56,13 @@ pub(crate) enum Command {
     },
     /// Reads the configuration again, as SIGHUP does, and waits for the outcome.
     Reload,
+    /// Says what `reload` would change, and changes nothing.
+    Preview,
+    /// A VM accepts no more connections until the next reload.
+    Drain {
+        /// Its name.
+        vm: String,
+    },
 }
 
 /// A line of the answer.
@@ -85,7 +92,13 @@ pub(crate) struct Answer {
     /// `end`: how many connections are ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ended_connections: Option<usize>,
-    /// `reload`: what has changed, for people.
+    /// `drain`: how many connections of the VM are open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) open_connections: Option<usize>,
+    /// `preview`: the configuration file that the relay reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) file: Option<String>,
+    /// `reload`: what has changed, for people. `preview`: what would change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) changes: Option<String>,
 }

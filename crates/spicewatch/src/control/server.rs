@@ -48,11 +48,22 @@ pub(crate) trait Table: Send + Sync + 'static {
     fn end(&self, session: LiveKey) -> usize;
 }
 
-/// Reads the configuration again, and says what has changed, or why nothing has.
-pub(crate) type Reload = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
+/// What a relay does for a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Operation {
+    /// Reads the configuration again.
+    Reload,
+    /// Says what that would change.
+    Preview,
+    /// Lets the VM of this name accept no more connections.
+    Drain(String),
+}
+
+/// Does it, and returns the answer, or why nothing has changed.
+pub(crate) type Operate = Arc<dyn Fn(Operation) -> Result<Answer, String> + Send + Sync>;
 
 /// Serves the socket until the process ends.
-pub(crate) fn start(socket: &ControlSocket, table: Arc<dyn Table>, reload: Reload) -> io::Result<()> {
+pub(crate) fn start(socket: &ControlSocket, table: Arc<dyn Table>, operate: Operate) -> io::Result<()> {
     let listener = socket.listener.try_clone()?;
     let clients = Arc::new(AtomicUsize::new(0));
     thread::Builder::new().name("control-accept".into()).spawn(move || {
@@ -67,10 +78,10 @@ pub(crate) fn start(socket: &ControlSocket, table: Arc<dyn Table>, reload: Reloa
                 let _ = refuse(&stream);
                 continue;
             }
-            let (table, reload, place) = (Arc::clone(&table), Arc::clone(&reload), Place(Arc::clone(&clients)));
+            let (table, operate, place) = (Arc::clone(&table), Arc::clone(&operate), Place(Arc::clone(&clients)));
             let client = thread::Builder::new().name("control".into()).spawn(move || {
                 let _place = place;
-                let _ = serve(&stream, &*table, &*reload);
+                let _ = serve(&stream, &*table, &*operate);
             });
             if let Err(error) = client {
                 tracing::warn!(%error, "can't start a thread for a client of the control socket");
@@ -95,7 +106,11 @@ fn refuse(stream: &UnixStream) -> io::Result<()> {
     write(&mut &*stream, &Reply::Error(Failure::new("too-many-clients", message)))
 }
 
-fn serve(stream: &UnixStream, table: &dyn Table, reload: &dyn Fn() -> Result<String, String>) -> io::Result<()> {
+fn serve(
+    stream: &UnixStream,
+    table: &dyn Table,
+    operate: &dyn Fn(Operation) -> Result<Answer, String>,
+) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut requests = BufReader::new(stream);
@@ -113,7 +128,7 @@ fn serve(stream: &UnixStream, table: &dyn Table, reload: &dyn Fn() -> Result<Str
             return out.flush();
         }
         match parse(&line) {
-            Ok(command) => answer(&command, table, reload, &mut out)?,
+            Ok(command) => answer(&command, table, operate, &mut out)?,
             Err(failure) => write(&mut out, &Reply::Error(failure))?,
         }
         out.flush()?;
@@ -137,14 +152,13 @@ fn parse(line: &[u8]) -> Result<Command, Failure> {
 fn answer(
     command: &Command,
     table: &dyn Table,
-    reload: &dyn Fn() -> Result<String, String>,
+    operate: &dyn Fn(Operation) -> Result<Answer, String>,
     out: &mut impl Write,
 ) -> io::Result<()> {
     let reply = match command {
-        Command::Reload => match reload() {
-            Ok(changes) => Reply::Return(Answer { changes: Some(changes), ..Answer::default() }),
-            Err(error) => Reply::Error(Failure::new("reload-failed", error)),
-        },
+        Command::Reload => done(operate(Operation::Reload), "reload-failed"),
+        Command::Preview => done(operate(Operation::Preview), "reload-failed"),
+        Command::Drain { vm } => done(operate(Operation::Drain(vm.clone())), "unknown-vm"),
         Command::Status => Reply::Return(Answer { status: Some(Box::new(table.status())), ..Answer::default() }),
         Command::Who { vm: Some(vm) } if !table.has_vm(vm) => {
             Reply::Error(Failure::new("unknown-vm", format!("there is no VM named `{vm}`")))
@@ -191,6 +205,13 @@ fn answer(
         },
     };
     write(out, &reply)
+}
+
+fn done(outcome: Result<Answer, String>, code: &str) -> Reply {
+    match outcome {
+        Ok(answer) => Reply::Return(answer),
+        Err(error) => Reply::Error(Failure::new(code, error)),
+    }
 }
 
 /// The one session with this id.

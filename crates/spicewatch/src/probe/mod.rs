@@ -2,7 +2,7 @@
 
 mod report;
 
-use crate::{answers::escaped, print_error, server_args::ServerArgs};
+use crate::{answers::escaped, print_error, server_args::ServerArgs, write_stdout};
 use clap::ValueEnum;
 use report::{Channel, Report};
 use spice_conformance::{Carrier, ClientStream, Target};
@@ -59,9 +59,13 @@ pub(crate) fn run(args: &Args) -> ExitCode {
                 Format::Text => report.text(),
                 Format::Json => escaped(&report.json()) + "\n",
             };
-            // A reader that has gone, such as `head`, is no error.
-            let _ = io::stdout().write_all(text.as_bytes());
-            ExitCode::SUCCESS
+            match write_stdout(&text) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    print_error(format_args!("spicewatch probe: standard output: {error}"));
+                    ExitCode::from(2)
+                }
+            }
         }
         Err(error) => {
             print_error(format_args!("spicewatch probe: {error}"));

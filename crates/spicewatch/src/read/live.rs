@@ -120,8 +120,8 @@ impl LiveArgs {
         };
         let hub = outputs::session_hub(source, &config)?;
         if let Some(socket) = &control {
-            let reload = || Err("this command has no configuration file".to_owned());
-            control::server::start(socket, Arc::new(hub.clone()), Arc::new(reload)).map_err(refused)?;
+            let operate = |_| Err("only a relay can do this".to_owned());
+            control::server::start(socket, Arc::new(hub.clone()), Arc::new(operate)).map_err(refused)?;
         }
         let names = self.vms.iter().map(|vm| (vm.server.clone(), vm.name.clone())).collect();
         Ok(Some(Live {

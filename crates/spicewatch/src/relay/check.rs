@@ -29,6 +29,9 @@ pub(super) fn whole(config: &Config) -> Result<(), String> {
     if let Some(workers) = config.workers.filter(|workers| workers.get() > MAX_WORKERS) {
         return Err(format!("expected at most {MAX_WORKERS} workers, found {workers}"));
     }
+    if config.format.is_some() && config.sessions {
+        return Err("expected either format or sessions, found both: stdout has events or session records".into());
+    }
     if let Some(bits) = config.source_ipv6_prefix.filter(|bits| !(1..=128).contains(bits)) {
         return Err(format!("expected source-ipv6-prefix to be from 1 to 128, found {bits}"));
     }

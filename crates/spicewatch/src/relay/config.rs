@@ -14,9 +14,13 @@ use std::{
     time::Duration,
 };
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{
+    ValueEnum,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+};
 use names::{ConnectName, TlsName};
 use qmp_options::{FileMode, GroupId, QemuVersion};
+use qmp_schema::Encode as _;
 use serde::de::DeserializeOwned;
 use serde_derive::Deserialize;
 use spice_relay::{
@@ -89,6 +93,9 @@ pub(crate) struct Config {
     /// A SPICE event has some 280 bytes. No client slows the relay or another client.
     #[arg(long, value_name = "N")]
     pub max_qmp_behind: Option<NonZero<usize>>,
+    /// Write the events of all VMs to stdout in this form [default: qmp, and only the events of VMs without a QMP socket]
+    #[arg(long, value_name = "FORMAT", conflicts_with = "sessions")]
+    pub format: Option<StdoutFormat>,
     /// Write session records to stdout in place of events: who was connected, from when to when, and why it ended
     ///
     /// One JSON object per line when a session starts, when it ends, and for each refused link. QMP clients still get events.
@@ -196,6 +203,14 @@ pub(crate) enum Source {
 }
 
 impl Source {
+    /// The file, with its whole path.
+    pub(crate) fn file(&self) -> Option<PathBuf> {
+        match self {
+            Self::File(path) => Some(path.canonicalize().unwrap_or_else(|_| path.clone())),
+            Self::Flags(_) => None,
+        }
+    }
+
     /// Reads the configuration, with the VMs of its folder.
     pub(crate) fn read(&self) -> Result<Config, String> {
         let mut config = match self {
@@ -370,6 +385,34 @@ pub(crate) struct VmConfig {
     pub vm_empty_seconds: Option<u64>,
     #[arg(skip)]
     pub hook_seconds: Option<u64>,
+}
+
+/// Forms of an event on stdout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum StdoutFormat {
+    /// As QEMU writes it
+    #[default]
+    Qmp,
+    /// An object with the VM's name in `vm`, and in `qmp` the event as QEMU writes it
+    Json,
+}
+
+impl StdoutFormat {
+    /// The line for an event of this VM.
+    pub(crate) fn line(self, vm: &str, event: Vec<u8>) -> Vec<u8> {
+        match self {
+            Self::Qmp => event,
+            Self::Json => {
+                let mut line = b"{\"vm\": ".to_vec();
+                vm.write_to(&mut line);
+                line.extend(b", \"qmp\": ");
+                line.extend(event);
+                line.push(b'}');
+                line
+            }
+        }
+    }
 }
 
 impl Config {

@@ -1,6 +1,6 @@
 //! The life of the process: start, reload, graceful shutdown.
 
-use std::{io, num::NonZero, sync::Arc, time::Duration};
+use std::{io, num::NonZero, path::Path, sync::Arc, time::Duration};
 
 use spice_relay::connection::ConnectionLimit;
 use tokio::{
@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use crate::{
-    control::{self, ControlSocket},
+    control::{self, Answer, ControlSocket, server::Operation},
     outputs::{self, FLUSH_PATIENCE, Failure, OutputConfig, SessionHub, logging::Log, stdout::Stdout},
 };
 #[cfg(feature = "http")]
@@ -27,7 +27,7 @@ use super::{
     config::{Config, Source, VmConfig},
     limits::max_connections,
     passed::PassedSockets,
-    reload::{self, Changes, Prepared, ReloadHandle, Request},
+    reload::{self, Changes, Outcome, Prepared, ReloadHandle, Request},
     service::Service,
     service_manager,
     status::Status,
@@ -105,9 +105,9 @@ pub(super) fn serve(source: &Source, config: Config, passed: PassedSockets, log:
         let (reload, requests) = ReloadHandle::new();
         if let Some((socket, sessions)) = control_socket.as_ref().zip(sessions.clone()) {
             tracing::info!(path = %socket.path().display(), "serving the control socket");
-            let reload = reload.clone();
-            let reload = Arc::new(move || reload.reload().map(|changes| changes.to_string()));
-            control::server::start(socket, Arc::new(sessions), reload).map_err(refused)?;
+            let (reload, file) = (reload.clone(), source.file());
+            let operate = move |operation| operate(&reload, file.as_deref(), operation);
+            control::server::start(socket, Arc::new(sessions), Arc::new(operate)).map_err(refused)?;
         }
         #[cfg(feature = "http")]
         if let Some(((listener, feed), hub)) = http.as_ref().zip(sessions.clone()) {
@@ -140,6 +140,21 @@ pub(super) fn serve(source: &Source, config: Config, passed: PassedSockets, log:
     flush(&control, vms, &stdout);
     control.shutdown_background();
     outcome
+}
+
+/// Does what a client of the control socket asks for.
+fn operate(reload: &ReloadHandle, file: Option<&Path>, operation: Operation) -> Result<Answer, String> {
+    let changes = |changes: Changes| Answer { changes: Some(changes.to_string()), ..Answer::default() };
+    match operation {
+        Operation::Reload => reload.reload().map(changes),
+        Operation::Preview => {
+            let file = file.map(|file| file.display().to_string());
+            reload.preview().map(|preview| Answer { file, ..changes(preview) })
+        }
+        Operation::Drain(vm) => {
+            reload.drain(&vm).map(|open| Answer { open_connections: Some(open), ..Answer::default() })
+        }
+    }
 }
 
 /// What follows sessions, if that is configured.
@@ -201,7 +216,7 @@ async fn serve_until_signal(
 ) {
     // Files may be on a slow disk, so they are read in a thread of their own.
     let mut preparing: Option<JoinHandle<Result<Prepared, Failure>>> = None;
-    let (mut waiting, mut is_wanted): (Vec<Request>, bool) = (Vec::new(), false);
+    let (mut waiting, mut is_wanted): (Vec<Outcome>, bool) = (Vec::new(), false);
     loop {
         if is_wanted && preparing.is_none() {
             service_manager::reloading();
@@ -211,6 +226,7 @@ async fn serve_until_signal(
                 reload::prepare(source.read().map_err(Failure::Configuration)?, &running, &passed)
             }));
         }
+        let is_idle = preparing.is_none();
         let prepared = async {
             match &mut preparing {
                 Some(preparing) => preparing.await,
@@ -225,10 +241,19 @@ async fn serve_until_signal(
                 }
                 is_wanted = true;
             }
-            // Requests that come during a reload wait for the next one.
-            Some(request) = requests.recv(), if waiting.is_empty() => {
-                waiting.push(request);
-                is_wanted = true;
+            // Requests that come during a reload wait for its end.
+            Some(request) = requests.recv(), if is_idle => {
+                match request {
+                    Request::Reload(outcome) => {
+                        waiting.push(outcome);
+                        is_wanted = true;
+                    }
+                    Request::Preview(outcome) => preview(service, source, passed, outcome),
+                    Request::Drain(vm, outcome) => {
+                        let open = service.drain(&vm).await;
+                        let _ = outcome.send(open.ok_or_else(|| format!("there is no VM named `{vm}`")));
+                    }
+                }
             }
             prepared = prepared => {
                 preparing = None;
@@ -245,6 +270,20 @@ async fn serve_until_signal(
             () = sleep(LOOK_EVERY), if service.is_draining() => service.finish_drained(),
         }
     }
+}
+
+/// Says what a reload would change, from a thread of its own: files may be on a slow disk.
+fn preview(service: &Service, source: &Source, passed: &Arc<PassedSockets>, outcome: Outcome) {
+    let (source, passed, process) = (source.clone(), Arc::clone(passed), service.common.process.clone());
+    let (running, serving) = (service.running(), service.len());
+    tokio::task::spawn_blocking(move || {
+        let preview = source
+            .read()
+            .map_err(Failure::Configuration)
+            .and_then(|config| reload::preview(&config, &running, serving, &process, &passed));
+        // Fails if the client is gone.
+        let _ = outcome.send(preview.map_err(|failure| failure.to_string()));
+    });
 }
 
 /// Applies what was prepared, and reports it to the log and the service manager.

@@ -18,6 +18,7 @@ mod check;
 mod common;
 mod config;
 mod details;
+mod dry_run;
 mod hints;
 mod lifecycle;
 mod limits;
@@ -35,8 +36,6 @@ mod status;
 mod vm;
 
 use std::{path::PathBuf, process::ExitCode};
-
-use spice_relay::net::NetAddress;
 
 use crate::outputs::{
     FLUSH_PATIENCE, Failure,
@@ -96,7 +95,7 @@ fn relay(args: Args) -> Result<(), Failure> {
     let source = source(args)?;
     let config = source.read().map_err(Failure::Configuration)?;
     if is_check {
-        return check_only(&config);
+        return dry_run::check_only(&source, &config);
     }
     let passed = PassedSockets::from_environment().map_err(Failure::Configuration)?;
     let filter = config.log.as_deref().unwrap_or("info");
@@ -121,26 +120,4 @@ fn source(args: Args) -> Result<Source, Failure> {
             Ok(Source::Flags(Box::new(Config { vm, ..args.process })))
         }
     }
-}
-
-/// Checks all that can be checked while another process may listen on the addresses.
-fn check_only(config: &Config) -> Result<(), Failure> {
-    check::whole(config).map_err(Failure::Configuration)?;
-    for (index, vm) in config.vm.iter().enumerate() {
-        plan::Plan::check(vm.clone(), |_| true).map_err(|error| {
-            let (plan::PlanError::Identity(error) | plan::PlanError::UpstreamCa(error) | plan::PlanError::Other(error)) =
-                error;
-            Failure::Configuration(config.error_prefix(index) + &error)
-        })?;
-    }
-    println!("the configuration is valid; {} VMs:", config.vm.len());
-    for vm in &config.vm {
-        let shown = |addresses: &[NetAddress]| addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-        let (name, plain, tls) = (vm.shown_name(), shown(&vm.listen), shown(&vm.tls_listen));
-        let upstream = vm.upstream.as_ref().map(ToString::to_string).unwrap_or_default();
-        let names: Vec<_> = vm.connect.iter().chain(&vm.tls_connect).map(ToString::to_string).collect();
-        let connect = if names.is_empty() { String::new() } else { format!(", connect {}", names.join(" ")) };
-        println!("{name}: listen {plain}, tls-listen {tls}{connect}, upstream {upstream}");
-    }
-    Ok(())
 }

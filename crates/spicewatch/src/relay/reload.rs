@@ -28,7 +28,52 @@ pub(super) struct Prepared {
 ///
 /// Reads files and asks name servers, and so may block. Must run inside a tokio runtime, to which the QMP listeners belong.
 pub(super) fn prepare(config: Config, running: &[VmConfig], passed: &PassedSockets) -> Result<Prepared, Failure> {
-    check::whole(&config).map_err(Failure::Configuration)?;
+    let (plans, continued) = check(&config, running, passed)?;
+    let mut vms = Vec::new();
+    for ((plan, continued), vm) in plans.into_iter().zip(&continued).zip(&config.vm) {
+        match plan.bind(continued.map(|index| &running[index]), running, passed) {
+            Ok(bound) => vms.push((bound, *continued)),
+            Err(error) if vm.optional && continued.is_none() => {
+                let name = vm.shown_name();
+                tracing::error!(vm = name, error, "the VM is not served; the next reload tries again");
+            }
+            Err(error) => return Err(Failure::Listen(error)),
+        }
+    }
+    let shared = shared_listeners::bind(&config, running, passed)?;
+    Ok(Prepared { config, vms, shared })
+}
+
+/// What a reload with this configuration would change. The first VMs of `running` are served, `serving` of them. Binds nothing.
+pub(super) fn preview(
+    config: &Config,
+    running: &[VmConfig],
+    serving: usize,
+    process: &Config,
+    passed: &PassedSockets,
+) -> Result<Changes, Failure> {
+    let (_, continued) = check(config, running, passed)?;
+    let mut changes = Changes { after_restart: after_restart(process, config), ..Changes::default() };
+    for (vm, continued) in config.vm.iter().zip(&continued) {
+        let name = vm.shown_name();
+        match continued.map(|index| &running[index]) {
+            None => changes.added.push(name),
+            Some(old) if old.shown_name() != name => changes.renamed.push((old.shown_name(), name)),
+            Some(old) if old != vm => changes.changed.push(name),
+            Some(_) => {}
+        }
+    }
+    let is_removed = |(index, _): &(usize, &VmConfig)| !continued.contains(&Some(*index));
+    let removed = running.iter().take(serving).enumerate().filter(is_removed);
+    changes.removed.extend(removed.map(|(_, vm)| vm.shown_name()));
+    Ok(changes)
+}
+
+/// A plan for each VM, and the index of the running VM that it continues.
+type Checked = (Vec<Plan>, Vec<Option<usize>>);
+
+fn check(config: &Config, running: &[VmConfig], passed: &PassedSockets) -> Result<Checked, Failure> {
+    check::whole(config).map_err(Failure::Configuration)?;
     let continued = match_up(running, &config.vm);
     let is_held = |index: usize, address: &NetAddress| {
         let of_qmp = continued[index].is_some_and(|running_index| running[running_index].qmp.contains(address));
@@ -54,19 +99,7 @@ pub(super) fn prepare(config: Config, running: &[VmConfig], passed: &PassedSocke
         });
         plans.push(plan.map_err(|error| Failure::Configuration(prefix(index) + &error))?);
     }
-    let mut vms = Vec::new();
-    for ((plan, continued), vm) in plans.into_iter().zip(&continued).zip(&config.vm) {
-        match plan.bind(continued.map(|index| &running[index]), running, passed) {
-            Ok(bound) => vms.push((bound, *continued)),
-            Err(error) if vm.optional && continued.is_none() => {
-                let name = vm.shown_name();
-                tracing::error!(vm = name, error, "the VM is not served; the next reload tries again");
-            }
-            Err(error) => return Err(Failure::Listen(error)),
-        }
-    }
-    let shared = shared_listeners::bind(&config, running, passed)?;
-    Ok(Prepared { config, vms, shared })
+    Ok((plans, continued))
 }
 
 /// At a reload, the log says what happens without the file.
@@ -152,6 +185,7 @@ pub(super) fn after_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("workers", old.workers != new.workers),
         ("log", old.log != new.log),
         ("log-format", old.log_format != new.log_format),
+        ("format", old.format != new.format),
         ("sessions", old.sessions != new.sessions),
         ("sessions-to", old.sessions_to != new.sessions_to),
         #[cfg(feature = "history")]
@@ -177,6 +211,7 @@ pub(super) fn after_restart(old: &Config, new: &Config) -> Vec<&'static str> {
 pub(super) fn keep_until_restart(old: &Config, new: &mut Config) {
     let old = old.clone();
     (new.workers, new.log, new.log_format) = (old.workers, old.log, old.log_format);
+    new.format = old.format;
     (new.sessions, new.sessions_to) = (old.sessions, old.sessions_to);
     #[cfg(feature = "history")]
     {
@@ -189,12 +224,20 @@ pub(super) fn keep_until_restart(old: &Config, new: &mut Config) {
     }
 }
 
-/// Asks the running relay to read its configuration again.
+/// Asks the running relay to change, or to say what would change.
 #[derive(Clone, Debug)]
 pub(super) struct ReloadHandle(mpsc::Sender<Request>);
 
-/// The sender of a reload's outcome.
-pub(super) type Request = oneshot::Sender<Result<Changes, String>>;
+/// A request, and the sender of its outcome.
+#[derive(Debug)]
+pub(super) enum Request {
+    Reload(Outcome),
+    Preview(Outcome),
+    /// How many connections of the VM of this name are open.
+    Drain(String, oneshot::Sender<Result<usize, String>>),
+}
+
+pub(super) type Outcome = oneshot::Sender<Result<Changes, String>>;
 
 impl ReloadHandle {
     pub(super) fn new() -> (Self, mpsc::Receiver<Request>) {
@@ -204,11 +247,25 @@ impl ReloadHandle {
 
     /// Reads the configuration again. An error is one line, and means that nothing has changed.
     ///
-    /// For a thread of its own: waits for the outcome, and panics inside a tokio runtime.
+    /// All of these are for a thread of its own: they wait for the outcome, and panic inside a tokio runtime.
     pub(super) fn reload(&self) -> Result<Changes, String> {
+        self.request(Request::Reload)
+    }
+
+    /// Says what a reload would change.
+    pub(super) fn preview(&self) -> Result<Changes, String> {
+        self.request(Request::Preview)
+    }
+
+    /// Lets a VM accept no more connections. Returns how many are open.
+    pub(super) fn drain(&self, vm: &str) -> Result<usize, String> {
+        self.request(|outcome| Request::Drain(vm.to_owned(), outcome))
+    }
+
+    fn request<T>(&self, request: impl FnOnce(oneshot::Sender<Result<T, String>>) -> Request) -> Result<T, String> {
         let (sender, outcome) = oneshot::channel();
         let gone = "the relay is shutting down";
-        self.0.blocking_send(sender).map_err(|_| gone.to_owned())?;
+        self.0.blocking_send(request(sender)).map_err(|_| gone.to_owned())?;
         outcome.blocking_recv().map_err(|_| gone.to_owned())?
     }
 }

@@ -43,6 +43,7 @@ impl Service {
         self.shared.start(bound, &self.vms, &self.common, &mut []).map_err(|error| error.to_string())
     }
 
+    /// How many VMs are served: the first ones of [`running`](Self::running).
     pub(super) fn len(&self) -> usize {
         self.vms.len()
     }
@@ -150,6 +151,19 @@ impl Service {
             None if hooks.is_empty() => {}
             None => tracing::error!("hooks run after a restart: this process follows no sessions"),
         }
+    }
+
+    /// Lets a VM accept no more connections until the next reload. Returns how many are open. `None`: there is no such VM.
+    pub(super) async fn drain(&mut self, name: &str) -> Option<usize> {
+        let vm = self.vms.iter_mut().find(|vm| vm.config.shown_name() == name)?;
+        let open = vm.drain().await;
+        self.shared.set_routes(&self.vms);
+        tracing::info!(
+            vm = name,
+            connections = open,
+            "draining: the VM accepts no more connections until the next reload"
+        );
+        Some(open)
     }
 
     /// Whether a removed VM may still have connections.

@@ -110,7 +110,7 @@ impl SharedListeners {
                 listeners = take(released, &place, Some(OWNER));
             }
             let limit = Arc::clone(&common.status.limit);
-            let routes = if place.is_tls { tls_routes(&place.address, vms) } else { connect_routes(vms) };
+            let routes = routes(&place, vms);
             let mut listener = if place.is_tls {
                 SharedListener::by_server_name(listeners, limit)
             } else {
@@ -129,10 +129,21 @@ impl SharedListeners {
         Ok(())
     }
 
+    /// Connections from now on are those of these VMs.
+    pub(super) fn set_routes(&self, vms: &[RunningVm]) {
+        for (place, listener) in &self.0 {
+            listener.set_routes(routes(place, vms));
+        }
+    }
+
     /// Stops accepting, and closes its sockets.
     pub(super) fn stop_accepting(&mut self) {
         self.0.clear();
     }
+}
+
+fn routes(place: &SharedPlace, vms: &[RunningVm]) -> SharedRoutes {
+    if place.is_tls { tls_routes(&place.address, vms) } else { connect_routes(vms) }
 }
 
 fn tls_routes(address: &NetAddress, vms: &[RunningVm]) -> SharedRoutes {

@@ -13,7 +13,7 @@ use spice_relay::{
 use spice_sessions::VmId;
 use tokio::sync::Notify;
 
-use super::hints::hint;
+use super::{config::StdoutFormat, hints::hint};
 use crate::outputs::{SessionHub, log_rate_limit::PEER_LOG_TARGET, stdout::StdoutSource};
 
 thread_local! {
@@ -21,7 +21,7 @@ thread_local! {
     static EXPLAINED: Cell<Option<FlowId>> = const { Cell::new(None) };
 }
 
-/// Sends one VM's events to its QMP clients or to stdout, and its anomalies to the log.
+/// Sends one VM's events to its QMP clients and to stdout, and its anomalies to the log.
 #[derive(Debug)]
 pub(super) struct VmSink {
     vm: RwLock<Arc<str>>,
@@ -32,13 +32,13 @@ pub(super) struct VmSink {
     recovered: Arc<Notify>,
 }
 
-/// Where a VM's events go.
+/// Where a VM's events go: to QMP clients, to stdout, to both, or to neither if stdout has session records.
 #[derive(Clone, Debug)]
-pub(super) enum EventOutput {
-    Qmp(Server),
-    Stdout(Arc<StdoutSource>),
-    /// Stdout has session records, and the VM has no QMP socket.
-    Nowhere,
+pub(super) struct EventOutput {
+    pub(super) qmp: Option<Server>,
+    pub(super) stdout: Option<Arc<StdoutSource>>,
+    /// How lines on stdout look.
+    pub(super) format: StdoutFormat,
 }
 
 impl VmSink {
@@ -76,11 +76,18 @@ impl EventSink for VmSink {
             event.write_to(&mut line);
             line
         };
-        match &*self.output.read().unwrap_or_else(PoisonError::into_inner) {
-            EventOutput::Qmp(server) => server.publish(&line()),
-            EventOutput::Stdout(stdout) => stdout.send(line()),
-            EventOutput::Nowhere => {}
+        let output = self.output.read().unwrap_or_else(PoisonError::into_inner);
+        if output.qmp.is_some() || output.stdout.is_some() {
+            let line = line();
+            if let Some(server) = &output.qmp {
+                server.publish(&line);
+            }
+            if let Some(stdout) = &output.stdout {
+                let vm = self.vm.read().unwrap_or_else(PoisonError::into_inner);
+                stdout.send(output.format.line(&vm, line));
+            }
         }
+        drop(output);
         if let Some((sessions, vm)) = &self.sessions {
             sessions.event(*vm, event);
         }

@@ -20,7 +20,7 @@ use tokio::{runtime::Handle, sync::Notify, task::AbortHandle};
 use super::{
     ask_qemu::Qemu,
     common::Common,
-    config::VmConfig,
+    config::{StdoutFormat, VmConfig},
     details::ServerDetails,
     places::{Place, Released},
     plan::{BoundVm, Plan},
@@ -74,11 +74,8 @@ impl BoundVm {
         let name = plan.config.shown_name();
         let sessions = common.sessions.as_ref().map(|sessions| (sessions.clone(), sessions.vm(&name)));
         let service = service(common, &tracker, &details, qemu.as_ref());
-        let output = if plan.wants_qmp() {
-            EventOutput::Qmp(qmp_server(common, service()))
-        } else {
-            without_qmp(common, &name, &tracker)
-        };
+        let qmp_server = plan.wants_qmp().then(|| qmp_server(common, service()));
+        let output = event_output(common, &name, &tracker, qmp_server);
         let qmp = serve_qmp(&output, qmp);
         let dialers = dial(&output, &plan.config.qmp_connect);
         let sink = VmSink::new(&name, output, sessions, Arc::clone(&recovered));
@@ -175,14 +172,17 @@ impl RunningVm {
         retain(&mut self.qmp, &plan.config.qmp);
         retain(&mut self.dialers, &plan.config.qmp_connect);
         let service = service(common, tracker, &self.details, self.qemu.as_ref());
-        match (sink.output(), plan.wants_qmp()) {
-            (EventOutput::Qmp(server), true) => server.set_service(service()),
-            (_, true) => sink.set_output(EventOutput::Qmp(qmp_server(common, service()))),
-            (EventOutput::Qmp(server), false) => {
-                sink.set_output(without_qmp(common, &name, tracker));
+        match (sink.output().qmp, plan.wants_qmp()) {
+            (Some(server), true) => server.set_service(service()),
+            (None, true) => {
+                let server = qmp_server(common, service());
+                sink.set_output(event_output(common, &name, tracker, Some(server)));
+            }
+            (Some(server), false) => {
+                sink.set_output(event_output(common, &name, tracker, None));
                 Handle::current().spawn(async move { server.shutdown(FLUSH_PATIENCE).await });
             }
-            (_, false) => {}
+            (None, false) => {}
         }
         self.qmp.extend(serve_qmp(&sink.output(), qmp));
         let is_new = |address: &&NetAddress| self.dialers.iter().all(|(known, _)| known != *address);
@@ -211,6 +211,21 @@ impl RunningVm {
         Ok(())
     }
 
+    /// Accepts no more connections until a reload. Open ones go on. Returns how many there are.
+    pub(super) async fn drain(&mut self) -> usize {
+        self.stop_accepting().await;
+        self.places.clear();
+        // The next reload finds another configuration, and binds its addresses again.
+        let VmConfig { listen, tls_listen, shared, connect, tls_connect, .. } = &mut self.config;
+        for addresses in [listen, tls_listen, shared] {
+            addresses.clear();
+        }
+        for names in [connect, tls_connect] {
+            names.clear();
+        }
+        self.observer.tracker().look(Tracker::len)
+    }
+
     /// Whether no connection is open.
     pub(super) fn is_idle(&self) -> bool {
         self.observer.tracker().look(Tracker::is_empty)
@@ -221,7 +236,7 @@ impl RunningVm {
         if let Some(asking) = &self.asking {
             asking.abort();
         }
-        if let EventOutput::Qmp(server) = self.observer.sink().output() {
+        if let Some(server) = self.observer.sink().output().qmp {
             let gone = server.shutdown(patience).await;
             if gone.cut_off > 0 {
                 tracing::warn!(clients = gone.cut_off, "QMP clients did not read the last events in time");
@@ -262,7 +277,7 @@ fn keep_asking(
     let answered = move |auth| {
         observer.tracker().set_auth(auth);
         // The greeting of later clients has QEMU's version.
-        if let EventOutput::Qmp(server) = observer.sink().output() {
+        if let Some(server) = observer.sink().output().qmp {
             server.set_service(service());
         }
     };
@@ -278,7 +293,7 @@ fn retain(tasks: &mut Vec<(NetAddress, AbortHandle)>, configured: &[NetAddress])
 
 /// Connects to QMP clients.
 fn dial(output: &EventOutput, clients: &[NetAddress]) -> Vec<(NetAddress, AbortHandle)> {
-    let EventOutput::Qmp(server) = output else { return Vec::new() };
+    let Some(server) = &output.qmp else { return Vec::new() };
     let dial = |address: &NetAddress| {
         let dialer = match address {
             NetAddress::Unix(path) => Dialer::unix(path),
@@ -293,24 +308,23 @@ fn serve_qmp(
     output: &EventOutput,
     listeners: Vec<(NetAddress, qmp_server::Listener)>,
 ) -> Vec<(NetAddress, AbortHandle)> {
-    let EventOutput::Qmp(server) = output else { return Vec::new() };
+    let Some(server) = &output.qmp else { return Vec::new() };
     listeners.into_iter().map(|(address, listener)| (address, server.listen(listener))).collect()
 }
 
-/// Where events go without a QMP socket.
-fn without_qmp(common: &Common, name: &str, tracker: &SharedTracker) -> EventOutput {
-    if common.process.sessions {
-        EventOutput::Nowhere
-    } else {
-        EventOutput::Stdout(events_to(&common.stdout, name, tracker))
-    }
+/// Where events go: to QMP clients if there is a server for them, and else to stdout. A `format` writes them to stdout in any case.
+fn event_output(common: &Common, name: &str, tracker: &SharedTracker, qmp: Option<Server>) -> EventOutput {
+    let has_stdout = !common.process.sessions && (qmp.is_none() || common.process.format.is_some());
+    let format = common.process.format.unwrap_or_default();
+    let stdout = has_stdout.then(|| events_to(&common.stdout, name, format, tracker));
+    EventOutput { qmp, stdout, format }
 }
 
 /// Writes a VM's events to stdout. After a gap, a record of the gap lists the channels that are up.
-fn events_to(stdout: &Stdout, vm: &str, tracker: &SharedTracker) -> Arc<StdoutSource> {
+fn events_to(stdout: &Stdout, vm: &str, format: StdoutFormat, tracker: &SharedTracker) -> Arc<StdoutSource> {
     let (vm, tracker) = (vm.to_owned(), tracker.clone());
     stdout.source(move |source| {
         // Events are sent under the tracker's lock.
-        tracker.look(|tracker| source.resume(|lost| qmp::events_lost(&vm, lost, tracker)));
+        tracker.look(|tracker| source.resume(|lost| format.line(&vm, qmp::events_lost(&vm, lost, tracker))));
     })
 }
