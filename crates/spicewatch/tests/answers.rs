@@ -113,6 +113,11 @@ fn who_show_and_end_tell_of_real_clients() {
     let shown = ask("show", &[&id]);
     assert!(shown.starts_with(&format!("session        {id}\nvm             desk\n")), "{shown}");
     assert_eq!(shown.lines().filter(|line| line.contains("  open   no  ")).count(), CHANNELS, "{shown}");
+    let table = ask("show", &[&id, "--csv"]);
+    let mut lines = table.split_terminator("\r\n");
+    assert_eq!(lines.next(), Some("session,vm,client,channel,id,opened,closed,tls,rx,tx"));
+    assert_eq!(lines.filter(|line| line.starts_with(&format!("{id},desk,127.0.0.1,"))).count(), CHANNELS, "{table}");
+    assert_eq!(ask("status", &["--csv"]), "vm,sessions\r\ndesk,1\r\n");
     let status: Value = serde_json::from_str(&ask("status", &["--json"])).unwrap();
     assert_eq!(status["vms"], serde_json::json!([{"name": "desk", "sessions": 1}]));
     assert_eq!((&status["connections"], &status["started"]), (&CHANNELS.into(), &1.into()));

@@ -7,8 +7,8 @@ use spice_sessions::Record;
 use super::{
     Relay, failed, print,
     table::Table,
-    text::{duration, json_line, shown, size},
-    time::{local, now},
+    text::{csv_line, duration, json_line, shown, size},
+    time::{local, moment, now},
     who::{client, id, tls, vm},
 };
 use crate::control::{Command, client::ask};
@@ -21,8 +21,11 @@ pub(crate) struct ShowArgs {
     /// The session's id, or its last digits, as "spicewatch who" prints them
     session: String,
     /// Print the session record, a JSON object
-    #[arg(long)]
+    #[arg(long, conflicts_with = "csv")]
     json: bool,
+    /// Print CSV, a line for each channel, with times in RFC 3339
+    #[arg(long)]
+    csv: bool,
 }
 
 /// End a live session: close its connections
@@ -44,6 +47,7 @@ pub(crate) fn show(args: ShowArgs) -> ExitCode {
     }
     match found {
         Some(record) if args.json => print("show", &json_line(&record)),
+        Some(record) if args.csv => print("show", &csv(&record)),
         Some(record) => print("show", &text(&record)),
         None => failed("show", "the answer has no session"),
     }
@@ -59,6 +63,28 @@ pub(crate) fn end(args: EndArgs) -> ExitCode {
             print("end", &format!("ended {connections} connections{}\n", shown(&of)))
         }
     }
+}
+
+fn csv(record: &Record) -> String {
+    let mut text = csv_line(["session", "vm", "client", "channel", "id", "opened", "closed", "tls", "rx", "tx"]);
+    for channel in &record.spice.channels {
+        let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
+        let name = channel.name.clone().map(String::from);
+        let cells = [
+            id(record),
+            vm(record),
+            client(record),
+            name.unwrap_or_else(|| number(channel.channel_type.map(u64::from))),
+            number(channel.id.map(u64::from)),
+            moment(channel.opened_at).to_string(),
+            channel.closed_at.map(|at| moment(at).to_string()).unwrap_or_default(),
+            if channel.tls { "yes".into() } else { "no".into() },
+            number(channel.bytes_to_server),
+            number(channel.bytes_to_client),
+        ];
+        text.push_str(&csv_line(cells.iter().map(String::as_str)));
+    }
+    text
 }
 
 /// The session, for people.

@@ -2,7 +2,10 @@
 
 use std::{fmt::Write as _, process::ExitCode};
 
-use super::{Relay, failed, print, text::json_line, text::shown};
+use super::{
+    Relay, failed, print,
+    text::{csv_line, json_line, shown},
+};
 use crate::{
     control::{Command, Status, client::ask},
     hooks::HookCounts,
@@ -16,17 +19,26 @@ pub(crate) struct Args {
     #[command(flatten)]
     relay: Relay,
     /// Print one JSON object
-    #[arg(long)]
+    #[arg(long, conflicts_with = "csv")]
     json: bool,
+    /// Print CSV, a line for each VM
+    #[arg(long)]
+    csv: bool,
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
     match ask(&args.relay.control, Command::Status, drop).map(|answer| answer.status) {
         Ok(Some(status)) if args.json => print("status", &json_line(&status)),
+        Ok(Some(status)) if args.csv => print("status", &csv(&status)),
         Ok(Some(status)) => print("status", &text(&status)),
         Ok(None) => failed("status", "the answer has no status"),
         Err(error) => failed("status", &error),
     }
+}
+
+fn csv(status: &Status) -> String {
+    let lines = status.vms.iter().map(|vm| csv_line([vm.name.as_str(), &vm.sessions.to_string()]));
+    std::iter::once(csv_line(["vm", "sessions"])).chain(lines).collect()
 }
 
 fn text(status: &Status) -> String {

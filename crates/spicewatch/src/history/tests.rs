@@ -2,7 +2,7 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     path::Path,
     process::{Command, Stdio},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use serde_json::json;
@@ -10,7 +10,7 @@ use spice_sessions::{Reason, Record, Timestamp, Uuid};
 use tempfile::TempDir;
 
 use super::{
-    Entry, Filter, Location, Reader, from_micros,
+    Entry, Filter, History, Location, Reader, Retention, from_micros,
     writer::{Database, HEARTBEAT},
 };
 
@@ -297,6 +297,43 @@ fn who_was_there_is_found_among_many_sessions() {
             assert_eq!(seen, expected);
         }
     }
+}
+
+/// `SPICEWATCH_HISTORY_SECONDS=10 cargo test --release -p spicewatch history::tests::sessions_at -- --nocapture` records 5,000 sessions a second for
+/// that time, and prints how long the sender was held up.
+#[test]
+fn sessions_at_a_high_rate_are_recorded_without_loss() {
+    const EACH_SECOND: u32 = 5000;
+    let seconds = std::env::var("SPICEWATCH_HISTORY_SECONDS").ok().and_then(|seconds| seconds.parse::<u32>().ok());
+    // Without it: fewer records than the queue holds, so that no speed is assumed.
+    let count = seconds.map_or(2000, |seconds| seconds * EACH_SECOND);
+    let lab = Lab::new();
+    let history = History::start(&lab.location, "relay", Retention::new(400, 0)).unwrap();
+    let (start, mut longest, mut total) = (Instant::now(), Duration::ZERO, Duration::ZERO);
+    for number in 1..=count {
+        if seconds.is_some() {
+            let due = start + Duration::from_secs(1) / EACH_SECOND * number;
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
+        let at = i64::from(number);
+        for record in [record(number.into(), "desk", "a", at, None), record(number.into(), "desk", "a", at, Some(at))] {
+            let before = Instant::now();
+            assert!(history.send(&record), "a record was lost after {number} sessions");
+            let took = before.elapsed();
+            (longest, total) = (longest.max(took), total + took);
+        }
+    }
+    let sent = start.elapsed();
+    history.finish(Duration::from_secs(60));
+    println!(
+        "{count} sessions sent in {sent:?}, written in {:?}; a record held up the sender for {:?} on average, {longest:?} at most",
+        start.elapsed(),
+        total / (2 * count)
+    );
+    assert_eq!(history.lost(), 0);
+    let found = lab.read(&Filter::default(), i64::from(count));
+    assert_eq!(found.len(), usize::try_from(count).unwrap());
+    assert!(found.iter().all(|entry| entry.record.event.reason == Some(Reason::ClientLeft)));
 }
 
 #[test]
