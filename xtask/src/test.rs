@@ -33,6 +33,7 @@ const QEMU_TESTS: &[&str] = &[
     "relay",
     "relay_clients",
     "relay_fleet",
+    "relay_keylog",
     "relay_kill",
     "relay_matrix",
     "relay_others",
