@@ -399,3 +399,58 @@ fn the_commands_of_the_manual_print_what_it_shows() {
         assert!(names.contains(&name) || needs_more.contains(&name), "there is no {name}");
     }
 }
+
+#[test]
+fn alert_rules_and_dashboard_are_valid_and_name_metrics_that_exist() {
+    let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/");
+    let read = |name: &str| fs::read_to_string(format!("{docs}{name}")).unwrap();
+    let (manual, alerts, dashboard) = (read("HTTP.md"), read("prometheus-alerts.yml"), read("grafana-dashboard.json"));
+    let parsed: Value = serde_json::from_str(&dashboard).unwrap();
+    let panels = parsed["panels"].as_array().unwrap();
+    assert!(panels.len() >= 10);
+    for panel in panels {
+        let expressions = panel["targets"].as_array().unwrap().iter().map(|target| target["expr"].as_str());
+        assert!(expressions.into_iter().all(|text| text.is_some_and(|text| text.contains("spicewatch_"))), "{panel}");
+    }
+    let is_name = |char: char| char.is_ascii_lowercase() || char == '_';
+    let mut names = 0;
+    for text in [&alerts, &dashboard] {
+        for (at, _) in text.match_indices("spicewatch_") {
+            let name = text[at..].split(|char| !is_name(char)).next().unwrap();
+            let name = name.strip_suffix("_bucket").unwrap_or(name);
+            assert!(manual.contains(&format!("| `{name}` |")), "there is no {name}");
+            names += 1;
+        }
+    }
+    assert!(names >= 20, "{names}");
+    if lab::have(&[Peer::Promtool]) {
+        let checked =
+            Command::new("promtool").args(["check", "rules"]).arg(format!("{docs}prometheus-alerts.yml")).output();
+        let checked = checked.unwrap();
+        assert!(checked.status.success(), "{checked:?}");
+    }
+}
+
+#[test]
+fn picture_of_the_history_shows_each_session_and_hostile_names_as_text() {
+    let lab = Lab::new("<script>desk & \"co\"");
+    let live = link(lab.relay.address(), &lab.server.0, 7);
+    drop(link(lab.relay.address(), &lab.server.0, 8));
+    lab.refused_link();
+    let history = format!("sqlite:{}", lab.folder.join("history.db").display());
+    let draw = || {
+        let spicewatch = env!("CARGO_BIN_EXE_spicewatch");
+        let output = Command::new(spicewatch).args(["last", "--svg", "--history", &history]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let count = |svg: &str, class: &str| svg.matches(&format!("class=\"{class}\"")).count();
+    // The legend has one of each.
+    eventually("the picture", || {
+        let svg = draw();
+        (count(&svg, "live"), count(&svg, "bar"), count(&svg, "refused")) == (2, 2, 2)
+    });
+    let svg = draw();
+    assert!(svg.contains("&lt;script&gt;desk &amp; &quot;co&quot;"), "{svg}");
+    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && !svg.contains("<script"), "{svg}");
+    drop(live);
+}

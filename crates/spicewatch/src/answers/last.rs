@@ -8,6 +8,7 @@ use super::{
     failed,
     parse_time::parse_time,
     print,
+    svg::Timeline,
     table::Table,
     text::{csv_line, duration, json_line, size},
     time::{local, moment, now},
@@ -25,6 +26,7 @@ use crate::{
 ///
 /// A TIME is a date, a time or both ("2026-11-24 09:12"), a time in RFC 3339, a day ("today", "yesterday 14:00", "last tuesday"), or a distance from now
 /// ("-2h", "3 days ago").
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 #[derive(clap::Args)]
 #[command(after_help = AFTER, after_long_help = AFTER)]
 pub(crate) struct Args {
@@ -58,6 +60,11 @@ pub(crate) struct Args {
     /// Print CSV, with whole ids and times in RFC 3339
     #[arg(long)]
     csv: bool,
+    /// Print a picture, in SVG: a timeline for each VM, from --since (a day ago, if not given) to --until (now)
+    ///
+    /// With refused links. -n does not apply.
+    #[arg(long, conflicts_with_all = ["json", "csv", "failed", "present"])]
+    svg: bool,
 }
 
 const AFTER: &str = "\
@@ -66,6 +73,8 @@ Examples:
       The newest twenty sessions
   spicewatch last --present 'last tuesday 14:00' --vm desk
       Who was on this VM then
+  spicewatch last --svg --since 'last monday' > week.svg
+      A picture: when each VM was in use
   spicewatch last --failed --since -1h
       Links that were refused in the last hour, and why
 
@@ -82,6 +91,13 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Ok(times) => times,
         Err(error) => return failed("last", &error),
     };
+    if args.svg {
+        return picture(
+            args,
+            since.unwrap_or_else(|| day_before(until.unwrap_or_else(now))),
+            until.unwrap_or_else(now),
+        );
+    }
     // One more than is printed tells whether there are more.
     let wanted = if *limit == 0 { 0 } else { limit.saturating_add(1) };
     let filter = Filter {
@@ -117,6 +133,39 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         print_error(format_args!("spicewatch last: there are more than {limit}; -n prints more"));
     }
     code
+}
+
+/// The most sessions, and the most refused links, of a picture.
+const MAX_DRAWN: usize = 10_000;
+
+/// Prints the timeline of each VM.
+fn picture(args: &Args, from: Timestamp, to: Timestamp) -> ExitCode {
+    let sessions = Filter {
+        vm: args.vm.clone(),
+        client: args.client.clone(),
+        during: Some((from, to)),
+        limit: MAX_DRAWN,
+        ..Filter::default()
+    };
+    let refusals = Filter { failed: true, since: Some(from), until: Some(to), during: None, ..sessions.clone() };
+    let read = Reader::open(&args.history)
+        .and_then(|reader| Ok((reader.entries(&sessions, now())?, reader.entries(&refusals, now())?)));
+    match read {
+        Ok((sessions, refusals)) => {
+            if sessions.len().max(refusals.len()) == MAX_DRAWN {
+                print_error(format_args!(
+                    "spicewatch last: only the newest {MAX_DRAWN} are drawn; --vm or --since draws fewer"
+                ));
+            }
+            let zone = jiff::tz::TimeZone::system();
+            print("last", &Timeline { sessions: &sessions, refusals: &refusals, from, to, zone }.draw())
+        }
+        Err(error) => failed("last", &format!("{}: {error}", args.history)),
+    }
+}
+
+fn day_before(at: Timestamp) -> Timestamp {
+    Timestamp { seconds: at.seconds - 24 * 3600, ..at }
 }
 
 fn sessions(entries: &[Entry], now: Timestamp) -> String {

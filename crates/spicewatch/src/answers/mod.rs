@@ -8,6 +8,8 @@ mod parse_time;
 mod reload;
 mod session;
 mod status;
+#[cfg(feature = "history")]
+mod svg;
 mod table;
 mod text;
 pub(crate) mod time;
