@@ -23,6 +23,7 @@ const QEMU_TESTS: &[&str] = &[
     "clients",
     "conformance",
     "day",
+    "examples",
     "follow",
     "hooks",
     "introspection",

@@ -22,7 +22,7 @@ mod pcapng;
 
 use crate::{Error, link::LinkType};
 use spice_events::Timestamp;
-use std::ops::Range;
+use std::{fmt, ops::Range};
 
 /// The most bytes of one packet that a capture can hold: libpcap's `MAXIMUM_SNAPLEN`. A record that claims more is damage.
 pub const MAX_CAPTURED: u32 = 262_144;
@@ -119,6 +119,12 @@ pub struct Cut {
     pub offset: u64,
     /// The file's length.
     pub end: u64,
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the file ends at byte {}, inside the record that starts at byte {}", self.end, self.offset)
+    }
 }
 
 /// Takes a capture file apart.

@@ -37,6 +37,7 @@ mod finding;
 mod hex;
 mod messages;
 mod over_socket;
+mod pcap;
 mod probe;
 mod replay;
 #[cfg(feature = "run")]

@@ -9,7 +9,9 @@ use spice_conformance::{
 };
 use std::{
     fmt::Write as _,
+    fs,
     io::{self, IsTerminal},
+    path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -71,6 +73,10 @@ pub(crate) struct Args {
     /// Ignore findings whose key starts with KEY, for example differs/version/; can be repeated
     #[arg(long, value_name = "KEY")]
     allow: Vec<String>,
+
+    /// Write each finding as a pcap file for Wireshark into this folder: finding-1.pcap and so on. Conversations are not written
+    #[arg(long, value_name = "FOLDER", conflicts_with = "conversations")]
+    captures: Option<PathBuf>,
 
     /// Print JSON
     #[arg(long)]
@@ -191,9 +197,22 @@ fn hunt(args: &Args) -> io::Result<bool> {
         };
         (address.to_string(), report)
     };
+    if let Some(folder) = &args.captures {
+        write_captures(folder, &report)?;
+    }
     let text = if args.json { json(name, &report) } else { text(&report, what) };
     write_stdout(&text).map_err(|error| io::Error::new(error.kind(), format!("standard output: {error}")))?;
     Ok(report.findings.is_empty())
+}
+
+fn write_captures(folder: &Path, report: &HuntReport) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    for (number, finding) in (1..).zip(&report.findings) {
+        if let Some(capture) = finding.to_pcap() {
+            fs::write(folder.join(format!("finding-{number}.pcap")), capture)?;
+        }
+    }
+    Ok(())
 }
 
 /// How often progress is printed.

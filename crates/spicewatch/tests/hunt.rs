@@ -86,6 +86,47 @@ fn spice_gtk_closes_where_a_sound_client_does() {
     assert_eq!((output.status.code(), &report["findings"]), (Some(0), &serde_json::json!([])), "{report:#}");
 }
 
+/// The page's command: tshark reads the capture of a finding, and finds SPICE in it.
+#[test]
+fn tshark_reads_the_capture_of_a_finding() {
+    if !lab::have(&[lab::Peer::Tshark]) {
+        return;
+    }
+    let flawed = TestServer::start("sekrit", Some(Flaw::VersionZero)).unwrap();
+    let scratch = lab::Scratch::new().unwrap();
+    let folder = scratch.join("captures");
+    let output = run(&[&flawed.address().to_string(), "--cases", "400", "--captures", folder.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    let mut tshark = Command::new("tshark");
+    tshark.arg("-r").arg(folder.join("finding-1.pcap")).args(["-d", "tcp.port==5900,spice", "-V"]);
+    let text = String::from_utf8(tshark.output().unwrap().stdout).unwrap();
+    for part in ["Spice Link Message, Client Magic", "Protocol major version: 0"] {
+        assert!(text.contains(part) || text.to_lowercase().contains(&part.to_lowercase()), "{part}: {text}");
+    }
+}
+
+/// The commands of docs/FUZZING.md: boofuzz finds a server that dies.
+#[test]
+fn boofuzz_script_of_the_page_runs() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let Some(programs) = lab::python_packages(&["boofuzz==0.4.2"], folder) else { return };
+    let page = include_str!("../../../docs/FUZZING.md");
+    let script = page.split("```python\n").nth(1).unwrap().split("```").next().unwrap();
+    let scratch = lab::Scratch::new().unwrap();
+    std::fs::write(scratch.join("spice_link.py"), script).unwrap();
+    let fuzz = |flaw, cases: &str| {
+        let server = TestServer::start("sekrit", flaw).unwrap();
+        let mut python = Command::new(programs.join("python"));
+        let port = server.address().port().to_string();
+        python.args(["spice_link.py", "127.0.0.1", &port, cases]).current_dir(scratch.path());
+        let output = python.output().unwrap();
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    };
+    let text = fuzz(None, "12");
+    assert!(text.contains("Test Case: 12: link:[link.major_version:"), "{text}");
+    assert!(text.contains("Check OK: No crash detected.") && text.contains("52 45 44 51"), "{text}");
+}
+
 #[test]
 fn several_messages_at_once_find_the_same() {
     let flawed = TestServer::start("sekrit", Some(Flaw::SizeMin)).unwrap();

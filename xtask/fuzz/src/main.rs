@@ -1,6 +1,7 @@
 //! The chores of the fuzzers: `cargo xtask fuzz`.
 
 mod dictionaries;
+mod export;
 mod hunt;
 mod mutants;
 mod oss_fuzz;
@@ -24,6 +25,8 @@ enum Task {
     Dictionaries,
     /// Remove one bound at a time from a copy of the code: the smoke test on stable must find each within a minute.
     Mutants,
+    /// Write seeds as raw files and the dictionaries into one archive, for users of other fuzzers: see docs/FUZZING.md.
+    Export(export::Args),
     /// Hunt in this project's own acceptor: nearly valid first messages, and whole conversations.
     Hunt(hunt::Args),
     /// Run oss-fuzz/build.sh like OSS-Fuzz does, and check that each target comes out (needs nightly, cargo-fuzz and zip).
@@ -39,6 +42,7 @@ fn main() -> Result<()> {
         Task::Seeds => seeds::write(),
         Task::Dictionaries => dictionaries::write(),
         Task::Mutants => mutants::run(),
+        Task::Export(args) => export::run(&args),
         Task::Hunt(args) => hunt::run(&args),
         Task::OssFuzz => oss_fuzz::check(),
         Task::Readme => readme::write(),

@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use table::MUTANTS;
+use table::{HUNT_MUTANTS, MUTANTS};
 
 /// Minimum time for which a target runs without a mutant.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -50,6 +50,24 @@ pub(crate) fn run() -> Result<()> {
     for (target, time) in longest {
         let found = smoke(copy.path(), target, time)?;
         ensure!(found.is_none(), "{target} fails without any mutant within {} s", time.as_secs_f64());
+    }
+    for mutant in HUNT_MUTANTS {
+        let path = copy.path().join(mutant.file);
+        let source = fs::read_to_string(&path)?;
+        ensure!(source.matches(mutant.from).count() == 1, "{}: expected `{}` once", mutant.file, mutant.from);
+        ensure!(
+            zoo(copy.path(), mutant.zoo, mutant.flaw)?,
+            "{} fails for {} without a mutant",
+            mutant.zoo,
+            mutant.flaw
+        );
+        fs::write(&path, source.replace(mutant.from, mutant.to))?;
+        let is_found = !zoo(copy.path(), mutant.zoo, mutant.flaw)?;
+        fs::write(&path, source)?;
+        println!("{} by {}: {}", if is_found { "found" } else { "NOT FOUND" }, mutant.zoo, mutant.what);
+        if !is_found {
+            missed.push(mutant.what);
+        }
     }
     ensure!(
         missed.is_empty(),
@@ -88,9 +106,28 @@ fn smoke(copy: &Path, target: &str, patience: Duration) -> Result<Option<Duratio
     Ok((!output.status.success()).then_some(took))
 }
 
+/// Runs a zoo with one flaw. Returns whether the hunt finds and names it.
+fn zoo(copy: &Path, test: &str, flaw: &str) -> Result<bool> {
+    let folder = shell::target();
+    let cargo = |args: &[&str]| {
+        let mut command = shell::cargo(&["test", "--quiet", "--locked", "-p", "spice-testkit", "--all-features"]);
+        command.args(["--test", test]).args(args).current_dir(copy).env("CARGO_TARGET_DIR", &folder);
+        command.env("ZOO_FLAW", flaw);
+        command
+    };
+    ensure!(cargo(&["--no-run"]).status()?.success(), "the code with the mutant does not build");
+    let output = cargo(&["--", "is_found_and_named"]).output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure!(said.contains("running 1 test"), "the zoo did not run: {said}");
+    Ok(output.status.success())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{table::Mutant, *};
+    use super::{
+        table::{HuntMutant, Mutant},
+        *,
+    };
     use spice_testkit::oracles;
 
     #[test]
@@ -108,6 +145,10 @@ mod tests {
     #[test]
     fn every_mutant_matches_one_line() {
         for Mutant { file, from, .. } in MUTANTS {
+            let source = fs::read_to_string(shell::root().join(file)).unwrap_or_default();
+            assert_eq!(source.matches(from).count(), 1, "{file}: `{from}`");
+        }
+        for HuntMutant { file, from, .. } in HUNT_MUTANTS {
             let source = fs::read_to_string(shell::root().join(file)).unwrap_or_default();
             assert_eq!(source.matches(from).count(), 1, "{file}: `{from}`");
         }

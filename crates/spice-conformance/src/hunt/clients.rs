@@ -79,6 +79,7 @@ impl Probe for Clients {
             seen,
             choices: choices.to_vec(),
             count: 1,
+            answer: Vec::new(),
             outline: outline.to_owned(),
         }))
     }

@@ -69,6 +69,7 @@ impl Probe for Conversations {
             seen,
             choices: choices.to_vec(),
             count: 1,
+            answer: Vec::new(),
         }))
     }
 

@@ -1,5 +1,8 @@
 use std::{fmt, fmt::Write};
 
+use spice_link::Side;
+
+use super::pcap;
 #[cfg(feature = "run")]
 use super::{conversation::Conversation, script::Script};
 use crate::Mess;
@@ -69,6 +72,8 @@ pub struct Finding {
     pub choices: Vec<u8>,
     /// How many of this kind were found.
     pub count: u64,
+    /// The server's answer to a first message, as far as there was one.
+    pub answer: Vec<u8>,
     pub(super) outline: String,
 }
 
@@ -115,6 +120,19 @@ impl Finding {
         text
     }
 
+    /// The finding as a pcap file, which Wireshark reads: a first message and its answer, or a plain message and the reply of a script, on
+    /// a connection to port 5900. The addresses, ports and times are made up. `None` for a conversation, which has several connections.
+    pub fn to_pcap(&self) -> Option<Vec<u8>> {
+        let (client, server) = match &self.sent {
+            Sent::Message(mess) => (mess.bytes(), self.answer.clone()),
+            #[cfg(feature = "run")]
+            Sent::Conversation(_) => return None,
+            #[cfg(feature = "run")]
+            Sent::Script(script) => (Mess::default().bytes(), script.reply_bytes(&[crate::Reply::default().key; 162])),
+        };
+        Some(pcap::connection(&[(Side::Client, &client), (Side::Server, &server)]))
+    }
+
     /// The finding that the server did not survive what was sent.
     pub(super) fn lost(
         kind: FindingKind,
@@ -133,6 +151,7 @@ impl Finding {
             seen: seen.to_owned(),
             choices: choices.to_vec(),
             count: 1,
+            answer: Vec::new(),
             outline: "server".to_owned(),
         }
     }

@@ -56,6 +56,7 @@ impl<S: ServerUnderTest> Probe for Messages<S> {
             seen: found.seen,
             choices: choices.to_vec(),
             count: 1,
+            answer: answered.bytes,
             outline: found.outline,
         }))
     }

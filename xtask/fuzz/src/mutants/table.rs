@@ -229,3 +229,82 @@ pub(super) const MUTANTS: &[Mutant] = &[
         target: "qmp_client_conversation",
     },
 ];
+
+/// A change of one line that removes a comparison of the hunt.
+pub(super) struct HuntMutant {
+    pub(super) what: &'static str,
+    pub(super) file: &'static str,
+    pub(super) from: &'static str,
+    pub(super) to: &'static str,
+    /// The test of spice-testkit that must find it.
+    pub(super) zoo: &'static str,
+    /// The flaw that is then no longer found, or no longer named.
+    pub(super) flaw: &'static str,
+}
+
+pub(super) const HUNT_MUTANTS: &[HuntMutant] = &[
+    HuntMutant {
+        what: "any bytes are a key",
+        file: "crates/spice-conformance/src/hunt/compare.rs",
+        from: "} else if !(reply.pub_key.starts_with(KEY_PREFIX) && reply.pub_key.ends_with(KEY_SUFFIX)) {",
+        to: "} else if reply.pub_key.is_empty() {",
+        zoo: "zoo",
+        flaw: "ReplyKey",
+    },
+    HuntMutant {
+        what: "of a reply's header only the magic is compared",
+        file: "crates/spice-conformance/src/hunt/compare.rs",
+        from: "if answered.bytes[..16] != header[..] {",
+        to: "if answered.bytes[..4] != header[..4] {",
+        zoo: "zoo",
+        flaw: "ReplyMinor",
+    },
+    HuntMutant {
+        what: "of a refusal only the code is compared",
+        file: "crates/spice-conformance/src/hunt/compare.rs",
+        from: "if answered.bytes == expected && answered.is_ended {",
+        to: "if code(&answered.bytes) == code(&expected) && answered.is_ended {",
+        zoo: "zoo",
+        flaw: "Residue",
+    },
+    HuntMutant {
+        what: "a server that answers no plain message is fine",
+        file: "crates/spice-conformance/src/hunt/messages.rs",
+        from: "Ok(Ok(answered)) if answered.bytes.is_empty() && !answered.is_ended => Health::Hung,",
+        to: "Ok(Ok(answered)) if answered.bytes.is_empty() && !answered.is_ended => Health::Fine,",
+        zoo: "zoo",
+        flaw: "Hang",
+    },
+    HuntMutant {
+        what: "a session need not end when another one starts",
+        file: "crates/spice-conformance/src/hunt/conversations.rs",
+        from: "old.ends(about.check(\"take-over\", 11))?;",
+        to: "drop(old);",
+        zoo: "zoo",
+        flaw: "Kick",
+    },
+    HuntMutant {
+        what: "any ticket of a client is right",
+        file: "crates/spice-conformance/src/hunt/clients.rs",
+        from: "Some(password) => key.matches(ticket, password.as_bytes()),",
+        to: "Some(password) => key.matches(ticket, password.as_bytes()) || ticket.len() == TICKET_LEN,",
+        zoo: "client_zoo",
+        flaw: "ClearPassword",
+    },
+    HuntMutant {
+        what: "a client may keep a connection that it has to close",
+        file: "crates/spice-conformance/src/hunt/clients.rs",
+        from: "Next::Silence => (\"an open connection\".to_owned(), \"stays\"),",
+        to: "Next::Silence => return Ok(()),",
+        zoo: "client_zoo",
+        flaw: "Stays",
+    },
+    HuntMutant {
+        what: "a client may say that it is linked where it can't be",
+        file: "crates/spice-conformance/src/hunt/clients.rs",
+        from: "(ClientEnd::Linked, Ok(())) if !is_linked => {",
+        to: "(ClientEnd::Linked, Ok(())) if !is_linked && script.byte_by_byte && script.result == 1 => {",
+        zoo: "client_zoo",
+        flaw: "MessageType",
+    },
+];
