@@ -3,11 +3,11 @@
 //! It reads captures and prints one alert in a line: invalid link messages, which no real client sends, and clients whose credentials
 //! were refused several times. It keeps no payload: the reassembler hands over bytes in order, and a [`LinkFollower`] reads them.
 
-use spice_capture::spice_events::spice_link::{FirstBytes, LinkErrorCode, recognise};
+use spice_capture::spice_events::spice_link::{self, FirstBytes, LinkErrorCode, LinkEvent, recognise};
 use spice_capture::{
     decapsulate::Decapsulator,
     file::Reader,
-    spice_events::{Config, LinkFollower, LinkNote, LinkOutcome, LinkSummary, Timestamp},
+    spice_events::{Config, LinkFollower, LinkNote, LinkNoteKind, LinkOutcome, LinkSummary, Timestamp},
     tcp::{Connection, Handler, Interest, Reassembler, Side},
 };
 use std::{collections::BTreeMap, env, error::Error, fs, net::SocketAddr};
@@ -60,6 +60,8 @@ struct Watch {
     start: Vec<u8>,
     link: Option<LinkFollower>,
     summary: LinkSummary,
+    /// Why the client's bytes are no link message. The server may have refused them: the summary then has its refusal.
+    invalid: Option<spice_link::Error>,
 }
 
 impl Handler for Detector {
@@ -80,43 +82,37 @@ impl Handler for Detector {
                 return Interest::Nothing;
             }
         }
-        watch.follow(|link, summary| link.bytes(from, data, |note| take(summary, &note)))
+        watch.follow(|link, seen| link.bytes(from, data, |note| seen(&note)))
     }
 
     fn gap(&mut self, watch: &mut Watch, _: Timestamp, from: Side, len: u64) -> Interest {
-        watch.follow(|link, summary| link.gap(from, len, |note| take(summary, &note)))
+        watch.follow(|link, seen| link.gap(from, len, |note| seen(&note)))
     }
 
     fn closed(&mut self, watch: &mut Watch, at: Timestamp, _: Option<Side>) {
-        let Some(ends) = watch.ends.filter(|_| watch.summary.request.is_some() || watch.is_invalid()) else { return };
-        let (client, channel) = (ends.endpoints.client, watch.summary.request);
-        match watch.summary.outcome {
-            LinkOutcome::Unreadable { side: Side::Client, error } => {
-                println!("{}.{:06} {client}: invalid link message: {error}", at.seconds, at.microseconds);
-            }
-            LinkOutcome::Refused { code: LinkErrorCode::PERMISSION_DENIED, .. } => {
-                *self.refused.entry(SocketAddr::from(client).ip().to_string()).or_default() += 1;
-                let channel = channel.map_or_else(String::new, |request| request.channel_type.to_string());
-                println!("{}.{:06} {client}: credentials refused, channel {channel}", at.seconds, at.microseconds);
-            }
-            _ => {}
+        let Some(ends) = watch.ends else { return };
+        let client = ends.endpoints.client;
+        if let Some(error) = watch.invalid {
+            println!("{}.{:06} {client}: invalid link message: {error}", at.seconds, at.microseconds);
+        }
+        if let LinkOutcome::Refused { code: LinkErrorCode::PERMISSION_DENIED, .. } = watch.summary.outcome {
+            *self.refused.entry(SocketAddr::from(client).ip().to_string()).or_default() += 1;
+            let channel = watch.summary.request.map_or_else(String::new, |request| request.channel_type.to_string());
+            println!("{}.{:06} {client}: credentials refused, channel {channel}", at.seconds, at.microseconds);
         }
     }
 }
 
 impl Watch {
     /// Shows bytes or a gap to the follower, as long as it can learn something.
-    fn follow(&mut self, show: impl FnOnce(&mut LinkFollower, &mut LinkSummary)) -> Interest {
-        let Some(link) = &mut self.link else { return Interest::End };
-        show(link, &mut self.summary);
+    fn follow(&mut self, show: impl FnOnce(&mut LinkFollower, &mut dyn FnMut(&LinkNote<'_>))) -> Interest {
+        let Self { link: Some(link), summary, invalid, .. } = self else { return Interest::End };
+        show(link, &mut |note| {
+            summary.apply(note);
+            if let LinkNoteKind::Event(LinkEvent::Unreadable { side: Side::Client, error }) = note.kind {
+                *invalid = Some(error);
+            }
+        });
         if link.is_over() { Interest::End } else { Interest::Bytes }
     }
-
-    fn is_invalid(&self) -> bool {
-        matches!(self.summary.outcome, LinkOutcome::Unreadable { .. })
-    }
-}
-
-fn take(summary: &mut LinkSummary, note: &LinkNote<'_>) {
-    summary.apply(note);
 }
