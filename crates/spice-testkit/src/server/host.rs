@@ -9,15 +9,15 @@ use spice_link::{
 
 use super::{
     flaw::Flaw,
-    shared::{CHANNELS, SECURED, Shared, USER},
+    shared::{CHANNELS, Joined, SECURED, Shared, USER},
 };
 
 /// One link, and the server that it belongs to.
 pub(super) struct Host<'a> {
-    shared: &'a Shared,
+    pub(super) shared: &'a Shared,
     stream: &'a TcpStream,
     key: Option<&'static TicketKey>,
-    link: usize,
+    pub(super) link: usize,
     /// Whether the client selects its mechanism. Set when its message was answered.
     pub(super) selects: Option<bool>,
     /// How often the acceptor has asked for the list of mechanisms.
@@ -86,7 +86,7 @@ impl LinkHost for Host<'_> {
             let fresh = u32::try_from(self.link).unwrap_or(0).wrapping_mul(0x9e37_79b9) | 1;
             let id = if request.connection_id == 0 { fresh } else { request.connection_id };
             session.id = Some(id);
-            session.channels.push((channel, stream));
+            session.channels.push(Joined { link: self.link, channel, stream });
             let shown = if self.shared.has(Flaw::SessionId) { 0 } else { id };
             return if request.connection_id == 0 {
                 Join::Session(MainInit {
@@ -104,10 +104,10 @@ impl LinkHost for Host<'_> {
         if session.id != Some(request.connection_id) && !self.shared.has(Flaw::ConnectionId) {
             return Join::Refused(LinkErrorCode::BAD_CONNECTION_ID);
         }
-        if session.channels.iter().any(|(known, _)| *known == channel) && !self.shared.has(Flaw::Duplicate) {
+        if session.channels.iter().any(|joined| joined.channel == channel) && !self.shared.has(Flaw::Duplicate) {
             return Join::Duplicate;
         }
-        session.channels.push((channel, stream));
+        session.channels.push(Joined { link: self.link, channel, stream });
         Join::Member
     }
 }

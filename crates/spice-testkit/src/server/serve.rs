@@ -116,7 +116,7 @@ pub(super) fn serve(shared: &Shared, stream: &TcpStream) -> io::Result<()> {
                     return Ok(());
                 }
             }
-            AcceptStatus::Linked(linked) => return stay(shared, &mut line, linked, unread),
+            AcceptStatus::Linked(linked) => return stay(&host, &mut line, linked, unread),
             AcceptStatus::Close(CloseReason::Unreadable(Error::Version { major: 0 }))
                 if shared.has(Flaw::VersionZero) =>
             {
@@ -169,20 +169,19 @@ impl Misdeed {
 }
 
 /// Answers the request for the list of channels until the client leaves. A main channel ends its session then.
-fn stay(shared: &Shared, line: &mut ServerStream<'_>, linked: Linked, mut unread: Vec<u8>) -> io::Result<()> {
-    let channel = (linked.request.channel_type.0, linked.request.channel_id);
+fn stay(host: &Host<'_>, line: &mut ServerStream<'_>, linked: Linked, mut unread: Vec<u8>) -> io::Result<()> {
     let done = answer(line, linked, &mut unread);
-    let mut session = shared.session();
+    let mut session = host.shared.session();
     let own = linked.session_id.unwrap_or(linked.request.connection_id);
-    if session.id == Some(own) {
-        if channel.0 == ChannelType::MAIN.0 && shared.has(Flaw::MainLeaves) {
+    let is_live = session.id == Some(own) && session.channels.iter().any(|joined| joined.link == host.link);
+    if is_live && linked.request.channel_type == ChannelType::MAIN {
+        if host.shared.has(Flaw::MainLeaves) {
             (session.id, session.channels) = (None, Vec::new());
-        } else if channel.0 == ChannelType::MAIN.0 {
-            session.end();
         } else {
-            session.channels.retain(|(known, _)| *known != channel);
+            session.end();
         }
     }
+    session.channels.retain(|joined| joined.link != host.link);
     done
 }
 

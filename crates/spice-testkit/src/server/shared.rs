@@ -31,7 +31,16 @@ pub(super) struct Shared {
 #[derive(Debug, Default)]
 pub(super) struct LiveSession {
     pub(super) id: Option<u32>,
-    pub(super) channels: Vec<((u8, u8), TcpStream)>,
+    pub(super) channels: Vec<Joined>,
+}
+
+/// A channel of the live session.
+#[derive(Debug)]
+pub(super) struct Joined {
+    /// The number of its link: a client can bring the id of a session that has ended, so ids do not tell sessions apart.
+    pub(super) link: usize,
+    pub(super) channel: (u8, u8),
+    pub(super) stream: TcpStream,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,8 +139,8 @@ impl Shared {
 impl LiveSession {
     pub(super) fn end(&mut self) {
         self.id = None;
-        for (_, stream) in self.channels.drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
+        for joined in self.channels.drain(..) {
+            let _ = joined.stream.shutdown(Shutdown::Both);
         }
     }
 }
