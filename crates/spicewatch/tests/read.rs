@@ -95,6 +95,34 @@ fn compressed_files_that_follow_each_other_are_read_like_one() {
     assert!(stderr(&output).contains("what follows the gzip data is not gzip"), "{}", stderr(&output));
 }
 
+#[test]
+fn compressed_file_is_not_followed() {
+    let path = packed("capture.pcap.gz");
+    check_refused(
+        &run(&["--follow", text(&path)]),
+        "capture.pcap.gz: compressed files are not followed: read it without --follow",
+    );
+}
+
+/// The file that is compressed is passed over, and the other one is read.
+#[test]
+fn compressed_file_in_a_followed_folder_is_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(packed("capture.pcap.gz"), folder.path().join("1.pcap.gz")).unwrap();
+    fs::copy(capture("ticket"), folder.path().join("2.pcap")).unwrap();
+    let mut child = spicewatch(&["--follow", text(folder.path())])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().take(33);
+    assert_eq!(lines.map_while(Result::ok).count(), 33);
+    child.kill().unwrap();
+    let said = stderr(&child.wait_with_output().unwrap());
+    assert!(said.contains("1.pcap.gz: compressed files are not followed"), "{said}");
+}
+
 #[track_caller]
 fn check_refused(output: &Output, expected: &str) {
     assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0));

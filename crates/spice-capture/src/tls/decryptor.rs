@@ -117,6 +117,8 @@ enum Ready {
     Blocked(Need),
     /// It can be read.
     Record(Head),
+    /// What came at this time can't be read.
+    Failed(Timestamp, Unreadable),
 }
 
 /// Where a record's plaintext lies.
@@ -192,30 +194,40 @@ impl Decryptor {
 
     /// Reads a record, or says what is missing.
     fn step(&mut self, keys: &KeyLog) -> Result<Result<Option<Found>, Need>, Unreadable> {
-        let mut first: Option<(Side, Head)> = None;
+        let mut first: Option<(Timestamp, Result<(Side, Head), Unreadable>)> = None;
         let (mut need, mut end) = (Need::Nothing, None);
         for side in [Side::Client, Side::Server] {
             if self.half(side).over {
                 continue;
             }
-            let missing = match self.ready(side, keys)? {
-                Ready::Record(head) => {
-                    if first.as_ref().is_none_or(|(_, other)| head.at < other.at) {
-                        first = Some((side, head));
-                    }
+            let (at, found) = match self.ready(side, keys) {
+                Ready::Record(head) => (head.at, Ok((side, head))),
+                Ready::Failed(at, error) => (at, Err(error)),
+                Ready::Bytes => {
+                    (end, need) = self.wait(side, Need::Bytes, (end, need));
                     continue;
                 }
-                Ready::Bytes => Need::Bytes,
-                Ready::Blocked(on) => on,
+                Ready::Blocked(on) => {
+                    (end, need) = self.wait(side, on, (end, need));
+                    continue;
+                }
             };
-            end = end.or(self.end(side, missing));
-            need = if need == Need::Secrets { need } else { missing };
+            // What came first is read first, and its error counts, so that neither depends on how the bytes were cut.
+            if first.as_ref().is_none_or(|(earlier, _)| at < *earlier) {
+                first = Some((at, found));
+            }
         }
         match (first, end) {
-            (Some((side, head)), _) => self.read(side, &head).map(Ok),
+            (Some((_, Ok((side, head)))), _) => self.read(side, &head).map(Ok),
+            (Some((_, Err(error))), _) => Err(error),
             (None, Some(error)) => Err(error),
             (None, None) => Ok(Err(need)),
         }
+    }
+
+    /// Adds what a direction misses to what is known of the other one: why it ends, and what is needed.
+    fn wait(&self, side: Side, missing: Need, (end, need): (Option<Unreadable>, Need)) -> (Option<Unreadable>, Need) {
+        (end.or(self.end(side, missing)), if need == Need::Secrets { need } else { missing })
     }
 
     /// Why a direction whose next record can't be read will never have it.
@@ -245,10 +257,17 @@ impl Decryptor {
     }
 
     /// Whether a direction's next record can be read; makes the keys for it.
-    fn ready(&mut self, side: Side, keys: &KeyLog) -> Result<Ready, Unreadable> {
+    fn ready(&mut self, side: Side, keys: &KeyLog) -> Ready {
+        match self.half(side).records.front() {
+            Ok(Some(head)) => self.prepare(side, head, keys).unwrap_or_else(|error| Ready::Failed(head.at, error)),
+            Ok(None) => Ready::Bytes,
+            Err((at, error)) => Ready::Failed(at, error),
+        }
+    }
+
+    fn prepare(&mut self, side: Side, head: Head, keys: &KeyLog) -> Result<Ready, Unreadable> {
         let (session, random) = (self.session, self.client_hello.map(|hello| hello.random));
         let half = self.half_mut(side);
-        let Some(head) = half.records.front()? else { return Ok(Ready::Bytes) };
         if matches!(half.phase, Phase::Clear) {
             match (head.content, session, side) {
                 // What the client sends next depends on the version that the server has chosen.

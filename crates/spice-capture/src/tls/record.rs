@@ -71,30 +71,35 @@ impl Records {
         }
     }
 
-    /// The record at the front, once its last byte is there.
-    pub(super) fn front(&self) -> Result<Option<Head>, Unreadable> {
+    /// The record at the front, once its last byte is there. An error has the time of the byte that shows it.
+    pub(super) fn front(&self) -> Result<Option<Head>, (Timestamp, Unreadable)> {
         let unread = self.unread.get(self.read..).unwrap_or_default();
         let mut seen = [0; HEADER];
         seen.iter_mut().zip(unread).for_each(|(to, from)| *to = *from);
         // A wrong start tells before the header is whole.
         let known = Content::CHANGE_CIPHER_SPEC.0..=Content::HEARTBEAT.0;
         let fits = [known.contains(&seen[0]), seen[1] == 3, seen[2] <= 4];
-        if unread.iter().zip(fits).any(|(_, fits)| !fits) {
-            return Err(Unreadable::NotTls { from: self.side, seen });
+        if let Some(wrong) = unread.iter().zip(fits).position(|(_, fits)| !fits) {
+            return Err((self.time_of(wrong), Unreadable::NotTls { from: self.side, seen }));
         }
         let Some(header) = unread.first_chunk::<HEADER>() else { return Ok(None) };
         let claimed = u16::from_be_bytes([header[3], header[4]]);
         let len = usize::from(claimed);
         if len > MAX_RECORD {
-            return Err(Unreadable::RecordLength { from: self.side, len: claimed });
+            return Err((self.time_of(HEADER - 1), Unreadable::RecordLength { from: self.side, len: claimed }));
         }
         if unread.len() < HEADER + len {
             return Ok(None);
         }
-        let end = self.offset + (HEADER + len) as u64;
-        let at = self.marks.iter().find(|(mark, _)| *mark >= end).or(self.marks.back()).map(|(_, at)| *at);
-        let at = at.unwrap_or(Timestamp { seconds: 0, microseconds: 0 });
+        let at = self.time_of(HEADER + len - 1);
         Ok(Some(Head { content: Content(header[0]), header: *header, len, at }))
+    }
+
+    /// When an unread byte came.
+    fn time_of(&self, index: usize) -> Timestamp {
+        let place = self.offset + index as u64;
+        let at = self.marks.iter().find(|(mark, _)| *mark > place).or(self.marks.back()).map(|(_, at)| *at);
+        at.unwrap_or(Timestamp { seconds: 0, microseconds: 0 })
     }
 
     /// Takes the record that [`front`](Self::front) showed. Returns its body, and where that is for [`get`](Self::get).

@@ -1,10 +1,10 @@
 //! `--follow`: a file that still grows, or the folder of a ring buffer.
 
-use super::{Stop, report::Report};
+use super::{Stop, report::Report, unpack};
 use nix::sys::signalfd::SignalFd;
 use spice_capture::{Capture, Notice, file::Reader};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs::{self, File, Metadata},
     io,
     os::unix::fs::{FileExt as _, MetadataExt as _},
@@ -29,10 +29,16 @@ pub(super) fn follow(
 ) -> Result<(), Stop> {
     let is_stopped = || signals.is_some_and(|signals| matches!(signals.read_signal(), Ok(Some(_))));
     let is_folder = fs::metadata(path).map_err(|error| Stop::Input(error.to_string()))?.is_dir();
-    let mut ring = Ring { folder: path.to_owned(), read: HashMap::new() };
+    if !is_folder && is_packed(path) {
+        return Err(Stop::Input(PACKED.to_owned()));
+    }
+    let mut ring = Ring { folder: path.to_owned(), read: HashMap::new(), packed: HashSet::new() };
     let mut next = if is_folder { ring.next(None) } else { Some(path.to_owned()) };
     let mut buffer = vec![0; CHUNK];
     loop {
+        if is_folder {
+            ring.report_packed(report);
+        }
         let Some(path) = next.take() else {
             wait(capture, report)?;
             if is_stopped() {
@@ -89,6 +95,15 @@ fn wait(capture: &mut Capture, report: &mut Report) -> Result<(), Stop> {
     Ok(())
 }
 
+/// A capture program compresses a file when it has ended: there is nothing to wait for.
+const PACKED: &str = "compressed files are not followed: read it without --follow, together with others if need be";
+
+fn is_packed(path: &Path) -> bool {
+    let mut start = [0; unpack::MAGIC];
+    let read = File::open(path).and_then(|file| file.read_at(&mut start, 0));
+    read.is_ok_and(|n| unpack::is_packed(&start[..n]))
+}
+
 /// A file that is read to its end, again and again.
 struct Tail {
     file: File,
@@ -132,9 +147,21 @@ struct Seen {
 struct Ring {
     folder: PathBuf,
     read: HashMap<PathBuf, Seen>,
+    /// Compressed files that were reported.
+    packed: HashSet<PathBuf>,
 }
 
 impl Ring {
+    /// Reports compressed files, each once.
+    fn report_packed(&mut self, report: &mut Report) {
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_file() && is_packed(&path) && self.packed.insert(path.clone()) {
+                report.note(format_args!("{}: {PACKED}", path.display()));
+            }
+        }
+    }
+
     /// The file that is to be read after `current`: of those that are newer and were not read, the oldest.
     fn next(&self, current: Option<&Path>) -> Option<PathBuf> {
         let age = |path: &Path, metadata: &Metadata| (metadata.mtime(), metadata.mtime_nsec(), path.to_owned());
@@ -145,7 +172,7 @@ impl Ring {
             let seen =
                 self.read.get(&path).is_some_and(|seen| seen.inode == metadata.ino() && seen.at <= metadata.len());
             let is_newer = since.as_ref().is_none_or(|since| age(&path, &metadata) > *since);
-            (!seen && is_newer && metadata.len() > 0).then(|| age(&path, &metadata))
+            (!seen && is_newer && metadata.len() > 0 && !is_packed(&path)).then(|| age(&path, &metadata))
         });
         files.min().map(|(.., path)| path)
     }
