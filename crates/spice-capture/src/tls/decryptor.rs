@@ -121,6 +121,9 @@ enum Ready {
     Failed(Timestamp, Unreadable),
 }
 
+/// A record that can be read, or why a direction's next one can't be.
+type Outcome = Result<(Side, Head), Unreadable>;
+
 /// Where a record's plaintext lies.
 struct Found {
     at: Timestamp,
@@ -194,7 +197,7 @@ impl Decryptor {
 
     /// Reads a record, or says what is missing.
     fn step(&mut self, keys: &KeyLog) -> Result<Result<Option<Found>, Need>, Unreadable> {
-        let mut first: Option<(Timestamp, Result<(Side, Head), Unreadable>)> = None;
+        let mut first: Option<(Timestamp, Outcome)> = None;
         let (mut need, mut end) = (Need::Nothing, None);
         for side in [Side::Client, Side::Server] {
             if self.half(side).over {
@@ -219,8 +222,7 @@ impl Decryptor {
         }
         match (first, end) {
             (Some((_, Ok((side, head)))), _) => self.read(side, &head).map(Ok),
-            (Some((_, Err(error))), _) => Err(error),
-            (None, Some(error)) => Err(error),
+            (Some((_, Err(error))), _) | (None, Some(error)) => Err(error),
             (None, None) => Ok(Err(need)),
         }
     }
