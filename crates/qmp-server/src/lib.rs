@@ -28,12 +28,12 @@ pub use error::CommandError;
 pub use json::{ParseError, parse_value};
 pub use limits::Limits;
 pub use qmp_schema::{self, Encode, ErrorClass, EventInfo, EventMessage, Object, Value, Version};
-#[cfg(all(feature = "tokio", unix))]
-pub use server::UnixOptions;
 #[cfg(feature = "tokio")]
 pub use server::{
     BindError, ClientHandle, CloseReason, DEFAULT_MAX_BEHIND, DEFAULT_MAX_CLIENTS, DEFAULT_NEGOTIATION_TIMEOUT,
     DEFAULT_RECONNECT, DEFAULT_RESERVED_FOR_UNIX, Dialer, Listener, Server, ServerBuilder, Shutdown,
 };
+#[cfg(all(feature = "tokio", unix))]
+pub use server::{ListenerHandle, UnixOptions};
 pub use service::{Service, ServiceBuilder};
 pub use session::{EventSource, Session};

@@ -225,6 +225,11 @@ impl Tracker {
         self.flows.is_empty()
     }
 
+    /// The connections that are open, in no order.
+    pub fn flows(&self) -> impl Iterator<Item = FlowId> + '_ {
+        self.flows.keys().copied()
+    }
+
     /// The channels that are up, the oldest first: what `query-spice` lists. They are those of all servers, if the tracker follows
     /// several.
     pub fn channels(&self) -> Vec<LiveChannel<'_>> {

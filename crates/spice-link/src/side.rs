@@ -4,6 +4,7 @@ use crate::UnknownName;
 
 /// One end of a SPICE connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Side {
     /// The SPICE client: it connects, and sends first.
     Client,

@@ -81,6 +81,11 @@ impl Relay {
         self.listeners.iter().map(Listener::address)
     }
 
+    /// Its listeners.
+    pub fn listeners(&self) -> impl Iterator<Item = &Listener> {
+        self.listeners.iter()
+    }
+
     /// The limit on its connections, which counts them too.
     pub fn connection_limit(&self) -> &Arc<ConnectionLimit> {
         &self.limit

@@ -57,6 +57,11 @@ impl SharedListener {
         self.listeners.iter().map(Listener::address)
     }
 
+    /// Its listeners.
+    pub fn listeners(&self) -> impl Iterator<Item = &Listener> {
+        self.listeners.iter()
+    }
+
     /// Sets the relays for connections from now on. Before the first call, every connection is refused.
     pub fn set_routes(&self, routes: SharedRoutes) {
         *self.shared.targets.write().unwrap_or_else(PoisonError::into_inner) = routes.0;

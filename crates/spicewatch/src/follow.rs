@@ -174,8 +174,10 @@ fn serve(args: &Args) -> Result<(), Failure> {
             .map(|location| (location, Retention::new(args.history_days, args.history_bytes))),
         #[cfg(feature = "http")]
         feed: http.as_ref().map(|(_, feed)| feed),
+        #[cfg(feature = "history")]
+        released: None,
     };
-    let sessions = outputs::session_hub(Source::Follow, &config)?;
+    let sessions = outputs::session_hub(Source::Follow, config)?;
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(refused)?;
     runtime.block_on(async {
         let mut term = signal(SignalKind::terminate()).map_err(refused)?;
@@ -196,7 +198,8 @@ fn serve(args: &Args) -> Result<(), Failure> {
                 Operation::Reload | Operation::Preview => Err("spicewatch follow has no configuration file".to_owned()),
                 Operation::Drain(_) => Err("spicewatch follow accepts no connections".to_owned()),
             };
-            control::server::start(socket, Arc::new(sessions.clone()), Arc::new(operate)).map_err(refused)?;
+            let actions = control::server::Actions { operate: Arc::new(operate), upgrade: None };
+            control::server::start(socket, Arc::new(sessions.clone()), actions).map_err(refused)?;
         }
         #[cfg(feature = "http")]
         if let Some((listener, feed)) = &http {

@@ -3,9 +3,12 @@
 use std::io;
 use std::net::SocketAddr;
 #[cfg(unix)]
-use std::os::{fd::OwnedFd, unix::net::UnixListener as StdUnixListener};
+use std::os::{
+    fd::{AsFd, BorrowedFd, OwnedFd},
+    unix::net::UnixListener as StdUnixListener,
+};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -35,6 +38,36 @@ enum Kind {
     Tcp(TcpListener),
     #[cfg(unix)]
     Unix(Socket),
+}
+
+/// A second hold on a listener's socket: see [`Listener::handle`]. Clients can connect until it is dropped too.
+#[cfg(unix)]
+#[derive(Debug)]
+pub struct ListenerHandle {
+    descriptor: OwnedFd,
+    left: Option<Arc<AtomicBool>>,
+}
+
+#[cfg(unix)]
+impl ListenerHandle {
+    /// Whether the listener removes a file at its end.
+    pub fn owns_file(&self) -> bool {
+        self.left.is_some()
+    }
+
+    /// Lets the listener leave its file at its end: another process has the socket.
+    pub fn leave_file(&self) {
+        if let Some(left) = &self.left {
+            left.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(unix)]
+impl AsFd for ListenerHandle {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
 }
 
 /// What a client of a listener takes from the limits until it leaves.
@@ -109,6 +142,29 @@ impl Listener {
             Ok(_) => Self::from_tcp(tcp),
             Err(_) => Err(io::Error::new(io::ErrorKind::InvalidInput, "expected a unix or TCP socket that listens")),
         }
+    }
+
+    /// Removes the file of a unix socket at the end, although it came with [`from_unix`](Self::from_unix).
+    #[cfg(unix)]
+    #[must_use]
+    pub fn own_file(mut self) -> Self {
+        if let Kind::Unix(socket) = &mut self.kind {
+            socket.own_file();
+        }
+        self
+    }
+
+    /// A second hold on the socket, for a process that hands it over to another one while it is served.
+    ///
+    /// # Errors
+    /// The process has no descriptor left.
+    #[cfg(unix)]
+    pub fn handle(&self) -> io::Result<ListenerHandle> {
+        let (descriptor, left) = match &self.kind {
+            Kind::Tcp(listener) => (listener.as_fd().try_clone_to_owned()?, None),
+            Kind::Unix(socket) => (socket.descriptor().try_clone_to_owned()?, socket.left()),
+        };
+        Ok(ListenerHandle { descriptor, left })
     }
 
     /// Clients of this listener at a time, besides the limit of the server

@@ -26,6 +26,8 @@ pub use self::client_handle::{ClientHandle, CloseReason};
 pub use self::dialer::{DEFAULT_RECONNECT, Dialer};
 pub use self::listener::Listener;
 #[cfg(unix)]
+pub use self::listener::ListenerHandle;
+#[cfg(unix)]
 pub use self::unix_socket::UnixOptions;
 
 use self::connection::{Any, Transport};

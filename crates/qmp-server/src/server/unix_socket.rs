@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
@@ -52,6 +55,8 @@ pub(super) struct Socket {
     path: PathBuf,
     /// Device and inode of the file, to know it again. `None`: the file is the caller's.
     file: Option<(u64, u64)>,
+    /// The file stays: another process listens on the same socket.
+    left: Arc<AtomicBool>,
 }
 
 impl Socket {
@@ -73,7 +78,7 @@ impl Socket {
             }
             fs::set_permissions(path, fs::Permissions::from_mode(options.mode))?;
             let file = Some(identity(path)?);
-            Ok(Self { listener: socket.listen(BACKLOG)?, path: path.to_owned(), file })
+            Ok(Self { listener: socket.listen(BACKLOG)?, path: path.to_owned(), file, left: Arc::default() })
         };
         bind().map_err(failed)
     }
@@ -82,11 +87,25 @@ impl Socket {
     pub(super) fn bound(listener: StdUnixListener) -> io::Result<Self> {
         let path = listener.local_addr()?.as_pathname().map(Path::to_owned).unwrap_or_default();
         listener.set_nonblocking(true)?;
-        Ok(Self { listener: UnixListener::from_std(listener)?, path, file: None })
+        Ok(Self { listener: UnixListener::from_std(listener)?, path, file: None, left: Arc::default() })
     }
 
     pub(super) fn address(&self) -> String {
         format!("unix:{}", self.path.display())
+    }
+
+    /// Removes the file at the end.
+    pub(super) fn own_file(&mut self) {
+        self.file = identity(&self.path).ok();
+    }
+
+    /// A switch that leaves the file at the end, if it is not the caller's.
+    pub(super) fn left(&self) -> Option<Arc<AtomicBool>> {
+        self.file.is_some().then(|| Arc::clone(&self.left))
+    }
+
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
     }
 
     pub(super) async fn accept(&self) -> io::Result<(UnixStream, String)> {
@@ -103,7 +122,7 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        if self.file.is_some() && identity(&self.path).ok() == self.file {
+        if self.file.is_some() && !self.left.load(Ordering::Relaxed) && identity(&self.path).ok() == self.file {
             _ = fs::remove_file(&self.path);
         }
     }

@@ -17,7 +17,7 @@ pub(crate) const MAX_COUNT: u64 = u64::MAX / 2;
 ///
 /// It has the bytes of link stages that could not be read yet, and so perhaps a client's encrypted ticket. Keep it as secret as the
 /// connections themselves.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct TrackerState {
     initialized: u64,
     generation: u64,

@@ -134,6 +134,12 @@ impl ConnectionLimit {
         self.max.load(Ordering::Relaxed)
     }
 
+    /// Counts one more connection, even above the limit: one that another process forwards.
+    pub fn admit(self: &Arc<Self>) -> Permit {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        Permit { limit: Arc::clone(self), source: None }
+    }
+
     /// How many connections there are.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)

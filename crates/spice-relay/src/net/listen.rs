@@ -2,7 +2,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr, TcpListener},
     os::{
-        fd::AsFd,
+        fd::{AsFd, BorrowedFd},
         unix::{fs::MetadataExt, net::UnixListener},
     },
     path::PathBuf,
@@ -114,6 +114,25 @@ impl Listener {
         &self.configured
     }
 
+    /// Removes the file of a unix socket when it is dropped, if it is still the socket's file then.
+    pub fn own_file(&mut self) {
+        if let (Kind::Unix(_, file), NetAddress::Unix(path)) = (&mut self.socket, &self.address) {
+            *file = std::fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()));
+        }
+    }
+
+    /// Leaves the file of a unix socket where it is: another process listens on the same socket.
+    pub fn leave_file(&mut self) {
+        if let Kind::Unix(_, file) = &mut self.socket {
+            *file = None;
+        }
+    }
+
+    /// Whether dropping it removes a file.
+    pub fn owns_file(&self) -> bool {
+        matches!(self.socket, Kind::Unix(_, Some(_)))
+    }
+
     /// Another handle of the same socket, for one more task that accepts.
     pub(crate) fn acceptor(&self) -> io::Result<Acceptor> {
         let socket = match &self.socket {
@@ -121,6 +140,15 @@ impl Listener {
             Kind::Unix(listener, _) => Err(listener.try_clone()?),
         };
         Ok(Acceptor { socket, address: self.address.clone(), failures: Arc::clone(&self.failures) })
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.socket {
+            Kind::Tcp(listener) => listener.as_fd(),
+            Kind::Unix(listener, _) => listener.as_fd(),
+        }
     }
 }
 

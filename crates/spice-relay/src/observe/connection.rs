@@ -8,6 +8,19 @@ use spice_events::{FlowId, Side};
 use super::{ConnectionHandle, Ending, Observe, Opened, end_watch::EndWatch, shared::Shared};
 use crate::net::Socket;
 
+/// The id of the next connection.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// The id of the process's next connection.
+pub fn next_flow() -> FlowId {
+    FlowId(NEXT.load(Ordering::Relaxed))
+}
+
+/// Gives no further connection an id below this one. Lower ids are those of another process's connections.
+pub fn skip_flows(first: FlowId) {
+    NEXT.fetch_max(first.0, Ordering::Relaxed);
+}
+
 /// One connection, as its observer sees it. Keeps the contract of [`Observe`]; dropping it reports the end.
 #[derive(Debug)]
 pub(crate) struct ObservedConnection {
@@ -18,7 +31,6 @@ pub(crate) struct ObservedConnection {
 
 impl ObservedConnection {
     pub(crate) fn open(observer: &Arc<dyn Observe>, ends: &Arc<EndWatch>, opened: Opened) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = FlowId(NEXT.fetch_add(1, Ordering::Relaxed));
         observer.opened(id, opened);
         let handle = Arc::new(ConnectionHandle::default());

@@ -3,7 +3,8 @@ use std::io;
 use spice_events::Side;
 
 /// Why a connection ends. The first reason counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Ending {
     /// This side ended its stream.

@@ -1,11 +1,15 @@
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::{Duration, SystemTime},
 };
 
 use spice_events::{Address, Anomaly, Auth, ChannelEvent, Config, FlowId, Input, Output, Side, Tracker};
 
-use super::{ConnectionHandle, Ending, Observe, Opened, retries::Retries};
+use super::{
+    ConnectionHandle, Ending, Observe, Opened, Report, Successor,
+    retries::Retries,
+    successor::{HandedOver, Withheld},
+};
 
 /// Makes QEMU's SPICE events of a relay's connections, and hands them to an [`EventSink`].
 ///
@@ -16,6 +20,8 @@ pub struct EventObserver<S> {
     tracker: SharedTracker,
     retries: Retries,
     sink: S,
+    /// Set from the start of a hand-over on. Every call holds it, so that none is in between when it changes.
+    handed_over: RwLock<Option<HandedOver>>,
 }
 
 /// A tracker that several owners look at: an [`EventObserver`], and a server that answers `query-spice`.
@@ -59,7 +65,7 @@ impl<S: EventSink> EventObserver<S> {
 
     /// An observer that feeds this tracker. No other observer may feed it.
     pub fn with_tracker(tracker: SharedTracker, sink: S) -> Self {
-        Self { tracker, retries: Retries::default(), sink }
+        Self { tracker, retries: Retries::default(), sink, handed_over: RwLock::new(None) }
     }
 
     /// The sink.
@@ -72,27 +78,103 @@ impl<S: EventSink> EventObserver<S> {
         &self.tracker
     }
 
+    /// Starts to hand over: from now on, reports about its connections go to `successor`, and the sink is told nothing. The connections stay
+    /// in this process. Returns what `state` makes of the tracker, before the first report.
+    ///
+    /// [`take_back`](Self::take_back) or [`confirm`](Self::confirm) must follow.
+    pub fn hand_over<T>(&self, successor: Arc<dyn Successor>, state: impl FnOnce(&Tracker) -> T) -> T {
+        let mut handed_over = self.write();
+        *handed_over = Some(HandedOver::new(successor));
+        state(&self.tracker.lock())
+    }
+
+    /// The hand-over has failed: tells the sink everything that it was not told, and goes on as before.
+    pub fn take_back(&self) {
+        let mut handed_over = self.write();
+        let Some(ended) = handed_over.take() else { return };
+        // Events are sent under the tracker's lock.
+        let tracker = self.tracker.lock();
+        let mut later = Vec::new();
+        for what in ended.take() {
+            match what {
+                Withheld::Anomaly(_) => later.push(what),
+                what => self.tell(what),
+            }
+        }
+        drop(tracker);
+        for anomaly in later {
+            self.tell(anomaly);
+        }
+    }
+
+    /// The successor has taken over: the sink is told nothing more.
+    pub fn confirm(&self) {
+        if let Some(handed_over) = &*self.read() {
+            handed_over.take();
+        }
+    }
+
     /// Hands one input to the tracker, and the events that follow from it to the sink. Returns whether the tracker wants more bytes of
     /// the connection.
     fn handle(&self, flow: FlowId, input: Input<'_>) -> bool {
+        let handed_over = self.read();
         let mut anomalies = Vec::new();
         let mut tracker = self.tracker.lock();
+        if let Some(handed_over) = &*handed_over
+            && let Some(report) = Report::of(flow, &input)
+        {
+            handed_over.successor.report(report);
+        }
         // The clock is read under the lock, so that no event is older than the one before it.
         tracker.handle(SystemTime::now().into(), flow, input);
         while let Some(output) = tracker.poll() {
             match output {
-                Output::Event(event) => self.sink.event(&event),
+                Output::Event(event) => self.deliver(handed_over.as_ref(), Withheld::Event(event)),
                 Output::Anomaly(anomaly) => anomalies.push(anomaly),
             }
         }
         // The link stage of a leaked socket never ends. Its deadline does not depend on the client then.
         let wants = tracker.wants(flow) || tracker.is_leaked(flow);
         drop(tracker);
-        for anomaly in &anomalies {
-            self.retries.anomaly(anomaly);
-            self.sink.anomaly(anomaly);
+        for anomaly in anomalies {
+            self.deliver(handed_over.as_ref(), Withheld::Anomaly(anomaly));
         }
         wants
+    }
+
+    fn deliver(&self, handed_over: Option<&HandedOver>, what: Withheld) {
+        match handed_over {
+            None => self.tell(what),
+            Some(handed_over) => handed_over.withhold(what),
+        }
+    }
+
+    fn tell(&self, what: Withheld) {
+        match what {
+            Withheld::Event(event) => self.sink.event(&event),
+            Withheld::Anomaly(anomaly) => {
+                self.retries.anomaly(&anomaly);
+                self.sink.anomaly(&anomaly);
+            }
+            Withheld::Connection(flow, connection) => self.sink.connection(flow, connection),
+            Withheld::Secured(flow, version, cipher) => self.sink.secured(flow, &version, &cipher),
+            Withheld::Ending(flow, ending) => self.sink.ending(flow, ending),
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Option<HandedOver>> {
+        self.handed_over.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Option<HandedOver>> {
+        self.handed_over.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl From<Tracker> for SharedTracker {
+    /// A tracker that another process has begun, for example.
+    fn from(tracker: Tracker) -> Self {
+        Self(Arc::new(Mutex::new(tracker)))
     }
 }
 
@@ -125,15 +207,29 @@ impl<S: EventSink> Observe for EventObserver<S> {
     }
 
     fn connection(&self, flow: FlowId, connection: Arc<ConnectionHandle>) {
-        self.sink.connection(flow, connection);
+        let handed_over = self.read();
+        if let Some(handed_over) = &*handed_over {
+            handed_over.successor.connection(flow, &connection);
+        }
+        self.deliver(handed_over.as_ref(), Withheld::Connection(flow, connection));
     }
 
     fn secured(&self, flow: FlowId, version: &str, cipher: &str) {
-        self.sink.secured(flow, version, cipher);
+        let handed_over = self.read();
+        let (version, cipher) = (version.to_owned(), cipher.to_owned());
+        if let Some(handed_over) = &*handed_over {
+            let (version, cipher) = (version.clone(), cipher.clone());
+            handed_over.successor.report(Report::Secured { flow, version, cipher });
+        }
+        self.deliver(handed_over.as_ref(), Withheld::Secured(flow, version, cipher));
     }
 
     fn ending(&self, flow: FlowId, ending: Ending) {
-        self.sink.ending(flow, ending);
+        let handed_over = self.read();
+        if let Some(handed_over) = &*handed_over {
+            handed_over.successor.report(Report::Ending { flow, ending });
+        }
+        self.deliver(handed_over.as_ref(), Withheld::Ending(flow, ending));
     }
 
     fn bytes(&self, flow: FlowId, from: Side, data: &[u8]) -> bool {

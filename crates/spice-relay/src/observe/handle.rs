@@ -43,8 +43,18 @@ impl ConnectionHandle {
     }
 
     /// Waits for [`terminate`](Self::terminate).
-    pub(crate) async fn terminated(&self) {
+    pub async fn terminated(&self) {
         self.terminated.notified().await;
+    }
+
+    /// Takes the counts of a connection that another process forwards.
+    pub fn set_counts(&self, from_client: u64, from_server: u64, last_from_client: Option<SystemTime>) {
+        self.from_client.store(from_client, Ordering::Relaxed);
+        self.from_server.store(from_server, Ordering::Relaxed);
+        if let Some(at) = last_from_client {
+            let at = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            self.client_at.store(i64::try_from(at.as_micros()).unwrap_or(i64::MAX), Ordering::Relaxed);
+        }
     }
 
     /// Takes one run of bytes, before it is part of the counts so far.

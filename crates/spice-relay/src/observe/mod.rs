@@ -7,16 +7,19 @@ mod events;
 mod handle;
 mod retries;
 mod shared;
+mod successor;
 
 use std::{sync::Arc, time::Duration};
 
 use spice_events::{Address, Endpoints, FlowId, Side};
 
 pub(crate) use connection::ObservedConnection;
+pub use connection::{next_flow, skip_flows};
 pub(crate) use end_watch::EndWatch;
 pub use ending::Ending;
 pub use events::{EventObserver, EventSink, SharedTracker};
 pub use handle::ConnectionHandle;
+pub use successor::{Report, Successor};
 
 /// Learns about every connection of a relay.
 ///

@@ -63,6 +63,8 @@ pub(crate) enum Command {
         /// Its name.
         vm: String,
     },
+    /// Lets the client take over. What follows on the connection is not for other clients: see `relay/upgrade`.
+    Upgrade,
 }
 
 /// A line of the answer.

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use spice_sessions::{LiveKey, Record};
 
 use super::{Answer, Command, ControlSocket, Failure, Reply, Request, Status, VERSION};
@@ -23,6 +24,9 @@ const MAX_REQUEST: u64 = 4096;
 
 /// How long a client may take for a request, or to read a part of the answer.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often it is looked whether another process serves the socket.
+const LOOK_EVERY: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
 /// Sessions that are read from the table at once. The table is locked meanwhile.
 const PAGE: usize = 256;
@@ -62,26 +66,48 @@ pub(crate) enum Operation {
 /// Does it, and returns the answer, or why nothing has changed.
 pub(crate) type Operate = Arc<dyn Fn(Operation) -> Result<Answer, String> + Send + Sync>;
 
-/// Serves the socket until the process ends.
-pub(crate) fn start(socket: &ControlSocket, table: Arc<dyn Table>, operate: Operate) -> io::Result<()> {
+/// Lets the client at the other end of the stream take over.
+pub(crate) type Upgrade = Arc<dyn Fn(UnixStream) + Send + Sync>;
+
+/// What a client can make the process do.
+#[derive(Clone)]
+pub(crate) struct Actions {
+    pub(crate) operate: Operate,
+    /// `None`: no process can take over.
+    pub(crate) upgrade: Option<Upgrade>,
+}
+
+/// Serves the socket until the process ends, or another one serves it.
+pub(crate) fn start(socket: &ControlSocket, table: Arc<dyn Table>, actions: Actions) -> io::Result<()> {
     let listener = socket.listener.try_clone()?;
+    // A process that takes over serves the same socket. Neither waits for a client that the other one has accepted.
+    listener.set_nonblocking(true)?;
+    let is_left = Arc::clone(&socket.is_left);
     let clients = Arc::new(AtomicUsize::new(0));
     thread::Builder::new().name("control-accept".into()).spawn(move || {
-        loop {
-            let Ok((stream, _)) = listener.accept() else {
+        while !is_left.load(Ordering::Relaxed) {
+            let stream = match listener.accept() {
+                Ok((stream, _)) if stream.set_nonblocking(false).is_ok() => stream,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let mut wanted = [PollFd::new(&listener, PollFlags::IN)];
+                    let _ = poll(&mut wanted, Some(&LOOK_EVERY));
+                    continue;
+                }
                 // Mostly, the process has no descriptor left.
-                thread::sleep(Duration::from_millis(100));
-                continue;
+                Ok(_) | Err(_) => {
+                    thread::sleep(Duration::from_millis(100));
+                    continue;
+                }
             };
             if clients.fetch_add(1, Ordering::AcqRel) >= MAX_CLIENTS {
                 clients.fetch_sub(1, Ordering::AcqRel);
                 let _ = refuse(&stream);
                 continue;
             }
-            let (table, operate, place) = (Arc::clone(&table), Arc::clone(&operate), Place(Arc::clone(&clients)));
+            let (table, actions, place) = (Arc::clone(&table), actions.clone(), Place(Arc::clone(&clients)));
             let client = thread::Builder::new().name("control".into()).spawn(move || {
                 let _place = place;
-                let _ = serve(&stream, &*table, &*operate);
+                let _ = serve(&stream, &*table, &actions);
             });
             if let Err(error) = client {
                 tracing::warn!(%error, "can't start a thread for a client of the control socket");
@@ -106,11 +132,7 @@ fn refuse(stream: &UnixStream) -> io::Result<()> {
     write(&mut &*stream, &Reply::Error(Failure::new("too-many-clients", message)))
 }
 
-fn serve(
-    stream: &UnixStream,
-    table: &dyn Table,
-    operate: &dyn Fn(Operation) -> Result<Answer, String>,
-) -> io::Result<()> {
+fn serve(stream: &UnixStream, table: &dyn Table, actions: &Actions) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut requests = BufReader::new(stream);
@@ -128,10 +150,40 @@ fn serve(
             return out.flush();
         }
         match parse(&line) {
-            Ok(command) => answer(&command, table, operate, &mut out)?,
+            Ok(Command::Upgrade) => {
+                let reply = may_upgrade(stream, actions);
+                let is_error = reply.is_err();
+                write(&mut out, &reply.map_or_else(Reply::Error, |()| Reply::Return(Answer::default())))?;
+                out.flush()?;
+                if let Some(upgrade) = actions.upgrade.as_ref().filter(|_| !is_error) {
+                    upgrade(stream.try_clone()?);
+                    return Ok(());
+                }
+            }
+            Ok(command) => answer(&command, table, &*actions.operate, &mut out)?,
             Err(failure) => write(&mut out, &Reply::Error(failure))?,
         }
         out.flush()?;
+    }
+}
+
+/// Whether the client may take over: it is a process of the same user, or of root.
+fn may_upgrade(stream: &UnixStream, actions: &Actions) -> Result<(), Failure> {
+    if actions.upgrade.is_none() {
+        return Err(Failure::new("no-upgrade", "this process is not a relay, and can't be taken over"));
+    }
+    let own = rustix::process::geteuid();
+    match rustix::net::sockopt::socket_peercred(stream) {
+        Ok(peer) if peer.uid == own || peer.uid.is_root() => Ok(()),
+        Ok(peer) => {
+            let message = format!(
+                "the relay runs as user {}, and only that user and root can take over, not user {}",
+                own.as_raw(),
+                peer.uid.as_raw()
+            );
+            Err(Failure::new("not-permitted", message))
+        }
+        Err(error) => Err(Failure::new("not-permitted", format!("the client's user is not known: {error}"))),
     }
 }
 
@@ -156,6 +208,8 @@ fn answer(
     out: &mut impl Write,
 ) -> io::Result<()> {
     let reply = match command {
+        // It has an answer of its own.
+        Command::Upgrade => return Ok(()),
         Command::Reload => done(operate(Operation::Reload), "reload-failed"),
         Command::Preview => done(operate(Operation::Preview), "reload-failed"),
         Command::Drain { vm } => done(operate(Operation::Drain(vm.clone())), "unknown-vm"),

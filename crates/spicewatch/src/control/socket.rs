@@ -4,12 +4,19 @@ use std::{
     fmt,
     fs::Permissions,
     io,
-    os::unix::{
-        fs::{FileTypeExt as _, PermissionsExt as _},
-        net::{UnixListener, UnixStream},
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::{
+            fs::{FileTypeExt as _, PermissionsExt as _},
+            net::{UnixListener, UnixStream},
+        },
     },
     path::{Path, PathBuf},
     str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use rustix::{
@@ -52,6 +59,8 @@ pub(crate) struct ControlSocket {
     pub(super) listener: UnixListener,
     path: PathBuf,
     owns_file: bool,
+    /// Set when another process serves the socket.
+    pub(super) is_left: Arc<AtomicBool>,
 }
 
 impl ControlSocket {
@@ -76,7 +85,12 @@ impl ControlSocket {
         // Linux gives the file the permissions of the socket (unix_bind_bsd), so that it never has wider ones.
         fchmod(&socket, Mode::from_raw_mode(0o600))?;
         bind(&socket, &SocketAddrUnix::new(path)?)?;
-        let bound = Self { listener: UnixListener::from(socket), path: path.to_owned(), owns_file: true };
+        let bound = Self {
+            listener: UnixListener::from(socket),
+            path: path.to_owned(),
+            owns_file: true,
+            is_left: Arc::default(),
+        };
         if let Some(group) = group {
             std::os::unix::fs::chown(path, None, Some(group))?;
         }
@@ -85,11 +99,15 @@ impl ControlSocket {
         Ok(bound)
     }
 
-    /// A socket that a service manager has bound.
-    pub(crate) fn from_listener(listener: UnixListener, path: &Path) -> io::Result<Self> {
-        // A thread waits in accept(2).
-        listener.set_nonblocking(false)?;
-        Ok(Self { listener, path: path.to_owned(), owns_file: false })
+    /// A socket that a service manager or the process before this one has bound.
+    pub(crate) fn from_listener(listener: UnixListener, path: &Path, owns_file: bool) -> Self {
+        Self { listener, path: path.to_owned(), owns_file, is_left: Arc::default() }
+    }
+
+    /// Another process serves the socket from now on. Its file stays.
+    pub(crate) fn leave(mut self) {
+        self.is_left.store(true, Ordering::Relaxed);
+        self.owns_file = false;
     }
 
     /// The socket.
@@ -98,9 +116,20 @@ impl ControlSocket {
         &self.listener
     }
 
+    /// Whether its file goes at the end.
+    pub(crate) fn owns_file(&self) -> bool {
+        self.owns_file
+    }
+
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+impl AsFd for ControlSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
     }
 }
 

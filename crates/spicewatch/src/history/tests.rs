@@ -308,7 +308,7 @@ fn sessions_at_a_high_rate_are_recorded_without_loss() {
     // Without it: fewer records than the queue holds, so that no speed is assumed.
     let count = seconds.map_or(2000, |seconds| seconds * EACH_SECOND);
     let lab = Lab::new();
-    let history = History::start(&lab.location, "relay", Retention::new(400, 0)).unwrap();
+    let history = History::start(&lab.location, "relay", Retention::new(400, 0), None).unwrap();
     let (start, mut longest, mut total) = (Instant::now(), Duration::ZERO, Duration::ZERO);
     for number in 1..=count {
         if seconds.is_some() {

@@ -73,13 +73,22 @@ impl History {
     /// Starts the thread, which opens the database. A failure is logged, and tried again.
     ///
     /// `source` names the command.
-    pub(crate) fn start(location: &Location, source: &'static str, retention: Retention) -> io::Result<Self> {
+    ///
+    /// If it takes over from another process, it waits until the sender of `released` is dropped, and goes on with the entries that are
+    /// open.
+    pub(crate) fn start(
+        location: &Location,
+        source: &'static str,
+        retention: Retention,
+        released: Option<Receiver<()>>,
+    ) -> io::Result<Self> {
         let (queue, records) = sync_channel(QUEUE);
         let shared = Arc::new(Shared::default());
         let mut writer = Writer {
             path: location.0.clone(),
             source,
             retention,
+            continues: released.is_some(),
             database: None,
             has_failed: false,
             cleaned: None,
@@ -87,6 +96,9 @@ impl History {
         };
         let over = Arc::clone(&shared);
         thread::Builder::new().name("history".into()).spawn(move || {
+            if let Some(released) = released {
+                let _ = released.recv();
+            }
             writer.run(&records, &over);
             // Closes the database before the process may end.
             drop(writer);
@@ -137,6 +149,8 @@ struct Writer {
     path: PathBuf,
     source: &'static str,
     retention: Retention,
+    /// The entries that are open go on.
+    continues: bool,
     database: Option<Database>,
     /// A failure was logged, and nothing was written since.
     has_failed: bool,
@@ -219,7 +233,14 @@ impl Writer {
         let text = |error: Error| error.to_string();
         let database = match &mut self.database {
             Some(database) => database,
-            none => none.insert(Database::open(&self.path, self.source, now()).map_err(|error| error.to_string())?),
+            none => {
+                let opened = if self.continues {
+                    Database::take_over(&self.path, self.source, now())
+                } else {
+                    Database::open(&self.path, self.source, now())
+                };
+                none.insert(opened.map_err(|error| error.to_string())?)
+            }
         };
         database.write(batch, now(), is_ending).map_err(text)?;
         if let Some(keep) = self.retention.keep
@@ -244,6 +265,23 @@ impl Writer {
 impl Database {
     /// Opens the database, and closes the sessions that a killed process left open.
     pub(super) fn open(path: &Path, source: &str, now: Timestamp) -> anyhow::Result<Self> {
+        Self::start(path, source, now, close_left_open)
+    }
+
+    /// Opens the database, and goes on with the sessions that are open: another process has handed them over.
+    pub(super) fn take_over(path: &Path, source: &str, now: Timestamp) -> anyhow::Result<Self> {
+        Self::start(path, source, now, |transaction, run| {
+            transaction.execute("UPDATE entries SET run = ?1 WHERE ended_at IS NULL", [run])?;
+            Ok(())
+        })
+    }
+
+    fn start(
+        path: &Path,
+        source: &str,
+        now: Timestamp,
+        open: impl FnOnce(&rusqlite::Transaction<'_>, i64) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Self> {
         // Addresses of clients are no one else's business.
         let create = |path: &Path| OpenOptions::new().create(true).append(true).mode(0o640).open(path);
         let mut beside = path.as_os_str().to_owned();
@@ -254,11 +292,11 @@ impl Database {
         create(path)?;
         let mut connection = schema::open(path)?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        close_left_open(&transaction)?;
         let now = micros(now);
         transaction
             .execute("INSERT INTO runs (source, started_at, heartbeat_at) VALUES (?1, ?2, ?2)", params![source, now])?;
         let run = transaction.last_insert_rowid();
+        open(&transaction, run)?;
         transaction.commit()?;
         Ok(Self { connection, run, _lock: lock })
     }
@@ -311,8 +349,8 @@ impl Database {
     }
 }
 
-/// Ends the sessions of processes that ended without a word, at the time of their last heartbeat.
-fn close_left_open(transaction: &rusqlite::Transaction<'_>) -> anyhow::Result<()> {
+/// Ends the sessions of processes before this run that ended without a word, at the time of their last heartbeat.
+fn close_left_open(transaction: &rusqlite::Transaction<'_>, run: i64) -> anyhow::Result<()> {
     let mut open = transaction.prepare(
         "SELECT entries.id, entries.record, max(runs.heartbeat_at, entries.started_at)
          FROM entries JOIN runs ON runs.id = entries.run WHERE entries.ended_at IS NULL",
@@ -326,7 +364,7 @@ fn close_left_open(transaction: &rusqlite::Transaction<'_>) -> anyhow::Result<()
             params![id, at, serde_json::to_string(&record)?],
         )?;
     }
-    transaction.execute("UPDATE runs SET ended_at = heartbeat_at WHERE ended_at IS NULL", [])?;
+    transaction.execute("UPDATE runs SET ended_at = heartbeat_at WHERE ended_at IS NULL AND id <> ?1", [run])?;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener},
+    os::fd::{AsFd as _, BorrowedFd},
     path::Path,
 };
 
@@ -55,6 +56,21 @@ impl HttpListener {
                 );
                 Ok(bound.ok().map(Self::Unix))
             }
+        }
+    }
+
+    /// Another process serves it from now on. The file of a unix socket stays.
+    pub(crate) fn leave(self) {
+        if let Self::Unix(socket) = self {
+            socket.leave();
+        }
+    }
+
+    /// The socket, for another process, and whether a file goes with it.
+    pub(crate) fn descriptor(&self) -> (BorrowedFd<'_>, bool) {
+        match self {
+            Self::Unix(socket) => (socket.as_fd(), socket.owns_file()),
+            Self::Tcp(listener, _) => (listener.as_fd(), false),
         }
     }
 

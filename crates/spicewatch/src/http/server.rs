@@ -20,6 +20,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, UnixListener},
     runtime::Builder,
+    sync::Notify,
     time::{sleep, timeout},
 };
 
@@ -47,7 +48,7 @@ const BLOCKING_THREADS: usize = 4;
 const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 83\r\nRetry-After: 5\r\nConnection: close\r\n\r\n{\"error\":{\"code\":\"too-many-clients\",\"message\":\"too many clients; try again later\"}}";
 
 /// Serves until the process ends, in a thread of its own.
-pub(crate) fn start(listener: &HttpListener, content: Content) -> io::Result<()> {
+pub(crate) fn start(listener: &HttpListener, content: Content) -> io::Result<HttpServer> {
     let accept: Accept = match listener {
         HttpListener::Unix(socket) => {
             let listener = socket.listener().try_clone()?;
@@ -67,19 +68,39 @@ pub(crate) fn start(listener: &HttpListener, content: Content) -> io::Result<()>
         .build()?;
     let (feed, hub) = (Arc::clone(&content.feed), content.hub.clone());
     let router = routes::router(content, listener.is_tcp());
+    let stop = Arc::<Notify>::default();
+    let stopped = Arc::clone(&stop);
     thread::Builder::new().name("http".into()).spawn(move || {
         runtime.block_on(async move {
             tokio::spawn(events::keep_updating(hub, feed));
-            let served = match accept {
-                Accept::Unix(listener) => serve_unix(UnixListener::from_std(listener), router).await,
-                Accept::Tcp(listener) => serve_tcp(TcpListener::from_std(listener), router).await,
+            let served = async {
+                match accept {
+                    Accept::Unix(listener) => serve_unix(UnixListener::from_std(listener), router).await,
+                    Accept::Tcp(listener) => serve_tcp(TcpListener::from_std(listener), router).await,
+                }
             };
-            if let Err(error) = served {
-                tracing::error!(%error, "HTTP is not served");
+            tokio::select! {
+                served = served => {
+                    if let Err(error) = served {
+                        tracing::error!(%error, "HTTP is not served");
+                    }
+                }
+                () = stopped.notified() => {}
             }
         });
     })?;
-    Ok(())
+    Ok(HttpServer(stop))
+}
+
+/// A running server. Dropping it changes nothing.
+#[derive(Debug)]
+pub(crate) struct HttpServer(Arc<Notify>);
+
+impl HttpServer {
+    /// Stops accepting, and ends all clients.
+    pub(crate) fn stop(&self) {
+        self.0.notify_one();
+    }
 }
 
 enum Accept {

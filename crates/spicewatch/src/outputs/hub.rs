@@ -16,11 +16,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use rustix::system::uname;
 use spice_relay::{
     observe::{ConnectionHandle, Ending},
     spice_events::{Anomaly, ChannelEvent, FlowId, Side, Timestamp},
 };
-use spice_sessions::{self as records, Config, Input, Reason, Sessions, Source, VmId};
+use spice_sessions::{self as records, Config, Input, Reason, RestoreError, Sessions, SessionsState, Source, VmId};
 
 #[cfg(feature = "history")]
 use crate::history::History;
@@ -84,7 +85,12 @@ struct State {
     /// What was seen since the start.
     #[cfg(feature = "http")]
     totals: totals::Totals,
+    /// Another process takes over, or has taken over: no record is made here.
+    is_frozen: bool,
 }
+
+/// Open connections, by their ids.
+pub(crate) type Connections = Vec<(FlowId, Arc<ConnectionHandle>)>;
 
 impl SessionHub {
     /// `host` is the name of this machine, and `seed` is random.
@@ -93,6 +99,7 @@ impl SessionHub {
         let state = Mutex::new(State {
             sessions,
             connections: HashMap::new(),
+            is_frozen: false,
             #[cfg(feature = "http")]
             totals: totals::Totals::default(),
         });
@@ -189,8 +196,51 @@ impl SessionHub {
     /// Time has passed.
     pub(crate) fn tick(&self) {
         let mut state = self.state();
-        state.sessions.handle_timeout(now());
-        self.write(&mut state);
+        if !state.is_frozen {
+            state.sessions.handle_timeout(now());
+            self.write(&mut state);
+        }
+    }
+
+    /// Another process takes over: makes no more records. Returns the state of all sessions, and the connections that the caller's
+    /// process forwards. Waits until the records before it are written to the file, but no longer than `patience`.
+    pub(crate) fn freeze(&self, patience: Duration) -> (SessionsState, Connections) {
+        let mut state = self.state();
+        state.is_frozen = true;
+        let connections = state.connections.iter().map(|(flow, (_, handle))| (*flow, Arc::clone(handle))).collect();
+        let sessions = state.sessions.state();
+        drop(state);
+        if let Some(file) = &self.0.file {
+            file.drain(patience);
+        }
+        (sessions, connections)
+    }
+
+    /// The other process has not taken over.
+    pub(crate) fn thaw(&self) {
+        self.state().is_frozen = false;
+    }
+
+    /// Goes on with the sessions of another process.
+    pub(crate) fn restore(&self, sessions: SessionsState) -> Result<(), RestoreError> {
+        let host = uname().nodename().to_string_lossy().into_owned();
+        let sessions = Sessions::restore(Config::new(self.0.source, [0; 16]).host(&host), sessions)?;
+        self.state().sessions = sessions;
+        Ok(())
+    }
+
+    /// Another process has taken over: closes all outputs.
+    pub(crate) fn leave(&self, patience: Duration) {
+        if let Some(file) = &self.0.file {
+            file.finish(patience);
+        }
+        #[cfg(feature = "history")]
+        if let Some(history) = &self.0.history {
+            history.finish(patience);
+        }
+        if let Some(hooks) = self.0.hooks.get() {
+            hooks.finish(patience);
+        }
     }
 
     /// All connections have ended: reports what waits, and waits until everything is written, but no longer than `patience`.

@@ -8,7 +8,7 @@ use std::{
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// How many queued lines are written with one call, at most.
@@ -74,6 +74,14 @@ impl LineWriter {
     /// How many lines are queued or being written.
     pub(crate) fn queued(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Waits until all queued lines are written, but no longer than `patience`. The queue stays open.
+    pub(super) fn drain(&self, patience: Duration) {
+        let end = Instant::now() + patience;
+        while self.queued() > 0 && Instant::now() < end {
+            thread::sleep(RETRY_PAUSE);
+        }
     }
 
     /// Closes the queue. Queued lines are still written.

@@ -21,6 +21,8 @@ pub(crate) mod stdout;
 use std::path::Path;
 #[cfg(feature = "http")]
 use std::sync::Arc;
+#[cfg(feature = "history")]
+use std::sync::mpsc::Receiver;
 
 use rustix::{
     fs::{Access, access},
@@ -54,6 +56,9 @@ pub(crate) struct OutputConfig<'a> {
     /// The clients of `/v1/events`.
     #[cfg(feature = "http")]
     pub(crate) feed: Option<&'a Arc<Feed>>,
+    /// The sender is dropped when the process before this one has closed the history.
+    #[cfg(feature = "history")]
+    pub(crate) released: Option<Receiver<()>>,
 }
 
 impl OutputConfig<'_> {
@@ -72,7 +77,7 @@ impl OutputConfig<'_> {
 }
 
 /// Follows sessions, and writes their records to these outputs.
-pub(crate) fn session_hub(source: Source, config: &OutputConfig<'_>) -> Result<SessionHub, Failure> {
+pub(crate) fn session_hub(source: Source, config: OutputConfig<'_>) -> Result<SessionHub, Failure> {
     let open =
         |path: &Path| hub::open(path).map_err(|error| Failure::Configuration(format!("{}: {error}", path.display())));
     let outputs = Outputs {
@@ -81,7 +86,7 @@ pub(crate) fn session_hub(source: Source, config: &OutputConfig<'_>) -> Result<S
         #[cfg(feature = "history")]
         history: match config.history {
             Some((location, retention)) => Some(
-                History::start(location, hub::source_name(source), retention)
+                History::start(location, hub::source_name(source), retention, config.released)
                     .map_err(|error| Failure::System(error.to_string()))?,
             ),
             None => None,
@@ -93,7 +98,7 @@ pub(crate) fn session_hub(source: Source, config: &OutputConfig<'_>) -> Result<S
     getrandom(&mut seed, GetRandomFlags::empty()).map_err(|error| Failure::System(error.to_string()))?;
     let host = uname().nodename().to_string_lossy().into_owned();
     let hub = SessionHub::new(source, &host, seed, outputs);
-    hub.set_hooks(config.hooks.clone()).map_err(|error| Failure::System(error.to_string()))?;
+    hub.set_hooks(config.hooks).map_err(|error| Failure::System(error.to_string()))?;
     Ok(hub)
 }
 

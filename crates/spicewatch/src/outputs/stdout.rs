@@ -90,6 +90,11 @@ impl Stdout {
         source
     }
 
+    /// Waits until all queued lines are written, but no longer than `patience`. More may follow.
+    pub(crate) fn drain(&self, patience: Duration) {
+        self.lines.drain(patience);
+    }
+
     /// Waits until all queued lines are written, but no longer than `patience`.
     pub(crate) fn finish(&self, patience: Duration) {
         self.lines.finish(patience);

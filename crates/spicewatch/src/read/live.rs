@@ -117,11 +117,14 @@ impl LiveArgs {
                 .map(|location| (location, Retention::new(self.history_days, self.history_bytes))),
             #[cfg(feature = "http")]
             feed: None,
+            #[cfg(feature = "history")]
+            released: None,
         };
-        let hub = outputs::session_hub(source, &config)?;
+        let hub = outputs::session_hub(source, config)?;
         if let Some(socket) = &control {
             let operate = |_| Err("only a relay can do this".to_owned());
-            control::server::start(socket, Arc::new(hub.clone()), Arc::new(operate)).map_err(refused)?;
+            let actions = control::server::Actions { operate: Arc::new(operate), upgrade: None };
+            control::server::start(socket, Arc::new(hub.clone()), actions).map_err(refused)?;
         }
         let names = self.vms.iter().map(|vm| (vm.server.clone(), vm.name.clone())).collect();
         Ok(Some(Live {

@@ -1,8 +1,18 @@
 //! The life of the process: start, reload, graceful shutdown.
 
-use std::{io, num::NonZero, path::Path, sync::Arc, time::Duration};
+use std::{
+    io,
+    num::NonZero,
+    os::{
+        fd::{AsFd as _, BorrowedFd},
+        unix::net::UnixStream,
+    },
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
-use spice_relay::connection::ConnectionLimit;
+use spice_relay::{connection::ConnectionLimit, net::NetAddress};
 use tokio::{
     runtime::{Builder, Runtime},
     signal::unix::{Signal, SignalKind, signal},
@@ -13,7 +23,7 @@ use tokio::{
 
 use crate::{
     control::{self, Answer, ControlSocket, server::Operation},
-    outputs::{self, FLUSH_PATIENCE, Failure, OutputConfig, SessionHub, logging::Log, stdout::Stdout},
+    outputs::{self, FLUSH_PATIENCE, Failure, SessionHub, logging::Log, stdout::Stdout},
 };
 #[cfg(feature = "http")]
 use crate::{
@@ -21,16 +31,18 @@ use crate::{
     outputs::Feed,
 };
 
+#[cfg(feature = "http")]
+use super::status::Status;
 use super::{
     check,
-    common::Common,
     config::{Config, Source, VmConfig},
     limits::max_connections,
     passed::PassedSockets,
     reload::{self, Changes, Outcome, Prepared, ReloadHandle, Request},
     service::Service,
     service_manager,
-    status::Status,
+    start::{self, Started},
+    upgrade::{self, HandedOver, TakeOver},
     vm::RunningVm,
 };
 
@@ -38,62 +50,46 @@ use super::{
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Serves all VMs until a signal ends the process.
-pub(super) fn serve(source: &Source, config: Config, passed: PassedSockets, log: &Log) -> Result<(), Failure> {
+///
+/// With `is_upgrade`, takes over from the relay that runs.
+pub(super) fn serve(
+    source: &Source,
+    config: Config,
+    passed: PassedSockets,
+    is_upgrade: bool,
+    log: &Log,
+) -> Result<(), Failure> {
     check::whole(&config).map_err(Failure::Configuration)?;
     let workers = config.workers.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZero::get);
     let refused = |error: io::Error| Failure::System(error.to_string());
     let control =
         Builder::new_multi_thread().worker_threads(1).thread_name("control").enable_all().build().map_err(refused)?;
-    let bound = {
+    let (take_over, mut passed) = if is_upgrade {
+        let (take_over, passed) = TakeOver::begin(&config)?;
+        (Some(take_over), passed)
+    } else {
+        (None, passed)
+    };
+    let (started, predecessor) = {
         let _inside = control.enter();
-        reload::prepare(config, &[], &passed)?
+        start::start(config, &passed, take_over, workers, log)?
     };
-    let process = bound.config;
-    let most = max_connections(&process, workers);
-    let data = Builder::new_multi_thread()
-        .worker_threads(workers)
-        .thread_name("relay")
-        .enable_all()
-        .build()
-        .map_err(refused)?;
-    let stdout = Stdout::start().map_err(refused)?;
-    let control_socket = match process.control.as_deref().and_then(|path| Some((path, passed.unix_listener(path)?))) {
-        Some((path, listener)) => Some(ControlSocket::from_listener(listener, path).map_err(refused)?),
-        None => {
-            outputs::control_socket(process.control.as_deref(), process.control_mode, process.control_group.as_deref())?
-        }
-    };
-    #[cfg(feature = "http")]
-    let http = match process.http.as_ref().and_then(|address| passed.unix_listener(address.path()?).zip(address.path()))
-    {
-        Some((listener, path)) => {
-            Some(HttpListener::Unix(ControlSocket::from_listener(listener, path).map_err(refused)?))
-        }
-        None => HttpListener::bind(process.http.as_ref(), process.http_mode, process.http_group.as_deref())?,
-    };
-    #[cfg(feature = "http")]
-    let http = http.map(|listener| (listener, Arc::new(Feed::new())));
-    let sessions = session_hub(
-        &process,
-        &stdout,
-        control_socket.is_some(),
+    let Started {
+        bound,
+        data,
+        mut service,
+        mut control_socket,
         #[cfg(feature = "http")]
-        http.as_ref().map(|(_, feed)| feed),
-    )?;
-    let limit = ConnectionLimit::new(most, process.per_source());
-    let status = Status { limit: Arc::clone(&limit), log: log.clone(), data: data.handle().clone() };
+        mut http,
+    } = started;
+    passed.forget_taken_over();
+    let limit = Arc::clone(&service.common.status.limit);
+    let (sessions, stdout) = (service.common.sessions.clone(), service.common.stdout.clone());
+    let most = max_connections(&service.common.process, workers);
     #[cfg(feature = "http")]
-    let (certificates, content) = (Certificates::default(), content(&process, &status));
-    let mut service = Service::new(Common {
-        process,
-        status,
-        stdout: stdout.clone(),
-        sessions: sessions.clone(),
-        #[cfg(feature = "http")]
-        certificates: certificates.clone(),
-        workers,
-    });
+    let content = content(&service.common.process, &service.common.status);
 
+    let mut handed_over = None;
     let outcome = control.block_on(async {
         passed.warn_of_unused(&service.common.process);
         let mut signals = Signals::new().map_err(refused)?;
@@ -102,37 +98,61 @@ pub(super) fn serve(source: &Source, config: Config, passed: PassedSockets, log:
             service.add(vm, asked.await.ok().flatten()).map_err(Failure::System)?;
         }
         service.share(bound.shared).map_err(Failure::System)?;
-        let (reload, requests) = ReloadHandle::new();
-        if let Some((socket, sessions)) = control_socket.as_ref().zip(sessions.clone()) {
-            tracing::info!(path = %socket.path().display(), "serving the control socket");
-            let (reload, file) = (reload.clone(), source.file());
-            let operate = move |operation| operate(&reload, file.as_deref(), operation);
-            control::server::start(socket, Arc::new(sessions), Arc::new(operate)).map_err(refused)?;
+        if let Some(predecessor) = predecessor {
+            let observer = |name: &str| {
+                service.vms().iter().find(|vm| vm.config.shown_name() == name).map(|vm| Arc::clone(&vm.observer))
+            };
+            predecessor.start(observer, &limit, control.handle()).map_err(refused)?;
         }
+        let (reload, requests) = ReloadHandle::new();
+        let (upgrades, upgrading) = mpsc::channel(1);
+        if let Some((socket, sessions)) = control_socket.as_ref().zip(sessions.clone()) {
+            serve_control(socket, sessions, reload, source.file(), upgrades).map_err(refused)?;
+        }
+        #[cfg(feature = "http")]
+        let mut http_server = None;
         #[cfg(feature = "http")]
         if let Some(((listener, feed), hub)) = http.as_ref().zip(sessions.clone()) {
             tracing::info!(address = listener.shown(), "serving HTTP");
-            let content = content(hub, Arc::clone(feed), certificates);
-            http::start(listener, content).map_err(refused)?;
+            let content = content(hub, Arc::clone(feed), service.common.certificates.clone());
+            http_server = Some(http::start(listener, content).map_err(refused)?);
         }
         if let Some(sessions) = sessions.clone() {
-            tokio::spawn(async move {
-                let mut ticks = tokio::time::interval(outputs::TICK);
-                loop {
-                    ticks.tick().await;
-                    sessions.tick();
-                }
-            });
+            tokio::spawn(keep_ticking(sessions));
         }
         let version = env!("CARGO_PKG_VERSION");
         tracing::info!(vms = service.len(), max_connections = most, version, "ready");
         service_manager::notify("READY=1");
-        serve_until_signal(&mut signals, &mut service, source, &Arc::new(passed), requests).await;
+        let requests = Requests { reload: requests, upgrade: upgrading };
+        let sockets = Sockets {
+            passed: Arc::new(passed),
+            control: control_socket.as_ref(),
+            #[cfg(feature = "http")]
+            http: http.as_ref().map(|(listener, _)| listener),
+        };
+        let end = serve_until_signal(&mut signals, &mut service, source, &sockets, requests).await;
+        if let End::HandedOver(to) = end {
+            if let Some(control) = control_socket.take() {
+                control.leave();
+            }
+            #[cfg(feature = "http")]
+            if let (Some(server), Some((listener, _))) = (http_server, http.take()) {
+                server.stop();
+                listener.leave();
+            }
+            let to = handed_over.insert(to);
+            return forward(&mut signals, &limit, &mut service, to).await;
+        }
         service_manager::notify("STOPPING=1");
         drain(&mut signals, &limit, &mut service).await
     });
     // Ends every connection; each tells its observer.
     data.shutdown_timeout(FLUSH_PATIENCE);
+    if let Some(handed_over) = handed_over {
+        handed_over.finish();
+        control.shutdown_background();
+        return outcome;
+    }
     if let Some(sessions) = &sessions {
         sessions.finish(FLUSH_PATIENCE);
     }
@@ -155,30 +175,6 @@ fn operate(reload: &ReloadHandle, file: Option<&Path>, operation: Operation) -> 
             reload.drain(&vm).map(|open| Answer { open_connections: Some(open), ..Answer::default() })
         }
     }
-}
-
-/// What follows sessions, if that is configured.
-fn session_hub(
-    config: &Config,
-    stdout: &Stdout,
-    has_control: bool,
-    #[cfg(feature = "http")] feed: Option<&Arc<Feed>>,
-) -> Result<Option<SessionHub>, Failure> {
-    let wanted = OutputConfig {
-        stdout: config.sessions.then_some(stdout),
-        sessions_to: config.sessions_to.as_deref(),
-        hooks: config.hook_table().map_err(Failure::Configuration)?,
-        #[cfg(feature = "history")]
-        history: config.history.as_ref().map(|location| (location, config.keep_history())),
-        #[cfg(feature = "http")]
-        feed,
-    };
-    // The log has a line about each session.
-    let is_logged = tracing::enabled!(tracing::Level::INFO);
-    if !wanted.has_any() && !has_control && !is_logged {
-        return Ok(None);
-    }
-    outputs::session_hub(spice_sessions::Source::Relay, &wanted).map(Some)
 }
 
 /// What is served over HTTP, once the rest is known.
@@ -206,14 +202,77 @@ fn content(
     }
 }
 
-/// Reads the configuration again at each SIGHUP and for each request. Returns at the first signal that ends the process.
+/// Serves the control socket.
+fn serve_control(
+    socket: &ControlSocket,
+    sessions: SessionHub,
+    reload: ReloadHandle,
+    file: Option<PathBuf>,
+    upgrades: mpsc::Sender<UnixStream>,
+) -> io::Result<()> {
+    tracing::info!(path = %socket.path().display(), "serving the control socket");
+    let operate = Arc::new(move |operation| operate(&reload, file.as_deref(), operation));
+    let upgrade = Arc::new(move |stream| {
+        // Fails if the process ends.
+        let _ = upgrades.blocking_send(stream);
+    });
+    let actions = control::server::Actions { operate, upgrade: Some(upgrade) };
+    control::server::start(socket, Arc::new(sessions), actions)
+}
+
+/// Tells the sessions that time passes.
+async fn keep_ticking(sessions: SessionHub) {
+    let mut ticks = tokio::time::interval(outputs::TICK);
+    loop {
+        ticks.tick().await;
+        sessions.tick();
+    }
+}
+
+/// What clients of the control socket ask for.
+struct Requests {
+    reload: mpsc::Receiver<Request>,
+    upgrade: mpsc::Receiver<UnixStream>,
+}
+
+/// Sockets that are no VM's.
+struct Sockets<'a> {
+    passed: Arc<PassedSockets>,
+    control: Option<&'a ControlSocket>,
+    #[cfg(feature = "http")]
+    http: Option<&'a HttpListener>,
+}
+
+/// Their configured addresses, whether a file goes at their end, and the sockets.
+fn own_sockets<'a>(sockets: &Sockets<'a>) -> Vec<(String, bool, BorrowedFd<'a>)> {
+    let mut own = Vec::new();
+    if let Some(control) = sockets.control {
+        let address = NetAddress::Unix(control.path().to_owned());
+        own.push((address.to_string(), control.owns_file(), control.as_fd()));
+    }
+    #[cfg(feature = "http")]
+    if let Some(listener) = sockets.http {
+        let (descriptor, owns_file) = listener.descriptor();
+        own.push((listener.shown(), owns_file, descriptor));
+    }
+    own
+}
+
+/// Why the process serves no more.
+enum End {
+    Signal,
+    HandedOver(HandedOver),
+}
+
+/// Reads the configuration again at each SIGHUP and for each request. Returns at the first signal that ends the process, or after another process
+/// has taken over.
 async fn serve_until_signal(
     signals: &mut Signals,
     service: &mut Service,
     source: &Source,
-    passed: &Arc<PassedSockets>,
-    mut requests: mpsc::Receiver<Request>,
-) {
+    sockets: &Sockets<'_>,
+    mut requests: Requests,
+) -> End {
     // Files may be on a slow disk, so they are read in a thread of their own.
     let mut preparing: Option<JoinHandle<Result<Prepared, Failure>>> = None;
     let (mut waiting, mut is_wanted): (Vec<Outcome>, bool) = (Vec::new(), false);
@@ -221,7 +280,7 @@ async fn serve_until_signal(
         if is_wanted && preparing.is_none() {
             service_manager::reloading();
             is_wanted = false;
-            let (source, running, passed) = (source.clone(), service.running(), Arc::clone(passed));
+            let (source, running, passed) = (source.clone(), service.running(), Arc::clone(&sockets.passed));
             preparing = Some(tokio::task::spawn_blocking(move || {
                 reload::prepare(source.read().map_err(Failure::Configuration)?, &running, &passed)
             }));
@@ -235,26 +294,34 @@ async fn serve_until_signal(
         };
         tokio::select! {
             kind = signals.next() => {
+                if kind == SignalKind::user_defined2() {
+                    upgrade::start_program();
+                    continue;
+                }
                 if kind != SignalKind::hangup() {
                     tracing::info!(signal = kind.as_raw_value(), "shutting down");
-                    return;
+                    return End::Signal;
                 }
                 is_wanted = true;
             }
             // Requests that come during a reload wait for its end.
-            Some(request) = requests.recv(), if is_idle => {
+            Some(request) = requests.reload.recv(), if is_idle => {
                 match request {
                     Request::Reload(outcome) => {
                         waiting.push(outcome);
                         is_wanted = true;
                     }
-                    Request::Preview(outcome) => preview(service, source, passed, outcome),
+                    Request::Preview(outcome) => preview(service, source, &sockets.passed, outcome),
                     Request::Drain(vm, outcome) => {
                         let open = service.drain(&vm).await;
                         let _ = outcome.send(open.ok_or_else(|| format!("there is no VM named `{vm}`")));
                     }
                 }
             }
+            Some(stream) = requests.upgrade.recv() => match upgrade::hand_over(stream, service, &own_sockets(sockets), &sockets.passed) {
+                Ok(handed_over) => return End::HandedOver(handed_over),
+                Err(reason) => tracing::error!(reason, "the upgrade has failed; this relay goes on as before"),
+            },
             prepared = prepared => {
                 preparing = None;
                 let outcome = match prepared {
@@ -314,6 +381,45 @@ async fn finish_reload(
     outcome
 }
 
+/// Another process has taken over: closes everything but connections, and forwards these until they end.
+async fn forward(
+    signals: &mut Signals,
+    limit: &ConnectionLimit,
+    service: &mut Service,
+    handed_over: &HandedOver,
+) -> Result<(), Failure> {
+    service_manager::notify(&format!("MAINPID={}", handed_over.pid()));
+    service.leave().await;
+    if let Some(sessions) = &service.common.sessions {
+        sessions.leave(FLUSH_PATIENCE);
+    }
+    service.common.stdout.finish(FLUSH_PATIENCE);
+    handed_over.released();
+    tracing::info!(
+        pid = handed_over.pid(),
+        connections = limit.open(),
+        "another process has taken over; this one forwards its connections until they end"
+    );
+    loop {
+        tokio::select! {
+            () = limit.until_empty() => {
+                tracing::info!("the last connection has ended");
+                return Ok(());
+            }
+            () = handed_over.gone() => {
+                tracing::warn!(connections = limit.open(), "the process that has taken over has ended; ending its connections here");
+                return Ok(());
+            }
+            kind = signals.next() => {
+                if kind == SignalKind::hangup() || kind == SignalKind::user_defined2() {
+                    continue;
+                }
+                return drain(signals, limit, service).await;
+            }
+        }
+    }
+}
+
 /// Stops accepting, and waits for open connections.
 async fn drain(signals: &mut Signals, limit: &ConnectionLimit, service: &mut Service) -> Result<(), Failure> {
     let patience = service.common.process.drain();
@@ -324,7 +430,7 @@ async fn drain(signals: &mut Signals, limit: &ConnectionLimit, service: &mut Ser
     let again = async {
         loop {
             let kind = signals.next().await;
-            if kind != SignalKind::hangup() {
+            if kind != SignalKind::hangup() && kind != SignalKind::user_defined2() {
                 return kind;
             }
         }
@@ -360,6 +466,7 @@ struct Signals {
     term: Signal,
     int: Signal,
     hup: Signal,
+    usr2: Signal,
 }
 
 impl Signals {
@@ -368,6 +475,7 @@ impl Signals {
             term: signal(SignalKind::terminate())?,
             int: signal(SignalKind::interrupt())?,
             hup: signal(SignalKind::hangup())?,
+            usr2: signal(SignalKind::user_defined2())?,
         })
     }
 
@@ -376,6 +484,7 @@ impl Signals {
             _ = self.term.recv() => SignalKind::terminate(),
             _ = self.int.recv() => SignalKind::interrupt(),
             _ = self.hup.recv() => SignalKind::hangup(),
+            _ = self.usr2.recv() => SignalKind::user_defined2(),
         }
     }
 }

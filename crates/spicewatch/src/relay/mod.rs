@@ -32,7 +32,9 @@ mod service_manager;
 mod shared_addresses;
 mod shared_listeners;
 mod sink;
+mod start;
 mod status;
+mod upgrade;
 mod vm;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -71,6 +73,12 @@ pub(crate) struct Args {
     /// Check the configuration and its files, print its VMs, and exit
     #[arg(long)]
     check: bool,
+    /// Take over from the running relay, which --control finds. No session is dropped
+    ///
+    /// The configuration must have the same VMs and addresses as that of the running relay: reload first. If the upgrade fails, the running relay goes on
+    /// as before. SIGUSR2 makes a running relay start its program again with this flag.
+    #[arg(long, conflicts_with = "check")]
+    upgrade: bool,
     #[command(flatten)]
     process: Config,
     #[command(flatten)]
@@ -80,7 +88,7 @@ pub(crate) struct Args {
 const AFTER_HELP: &str = "\
 Exit codes:
   0    graceful shutdown after SIGTERM or SIGINT
-  1    the system refused something else than an address
+  1    the system refused something else than an address, or an upgrade failed
   2    wrong flags, configuration, certificate, key or path; nothing was bound
   3    could not listen on an address
   130, 143   a second SIGINT or SIGTERM ended open connections";
@@ -91,16 +99,20 @@ pub(crate) fn run(args: Args) -> ExitCode {
 }
 
 fn relay(args: Args) -> Result<(), Failure> {
-    let is_check = args.check;
+    let (is_check, is_upgrade) = (args.check, args.upgrade);
     let source = source(args)?;
     let config = source.read().map_err(Failure::Configuration)?;
     if is_check {
         return dry_run::check_only(&source, &config);
     }
+    if is_upgrade {
+        // The running relay need not wait for a mistake in a file.
+        check_files(&config)?;
+    }
     let passed = PassedSockets::from_environment().map_err(Failure::Configuration)?;
     let filter = config.log.as_deref().unwrap_or("info");
     let log = logging::start(filter, config.log_format.unwrap_or(LogFormat::Text)).map_err(Failure::Configuration)?;
-    let outcome = lifecycle::serve(&source, config, passed, &log);
+    let outcome = lifecycle::serve(&source, config, passed, is_upgrade, &log);
     // The log is written before the last line on stderr says what went wrong.
     log.finish(FLUSH_PATIENCE);
     outcome
@@ -120,4 +132,17 @@ fn source(args: Args) -> Result<Source, Failure> {
             Ok(Source::Flags(Box::new(Config { vm, ..args.process })))
         }
     }
+}
+
+/// Checks all that can be checked while another process may listen on the addresses.
+fn check_files(config: &Config) -> Result<(), Failure> {
+    check::whole(config).map_err(Failure::Configuration)?;
+    for (index, vm) in config.vm.iter().enumerate() {
+        plan::Plan::check(vm.clone(), |_| true).map_err(|error| {
+            let (plan::PlanError::Identity(error) | plan::PlanError::UpstreamCa(error) | plan::PlanError::Other(error)) =
+                error;
+            Failure::Configuration(config.error_prefix(index) + &error)
+        })?;
+    }
+    Ok(())
 }

@@ -3,7 +3,10 @@
 use std::{
     env, fmt, fs,
     net::{SocketAddr, TcpListener},
-    os::unix::net::UnixListener,
+    os::{
+        fd::{AsFd as _, BorrowedFd, OwnedFd},
+        unix::net::UnixListener,
+    },
     path::Path,
 };
 
@@ -26,6 +29,8 @@ pub(super) struct PassedSockets(Vec<PassedSocket>);
 struct PassedSocket {
     socket: Socket,
     name: String,
+    /// Of a socket that the process before this one has bound: its configured address, and whether its file goes at the end.
+    taken_over: Option<(String, bool)>,
 }
 
 #[derive(Debug)]
@@ -45,30 +50,50 @@ impl PassedSockets {
         let mut sockets = Vec::new();
         for index in 0..passed.len() {
             let name = names.next().unwrap_or(UNNAMED).to_owned();
-            let failed = |what: &dyn fmt::Display| {
-                format!(
-                    "the service manager passed a descriptor ({name}) that is no listening stream socket of TCP or unix: {what}"
-                )
-            };
             let socket = match passed.take_unix_listener(index) {
-                Ok(Some(listener)) => {
-                    let local = listener.local_addr().map_err(|error| failed(&error))?;
-                    let path = local.as_pathname().ok_or_else(|| failed(&"it has no path"))?;
-                    let address = NetAddress::Unix(path.to_owned());
-                    Socket::Unix(listener, address)
-                }
+                Ok(Some(listener)) => Socket::unix(listener),
                 _ => match passed.take_tcp_listener(index) {
-                    Ok(Some(listener)) => {
-                        let local = listener.local_addr().map_err(|error| failed(&error))?;
-                        Socket::Tcp(listener, local)
-                    }
+                    Ok(Some(listener)) => Socket::tcp(listener),
                     Ok(None) => continue,
-                    Err(error) => return Err(failed(&error)),
+                    Err(error) => Err(error.to_string()),
                 },
             };
-            sockets.push(PassedSocket { socket, name });
+            let socket = socket.map_err(|error| {
+                format!("the service manager passed a descriptor ({name}) that is no listening stream socket of TCP or unix: {error}")
+            })?;
+            sockets.push(PassedSocket { socket, name, taken_over: None });
         }
         Ok(Self(sockets))
+    }
+
+    /// Takes the sockets of the process before this one: the configured address of each, whether its file goes at the end, and whether a
+    /// service manager had passed it.
+    pub(super) fn from_predecessor(
+        sockets: impl Iterator<Item = (String, bool, bool, OwnedFd)>,
+    ) -> Result<Self, String> {
+        let mut taken = Vec::new();
+        for (address, owns_file, is_kept, descriptor) in sockets {
+            let unix = UnixListener::from(descriptor);
+            let is_unix = unix.local_addr().is_ok();
+            let socket = if is_unix { Socket::unix(unix) } else { Socket::tcp(TcpListener::from(OwnedFd::from(unix))) };
+            let socket = socket.map_err(|error| format!("can't take over the socket of {address}: {error}"))?;
+            let taken_over = (!is_kept).then_some((address, owns_file));
+            taken.push(PassedSocket { socket, name: UNNAMED.to_owned(), taken_over });
+        }
+        Ok(Self(taken))
+    }
+
+    /// Forgets the sockets of the process before this one, which have a VM now. Those of a service manager stay.
+    pub(super) fn forget_taken_over(&mut self) {
+        self.0.retain(|passed| passed.taken_over.is_none());
+    }
+
+    /// The sockets, with the addresses that they are bound to.
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = (String, BorrowedFd<'_>)> {
+        self.0.iter().map(|passed| match &passed.socket {
+            Socket::Tcp(listener, _) => (passed.socket.to_string(), listener.as_fd()),
+            Socket::Unix(listener, _) => (passed.socket.to_string(), listener.as_fd()),
+        })
     }
 
     /// Whether a socket of this address was passed.
@@ -84,7 +109,11 @@ impl PassedSockets {
                 Socket::Tcp(listener, _) => Listener::from_tcp(listener.try_clone().map_err(system)?, address),
                 Socket::Unix(listener, _) => Listener::from_unix(listener.try_clone().map_err(system)?, address),
             };
-            listener.map_err(|error| error.to_string())
+            let mut listener = listener.map_err(|error| error.to_string())?;
+            if passed.owns_file() {
+                listener.own_file();
+            }
+            Ok(listener)
         };
         self.of(address).map(listener).collect()
     }
@@ -93,18 +122,30 @@ impl PassedSockets {
     pub(super) fn qmp_listeners(&self, address: &NetAddress) -> Result<Vec<qmp_server::Listener>, String> {
         let listener = |passed: &PassedSocket| match &passed.socket {
             Socket::Tcp(listener, _) => listener.try_clone().and_then(qmp_server::Listener::from_tcp),
-            Socket::Unix(listener, _) => listener.try_clone().and_then(qmp_server::Listener::from_unix),
+            Socket::Unix(listener, _) => {
+                let listener = listener.try_clone().and_then(qmp_server::Listener::from_unix)?;
+                Ok(if passed.owns_file() { listener.own_file() } else { listener })
+            }
         };
         let failed = |error| format!("can't serve QMP on {address}: {error}");
         self.of(address).map(|passed| listener(passed).map_err(failed)).collect()
     }
 
-    /// The listener of a unix socket.
-    pub(super) fn unix_listener(&self, path: &Path) -> Option<UnixListener> {
+    /// The listener of a unix socket, and whether its file goes at the end.
+    pub(super) fn unix_listener(&self, path: &Path) -> Option<(UnixListener, bool)> {
         let address = NetAddress::Unix(path.to_owned());
         self.of(&address).find_map(|passed| match &passed.socket {
-            Socket::Unix(listener, _) => listener.try_clone().ok(),
+            Socket::Unix(listener, _) => Some((listener.try_clone().ok()?, passed.owns_file())),
             Socket::Tcp(..) => None,
+        })
+    }
+
+    /// The TCP socket that the process before this one has bound for this address.
+    #[cfg(feature = "http")]
+    pub(super) fn tcp_listener(&self, address: &str) -> Option<TcpListener> {
+        self.0.iter().find_map(|passed| match (&passed.socket, &passed.taken_over) {
+            (Socket::Tcp(listener, _), Some((configured, _))) if configured == address => listener.try_clone().ok(),
+            _ => None,
         })
     }
 
@@ -133,7 +174,14 @@ impl PassedSockets {
 }
 
 impl PassedSocket {
+    fn owns_file(&self) -> bool {
+        self.taken_over.as_ref().is_some_and(|(_, owns_file)| *owns_file)
+    }
+
     fn is_for(&self, address: &NetAddress) -> bool {
+        if let Some((configured, _)) = &self.taken_over {
+            return *configured == address.to_string();
+        }
         match (&self.socket, address) {
             (Socket::Unix(_, NetAddress::Unix(bound)), NetAddress::Unix(path)) => is_same_path(bound, path),
             // Port 0 is any port, and names no socket.
@@ -142,6 +190,20 @@ impl PassedSocket {
             }
             _ => false,
         }
+    }
+}
+
+impl Socket {
+    fn unix(listener: UnixListener) -> Result<Self, String> {
+        let local = listener.local_addr().map_err(|error| error.to_string())?;
+        let path = local.as_pathname().ok_or("it has no path")?;
+        let address = NetAddress::Unix(path.to_owned());
+        Ok(Self::Unix(listener, address))
+    }
+
+    fn tcp(listener: TcpListener) -> Result<Self, String> {
+        let local = listener.local_addr().map_err(|error| error.to_string())?;
+        Ok(Self::Tcp(listener, local))
     }
 }
 

@@ -13,7 +13,7 @@ use spice_relay::{
         Listener, NetAddress, bind_each, check_socket_path,
         tls::{KeyLogFile, ServerCheck, ServerIdentity, ServerTls, UpstreamTls},
     },
-    spice_events::Auth,
+    spice_events::{Auth, Tracker},
 };
 
 use super::{
@@ -97,7 +97,7 @@ impl Plan {
         }
         let details = Arc::new(Mutex::new(self.details()));
         let qemu = self.config.qemu_qmp.clone().map(|address| Arc::new(Qemu::new(address)));
-        Ok(BoundVm { plan: self, listeners, qmp, details, qemu })
+        Ok(BoundVm { plan: self, listeners, qmp, details, qemu, continued: None })
     }
 
     fn bind_qmp(&self, address: &NetAddress) -> Result<Vec<qmp_server::Listener>, String> {
@@ -210,6 +210,8 @@ pub(super) struct BoundVm {
     pub(super) qmp: Vec<(NetAddress, qmp_server::Listener)>,
     pub(super) details: Arc<Mutex<ServerDetails>>,
     pub(super) qemu: Option<Arc<Qemu>>,
+    /// The connections that another process has.
+    pub(super) continued: Option<Tracker>,
 }
 
 impl BoundVm {

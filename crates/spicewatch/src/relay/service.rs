@@ -43,6 +43,21 @@ impl Service {
         self.shared.start(bound, &self.vms, &self.common, &mut []).map_err(|error| error.to_string())
     }
 
+    /// The VMs that are served.
+    pub(super) fn vms(&self) -> &[RunningVm] {
+        &self.vms
+    }
+
+    /// VMs that were removed and still have connections.
+    pub(super) fn draining(&self) -> &[RunningVm] {
+        &self.draining
+    }
+
+    /// The listeners that VMs share.
+    pub(super) fn shared(&self) -> &SharedListeners {
+        &self.shared
+    }
+
     /// How many VMs are served: the first ones of [`running`](Self::running).
     pub(super) fn len(&self) -> usize {
         self.vms.len()
@@ -184,6 +199,23 @@ impl Service {
         self.shared.stop_accepting();
         for vm in &mut self.vms {
             vm.stop_accepting().await;
+        }
+    }
+
+    /// Another process has taken over: stops accepting, and serves QMP no more. Socket files stay. Connections go on.
+    pub(super) async fn leave(&mut self) {
+        let mut released = Vec::new();
+        self.shared.release(&mut released).await;
+        for (index, vm) in self.vms.iter_mut().enumerate() {
+            vm.release(index, &mut released).await;
+        }
+        for listener in released.iter_mut().flat_map(|released| &mut released.listeners) {
+            listener.leave_file();
+        }
+        drop(released);
+        let leaving: Vec<_> = self.vms.iter_mut().map(|vm| tokio::spawn(vm.leave(FLUSH_PATIENCE))).collect();
+        for leaving in leaving {
+            let _ = leaving.await;
         }
     }
 

@@ -88,6 +88,11 @@ fn shared_places(config: &Config) -> Vec<SharedPlace> {
 }
 
 impl SharedListeners {
+    /// All of them.
+    pub(super) fn listeners(&self) -> impl Iterator<Item = &Listener> {
+        self.0.iter().flat_map(|(_, listener)| listener.listeners())
+    }
+
     /// Stops accepting, and adds the sockets to those that can be taken. Clients wait in their backlogs.
     pub(super) async fn release(&mut self, released: &mut Vec<Released>) {
         for (SharedPlace { address, is_tls, .. }, mut listener) in self.0.drain(..) {

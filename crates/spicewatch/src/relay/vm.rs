@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use qmp_server::{Dialer, Server, Service};
+use qmp_server::{Dialer, ListenerHandle, Server, Service};
 use spice_relay::{
     Error, Relay,
     net::{
@@ -44,14 +44,23 @@ pub(super) struct RunningVm {
     details: Arc<Mutex<ServerDetails>>,
     identity: Option<Arc<ServerIdentity>>,
     upstream_tls: Option<Arc<UpstreamTls>>,
-    /// The tasks of its QMP listeners.
-    qmp: Vec<(NetAddress, AbortHandle)>,
+    /// Its QMP listeners.
+    qmp: Vec<QmpSocket>,
     /// The tasks that connect to QMP clients.
     dialers: Vec<(NetAddress, AbortHandle)>,
     qemu: Option<Arc<Qemu>>,
     /// The task that asks QEMU.
     asking: Option<AbortHandle>,
     recovered: Arc<Notify>,
+}
+
+/// A QMP listener that is served.
+#[derive(Debug)]
+struct QmpSocket {
+    address: NetAddress,
+    task: AbortHandle,
+    /// For a process that takes over. `None`: the process had no descriptor left.
+    handle: Option<ListenerHandle>,
 }
 
 impl BoundVm {
@@ -63,10 +72,12 @@ impl BoundVm {
         released: &mut [Released],
         asked: Option<Auth>,
     ) -> Result<RunningVm, Error> {
-        let Self { plan, listeners, qmp, details, qemu } = self;
+        let Self { plan, listeners, qmp, details, qemu, continued } = self;
         let mut config = TrackerConfig::new();
         config.auth = asked.or(plan.config.auth);
-        let tracker = SharedTracker::new(config);
+        let auth = config.auth;
+        let tracker = SharedTracker::from(continued.unwrap_or_else(|| Tracker::new(config)));
+        tracker.set_auth(auth);
         let (relay, places) = plan.relay(common, listeners, None, released);
         let relay = relay.bind()?;
         plan.describe(&relay, &details);
@@ -157,7 +168,7 @@ impl RunningVm {
         owner: usize,
         released: &mut [Released],
     ) -> Result<(), Error> {
-        let BoundVm { plan, listeners, qmp, qemu, details: _ } = new;
+        let BoundVm { plan, listeners, qmp, qemu, details: _, continued: _ } = new;
         let (relay, places) = plan.relay(common, listeners, Some(owner), released);
         self.places = places;
         let relay = relay.after(&self.relay).bind()?;
@@ -169,7 +180,9 @@ impl RunningVm {
         }
         let (name, sink, tracker) = (plan.config.shown_name(), self.observer.sink(), self.observer.tracker());
         sink.rename(&name);
-        retain(&mut self.qmp, &plan.config.qmp);
+        for socket in self.qmp.extract_if(.., |socket| !plan.config.qmp.contains(&socket.address)) {
+            socket.task.abort();
+        }
         retain(&mut self.dialers, &plan.config.qmp_connect);
         let service = service(common, tracker, &self.details, self.qemu.as_ref());
         match (sink.output().qmp, plan.wants_qmp()) {
@@ -231,8 +244,36 @@ impl RunningVm {
         self.observer.tracker().look(Tracker::is_empty)
     }
 
+    /// Its QMP listeners, for a process that takes over.
+    pub(super) fn qmp_handles(&self) -> impl Iterator<Item = (&NetAddress, &ListenerHandle)> {
+        self.qmp.iter().filter_map(|socket| Some((&socket.address, socket.handle.as_ref()?)))
+    }
+
+    /// Another process has taken over: ends its QMP clients after the last event, and leaves the files of its QMP sockets.
+    pub(super) fn leave(&mut self, patience: Duration) -> impl Future<Output = ()> + Send + use<> {
+        if let Some(asking) = &self.asking {
+            asking.abort();
+        }
+        for socket in self.qmp.drain(..) {
+            if let Some(handle) = socket.handle {
+                handle.leave_file();
+            }
+            socket.task.abort();
+        }
+        let output = self.observer.sink().output();
+        async move {
+            if let Some(server) = output.qmp {
+                server.shutdown(patience).await;
+            }
+        }
+    }
+
     /// Ends everything but its connections: waits until its QMP clients have the last events, but no longer than `patience`.
-    pub(super) async fn finish(self, patience: Duration) {
+    pub(super) async fn finish(mut self, patience: Duration) {
+        // Clients could still connect.
+        for socket in &mut self.qmp {
+            socket.handle = None;
+        }
         if let Some(asking) = &self.asking {
             asking.abort();
         }
@@ -304,12 +345,14 @@ fn dial(output: &EventOutput, clients: &[NetAddress]) -> Vec<(NetAddress, AbortH
     clients.iter().map(dial).collect()
 }
 
-fn serve_qmp(
-    output: &EventOutput,
-    listeners: Vec<(NetAddress, qmp_server::Listener)>,
-) -> Vec<(NetAddress, AbortHandle)> {
+fn serve_qmp(output: &EventOutput, listeners: Vec<(NetAddress, qmp_server::Listener)>) -> Vec<QmpSocket> {
     let Some(server) = &output.qmp else { return Vec::new() };
-    listeners.into_iter().map(|(address, listener)| (address, server.listen(listener))).collect()
+    let serve = |(address, listener): (NetAddress, qmp_server::Listener)| {
+        let handle =
+            listener.handle().inspect_err(|error| tracing::warn!(%address, %error, "can't be handed over")).ok();
+        QmpSocket { address, handle, task: server.listen(listener) }
+    };
+    listeners.into_iter().map(serve).collect()
 }
 
 /// Where events go: to QMP clients if there is a server for them, and else to stdout. A `format` writes them to stdout in any case.
