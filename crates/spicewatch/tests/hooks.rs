@@ -53,7 +53,8 @@ fn run(program: &str, arguments: &[&str], record: &str) -> Output {
     ];
     command.arg(program).args(arguments).env_clear().envs(variables);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(record.as_bytes()).unwrap();
+    // A hook need not read its input, and may have ended.
+    let _ = child.stdin.take().unwrap().write_all(record.as_bytes());
     child.wait_with_output().unwrap()
 }
 
