@@ -1,6 +1,6 @@
-//! Values of the file that are written as strings.
+//! Values of the file that are written as strings, and numbers of seconds.
 
-use std::{fmt, marker::PhantomData, str::FromStr};
+use std::{fmt, marker::PhantomData, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Deserializer, de};
 use spice_relay::spice_events::{Auth, UnknownName};
@@ -44,4 +44,16 @@ pub(super) fn one_or_many<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Displa
         }
     }
     deserializer.deserialize_any(Visitor(PhantomData))
+}
+
+/// The longest time, in seconds: 136 years. A timer that is further ahead can't be set.
+pub(super) const LONGEST: u64 = u32::MAX as u64;
+
+/// A limit that is configured in seconds. 0 turns it off.
+pub(super) fn seconds(configured: Option<u64>, default: Option<Duration>) -> Option<Duration> {
+    match configured {
+        None => default,
+        Some(0) => None,
+        Some(seconds) => Some(Duration::from_secs(seconds.min(LONGEST))),
+    }
 }
