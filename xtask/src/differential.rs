@@ -47,7 +47,7 @@ impl SpiceServer {
     }
 }
 
-/// A short run against each spice-server, as a step of `cargo xtask test`. A missing one is an error where `CI` is set, and a notice
+/// A short run against each spice-server, as a step of `cargo xtask test`. A missing one is an error if `CI` is set, and a notice
 /// elsewhere.
 pub(crate) fn check() -> Result<()> {
     let is_ci = env::var_os("CI").is_some_and(|value| !value.is_empty());

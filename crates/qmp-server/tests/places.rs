@@ -182,12 +182,12 @@ async fn client_that_can_not_be_reached_is_warned_of_once() {
     let warnings = Warnings::default();
     let _logging = tracing::subscriber::set_default(warnings.clone());
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("nobody");
+    let path = folder.path().join("missing");
     let server = Server::new(service());
     server.dial(Dialer::unix(&path).reconnect(Duration::from_millis(1)));
     tokio::time::sleep(MOMENT).await;
     let said = warnings.0.lock().unwrap().clone();
-    assert!(matches!(&said[..], [one] if one.contains("can't connect") && one.contains("nobody")), "{said:?}");
+    assert!(matches!(&said[..], [one] if one.contains("can't connect") && one.contains("missing")), "{said:?}");
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use spice_capture::{
 };
 use std::{collections::BTreeMap, env, error::Error, fs, net::SocketAddr};
 
-/// After so many refused links, a client is guessing.
+/// The number of refused links after which a client is taken for one that guesses passwords.
 const MOST_REFUSALS: u32 = 3;
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -179,7 +179,7 @@ fn connections_that_are_never_opened_are_counted() {
     check_unopened(&[(true, ACK, 100, 900), (false, RST, 900, 0)], &config, &[midstream]);
     check_unopened(&[(true, SYN, 99, 0), (false, SYN | ACK, 899, 100)], &config, &[handshake]);
     check_unopened(&[(false, SYN | ACK, 899, 100)], &config.clone().port(5930), &[handshake]);
-    // A refused connection, an attempt without an answer, and a reset of what is not in the capture connect nobody.
+    // A refused connection, an attempt without an answer, and a reset of what is not in the capture are no connection of a client.
     check_unopened(&[(true, SYN, 99, 0), (false, RST | ACK, 0, 100)], &config, &[]);
     check_unopened(&[(true, SYN, 99, 0)], &config, &[]);
     check_unopened(&[(false, RST, 899, 0)], &config, &[]);

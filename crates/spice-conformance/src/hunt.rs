@@ -215,7 +215,7 @@ impl Hunt {
     }
 
     /// Hunts in a client: it connects to a hostile server on loopback, once for each case, and gets a nearly valid reply, link result and
-    /// `MAIN_INIT`. A sound client, which is spice-link's, reads the same bytes: where it closes, the client under test has to close, too.
+    /// `MAIN_INIT`. A sound client, which is spice-link's, reads the same bytes. If it closes, the client under test has to close, too.
     ///
     /// `password` is what the client puts into its ticket, if it is known.
     ///

@@ -84,7 +84,7 @@ async fn copy(
     }
 }
 
-/// Owns the tracker, and prints who is there.
+/// Owns the tracker, and prints the clients that are connected.
 async fn keep_presence(mut news: mpsc::Receiver<(FlowId, News)>) {
     let mut tracker = Tracker::new(Config::new());
     let mut shown = tracker.generation();

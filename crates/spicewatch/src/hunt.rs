@@ -31,7 +31,7 @@ pub(crate) struct Args {
     #[arg(required_unless_present = "client")]
     server: Option<String>,
 
-    /// The client under test: a program and its arguments, in which {host} and {port} stand for the hostile server's address
+    /// The client under test: a program and its arguments, in which {host} and {port} are replaced by the hostile server's address
     #[arg(last = true, value_name = "PROGRAM", conflicts_with_all = ["server", "conversations", "user", "parallel"])]
     client: Vec<String>,
 

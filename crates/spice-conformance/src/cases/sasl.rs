@@ -24,7 +24,7 @@ use crate::{
     wire::{Wire, field},
 };
 
-const OFF_NOTE: &str = "spice-server offers SASL even where it is off, if it was built with it";
+const OFF_NOTE: &str = "spice-server offers SASL if it was built with it, even if it is off";
 const PLAIN_NOTE: &str = "spice-server offers PLAIN inside TLS only, and only if the SASL library is configured for it";
 
 /// The mechanism word of SASL.

@@ -38,7 +38,7 @@ impl<F: Fn(SocketAddr) -> io::Result<()> + Send + Sync + 'static> ClientUnderTes
     }
 }
 
-/// A client that is a program. In its arguments, `{host}` and `{port}` stand for the server's address.
+/// A client that is a program. In its arguments, `{host}` and `{port}` are replaced by the server's address.
 ///
 /// ```no_run
 /// use spice_conformance::hunt::{ClientCommand, Hunt};

@@ -17,7 +17,7 @@ const FIN: u8 = 1;
 const SYN: u8 = 2;
 const ACK: u8 = 16;
 
-/// One TCP connection with these bytes, as a pcap file: handshake, data, and FIN of the client. Times start at 0.
+/// A pcap file of one TCP connection with these bytes: handshake, data, and FIN of the client. Times start at 0.
 pub(super) fn connection(bytes: &[(Side, &[u8])]) -> Vec<u8> {
     let mut file = Writer { out: Vec::new(), next: [0, 0], packets: 0 };
     for field in [0xa1b2_c3d4, 0x0004_0002, 0, 0, 65_535, LINKTYPE_RAW] {

@@ -120,7 +120,7 @@ pub(crate) async fn serve_shared<T: Transport, A: Connect>(
     }
 }
 
-/// Reads what chooses the route. `None`: there is none. The log says why.
+/// Reads what chooses the route. `None`: no route fits, and the log has the reason.
 async fn choose<T: Transport, A: Connect>(
     shared: &Shared<A>,
     mut incoming: Incoming<T>,

@@ -62,7 +62,7 @@ impl fmt::Display for Location {
     }
 }
 
-/// Microseconds since 1970, as the database has them.
+/// Microseconds since 1970: the times of the database.
 fn micros(at: spice_sessions::Timestamp) -> i64 {
     at.seconds.saturating_mul(1_000_000).saturating_add(at.microseconds)
 }

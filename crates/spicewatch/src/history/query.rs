@@ -130,7 +130,7 @@ fn sql(filter: &Filter) -> (String, Vec<Value>) {
         }
     }
     if let Some(Place { started_at, id }) = before {
-        // Digits only: the number of a value stands for one column.
+        // Digits only: the number of a value could be taken for a column.
         and(&format!("(entries.started_at, entries.id) < (?, {id})"), Value::Integer(*started_at));
     }
     let second = |at: &Timestamp| (at.seconds - SPANS_EPOCH).clamp(-i64::from(i32::MAX), i64::from(i32::MAX));

@@ -1,4 +1,4 @@
-//! A program with its arguments, as the configuration has it.
+//! A program with its arguments, from the configuration.
 
 use std::{fmt, os::unix::fs::PermissionsExt as _, path::Path, str::FromStr};
 

@@ -107,7 +107,7 @@ pub(crate) fn is_in_writable_folder(path: &Path) -> bool {
     access(path.parent().unwrap_or(path), Access::WRITE_OK | Access::EXEC_OK).is_ok()
 }
 
-/// Binds the control socket. The default one is left out where it can't be bound, and an empty path turns it off.
+/// Binds the control socket. The default one is left out if it can't be bound. An empty path turns it off.
 pub(crate) fn control_socket(
     path: Option<&Path>,
     mode: Option<SocketMode>,

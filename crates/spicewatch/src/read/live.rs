@@ -1,4 +1,4 @@
-//! What a capture that goes on has beside its lines: the control socket, the history and hooks, as a relay has them.
+//! The outputs of a live capture besides its lines: the control socket, the history and hooks. They are those of a relay.
 
 use std::{
     collections::HashMap,

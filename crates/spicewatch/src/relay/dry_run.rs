@@ -40,7 +40,7 @@ pub(super) fn check_only(source: &Source, config: &Config) -> Result<(), Failure
     write_stdout(&text).map_err(|error| Failure::System(format!("standard output: {error}")))
 }
 
-/// What a relay that runs with this file would change. `None`: there is none.
+/// What a relay that runs with this file would change. `None`: no relay runs with it.
 fn of_running(source: &Source, config: &Config) -> Result<Option<String>, Failure> {
     let control = config.control.as_deref().unwrap_or(Path::new(control::DEFAULT_PATH));
     let Some(file) = source.file().filter(|_| control.exists()) else { return Ok(None) };

@@ -12,7 +12,7 @@ use std::{
 
 /// A file that gets the secrets of TLS connections, one line each, in NSS's format (`SSLKEYLOGFILE`).
 ///
-/// Whoever reads the file can decrypt a capture of these connections. So only the file's owner can read it, also if it was there before. Lines are added at its
+/// A reader of the file can decrypt a capture of these connections. So only the file's owner can read it, also if it was there before. Lines are added at its
 /// end, each with one write, so that several processes can write to one file.
 pub struct KeyLogFile {
     path: PathBuf,

@@ -1,4 +1,4 @@
-//! `spicewatch watch`: a live table of who is connected, in the terminal.
+//! `spicewatch watch`: a live table of sessions in the terminal.
 //!
 //! ```text
 //!  relay's control socket ◀── ask ── source, a thread ── updates ──▶ model ◀── keys
