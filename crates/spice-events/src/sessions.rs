@@ -9,8 +9,6 @@ use std::{
 use qmp_schema::Timestamp;
 use spice_link::ChannelType;
 
-#[cfg(feature = "serde")]
-use crate::tracker::{MAX_COUNT, WaitingState};
 use crate::{Channel, Connection, Endpoints, FlowId};
 
 /// Main channels, with and without a known id.
@@ -29,6 +27,19 @@ pub(crate) struct Sessions {
 
 /// How many of the newest unclaimed channels are searched for a main channel's id: more than a session has.
 const NEWEST: usize = 64;
+
+/// The largest counter that is restored. Each connection adds one, so that no counter gets from here to its end.
+#[cfg(feature = "serde")]
+pub(crate) const MAX_COUNT: u64 = u64::MAX / 2;
+
+/// Main channels with the same ends that wait for an id. `flow` is one of them.
+#[cfg(feature = "serde")]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub(crate) struct WaitingState {
+    pub(crate) flow: FlowId,
+    pub(crate) next: u64,
+    pub(crate) ambiguous: bool,
+}
 
 /// A server, identified by the address of one of its connections.
 #[derive(Debug)]

@@ -19,8 +19,6 @@ use crate::{
 };
 
 #[cfg(feature = "serde")]
-pub(crate) use snapshot::{MAX_COUNT, WaitingState};
-#[cfg(feature = "serde")]
 pub use snapshot::{RestoreError, TrackerState};
 
 /// Follows the connections of one or several SPICE servers: what happens to each goes in, QEMU's events come out.

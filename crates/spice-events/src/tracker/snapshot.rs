@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use spice_link::{ChannelType, LinkRequest};
 
 use super::{Flow, Link, State, Tracker};
-use crate::{Channel, Config, Connection, FlowId, LinkFollower, LinkStep, sessions::Sessions};
-
-/// The largest counter that is restored. Each connection adds one, so that no counter gets from here to its end.
-pub(crate) const MAX_COUNT: u64 = u64::MAX / 2;
+use crate::{
+    Channel, Config, Connection, FlowId, LinkFollower, LinkStep,
+    sessions::{MAX_COUNT, Sessions, WaitingState},
+};
 
 /// The state of a [`Tracker`]: what it knows of its open connections. It can be written with serde, as JSON for example, and read in
 /// another process.
@@ -63,14 +63,6 @@ struct LinkState {
     session_id: Option<u32>,
     odd: bool,
     leaked: bool,
-}
-
-/// Main channels with the same ends that wait for an id. `flow` is one of them.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct WaitingState {
-    pub(crate) flow: FlowId,
-    pub(crate) next: u64,
-    pub(crate) ambiguous: bool,
 }
 
 /// Seconds and microseconds.

@@ -14,7 +14,7 @@ use spice_sessions::{LiveKey, Record};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_stream::{StreamExt as _, iter, wrappers::ReceiverStream};
 
-use super::routes::{Failure, Shared};
+use super::answer::{Failure, Shared};
 use crate::{
     control::server::Table as _,
     outputs::{Feed, Message, SessionHub, Subscription},

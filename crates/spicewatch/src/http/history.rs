@@ -10,7 +10,7 @@ use spice_sessions::Record;
 
 use super::{
     Content,
-    routes::{Failure, Shared, json, read},
+    answer::{Failure, Shared, json, read},
     sessions::text,
 };
 use crate::{

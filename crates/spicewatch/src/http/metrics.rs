@@ -23,8 +23,8 @@ use spice_sessions::Reason;
 
 use super::{
     Content, LimitCounts,
+    answer::{Shared, json, read},
     process::Process,
-    routes::{Shared, json, read},
 };
 use crate::outputs::{Durations, Snapshot, VmTotals};
 

@@ -11,6 +11,7 @@
 //! One thread serves all clients, and some more answer what takes time. No client slows the relay: the feed never waits.
 
 mod address;
+mod answer;
 mod certificates;
 mod events;
 #[cfg(feature = "history")]

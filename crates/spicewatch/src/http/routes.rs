@@ -1,45 +1,26 @@
 //! The routes, and what holds for all of them.
 
-use std::sync::Arc;
-
 use axum::{
     Router,
-    extract::{Request, State, rejection::QueryRejection},
+    extract::{Request, State},
     http::{
         HeaderName, HeaderValue, StatusCode,
-        header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
+        header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
     },
     middleware::{Next, from_fn, from_fn_with_state},
-    response::{IntoResponse as _, Response},
+    response::Response,
     routing::get,
 };
-use tokio::{sync::Semaphore, task::spawn_blocking};
 
-use super::{Content, events, metrics, page, sessions};
-
-/// Requests that read the table or the history at a time. More wait.
-const MAX_READERS: usize = 4;
-
-/// What the routes share.
-pub(super) type Shared = Arc<Site>;
-
-/// Everything that is served.
-pub(super) struct Site {
-    content: Content,
-    readers: Semaphore,
-}
-
-impl std::ops::Deref for Site {
-    type Target = Content;
-
-    fn deref(&self) -> &Content {
-        &self.content
-    }
-}
+use super::{
+    Content,
+    answer::{Failure, Site},
+    events, metrics, page, sessions,
+};
 
 /// All routes. `is_tcp`: requests must name this machine as their host.
 pub(super) fn router(content: Content, is_tcp: bool) -> Router {
-    let shared = Arc::new(Site { content, readers: Semaphore::new(MAX_READERS) });
+    let shared = Site::new(content);
     let router = Router::new()
         .route("/", get(page::serve))
         .route("/healthz", get(async || "ok\n"))
@@ -104,62 +85,6 @@ async fn add_headers(request: Request, next: Next) -> Response {
         .entry(CONTENT_SECURITY_POLICY)
         .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
     response
-}
-
-/// Runs what takes time in a thread, a few at a time.
-pub(super) async fn read<T: Send + 'static>(
-    shared: &Shared,
-    job: impl FnOnce(&Content) -> Result<T, Failure> + Send + 'static,
-) -> Result<T, Failure> {
-    let busy = || Failure::new("shutting-down", "the process ends");
-    let _permit = shared.readers.acquire().await.map_err(|_| busy())?;
-    let shared = Arc::clone(shared);
-    spawn_blocking(move || job(&shared)).await.map_err(|_| busy())?
-}
-
-/// JSON, or what failed.
-pub(super) fn json(answer: Result<String, Failure>) -> Response {
-    match answer {
-        Ok(json) => ([(CONTENT_TYPE, "application/json")], json + "\n").into_response(),
-        Err(failure) => failure.into_response(),
-    }
-}
-
-/// Why a request failed.
-#[derive(Debug)]
-pub(super) struct Failure {
-    code: &'static str,
-    message: String,
-    status: StatusCode,
-}
-
-impl Failure {
-    /// By default the request was wrong.
-    pub(super) fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), status: StatusCode::BAD_REQUEST }
-    }
-
-    pub(super) fn status(mut self, status: StatusCode) -> Self {
-        self.status = status;
-        self
-    }
-
-    pub(super) fn with(self, status: StatusCode) -> Response {
-        self.status(status).into_response()
-    }
-}
-
-impl From<QueryRejection> for Failure {
-    fn from(rejection: QueryRejection) -> Self {
-        Self::new("bad-request", rejection.body_text())
-    }
-}
-
-impl axum::response::IntoResponse for Failure {
-    fn into_response(self) -> Response {
-        let json = serde_json::json!({"error": {"code": self.code, "message": self.message}});
-        (self.status, [(CONTENT_TYPE, "application/json")], json.to_string() + "\n").into_response()
-    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use spice_sessions::{LiveKey, Record};
 
 use super::{
     Content,
-    routes::{Failure, Shared, json, read},
+    answer::{Failure, Shared, json, read},
 };
 use crate::control::server::Table as _;
 
