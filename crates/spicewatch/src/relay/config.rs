@@ -80,7 +80,8 @@ mod tests {
         };
         let example = manual.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
         assert_eq!(read(example).unwrap().vm.len(), 2);
-        let (top, vm) = manual.split_once("### For each VM").unwrap();
+        let (top, rest) = manual.split_once("### For each VM").unwrap();
+        let vm = rest.split("\n## ").next().unwrap();
         let of_vm: Vec<_> = flags::<VmConfig>().into_iter().chain(HOOKS.map(str::to_owned)).collect();
         for (text, mut keys) in [(top, flags::<Config>()), (vm, of_vm)] {
             keys.sort();
